@@ -1,0 +1,1 @@
+//! Antipode keeps passive copies of Barman catalogs at disaster-recovery sites.

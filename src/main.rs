@@ -1,0 +1,3 @@
+//! The `antipode` program.
+
+fn main() {}
