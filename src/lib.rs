@@ -1,1 +1,12 @@
 //! Antipode keeps passive copies of Barman catalogs at disaster-recovery sites.
+//!
+//! Data flows one way, and the modules follow it:
+//!
+//! ```text
+//! declare ──► observe ──► diff ──► plan ──► render
+//!   site       primary     pure     graph     human
+//!              replica                └─────► apply ──► publish
+//! ```
+
+pub mod barman;
+pub mod site;

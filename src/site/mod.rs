@@ -1,0 +1,3 @@
+//! Declare: the desired state of one site, read from its YAML file.
+
+pub mod model;
