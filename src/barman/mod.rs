@@ -2,3 +2,5 @@
 
 pub mod ids;
 pub mod version;
+pub mod wal;
+pub mod wal_set;
