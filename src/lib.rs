@@ -10,3 +10,4 @@
 
 pub mod barman;
 pub mod site;
+pub mod transport;
