@@ -1,5 +1,6 @@
 //! Barman's formats: bytes to types and back, without any effect.
 
+pub mod history;
 pub mod ids;
 pub mod version;
 pub mod wal;
