@@ -9,5 +9,8 @@
 //! ```
 
 pub mod barman;
+pub mod observe;
+pub mod plan;
 pub mod site;
 pub mod transport;
+pub mod verify;

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn ancestors_are_read_oldest_first() {
-        let text = b"1\t0/A0000D8\tno recovery target specified\n\n# a comment\n2\t0/C000000\tbefore 2026-11-22 09:00:00+00\n";
+        let text =
+            b"1\t0/A0000D8\tno recovery target specified\n\n# a comment\n2\t0/C000000\tbefore 2026-11-22 09:00:00+00\n";
         let history = HistoryFile::parse(Timeline(3), 80, text);
         assert_eq!(history.ancestors, vec![(Timeline(1), Lsn(0xA00_00D8)), (Timeline(2), Lsn(0xC00_0000))]);
         assert_eq!(history.parent(SegmentSize::DEFAULT), Some((Timeline(2), 12)));

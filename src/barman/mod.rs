@@ -4,6 +4,8 @@ pub mod backup_info;
 pub mod barman_time;
 pub mod history;
 pub mod ids;
+pub mod keep;
+pub mod layout;
 pub mod python_float;
 pub mod python_literal;
 pub mod sync_info;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::barman::backup_info::{BackupInfo, Status, Damage};
+use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::keep::Keep;
@@ -50,8 +50,6 @@ pub struct PrimaryInventory {
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The last line of its xlog.db and that line's offset.
     pub last: Option<(WalName, u64)>,
-    /// Where it keeps backups or WAL outside of any file system, such as `s3://bucket/path`.
-    pub bucket: Option<String>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
 }
@@ -139,6 +137,11 @@ pub struct ReplicaInventory {
 }
 
 impl ReplicaInventory {
+    /// Whether every file that is known to belong to a backup is here.
+    pub fn is_whole(&self, id: BackupId) -> bool {
+        self.backups.get(&id).is_some_and(|local| local.base == BaseState::Complete)
+    }
+
     /// The backups that the site's Barman lists as good.
     pub fn published(&self) -> impl DoubleEndedIterator<Item = &BackupFacts> {
         self.backups
@@ -167,6 +170,8 @@ pub struct LocalBackup {
     pub base: BaseState,
     /// Its keep annotation.
     pub keep: Option<Keep>,
+    /// Its backup_manifest, where the plan can use it.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 /// What a backup.info at the site says.

@@ -12,8 +12,8 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
-use crate::barman::wal_set::WalRange;
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_set::WalRange;
 
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::window::Window;
@@ -269,6 +269,8 @@ pub struct BackupCopy {
     pub info: BackupInfo,
     /// Bytes on disk.
     pub size: u64,
+    /// The segments that make it consistent.
+    pub needed: Option<WalRange>,
     /// The OIDs of its tablespaces, each a directory beside `data`.
     pub tablespaces: Vec<u32>,
     /// The backup that it builds on.

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::observe::inventory::{BackupFacts, BaseKind, LocalBackup, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{
+    BackupFacts, BaseKind, LocalBackup, PrimaryBackup, PrimaryInventory, ReplicaInventory,
+};
 use crate::site::model::Policy;
 
 use super::reason::{Note, Reason};
@@ -187,7 +189,8 @@ fn parent_of(local: &LocalBackup) -> Option<BackupId> {
 /// Oldest chain first, and within a chain every child before what it builds on, so that any beginning of the list
 /// can be deleted by itself.
 fn children_first(allowed: &BTreeMap<BackupId, Reason>, published: &BTreeMap<BackupId, &LocalBackup>) -> Vec<BackupId> {
-    let parent = |id: BackupId| published.get(&id).and_then(|local| parent_of(local)).filter(|p| allowed.contains_key(p));
+    let parent =
+        |id: BackupId| published.get(&id).and_then(|local| parent_of(local)).filter(|p| allowed.contains_key(p));
     let mut keyed: Vec<(BackupId, usize, BackupId)> = allowed
         .keys()
         .map(|id| {

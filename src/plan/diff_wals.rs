@@ -134,11 +134,8 @@ struct Groups {
 
 impl Groups {
     fn new(kept: &BTreeMap<BackupId, Kept>) -> Self {
-        let backups = kept
-            .iter()
-            .rev()
-            .filter_map(|(id, k)| Some((*id, k.facts.begin_wal?, k.facts.end_wal?)))
-            .collect();
+        let backups =
+            kept.iter().rev().filter_map(|(id, k)| Some((*id, k.facts.begin_wal?, k.facts.end_wal?))).collect();
         Self { backups }
     }
 
@@ -214,7 +211,7 @@ fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> 
         .collect()
 }
 
-fn find(sorted: &[WalEntry], name: WalName) -> Option<&WalEntry> {
+pub fn find(sorted: &[WalEntry], name: WalName) -> Option<&WalEntry> {
     sorted.binary_search_by_key(&name, |entry| entry.name).ok().and_then(|i| sorted.get(i))
 }
 
@@ -224,7 +221,9 @@ fn xlogdb_findings(primary: &PrimaryInventory, replica: &ReplicaInventory, missi
     let count = |n: usize| n as u64;
     let not_listed = replica.wals.keys().filter(|name| find(lines, **name).is_none()).count();
     // A line whose file is shipped by this plan becomes true by itself.
-    let is_shipped = |name| find(missing, name).is_some() || matches!(name, WalName::History(t) if primary.histories.contains_key(&t));
+    let is_shipped = |name| {
+        find(missing, name).is_some() || matches!(name, WalName::History(t) if primary.histories.contains_key(&t))
+    };
     let not_on_disk =
         lines.iter().filter(|line| !replica.wals.contains_key(&line.name) && !is_shipped(line.name)).count();
     let differs = lines

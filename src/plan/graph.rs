@@ -8,7 +8,6 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal_set::WalRange;
 
 use super::action::{Action, BackupCopy, Change, Plan, ReplicaPlan};
-use super::window::needed_by_info;
 
 /// A step of an action. Most actions are one step; a backup is copied first and published when all it needs is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +117,7 @@ impl<'a> Builder<'a> {
     fn connect_backup(&mut self, i: usize, copy: &BackupCopy) {
         self.edge((i, Part::Copy), (i, Part::Publish), Dependency::Needs);
         self.after_groundwork(i, Part::Copy);
-        let needed = needed_by_info(&copy.info);
+        let needed = copy.needed;
         for j in 0..self.replica.actions.len() {
             let Some(other) = self.replica.actions.get(j) else { continue };
             match &other.change {
@@ -150,7 +149,8 @@ impl<'a> Builder<'a> {
         for from in self.earlier(i, |action| !is_removal(action)) {
             self.edge(from, (i, Part::Whole), Dependency::Needs);
         }
-        let is_child = |action: &Action| matches!(action.change, Change::RemoveBackup { parent, .. } if parent == Some(id));
+        let is_child =
+            |action: &Action| matches!(action.change, Change::RemoveBackup { parent, .. } if parent == Some(id));
         for from in self.earlier(i, is_child) {
             self.edge(from, (i, Part::Whole), Dependency::Needs);
         }

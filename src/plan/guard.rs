@@ -19,7 +19,6 @@ pub fn blockers(
     left: usize,
 ) -> Vec<Blocker> {
     let mut blockers = Vec::new();
-    blockers.extend(primary.bucket.clone().map(Blocker::Bucket));
     if here.own_barman.configured && here.own_barman.active && !here.own_barman.passive {
         blockers.push(Blocker::RunHere);
     }

@@ -95,8 +95,6 @@ pub enum Blocker {
         /// A backup of the new system.
         backup: BackupId,
     },
-    /// The primary keeps files in a bucket.
-    Bucket(String),
     /// The site's own Barman takes backups of a server with this name.
     RunHere,
     /// A backup here was not made by a synchronisation: its `mode`.

@@ -25,7 +25,8 @@ pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory) -> Re
     };
     let present = here.wals.iter().filter(|(name, bytes)| intact(name, **bytes)).map(|(name, _)| *name);
     let facts: Vec<&BackupFacts> = here.published().filter(|facts| here.is_whole(facts.id)).collect();
-    Reached { facts, present: present.collect(), histories: &here.histories, wals, lines: &here.xlogdb.entries }.recovery()
+    Reached { facts, present: present.collect(), histories: &here.histories, wals, lines: &here.xlogdb.entries }
+        .recovery()
 }
 
 /// What recovery will reach when every action of the plan is done.

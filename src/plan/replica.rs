@@ -17,6 +17,7 @@ use super::action::{Action, Address, BackupCopy, Change, Outcome, ReplicaPlan, R
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::reason::{Note, Reason};
+use super::window::needed;
 use super::{guard, recovery};
 
 /// Plans one replica.
@@ -73,7 +74,7 @@ impl Planner<'_> {
             return;
         }
         plan.actions = self.actions(&backups, &wals);
-        plan.warnings = guard::warnings(self.here, &backups, &plan.actions);
+        plan.warnings = guard::warnings(self.primary, self.here, &backups, &plan.actions);
         plan.target = Some(Target {
             here: self.here.directories.clone(),
             there: self.primary.directories.clone(),
@@ -99,7 +100,12 @@ impl Planner<'_> {
     fn notes(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Note> {
         let renamed = (self.replica.name != self.replica.server).then(|| Note::Renamed(self.replica.server.clone()));
         let primary = self.primary.notes.iter().cloned().map(Note::Primary);
-        renamed.into_iter().chain(primary).chain(backups.notes.iter().cloned()).chain(wals.notes.iter().cloned()).collect()
+        renamed
+            .into_iter()
+            .chain(primary)
+            .chain(backups.notes.iter().cloned())
+            .chain(wals.notes.iter().cloned())
+            .collect()
     }
 
     fn actions(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
@@ -188,6 +194,7 @@ impl Planner<'_> {
             id,
             info: there.map(|b| b.info.for_site(&self.replica.name, self.here.barman, &children)).unwrap_or_default(),
             size: kept.facts.size.unwrap_or(0),
+            needed: needed(&kept.facts),
             tablespaces: kept.facts.tablespaces.clone(),
             parent: kept.facts.parent,
             reuse: if adopt { None } else { self.reuse(id) },
@@ -207,9 +214,9 @@ impl Planner<'_> {
                 && local.published.as_ref().is_some_and(|p| p.facts.status == Status::Done)
         };
         let older = self.here.backups.range(..id).rev().chain(self.here.backups.range(id..));
-        let (from, old) = older.filter(|(_, local)| is_basis(local)).find_map(|(from, _)| {
-            Some((*from, self.primary.backups.get(from)?.manifest.as_ref()?))
-        })?;
+        let (from, old) = older
+            .filter(|(_, local)| is_basis(local))
+            .find_map(|(from, _)| Some((*from, self.primary.backups.get(from)?.manifest.as_ref()?)))?;
         let files = identical_files(old, new);
         let bytes = files.iter().map(|file| file.size).sum();
         let files: Vec<_> = files.into_iter().map(|file| file.path).collect();

@@ -66,7 +66,8 @@ fn within<'a>(
     let mut selected = Vec::new();
     for (id, candidate) in newest_first {
         selected.push(*id);
-        let started_before = now.checked_sub(length).is_ok_and(|start| candidate.end_time.is_some_and(|end| end < start));
+        let started_before =
+            now.checked_sub(length).is_ok_and(|start| candidate.end_time.is_some_and(|end| end < start));
         if started_before {
             break;
         }

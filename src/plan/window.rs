@@ -82,7 +82,8 @@ pub fn window(recoverable: &BTreeMap<BackupId, &BackupFacts>, archive: Archive<'
 /// The newest point that recovery from this backup reaches without a gap, along the newest timeline that it can enter.
 fn reach(facts: &BackupFacts, archive: Archive<'_>) -> Option<Point> {
     let start = needed(facts)?;
-    let mut best = Point { timeline: start.timeline, number: archive.segments.range_of(start.timeline, start.first)?.last };
+    let mut best =
+        Point { timeline: start.timeline, number: archive.segments.range_of(start.timeline, start.first)?.last };
     let mut at = vec![(start.timeline, start.last)];
     let mut seen = BTreeSet::from([start.timeline]);
     while let Some((timeline, from)) = at.pop() {
