@@ -11,3 +11,4 @@
 pub mod barman;
 pub mod site;
 pub mod transport;
+pub mod verify;

@@ -1,0 +1,5 @@
+//! Whether bytes are what they claim to be: PostgreSQL's backup manifests and WAL page headers.
+
+pub mod checksum;
+pub mod manifest;
+pub mod wal_header;
