@@ -9,4 +9,5 @@
 //! ```
 
 pub mod barman;
+pub mod diag;
 pub mod site;
