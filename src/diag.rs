@@ -108,8 +108,8 @@ impl Diagnostics {
     }
 
     /// The mistakes in the order of their lines.
-    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.list.iter()
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
     }
 
     /// Shows each mistake with its source line, for a terminal `width` columns wide.
@@ -119,7 +119,10 @@ impl Diagnostics {
             GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width).with_context_lines(1);
         let source = NamedSource::new(&self.source_name, text.to_owned());
         let mut out = String::new();
-        for diagnostic in &self.list {
+        for (i, diagnostic) in self.list.iter().enumerate() {
+            if i > 0 {
+                out.push('\n');
+            }
             // Writing to a String cannot fail; if it did, the sentence alone must still arrive.
             if handler.render_report(&mut out, &Report { diagnostic, source: &source }).is_err() {
                 out.push_str(&diagnostic.message);
@@ -216,14 +219,44 @@ mod tests {
     fn without_colour_there_is_no_escape_and_with_colour_the_same_words() {
         let plain = sample().render("version: 1\nsita: x\n", false, 80);
         assert!(!plain.contains('\u{1b}'));
-        insta::assert_snapshot!(plain, @"");
+        insta::assert_snapshot!(plain, @r#"
+         × unknown key `sita`
+          ╭─[site.yaml:2:1]
+        1 │ version: 1
+        2 │ sita: x
+          · ──┬─
+          ·   ╰── not a key of this map
+          ╰────
+         help: did you mean `site`?
+        "#);
         assert!(sample().render("version: 1\nsita: x\n", true, 80).contains('\u{1b}'));
     }
 
     #[test]
     fn the_json_form_is_complete() {
         let json = serde_json::to_string_pretty(&sample().json()).unwrap();
-        insta::assert_snapshot!(json, @"");
+        insta::assert_snapshot!(json, @r#"
+        {
+          "format_version": 1,
+          "source": "site.yaml",
+          "diagnostics": [
+            {
+              "severity": "error",
+              "code": "unknown-key",
+              "message": "unknown key `sita`",
+              "path": "sita",
+              "span": {
+                "line": 2,
+                "column": 1,
+                "offset": 11,
+                "length": 4
+              },
+              "label": "not a key of this map",
+              "help": "did you mean `site`?"
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

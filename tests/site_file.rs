@@ -106,7 +106,9 @@ fn file_keys(value: &Value, schema: &Value, path: &str, keys: &mut BTreeSet<Stri
         }
         Value::Array(items) => {
             let schema = choice("array").unwrap_or(schema);
-            items.iter().for_each(|item| file_keys(item, &schema["items"], &format!("{path}[]"), keys));
+            for item in items {
+                file_keys(item, &schema["items"], &format!("{path}[]"), keys);
+            }
         }
         _ => {}
     }
@@ -131,7 +133,8 @@ fn with(line: &str) -> String {
             skipping = old.split(':').next() == Some(key);
         }
         if !skipping {
-            text += &format!("{old}\n");
+            text.push_str(old);
+            text.push('\n');
         }
     }
     text + line + "\n"
@@ -268,7 +271,7 @@ fn schema_and_reader_refuse_the_same_files() {
 #[test]
 fn every_mistake_has_a_place_and_a_remedy() {
     for line in INVALID.iter().chain(ONLY_THE_READER_SEES) {
-        for mistake in load(&with(line)).unwrap_err().iter() {
+        for mistake in load(&with(line)).unwrap_err().list() {
             let span = mistake.span.unwrap_or_else(|| panic!("{line}: {mistake:?} has no place"));
             assert!(span.line > 0 && mistake.help.is_some(), "{line}: {mistake:?}");
         }

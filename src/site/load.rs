@@ -24,7 +24,7 @@ pub struct Loaded {
 /// `source_name` is what the person calls the file; `home` is what a leading `~/` stands for.
 pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded, Diagnostics> {
     let failed = |mistakes| Diagnostics::new(source_name, mistakes);
-    let root = tree::parse(text).map_err(|mistake| failed(vec![mistake]))?;
+    let root = tree::parse(text).map_err(|mistake| failed(vec![*mistake]))?;
     let (fitting, mut mistakes) = shape::fit(&root, &schema::tree(), text);
     let lines = Lines::of(&root);
     let site = fitting.and_then(|file| typed(file, &mut mistakes)).map(|raw| {

@@ -168,8 +168,8 @@ mod tests {
         let resolution = resolve(&site, &servers(&[("fra", &["main", "a"]), ("nyc", &["main", "b"])]));
         assert_eq!(resolved(&resolution), ["a=fra/a", "b=nyc/b"]);
         let [clash] = resolution.clashes.as_slice() else { panic!("{:?}", resolution.clashes) };
-        insta::assert_snapshot!(clash, @"");
-        insta::assert_snapshot!(clash.proposal(), @"");
+        insta::assert_snapshot!(clash, @"the server `main` of `fra` and of `nyc` cannot be mirrored under its own name: two servers of one name cannot share a directory of the catalog");
+        assert_eq!(clash.proposal(), "replicas:\n  main-nyc:\n    primary: nyc\n    server: main\n");
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         let servers = servers(&[("fra", &["main", "other"])]);
         let resolution = resolve(&site(text), &servers);
         assert_eq!(resolved(&resolution), ["main=fra/other"]);
-        insta::assert_snapshot!(resolution.clashes[0], @"");
+        insta::assert_snapshot!(resolution.clashes[0], @"the server `main` of `fra` cannot be mirrored under its own name: the replica `main` copies `other` of `fra`");
         let solved = text.replace(
             "replicas: {main: {primary: fra, server: other}}",
             &format!("{}  main: {{primary: fra, server: other}}", resolution.clashes[0].proposal()),

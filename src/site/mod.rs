@@ -9,6 +9,7 @@
 
 mod access;
 mod defaults;
+mod expect;
 mod load;
 pub mod mirror;
 pub mod model;

@@ -47,3 +47,68 @@ fn refuse_null(schema: &mut Schema) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the reader looks at, and what is only for people and editors.
+    const UNDERSTOOD: [&str; 18] = [
+        "$schema",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "default",
+        "description",
+        "enum",
+        "format",
+        "items",
+        "maximum",
+        "minItems",
+        "minProperties",
+        "minimum",
+        "oneOf",
+        "pattern",
+        "properties",
+        "propertyNames",
+        "required",
+    ];
+
+    fn visit(schema: &Value, check: &impl Fn(&str, &Value)) {
+        for (keyword, value) in schema.as_object().into_iter().flatten() {
+            check(keyword, value);
+            match keyword.as_str() {
+                "properties" => value.as_object().into_iter().flatten().for_each(|(_, schema)| visit(schema, check)),
+                "anyOf" | "oneOf" => value.as_array().into_iter().flatten().for_each(|schema| visit(schema, check)),
+                "items" | "additionalProperties" | "propertyNames" => visit(value, check),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_reader_understands_every_keyword_and_every_format() {
+        visit(&tree(), &|keyword, value| {
+            assert!(UNDERSTOOD.contains(&keyword) || ["title", "type"].contains(&keyword), "{keyword}");
+            let format = value.as_str().filter(|_| keyword == "format").unwrap_or("uint32");
+            let known = ["uint16", "uint32"].contains(&format) || super::super::scalars::check(format, "").is_some();
+            assert!(known, "{format}");
+        });
+    }
+
+    #[test]
+    fn every_key_is_described_and_a_pattern_has_its_parser() {
+        fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+            for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+                if value["description"].as_str().is_none_or(str::is_empty) {
+                    found.push(format!("{path}.{key}"));
+                }
+                undescribed(value, &format!("{path}.{key}"), found);
+            }
+        }
+        let mut found = Vec::new();
+        undescribed(&tree(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+        visit(&tree(), &|keyword, value| assert!(keyword != "propertyNames" || value["format"].is_string()));
+    }
+}

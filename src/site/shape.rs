@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
+use super::expect::{admits, example, expected, is_type, keys, texts};
 use super::path::KeyPath;
 use super::scalars;
-use super::suggest::{did_you_mean, one_of};
+use super::suggest::{all_of, did_you_mean, nearest, one_of};
 use super::tree::{Entry, Node, Value};
 use crate::diag::{Diagnostic, Span};
 
@@ -17,6 +18,10 @@ use crate::diag::{Diagnostic, Span};
 pub(super) fn fit(root: &Node, schema: &Json, text: &str) -> (Option<Json>, Vec<Diagnostic>) {
     let mut reader = Reader { text, mistakes: Vec::new() };
     let start = Span { line: 1, column: 1, ..Span::default() };
+    if root.value == Value::Null {
+        let help = format!("it needs at least {}", all_of(&texts(&schema["required"])));
+        return (None, vec![Diagnostic::error("empty", "the file is empty").at("", start).help(help)]);
+    }
     let fitting = reader.node(root, schema, &Here { path: KeyPath::default(), name: start });
     (fitting, reader.mistakes)
 }
@@ -31,6 +36,13 @@ struct Here {
     path: KeyPath,
     /// The key that leads here; what is missing is reported at it.
     name: Span,
+}
+
+impl Here {
+    /// What a sentence is about.
+    fn subject(&self) -> String {
+        if self.path == KeyPath::default() { "the file".to_owned() } else { format!("`{}`", self.path) }
+    }
 }
 
 impl Reader<'_> {
@@ -107,13 +119,15 @@ impl Reader<'_> {
     }
 
     fn required(&mut self, written: &[&str], schema: &Json, here: &Here) -> bool {
+        let known = keys(schema);
         let missing: Vec<&str> = texts(&schema["required"]).into_iter().filter(|key| !written.contains(key)).collect();
-        for key in &missing {
+        // A key that is only misspelt is reported once, as unknown.
+        let misspelt =
+            |key: &str| written.iter().any(|word| !known.contains(word) && nearest(word, &known) == Some(key));
+        for key in missing.iter().filter(|key| !misspelt(key)) {
             let path = here.path.key(key);
             let described = schema["properties"][*key]["description"].as_str().unwrap_or_default().replace('\n', " ");
-            let inside =
-                if here.path == KeyPath::default() { "the file".to_owned() } else { format!("`{}`", here.path) };
-            let diagnostic = Diagnostic::error("missing-key", format!("`{key}` is missing in {inside}"));
+            let diagnostic = Diagnostic::error("missing-key", format!("`{key}` is missing in {}", here.subject()));
             self.mistakes.push(diagnostic.at(path, here.name).help(format!("`{key}`: {described}")));
         }
         missing.is_empty()
@@ -228,8 +242,7 @@ impl Reader<'_> {
 
     fn wrong_type(&mut self, node: &Node, schema: &Json, here: &Here) -> Option<Json> {
         let found = node.value.kind();
-        let subject = if here.path == KeyPath::default() { "the file".to_owned() } else { format!("`{}`", here.path) };
-        let message = format!("{subject} should be {}, not {found}", expected(schema));
+        let message = format!("{} should be {}, not {found}", here.subject(), expected(schema));
         let help = match &node.value {
             Value::Null => "give it a value, or remove the key".to_owned(),
             Value::Text(text) if is_type(schema, "boolean") => match text.to_ascii_lowercase().as_str() {
@@ -242,14 +255,14 @@ impl Reader<'_> {
             }
             _ => example(schema),
         };
+        let label = if node.value == Value::Null { "nothing after it".to_owned() } else { format!("this is {found}") };
         let marked = if node.span.length == 0 { here.name } else { node.span };
-        self.report(Diagnostic::error("wrong-type", message).label(format!("this is {found}")), here, marked, help);
+        self.report(Diagnostic::error("wrong-type", message).label(label), here, marked, help);
         None
     }
 
     fn unknown_key(&mut self, entry: &Entry, schema: &Json, there: &Here) {
-        let known: Vec<&str> =
-            schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        let known = keys(schema);
         let message = format!("unknown key `{}`", entry.key.escape_debug());
         self.report(Diagnostic::error("unknown-key", message), there, entry.key_span, did_you_mean(&entry.key, &known));
     }
@@ -271,58 +284,4 @@ fn still_has_what_it_needs(fitting: &Map<String, Json>, schema: &Json) -> bool {
     let choices = schema["oneOf"].as_array();
     has_all(&schema["required"])
         && choices.is_none_or(|choices| choices.iter().any(|choice| has_all(&choice["required"])))
-}
-
-/// Whether a schema's type is that of a value.
-fn admits(schema: &Json, value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(_) => is_type(schema, "boolean"),
-        Value::Integer(_) => is_type(schema, "integer"),
-        Value::Float => is_type(schema, "number"),
-        Value::Text(_) => is_type(schema, "string"),
-        Value::List(_) => is_type(schema, "array"),
-        Value::Map(_) => is_type(schema, "object"),
-    }
-}
-
-fn is_type(schema: &Json, name: &str) -> bool {
-    schema["type"] == name || texts(&schema["type"]).contains(&name)
-}
-
-/// What a person calls the values that a schema takes.
-fn expected(schema: &Json) -> String {
-    if let Some(choices) = schema["anyOf"].as_array() {
-        return choices.iter().map(expected).collect::<Vec<_>>().join(" or ");
-    }
-    if !schema["enum"].is_null() {
-        return one_of(&texts(&schema["enum"]));
-    }
-    let name = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
-    match name {
-        Some("object") => "a map",
-        Some("array") => "a list",
-        Some("integer") => "an integer",
-        Some("boolean") => "`true` or `false`",
-        _ => "a text",
-    }
-    .to_owned()
-}
-
-/// What could be written for a schema, in a sentence.
-fn example(schema: &Json) -> String {
-    let keys =
-        || schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect::<Vec<_>>();
-    match schema["type"].as_str() {
-        Some("object") if !keys().is_empty() => format!("its keys are {}", super::suggest::all_of(&keys())),
-        Some("object") => "write `name: ...` below it".to_owned(),
-        Some("array") => "write each item in a line of its own with `- ` before it".to_owned(),
-        _ => schema["description"]
-            .as_str()
-            .map_or_else(|| "write another value".to_owned(), |text| text.replace('\n', " ")),
-    }
-}
-
-fn texts(list: &Json) -> Vec<&str> {
-    list.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
 }

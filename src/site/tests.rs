@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::model::{Access, Rule, Selection, WalsFrom};
 use super::{KeyPath, Loaded, load};
 
@@ -189,7 +191,7 @@ fn ssh_keys_and_ssh_commands_become_words_with_the_home_directory_in_them() {
 #[test]
 fn without_a_home_directory_a_tilde_is_a_mistake() {
     let mistakes = load("site.yaml", FULL, None).unwrap_err();
-    let codes: Vec<_> = mistakes.iter().map(|mistake| mistake.code).collect();
+    let codes: Vec<_> = mistakes.list().iter().map(|mistake| mistake.code).collect();
     assert_eq!(codes, ["no-home", "no-home"]);
 }
 
@@ -201,12 +203,40 @@ fn what_the_file_does_not_say_is_as_documented() {
 
 #[test]
 fn a_line_can_be_named_for_what_decided() {
-    let lines = loaded(include_str!("../../examples/fleet.yaml")).lines;
+    let text = include_str!("../../examples/fleet.yaml");
+    let lines = loaded(text).lines;
     let line = |keys: &[&str]| lines.line(&KeyPath::new(keys.iter().copied()));
-    assert_eq!(line(&["replicas", "ledger", "backups"]), Some(38));
-    assert_eq!(line(&["replicas", "main", "backups"]), line(&["defaults", "backups"]));
+    let line_with = |words: &str| text.lines().position(|line| line.contains(words)).map(|index| index + 1);
+    assert_eq!(line(&["replicas", "ledger", "backups"]), line_with("12 MONTHS"));
+    assert_eq!(line(&["replicas", "main", "backups"]), line_with("{within: 30d}"));
     assert_eq!(line(&["replicas", "main", "wals"]), None);
-    assert_eq!(lines.line(&KeyPath::new(["mirrors"]).item(1).key("wals").key("from")), Some(49));
+    assert_eq!(lines.line(&KeyPath::new(["mirrors"]).item(1).key("wals").key("from")), line_with("newest-backup"));
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_of_another_system_do_no_harm() {
+    let text = format!("\u{feff}{}", include_str!("../../examples/minimal.yaml").replace('\n', "\r\n"));
+    assert_eq!(loaded(&text).site.name, "lisbon");
+    let wrong = text.replace("primary: frankfurt", "primary: frankfort");
+    let mistakes = load("site.yaml", &wrong, None).unwrap_err();
+    let marked: Vec<_> = mistakes.list().iter().map(|mistake| mistake.span.unwrap().of(&wrong)).collect();
+    assert_eq!(marked, ["frankfort"]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_there_is_an_answer(at in 0..FULL.len(), cut in 0..40_usize, put in "[ -~äé\n]{0,12}") {
+        let (start, end) = (boundary(at), boundary(at + cut));
+        let text = format!("{}{put}{}", &FULL[..start], &FULL[end..]);
+        if let Err(mistakes) = load("site.yaml", &text, None) {
+            prop_assert!(!mistakes.render(&text, false, 80).is_empty());
+        }
+    }
+}
+
+/// The nearest place to an offset that is not inside a character.
+fn boundary(offset: usize) -> usize {
+    (0..=offset.min(FULL.len())).rev().find(|offset| FULL.is_char_boundary(*offset)).unwrap_or(0)
 }
 
 #[test]

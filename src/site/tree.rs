@@ -71,7 +71,7 @@ impl Node {
 }
 
 /// Reads YAML text; the one mistake that is reported alone is one of YAML's syntax.
-pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
+pub(super) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     let options = serde_yaml::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
@@ -80,7 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Diagnostic> {
     };
     match serde_yaml::from_str_with_options::<Spanned<Unplaced>>(text, options) {
         Ok(root) => Ok(place(root, text)),
-        Err(error) => Err(syntax_error(&error, text)),
+        Err(error) => Err(Box::new(syntax_error(&error, text))),
     }
 }
 
@@ -188,10 +188,16 @@ fn span(location: &Location, text: &str) -> Span {
 }
 
 fn syntax_error(error: &serde_yaml::Error, text: &str) -> Diagnostic {
-    let message = error.without_snippet().to_string();
-    let Some(location) = error.location() else { return Diagnostic::error("syntax", message) };
-    // The place is shown by the snippet, so the sentence does not need to say it.
-    let suffix = format!(" at line {}, column {}", location.line(), location.column());
+    let error = error.without_snippet();
+    let place = error.location().map(|location| span(&location, text)).unwrap_or_default();
+    if matches!(error, serde_yaml::Error::MultipleDocuments { .. }) {
+        let diagnostic = Diagnostic::error("syntax", "the file has several YAML documents").at("", place);
+        return diagnostic.help("one file is one site: remove the `---` and what belongs to another");
+    }
+    // The snippet shows the place, so the sentence does not need to say it.
+    let message = error.to_string();
+    let suffix = format!(" at line {}, column {}", place.line, place.column);
     let message = message.strip_suffix(&suffix).unwrap_or(&message);
-    Diagnostic::error("syntax", format!("this is not YAML: {message}")).at("", span(&location, text))
+    let diagnostic = Diagnostic::error("syntax", format!("this is not YAML: {message}")).at("", place);
+    diagnostic.help("look for an indent, a quote or a bracket that is not closed, here or in the line above")
 }

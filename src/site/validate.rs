@@ -150,13 +150,13 @@ fn policy(raw: RawPolicy) -> Policy {
 fn selection(raw: RawSelection) -> Selection {
     match raw {
         RawSelection::Word(_) => Selection::All,
-        RawSelection::Rules(rules) => Selection::Union(rules.into_iter().filter_map(rule).collect()),
+        RawSelection::Rules(rules) => Selection::Union(rules.iter().filter_map(rule).collect()),
     }
 }
 
 /// A rule has exactly one key: the reader has seen to it.
-fn rule(raw: RawRule) -> Option<Rule> {
+fn rule(raw: &RawRule) -> Option<Rule> {
     let last = raw.last.map(Rule::Last);
-    let within = raw.within.map(|length| Rule::Within(length.0));
-    last.or(within).or(raw.retention.map(|retention| retention.0))
+    let within = raw.within.as_ref().map(|length| Rule::Within(length.0));
+    last.or(within).or(raw.retention.as_ref().map(|retention| retention.0))
 }

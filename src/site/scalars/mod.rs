@@ -104,3 +104,111 @@ scalars!(
     SshCommand,
     System,
 );
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Texts near to what the scalars look like.
+    fn near_misses() -> impl Strategy<Value = String> {
+        let word = prop::sample::select(vec![
+            "0",
+            "1",
+            "7",
+            "15",
+            "100",
+            "101",
+            "00",
+            "999999",
+            "1234567",
+            ".",
+            "5",
+            " ",
+            "  ",
+            "-",
+            "%",
+            "/s",
+            "s",
+            "m",
+            "h",
+            "d",
+            "w",
+            "month",
+            "months",
+            "day",
+            "MiB/s",
+            "MB/s",
+            "kB/s",
+            "MiB",
+            "b/s",
+            "unlimited",
+            "none",
+            "auto",
+            "3.12",
+            "REDUNDANCY",
+            "Recovery Window Of",
+            "weeks",
+            "MONTH",
+            "a",
+            "Z",
+            "_",
+            "~",
+            "/",
+            "ä",
+            ",",
+            "'",
+            "\\",
+            "\n",
+            "@",
+            ":",
+        ]);
+        prop::collection::vec(word, 0..6).prop_map(|words| words.concat())
+    }
+
+    fn pattern<T: Scalar>() -> jsonschema::Validator {
+        jsonschema::validator_for(&json!({ "pattern": T::pattern() })).unwrap()
+    }
+
+    /// Whether what a pattern says of some text is compatible with what the parser says.
+    fn agree<T: Scalar>(pattern: &jsonschema::Validator, text: &str, exact: bool) -> bool {
+        let (looks, is) = (pattern.is_valid(&Value::from(text)), T::parse(text).is_ok());
+        if exact { looks == is } else { looks || !is }
+    }
+
+    macro_rules! patterns_agree {
+        ($($name:ident $exact:literal),+ $(,)?) => {
+            #[test]
+            fn a_pattern_never_refuses_what_the_parser_takes_and_most_are_exact() {
+                $(
+                    let validator = pattern::<$name>();
+                    proptest!(|(text in near_misses())| prop_assert!(agree::<$name>(&validator, &text, $exact), "{} {text:?}", $name::FORMAT));
+                )+
+            }
+        };
+    }
+
+    patterns_agree!(
+        AbsolutePath false,
+        Barman true,
+        Command false,
+        Destination false,
+        HomePath false,
+        Jump false,
+        Length true,
+        LocalServer false,
+        Name true,
+        Objective true,
+        OptionName false,
+        OptionValue false,
+        Percent true,
+        Rate true,
+        RemotePath false,
+        Retention true,
+        ServerPattern false,
+        SshCommand false,
+        System false,
+    );
+}

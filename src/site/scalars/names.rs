@@ -109,9 +109,8 @@ impl Scalar for HomePath {
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let mut mistake = match absolute(text.strip_prefix('~').unwrap_or(text)) {
-            Ok(_) => return Ok(Self(text.to_owned())),
-            Err(mistake) => mistake,
+        let Err(mut mistake) = absolute(text.strip_prefix('~').unwrap_or(text)) else {
+            return Ok(Self(text.to_owned()));
         };
         "write the path from `/` or `~/` on".clone_into(&mut mistake.help);
         Err(mistake)
@@ -193,7 +192,7 @@ impl Scalar for Barman {
     }
 }
 
-/// PostgreSQL's system identifier.
+/// The system identifier of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::site) struct System(pub SystemId);
 
