@@ -35,6 +35,11 @@ impl KeyPath {
         self.step(Step::Item(index))
     }
 
+    /// Whether this is an item of a list.
+    pub(super) fn is_item(&self) -> bool {
+        matches!(self.0.last(), Some(Step::Item(_)))
+    }
+
     fn step(&self, step: Step) -> Self {
         let mut path = self.clone();
         path.0.push(step);

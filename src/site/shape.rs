@@ -88,12 +88,8 @@ impl Reader<'_> {
         if let Some(least) = schema["minProperties"].as_u64()
             && (written.len() as u64) < least
         {
-            self.report(
-                Diagnostic::error("empty", format!("`{}` is empty", here.path)),
-                here,
-                here.name,
-                "name at least one",
-            );
+            let diagnostic = Diagnostic::error("empty", format!("`{}` is empty", here.path));
+            self.report(diagnostic, here, here.name, "name at least one");
         }
         (complete && still_has_what_it_needs(&fitting, schema)).then_some(Json::Object(fitting))
     }
@@ -106,18 +102,20 @@ impl Reader<'_> {
             self.unknown_key(entry, schema, there);
             return None;
         };
-        let named =
-            match schema["propertyNames"]["format"].as_str().and_then(|format| scalars::check(format, &entry.key)) {
-                Some(Err(mistake)) => {
-                    self.report(Diagnostic::error("bad-name", mistake.message), there, entry.key_span, mistake.help);
-                    false
-                }
-                _ => true,
-            };
+        let named = self.entry_name(entry, &schema["propertyNames"], there);
         let value = self.node(&entry.node, values, there);
         value.filter(|_| named)
     }
 
+    /// Judges a key that is a name of the user's choice.
+    fn entry_name(&mut self, entry: &Entry, schema: &Json, there: &Here) -> bool {
+        let verdict = schema["format"].as_str().and_then(|format| scalars::check(format, &entry.key));
+        let Some(Err(mistake)) = verdict else { return true };
+        self.report(Diagnostic::error("bad-name", mistake.message), there, entry.key_span, mistake.help);
+        false
+    }
+
+    /// Reports the keys that must be there and are not; whether all are.
     fn required(&mut self, written: &[&str], schema: &Json, here: &Here) -> bool {
         let known = keys(schema);
         let missing: Vec<&str> = texts(&schema["required"]).into_iter().filter(|key| !written.contains(key)).collect();
@@ -133,7 +131,7 @@ impl Reader<'_> {
         missing.is_empty()
     }
 
-    /// Checks a `oneOf` of required keys: exactly one of them is there.
+    /// Reports a `oneOf` of required keys of which not exactly one is there.
     fn exactly_one(&mut self, written: &[&str], schema: &Json, here: &Here) -> bool {
         let Some(choices) = schema["oneOf"].as_array() else { return true };
         let keys: Vec<&str> = choices.iter().flat_map(|choice| texts(&choice["required"])).collect();
@@ -141,18 +139,10 @@ impl Reader<'_> {
         let message = match found.as_slice() {
             [_] => return true,
             [] => format!("`{}` needs one of {}", here.path, one_of(&keys)),
-            several => format!(
-                "`{}` has {} at once",
-                here.path,
-                several.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ")
-            ),
+            several => format!("`{}` has {} at once", here.path, all_of(several)),
         };
-        let help = match keys.as_slice() {
-            ["last", ..] => {
-                format!("a rule is exactly one of {}; several rules are several items, and add up", one_of(&keys))
-            }
-            _ => format!("write exactly one of {}", one_of(&keys)),
-        };
+        let several = if here.path.is_item() { "; write several as several items" } else { "" };
+        let help = format!("write exactly one of {}{several}", one_of(&keys));
         self.report(Diagnostic::error("one-of", message), here, here.name, help);
         false
     }
@@ -160,12 +150,7 @@ impl Reader<'_> {
     fn list(&mut self, items: &[Node], node: &Node, schema: &Json, here: &Here) -> Option<Json> {
         if schema["minItems"].as_u64().is_some_and(|least| (items.len() as u64) < least) {
             let diagnostic = Diagnostic::error("empty", format!("`{}` is an empty list", here.path));
-            self.report(
-                diagnostic,
-                here,
-                node.span,
-                "write at least one item, or `all`; nothing at all is not a selection",
-            );
+            self.report(diagnostic, here, node.span, "write at least one item, or remove the key");
             return None;
         }
         let read = |(i, item): (usize, &Node)| {
@@ -212,6 +197,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Takes a scalar with the verdict of its format, if YAML reads it as one of the types that the file may use.
     fn formatted(
         &mut self,
         node: &Node,
@@ -229,12 +215,8 @@ impl Reader<'_> {
             value if admits(schema, value) => Some(Json::from(written)),
             value => {
                 let message = format!("YAML reads `{written}` as {}, not as a text", value.kind());
-                self.report(
-                    Diagnostic::error("wrong-type", message),
-                    here,
-                    node.span,
-                    format!("put it in quotes: \"{written}\""),
-                );
+                let help = format!("put it in quotes: \"{written}\"");
+                self.report(Diagnostic::error("wrong-type", message), here, node.span, help);
                 None
             }
         }
