@@ -10,4 +10,8 @@
 
 pub mod barman;
 pub mod diag;
+pub mod observe;
+pub mod plan;
 pub mod site;
+pub mod transport;
+pub mod verify;

@@ -21,6 +21,7 @@ mod shape;
 mod suggest;
 mod tree;
 mod validate;
+mod wording;
 
 pub use load::{Loaded, load};
 pub use model::Site;

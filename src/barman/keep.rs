@@ -1,0 +1,6 @@
+//! stub
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Full,
+    Standalone,
+}
