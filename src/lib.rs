@@ -9,6 +9,7 @@
 //! ```
 
 pub mod barman;
+pub mod diag;
 pub mod observe;
 pub mod plan;
 pub mod site;
