@@ -8,6 +8,7 @@
 //!              replica                └─────► apply ──► publish
 //! ```
 
+pub mod apply;
 pub mod barman;
 pub mod diag;
 pub mod observe;

@@ -122,8 +122,3 @@ pub fn reconcile(lines: &XlogDb, known: &[WalEntry], on_disk: &BTreeMap<WalName,
     };
     XlogDb::new(on_disk.iter().map(describe))
 }
-
-/// What a file on disk says of itself.
-pub fn describe(name: WalName, path: &Path) -> io::Result<WalEntry> {
-    crate::verify::wal_file::describe(name, path)
-}

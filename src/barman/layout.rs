@@ -129,7 +129,11 @@ impl Layout {
 
     /// Where the backup.info of a backup is.
     pub fn backup_info(self, dirs: &ServerDirs, id: BackupId) -> PathBuf {
-        if self.info_in_meta { dirs.meta_directory.join(format!("{id}-backup.info")) } else { dirs.base(id).join("backup.info") }
+        if self.info_in_meta {
+            dirs.meta_directory.join(format!("{id}-backup.info"))
+        } else {
+            dirs.base(id).join("backup.info")
+        }
     }
 
     /// Where the keep annotation of a backup is.
@@ -214,8 +218,18 @@ mod tests {
         let id = "20261122T125916".parse().unwrap();
         for (version, xlogdb, info, keep) in [
             ("3.12.1", "wals/xlog.db", "base/20261122T125916/backup.info", "base/20261122T125916/annotations/keep"),
-            ("3.13.0", "wals/main-xlog.db", "base/20261122T125916/backup.info", "base/20261122T125916/annotations/keep"),
-            ("3.13.2", "wals/main-xlog.db", "meta/20261122T125916-backup.info", "base/20261122T125916/annotations/keep"),
+            (
+                "3.13.0",
+                "wals/main-xlog.db",
+                "base/20261122T125916/backup.info",
+                "base/20261122T125916/annotations/keep",
+            ),
+            (
+                "3.13.2",
+                "wals/main-xlog.db",
+                "meta/20261122T125916-backup.info",
+                "base/20261122T125916/annotations/keep",
+            ),
             ("3.13.3", "wals/main-xlog.db", "meta/20261122T125916-backup.info", "meta/20261122T125916-keep"),
         ] {
             let layout = Layout::of(version.parse().unwrap());

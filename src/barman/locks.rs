@@ -104,7 +104,8 @@ impl Lock {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+            let file =
+                options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {

@@ -2,6 +2,7 @@
 
 pub mod backup_info;
 pub mod barman_time;
+pub mod conf;
 pub mod history;
 pub mod identity;
 pub mod ids;

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn what_breaks_barman_is_broken() {
         assert_eq!(SyncWals::parse(b""), Err(BrokenSyncWals::Empty));
-        for text in ["00000002000000000000000D", "x\t1", "00000002000000000000000D\t0", "00000002000000000000000D\t-1"] {
+        for text in ["00000002000000000000000D", "x\t1", "00000002000000000000000D\t0", "00000002000000000000000D\t-1"]
+        {
             assert_eq!(SyncWals::parse(text.as_bytes()), Err(BrokenSyncWals::Malformed(text.to_owned())));
         }
     }
