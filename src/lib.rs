@@ -8,7 +8,9 @@
 //!              replica                └─────► apply ──► publish
 //! ```
 
+pub mod apply;
 pub mod barman;
+pub mod diag;
 pub mod observe;
 pub mod plan;
 pub mod site;

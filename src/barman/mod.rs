@@ -3,6 +3,7 @@
 pub mod backup_info;
 pub mod barman_time;
 pub mod conf;
+pub mod history;
 pub mod identity;
 pub mod ids;
 pub mod keep;
@@ -10,6 +11,7 @@ pub mod layout;
 pub mod locks;
 pub mod python_float;
 pub mod python_literal;
+pub mod staging;
 pub mod sync_info;
 pub mod sync_wals;
 pub mod version;

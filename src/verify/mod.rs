@@ -2,4 +2,5 @@
 
 pub mod checksum;
 pub mod manifest;
+pub mod wal_file;
 pub mod wal_header;
