@@ -7,10 +7,13 @@ mod diff_backups;
 mod diff_wals;
 pub mod graph;
 mod guard;
+mod order;
 pub mod reason;
 mod recovery;
 mod replica;
+mod reuse;
 mod selection;
+mod wal_files;
 pub mod window;
 
 use std::path::Path;
@@ -22,7 +25,8 @@ use crate::site::model::Replica;
 
 pub use action::Plan;
 
-/// Plans every replica of a site. `replicas` holds those that the site file names and those that its mirrors stand for.
+/// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
+/// its mirrors stand for.
 pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
     let mut replicas: Vec<&Replica> = replicas.iter().collect();
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
