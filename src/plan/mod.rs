@@ -34,3 +34,6 @@ pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Obse
     let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, observed(r)?, now))).collect();
     Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans }
 }
+
+#[cfg(test)]
+mod tests;
