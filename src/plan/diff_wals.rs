@@ -13,7 +13,7 @@ use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::barman::xlogdb::FIVE_FIELDS;
-use crate::observe::inventory::{BackupFacts, BaseKind, PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{BackupFacts, BaseKind, PrimaryBackup, PrimaryInventory, ReplicaInventory};
 use crate::site::model::{Policy, WalsFrom};
 
 use super::action::WalBatch;
@@ -101,33 +101,24 @@ struct Wanted {
 
 impl Wanted {
     fn new(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Self {
-        let snapshots = primary.backups.iter().filter(|(_, backup)| {
-            backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
-        });
-        // A snapshot cannot be copied, but whoever restores it in its cloud needs WAL as for any other backup.
-        let snapshots = snapshots.map(|(id, backup)| (*id, (&backup.facts, backup.keep == Some(Keep::Standalone))));
-        let kept = kept.iter().map(|(id, kept)| (*id, (&kept.facts, kept.is_standalone())));
-        let backups: BTreeMap<BackupId, (&BackupFacts, bool)> = snapshots.chain(kept).collect();
-        let spans = || backups.values().map(|(facts, _)| facts.begin_wal.zip(facts.end_wal));
-        let begins = || backups.values().filter(|(_, standalone)| !standalone).map(|(facts, _)| facts.begin_wal);
-        let is_vague = begins().any(|begin| begin.is_none()) || backups.is_empty();
+        let claims = claims(primary, kept);
+        let spans = || claims.values().map(|claim| claim.begin.zip(claim.end));
+        let to_the_end = || claims.values().filter(|claim| claim.to_the_end);
         let from = match policy.wals_from {
             // Barman counts from the smallest name as well, so that both list the same WAL.
-            WalsFrom::OldestBackup => begins().flatten().min(),
-            WalsFrom::NewestBackup => begins().flatten().next_back(),
+            WalsFrom::OldestBackup => to_the_end().filter_map(|claim| claim.begin).min(),
+            WalsFrom::NewestBackup => to_the_end().filter(|claim| !claim.leaves).filter_map(|c| c.begin).next_back(),
             WalsFrom::BackupsOnly => None,
         };
+        let nothing_stays = claims.values().all(|claim| claim.leaves);
+        let everything = match policy.wals_from {
+            WalsFrom::OldestBackup => nothing_stays || to_the_end().any(|claim| claim.begin.is_none()),
+            WalsFrom::NewestBackup => nothing_stays,
+            WalsFrom::BackupsOnly => false,
+        };
         let is_allowed = policy.prune.unselected || policy.prune.gone_at_primary;
-        Self {
-            from,
-            everything: match policy.wals_from {
-                WalsFrom::OldestBackup => is_vague,
-                WalsFrom::NewestBackup => backups.is_empty(),
-                WalsFrom::BackupsOnly => false,
-            },
-            may_prune: is_allowed && !backups.is_empty() && spans().all(|span| span.is_some()),
-            needed: disjoint(spans().flatten().collect()),
-        }
+        let may_prune = is_allowed && !claims.is_empty() && spans().all(|span| span.is_some());
+        Self { from, everything, needed: disjoint(spans().flatten().collect()), may_prune }
     }
 
     fn covers(&self, segment: Segment) -> bool {
@@ -137,6 +128,32 @@ impl Wanted {
         };
         self.everything || self.from.is_some_and(|from| segment >= from) || is_needed()
     }
+}
+
+/// What a backup asks of the archive.
+struct Claim {
+    begin: Option<Segment>,
+    end: Option<Segment>,
+    /// Whether it asks for what follows it as well.
+    to_the_end: bool,
+    /// Whether a later apply will delete it, so that the one before it will be the newest.
+    leaves: bool,
+}
+
+/// The claims of the backups that the site will have, and of those that only live in the primary's cloud: a snapshot
+/// cannot be copied, but whoever restores it there needs WAL as for any other backup.
+fn claims(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeMap<BackupId, Claim> {
+    let claim = |facts: &BackupFacts, keep: Option<Keep>, leaves| {
+        let to_the_end = keep != Some(Keep::Standalone);
+        Claim { begin: facts.begin_wal, end: facts.end_wal, to_the_end, leaves }
+    };
+    let is_snapshot = |backup: &PrimaryBackup| {
+        backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
+    };
+    let snapshots = primary.backups.iter().filter(|(_, backup)| is_snapshot(backup));
+    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, backup.keep, false)));
+    let kept = kept.iter().map(|(id, kept)| (*id, claim(&kept.facts, kept.keep, kept.leaves)));
+    snapshots.chain(kept).collect()
 }
 
 /// The same spans in order, overlapping ones melted into one.

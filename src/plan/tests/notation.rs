@@ -198,7 +198,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace().map(str::to_owned);
         let day = words.next().unwrap();
         let (day, parent) = day.split_once('<').map_or((day.as_str(), None), |(day, parent)| (day, Some(id(parent))));
