@@ -85,6 +85,7 @@ pub fn bytes_to_copy(action: &Action) -> u64 {
     match &action.change {
         Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
         Change::AddBackup(copy) => copy.size.saturating_sub(copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes)),
+        Change::RepairBackup(copy) => copy.size,
         Change::ShipHistory { size, .. } => *size,
         _ => 0,
     }

@@ -14,6 +14,7 @@ mod replica;
 mod reuse;
 mod selection;
 mod wal_files;
+mod wanted;
 pub mod window;
 
 use std::path::Path;
