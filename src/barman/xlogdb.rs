@@ -279,6 +279,20 @@ mod tests {
         assert_eq!(db.get(first.name), Some(&changed));
     }
 
+    /// Run by hand: `cargo test --release million -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "measures, with optimisation"]
+    fn a_million_lines_are_read_and_written_in_about_a_second() {
+        let line =
+            |n: u32| format!("00000001{:08X}{:08X}\t16777216\t1795352352.2619777\tgzip\tNone\n", n / 256, n % 256);
+        let file: String = (0..1_000_000).map(line).collect();
+        let start = std::time::Instant::now();
+        let db = XlogDb::parse(file.as_bytes());
+        let read = start.elapsed();
+        assert_eq!(db.write(NEW), file.as_bytes());
+        println!("xlog.db: {read:?} to read, {:?} to write", start.elapsed() - read);
+    }
+
     fn any_entry() -> impl Strategy<Value = WalEntry> {
         let codec = prop::option::of("[a-z0-9]{1,15}".prop_map(|name| name.parse().unwrap()));
         let mtime = any::<f64>().prop_filter_map("finite", Mtime::new);
