@@ -120,6 +120,11 @@ impl Layout {
         }
     }
 
+    /// Whether it has a `meta/`: an older Barman looks for nothing there.
+    pub fn uses_meta(self) -> bool {
+        self.info_in_meta
+    }
+
     /// Where xlog.db is.
     pub fn xlogdb(self, dirs: &ServerDirs) -> PathBuf {
         if !self.named_xlogdb {
