@@ -52,6 +52,8 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
             "--no-group",
             // `-W` would discard what a partial file holds. Without an older version nothing is compared, so it costs nothing.
             "--no-whole-file",
+            // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
+            "--modify-window=-1",
             // Bytes so far; the total; links left out. No names, so that none can pose as one of these.
             "--no-h",
             "--info=progress2,stats1,name1,nonreg0",
