@@ -11,6 +11,7 @@
 pub mod barman;
 pub mod observe;
 pub mod plan;
+pub mod render;
 pub mod site;
 pub mod transport;
 pub mod verify;
