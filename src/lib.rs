@@ -13,6 +13,7 @@ pub mod barman;
 pub mod diag;
 pub mod observe;
 pub mod plan;
+pub mod render;
 pub mod site;
 pub mod transport;
 pub mod verify;
