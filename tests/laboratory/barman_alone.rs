@@ -99,9 +99,9 @@ fn passive_node_copies_every_file_but_doubles_xlogdb() {
     let doubled: Vec<String> = rebuilt.chain(&names).cloned().collect();
     assert_eq!(site.barman.xlogdb_names(), doubled);
 
-    let other: Vec<String> = sshd.commands();
+    let commands = sshd.commands();
     assert!(
-        other
+        commands
             .iter()
             .all(|command| command == "barman sync-info main"
                 || command.trim_start().starts_with("rsync --server --sender ")
