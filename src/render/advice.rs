@@ -124,12 +124,7 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
     }
 }
 
-fn gone_at_both_ends(
-    replica: &ReplicaPlan,
-    backup: BackupId,
-    ranges: &[WalRange],
-    verbose: bool,
-) -> String {
+fn gone_at_both_ends(replica: &ReplicaPlan, backup: BackupId, ranges: &[WalRange], verbose: bool) -> String {
     let shown = if verbose { ranges.len() } else { NAMED_RANGES };
     let size = segment_size(replica);
     let mut names: Vec<String> = ranges.iter().take(shown).map(|range| range.display(size)).collect();

@@ -239,8 +239,7 @@ fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
         _ => &[],
     };
     let errors = blockers.iter().map(|b| Remark { label: "error", sentence: advice::blocker(replica, b) });
-    let warnings =
-        replica.warnings.iter().map(|w| Remark { label: "warning", sentence: advice::warning(replica, w) });
+    let warnings = replica.warnings.iter().map(|w| Remark { label: "warning", sentence: advice::warning(replica, w) });
     // The heading shows the name at the primary.
     let notes = replica.notes.iter().filter(|note| !matches!(note, Note::Renamed(_)));
     let notes = notes.map(|n| Remark { label: "note", sentence: advice::note(replica, n, verbose) });

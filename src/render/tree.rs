@@ -97,7 +97,8 @@ fn needed_by(action: &Action) -> Option<BackupId> {
 
 /// Whether two neighbours may be shown as one. A backup is always shown: somebody must agree to its deletion.
 fn is_alike(a: &Action, b: &Action) -> bool {
-    let never = |action: &Action| copied_backup(action).is_some() || matches!(action.change, Change::RemoveBackup { .. });
+    let never =
+        |action: &Action| copied_backup(action).is_some() || matches!(action.change, Change::RemoveBackup { .. });
     mark(a) == mark(b)
         && std::mem::discriminant(&a.change) == std::mem::discriminant(&b.change)
         && !never(a)
