@@ -10,9 +10,13 @@
 
 pub mod apply;
 pub mod barman;
+pub mod cli;
+pub mod commands;
 pub mod diag;
+pub mod error;
 pub mod observe;
 pub mod plan;
+pub mod progress;
 pub mod render;
 pub mod site;
 pub mod transport;
