@@ -11,7 +11,7 @@ use super::wal::WalName;
 use super::wal_entry::{CodecName, WalEntry};
 
 /// The first version that reads a fifth field.
-const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
+pub const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
 
 /// The content of an xlog.db.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,6 +85,11 @@ impl XlogDb {
     /// The files, sorted by name, each once.
     pub fn entries(&self) -> &[WalEntry] {
         &self.entries
+    }
+
+    /// The files, sorted by name, each once.
+    pub fn into_entries(self) -> Vec<WalEntry> {
+        self.entries
     }
 
     /// The file with this name.
