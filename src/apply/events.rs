@@ -77,6 +77,8 @@ pub enum FailureKind {
     Interrupted,
     /// Another process holds a lock of a whole server.
     ServerBusy,
+    /// Another process holds a lock of one thing, a backup or xlog.db.
+    Busy,
     /// Anything else.
     Failed,
 }

@@ -24,7 +24,8 @@ const PARALLEL_STEPS: usize = 16;
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
     /// Does it, adding what arrives to the counter.
-    fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Failure>>;
+    fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter)
+    -> BoxFuture<'a, Result<u64, Failure>>;
 
     /// Bytes that the step will bring.
     fn total(&self, step: Step) -> u64;
@@ -68,7 +69,17 @@ impl<'a> Executor<'a> {
         let waiting: BTreeMap<NodeIndex, usize> =
             graph.node_indices().map(|n| (n, graph.edges_directed(n, Direction::Incoming).count())).collect();
         let ready = waiting.iter().filter(|(_, count)| **count == 0).map(|(n, _)| (urgency(graph[*n]), *n)).collect();
-        Self { plan, graph, steps, observer, cancel, ready, waiting, ends: BTreeMap::new(), summary: Summary::default() }
+        Self {
+            plan,
+            graph,
+            steps,
+            observer,
+            cancel,
+            ready,
+            waiting,
+            ends: BTreeMap::new(),
+            summary: Summary::default(),
+        }
     }
 
     /// Runs until every step has ended or cannot begin.
@@ -170,7 +181,9 @@ impl<'a> Executor<'a> {
     fn skip(&mut self, node: NodeIndex, cause: NodeIndex) {
         // Whoever is skipped must not be reached a second time through another dependency.
         self.waiting.remove(&node);
-        let (Some(action), Some(cause)) = (self.action(self.graph[node]), self.action(self.graph[cause])) else { return };
+        let (Some(action), Some(cause)) = (self.action(self.graph[node]), self.action(self.graph[cause])) else {
+            return;
+        };
         // Of a backup whose copy failed, the failure has said enough.
         if action.address != cause.address {
             let because = format!("it needs {}", cause.address);

@@ -26,7 +26,10 @@ impl From<TransportError> for Failure {
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        Self::new(error.to_string())
+        match &error {
+            LockError::Busy { .. } => Self { kind: FailureKind::Busy, ..Self::new(error.to_string()) },
+            LockError::Io { source, .. } => Self::new(format!("{error}: {source}")),
+        }
     }
 }
 

@@ -416,7 +416,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Each text was printed by CPython's `repr`.
+    /// Each text was printed by Python's `repr`.
     #[test]
     fn what_python_wrote_is_written_again_byte_for_byte() {
         for text in [

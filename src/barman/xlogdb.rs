@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::ids::InvalidId;
 use super::version::BarmanVersion;
 use super::wal::WalName;
 use super::wal_entry::{CodecName, WalEntry};
@@ -148,17 +149,14 @@ fn parse_fields<'a>(name: &str, fields: &mut impl Iterator<Item = &'a str>) -> O
         name: name.parse().ok()?,
         size: fields.next()?.parse().ok()?,
         mtime: fields.next()?.parse().ok()?,
-        compression: parse_codec(fields.next())?,
-        encryption: parse_codec(fields.next())?,
+        compression: parse_codec(fields.next()).ok()?,
+        encryption: parse_codec(fields.next()).ok()?,
     })
 }
 
-/// A field that may be missing or null; `None` when it is malformed.
-fn parse_codec(field: Option<&str>) -> Option<Option<CodecName>> {
-    match field {
-        None | Some("None") => Some(None),
-        Some(name) => name.parse().ok().map(Some),
-    }
+/// A field that may be missing or null.
+fn parse_codec(field: Option<&str>) -> Result<Option<CodecName>, InvalidId> {
+    field.filter(|name| *name != "None").map(str::parse).transpose()
 }
 
 fn write_line(text: &mut String, entry: &WalEntry, version: BarmanVersion) {

@@ -21,6 +21,7 @@ use crate::observe::inventory::Observation;
 use crate::site::model::Replica;
 
 pub use action::Plan;
+pub use guard::bytes_to_copy;
 
 /// Plans every replica of a site. `replicas` holds those that the site file names and those that its mirrors stand for.
 pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {

@@ -33,6 +33,17 @@ impl BackupInfo {
         info
     }
 
+    /// The same file with these children, in a version of Barman that knows of any.
+    #[must_use]
+    pub fn with_children(&self, children: &BTreeSet<BackupId>) -> Self {
+        let mut info = self.clone();
+        if info.fields.contains_key("children_backup_ids") {
+            let ids: Vec<&str> = children.iter().map(BackupId::as_str).collect();
+            info.set("children_backup_ids", &joined(&ids));
+        }
+        info
+    }
+
     /// The same file with another status, for a copy that is marked before it is removed.
     #[must_use]
     pub fn with_status(&self, status: Status) -> Self {
@@ -45,5 +56,9 @@ impl BackupInfo {
 fn present_children(source: &BackupInfo, present: &BTreeSet<BackupId>) -> String {
     let children = source.children_backup_ids().unwrap_or_default();
     let kept: Vec<&str> = children.iter().filter(|id| present.contains(*id)).map(BackupId::as_str).collect();
-    if kept.is_empty() { NULL.to_owned() } else { kept.join(",") }
+    joined(&kept)
+}
+
+fn joined(ids: &[&str]) -> String {
+    if ids.is_empty() { NULL.to_owned() } else { ids.join(",") }
 }
