@@ -88,6 +88,11 @@ impl XlogDb {
         &self.entries
     }
 
+    /// The files, sorted by name, each once.
+    pub fn into_entries(self) -> Vec<WalEntry> {
+        self.entries
+    }
+
     /// The file with this name.
     pub fn get(&self, name: WalName) -> Option<&WalEntry> {
         let at = self.entries.binary_search_by_key(&name, |entry| entry.name).ok()?;
