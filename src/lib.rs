@@ -8,6 +8,12 @@
 //!              replica                └─────► apply ──► publish
 //! ```
 
+pub mod apply;
 pub mod barman;
+pub mod diag;
+pub mod observe;
+pub mod plan;
+pub mod render;
 pub mod site;
 pub mod transport;
+pub mod verify;
