@@ -179,9 +179,9 @@ impl Files for FakePrimary {
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
             What::Files { paths, flatten } => (paths.clone(), *flatten),
             What::Tree { exclude } => {
-                let excludes = super::local::Excludes::new(exclude);
+                let patterns = super::local::Excludes::new(exclude);
                 let excluded =
-                    |path: &&PathBuf| path.ancestors().any(|part| excludes.excludes(part, part != path.as_path()));
+                    |path: &&PathBuf| path.ancestors().any(|part| patterns.excludes(part, part != path.as_path()));
                 (there.keys().filter(|path| !excluded(path)).cloned().collect(), false)
             }
         };

@@ -156,6 +156,9 @@ pub enum What {
         flatten: bool,
     },
     /// The whole tree with its directories, symbolic links, modes and times, but for what these rsync patterns exclude.
+    ///
+    /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
+    /// are made after the copy, or the tree is copied from where they point inside.
     Tree {
         /// Anchored patterns such as `/backup.info`.
         exclude: Vec<String>,

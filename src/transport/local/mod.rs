@@ -18,7 +18,7 @@ use walkdir::WalkDir;
 
 use crate::site::model::Primary;
 
-use super::paths::{self, SCRATCH_PREFIX};
+use super::paths::{self, SCRATCH_PREFIX, is_gone};
 use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
 use copy::Copier;
 pub(super) use pattern::{Excludes, matches};
@@ -169,10 +169,6 @@ fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<
 
 fn relative(root: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
-}
-
-fn is_gone(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn walk_failure(primary: &str, root: &Path, error: walkdir::Error) -> TransportError {
