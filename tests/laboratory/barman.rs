@@ -152,6 +152,20 @@ impl Barman {
         ids
     }
 
+    /// The ids that have a directory under `base/`, in order: the same without
+    /// the half second that any Barman takes to start.
+    pub fn bases(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.server_directory().join("base")) else {
+            return Vec::new();
+        };
+        let mut ids: Vec<String> = entries
+            .map(|entry| entry.expect("an entry of base").file_name())
+            .filter_map(|name| name.into_string().ok())
+            .collect();
+        ids.sort();
+        ids
+    }
+
     /// The value of one key in a backup.info.
     #[track_caller]
     pub fn backup_field(&self, id: &str, key: &str) -> String {

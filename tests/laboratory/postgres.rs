@@ -21,6 +21,7 @@ const CONFIGURATION: &str = "
 listen_addresses = ''
 fsync = off
 shared_buffers = 16MB
+min_wal_size = 32MB
 max_wal_size = 256MB
 wal_level = replica
 archive_mode = on

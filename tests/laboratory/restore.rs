@@ -66,7 +66,7 @@ impl Restore<'_> {
         self.barman.expect(&words);
     }
 
-    /// The restore_command that needs neither PATH nor sudo, unlike the one
+    /// The `restore_command` that needs neither PATH nor sudo, unlike the one
     /// that `recover` writes.
     fn get_wal(&self) -> String {
         format!(

@@ -70,7 +70,7 @@ impl Sshd {
         self.directory.join("user_key")
     }
 
-    /// The known_hosts file that has the host's key.
+    /// The `known_hosts` file that has the host's key.
     pub fn known_hosts(&self) -> PathBuf {
         self.directory.join("known_hosts")
     }
