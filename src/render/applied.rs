@@ -23,7 +23,11 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
     };
     let mut text = format!("\n{verdict}: {}.", deeds(&totals));
     if summary.transferred > 0 {
-        text.push_str(&format!(" {} transferred in {}.", bytes(summary.transferred), duration(elapsed.as_secs().max(1))));
+        text.push_str(&format!(
+            " {} transferred in {}.",
+            bytes(summary.transferred),
+            duration(elapsed.as_secs().max(1))
+        ));
     }
     text.push('\n');
     if !failed.is_empty() {
