@@ -223,13 +223,17 @@ async fn an_older_version_here_saves_bytes_and_is_not_touched() {
     let sshd = Sshd::start();
     let mut content = noise(4_000_000);
     let (source, basis, target) = (sshd.mkdir("new"), sshd.mkdir("old"), sshd.mkdir("target"));
-    sshd.write("old/16384", &content);
+    let write = |name: &str, content: &[u8], milliseconds: u64| {
+        let time = std::time::UNIX_EPOCH + Duration::from_millis(milliseconds);
+        let file = fs::File::open(sshd.write(name, content)).unwrap();
+        file.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
+    };
+    // Changed within the same second, and of the same size: rsync's default takes them for the same.
+    write("old/16384", &content, 1_100);
     content[2_000_000] ^= 1;
-    sshd.write("new/16384", &content);
-    for name in ["old/same", "new/same"] {
-        let file = fs::File::open(sshd.write(name, "unchanged")).unwrap();
-        file.set_times(fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH)).unwrap();
-    }
+    write("new/16384", &content, 1_200);
+    write("old/same", b"unchanged", 1_300);
+    write("new/same", b"unchanged", 1_300);
     let connection = open(&sshd, &sshd.primary()).await.unwrap();
     let request = Fetch { basis: Some(basis.clone()), ..tree(&source, &target, &[]) };
     let fetched = fetch(&connection, &request).await.unwrap();
