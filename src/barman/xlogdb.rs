@@ -160,13 +160,16 @@ fn parse_codec(field: Option<&str>) -> Result<Option<CodecName>, InvalidId> {
 }
 
 fn write_line(text: &mut String, entry: &WalEntry, version: BarmanVersion) {
-    let codec = |name: &Option<CodecName>| name.map_or_else(|| "None".to_owned(), String::from);
     // Writing to a String cannot fail.
-    let _ = write!(text, "{}\t{}\t{}\t{}", entry.name, entry.size, entry.mtime, codec(&entry.compression));
+    let _ = write!(text, "{}\t{}\t{}\t{}", entry.name, entry.size, entry.mtime, codec(entry.compression.as_ref()));
     if version >= FIVE_FIELDS {
-        let _ = write!(text, "\t{}", codec(&entry.encryption));
+        let _ = write!(text, "\t{}", codec(entry.encryption.as_ref()));
     }
     text.push('\n');
+}
+
+fn codec(name: Option<&CodecName>) -> &str {
+    name.map_or("None", CodecName::as_str)
 }
 
 /// Sorts entries that carry their line numbers, keeps the last of each name, and reports what was out of place.
