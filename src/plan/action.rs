@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
-use crate::barman::ids::{BackupId, ServerName};
+use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
@@ -97,6 +97,8 @@ pub struct Target {
     pub segment_size: SegmentSize,
     /// What sync-wals.info must say before the first WAL is placed; `None` when the primary archived none.
     pub sync_wals: Option<(WalName, u64)>,
+    /// Systems whose WAL may be placed; none when no backup tells.
+    pub systems: Vec<SystemId>,
     /// Free bytes here, when they could be asked.
     pub free: Option<u64>,
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::barman::backup_info::{BackupInfo, Status};
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::observe::inventory::{
     BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
 };
 use crate::site::model::{Replica, Reuse};
-use crate::verify::manifest::identical_files;
+use crate::verify::manifest::{barman_path, identical_files};
 
 use super::action::{Action, Address, BackupCopy, Change, Outcome, ReplicaPlan, ReusedFiles, Target, WalBatch};
 use super::diff_backups::{self, BackupDiff, Kept};
@@ -81,6 +81,7 @@ impl Planner<'_> {
             barman: self.here.barman,
             segment_size: size,
             sync_wals: self.sync_wals(),
+            systems: self.systems(),
             free: self.here.free,
         });
     }
@@ -90,6 +91,14 @@ impl Planner<'_> {
         let there = self.primary.backups.values().next_back().map(|backup| backup.facts.segment_size);
         let here = || self.here.backups.values().rev().find_map(|b| b.published.as_ref()).map(|p| p.facts.segment_size);
         there.or_else(here).unwrap_or_default()
+    }
+
+    /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before.
+    fn systems(&self) -> Vec<SystemId> {
+        let here = self.here.published().filter_map(|facts| facts.system);
+        let there = self.primary.backups.values().filter_map(|backup| backup.facts.system);
+        let systems: BTreeSet<SystemId> = here.chain(there).collect();
+        systems.into_iter().collect()
     }
 
     /// Barman refuses a position of 0, which is where the only line of an xlog.db begins.
@@ -217,9 +226,9 @@ impl Planner<'_> {
         let (from, old) = older
             .filter(|(_, local)| is_basis(local))
             .find_map(|(from, _)| Some((*from, self.primary.backups.get(from)?.manifest.as_ref()?)))?;
-        let files = identical_files(old, new);
-        let bytes = files.iter().map(|file| file.size).sum();
-        let files: Vec<_> = files.into_iter().map(|file| file.path).collect();
+        let same = identical_files(old, new);
+        let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
+        let files: Vec<_> = same.into_iter().map(barman_path).collect();
         (!files.is_empty()).then_some(ReusedFiles { from, files, bytes })
     }
 

@@ -9,6 +9,7 @@
 //! ```
 
 mod advice;
+mod applied;
 mod diff;
 mod human;
 mod ink;
@@ -19,6 +20,7 @@ mod table;
 mod tree;
 pub mod units;
 
+pub use applied::applied;
 pub use human::human;
 pub use ink::clean;
 pub use summary::Totals;

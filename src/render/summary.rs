@@ -57,8 +57,13 @@ pub struct Things {
 impl Totals {
     /// Counts a plan.
     pub fn of(plan: &Plan) -> Self {
+        Self::of_some(plan, |_| true)
+    }
+
+    /// Counts the actions of a plan that `wanted` accepts.
+    pub fn of_some(plan: &Plan, wanted: impl Fn(&Action) -> bool) -> Self {
         let mut totals = Self::default();
-        for action in plan.replicas.iter().flat_map(|replica| &replica.actions) {
+        for action in plan.replicas.iter().flat_map(|replica| &replica.actions).filter(|action| wanted(action)) {
             totals.count(action);
         }
         totals
@@ -129,7 +134,7 @@ impl Things {
     }
 
     /// In words: `1 backup and 111 WAL segments`.
-    fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let mut kinds = vec![
             (self.servers, "server"),
             (self.backups, "backup"),
