@@ -23,13 +23,17 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
     };
     let mut text = format!("\n{verdict}: {}.", deeds(&totals));
     if summary.transferred > 0 {
-        text.push_str(&format!(" {} transferred in {}.", bytes(summary.transferred), duration(elapsed.as_secs().max(1))));
+        text.push_str(&format!(
+            " {} transferred in {}.",
+            bytes(summary.transferred),
+            duration(elapsed.as_secs().max(1))
+        ));
     }
     text.push('\n');
     if !failed.is_empty() {
         text.push_str(&format!("{} failed:\n", count(failed.len() as u64, "action")));
         for (address, failure) in &summary.failed {
-            text.push_str(&format!("  {address}: {}\n", failure.message));
+            text.push_str(&format!("  {address}: {}\n", super::clean(&failure.message)));
         }
     }
     let skipped: BTreeSet<&Address> = summary.skipped.iter().filter(|address| !failed.contains(address)).collect();
