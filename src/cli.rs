@@ -16,8 +16,10 @@ const STYLES: Styles = Styles::styled()
 /// Keeps passive copies of Barman catalogs: declare a site, see the plan, apply it.
 #[derive(Debug, Parser)]
 #[command(name = "antipode", version, styles = STYLES, max_term_width = 100, infer_subcommands = false)]
-#[command(after_help = "Exit codes: 0 done or nothing to do; 1 error; 2 `plan --detailed-exitcode` and there are changes;
-3 the catalog or a server is locked by another; 4 part of an apply failed; 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do; 1 error; 2 `plan --detailed-exitcode` and there are changes;
+3 the catalog or a server is locked by another; 4 part of an apply failed; 130 interrupted."
+)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -53,7 +55,9 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what would change at the site, and why
-    #[command(after_help = "Examples:\n  antipode plan\n  antipode plan -f /etc/antipode/lisbon.yaml --detailed-exitcode")]
+    #[command(
+        after_help = "Examples:\n  antipode plan\n  antipode plan -f /etc/antipode/lisbon.yaml --detailed-exitcode"
+    )]
     Plan(Plan),
     /// Show what would change, ask, and do it
     #[command(after_help = "Examples:\n  antipode apply\n  antipode apply --auto-approve --lock-timeout 10m")]

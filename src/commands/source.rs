@@ -23,7 +23,11 @@ pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandEr
     match site::load(&path.display().to_string(), &text, home.as_deref()) {
         Ok(loaded) => Ok(loaded.site),
         Err(mistakes) => {
-            terminal.tell(&mistakes.render(&text, terminal.colour_on_stderr(), terminal.width()));
+            terminal.tell(&mistakes.render(
+                &text,
+                terminal.colour_on_stderr(),
+                usize::from(terminal.width().unwrap_or(100)),
+            ));
             let count = mistakes.list().len();
             let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
             Err(CommandError { exit: Exit::Error, ..CommandError::new(format!("{} has {what}", path.display())) })

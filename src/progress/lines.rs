@@ -83,7 +83,9 @@ fn still(address: &Address, transfer: &Transfer) -> String {
     let doing = transfer.doing;
     match (transfer.counter.get(), transfer.total) {
         (_, 0) => format!("{address}: still {doing}... [{elapsed}]"),
-        (done, total) => format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(done), units::bytes(total)),
+        (done, total) => {
+            format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(done), units::bytes(total))
+        }
     }
 }
 

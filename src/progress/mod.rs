@@ -49,7 +49,8 @@ mod tests {
         let address = Address::new(&"main".parse().unwrap(), "backup", "20261122T092435");
         let deed = Deed { doing: "copying", done: "copied and verified" };
         let started = |total| Event::Started { address: address.clone(), deed, total, counter: ByteCounter::default() };
-        let finished = Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };
+        let finished =
+            Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };
         let failure = Failure::new("the disk is full").hint("free space");
         for (event, text) in [
             (started(0), "main/backup/20261122T092435: copying..."),

@@ -178,6 +178,8 @@ impl Files for FakePrimary {
         let there = self.below(&request.from);
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
             What::Files { paths, flatten } => (paths.clone(), *flatten),
+            // The fake has files only, and makes their directories as they come.
+            What::Directories { .. } => (Vec::new(), false),
             What::Tree { exclude } => {
                 let patterns = super::local::Excludes::new(exclude);
                 let excluded =

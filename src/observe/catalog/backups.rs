@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::barman::layout::{DiskSigns, Layout, ServerDirs};
+use crate::barman::layout::{DiskSign, Layout, ServerDirs};
 use crate::barman::version::BarmanVersion;
 use crate::observe::inventory::{BackupFacts, BaseState};
 
@@ -24,7 +24,7 @@ pub struct Backups {
     /// Those that have metadata or a base.
     pub by_id: BTreeMap<BackupId, CatalogBackup>,
     /// What the layout tells of the Barman that wrote it.
-    pub signs: DiskSigns,
+    pub signs: BTreeSet<DiskSign>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
 }
@@ -94,9 +94,8 @@ pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Backups, CatalogError> {
     let mut backups = Backups::default();
     let ids = backups.find(dirs)?;
     for id in ids {
-        if let Some(backup) = backups.read_metadata(dirs, id)? {
-            backups.by_id.insert(id, backup);
-        }
+        let backup = backups.read_metadata(dirs, id)?;
+        backups.by_id.insert(id, backup);
     }
     if depth == Depth::Bases {
         backups.judge_bases(dirs)?;
@@ -112,10 +111,10 @@ impl Backups {
             let Some((id, key)) = entry.name.split_once('-') else { continue };
             let Ok(id) = id.parse::<BackupId>() else { continue };
             if key == "backup.info" {
-                self.signs.meta = true;
+                self.signs.insert(DiskSign::InfoInMeta);
                 ids.insert(id);
-            } else {
-                self.signs.annotation_in_meta |= matches!(key, "keep" | "delete_this");
+            } else if matches!(key, "keep" | "delete_this") {
+                self.signs.insert(DiskSign::AnnotationInMeta);
             }
         }
         for entry in files::list(&dirs.basebackups_directory)? {
@@ -130,17 +129,17 @@ impl Backups {
     }
 
     /// What is known of a backup without its base. A base that nothing is known of is a backup too.
-    fn read_metadata(&mut self, dirs: &ServerDirs, id: BackupId) -> Result<Option<CatalogBackup>, CatalogError> {
+    fn read_metadata(&mut self, dirs: &ServerDirs, id: BackupId) -> Result<CatalogBackup, CatalogError> {
         let [newest, oldest] = Layout::readable();
         let in_meta = self.read_info(&newest.backup_info(dirs, id), id)?;
         let in_base = self.read_info(&oldest.backup_info(dirs, id), id)?;
-        self.signs.info_in_base |= in_base.is_some();
+        self.signs.extend(in_base.as_ref().map(|_| DiskSign::InfoInBase));
         let (mut keep, mut going_away) = (None, false);
         for layout in [newest, oldest] {
             keep = keep.or(self.read_keep(&layout.keep(dirs, id), id)?);
             going_away |= files::size(&layout.delete_this(dirs, id))?.is_some();
         }
-        Ok(Some(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away }))
+        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
     }
 
     fn read_info(&mut self, path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {

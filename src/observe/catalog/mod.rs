@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
-use crate::barman::layout::{DiskSigns, ServerDirs};
+use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
 use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
 
@@ -79,13 +79,12 @@ impl Catalog {
     }
 
     /// What the layout tells of the Barman that wrote it.
-    pub fn signs(&self) -> DiskSigns {
-        DiskSigns {
-            named_xlogdb: self.xlogdb.named.is_some(),
-            plain_xlogdb: self.xlogdb.plain.is_some(),
-            five_fields: self.xlogdb.has_five_fields(),
-            ..self.backups.signs
-        }
+    pub fn version_bounds(&self) -> VersionBounds {
+        let mut signs = self.backups.signs.clone();
+        signs.extend(self.xlogdb.named.as_ref().map(|_| DiskSign::NamedXlogDb));
+        signs.extend(self.xlogdb.plain.as_ref().map(|_| DiskSign::PlainXlogDb));
+        signs.extend(self.xlogdb.has_five_fields().then_some(DiskSign::FiveFields));
+        version_bounds(&signs)
     }
 
     /// Things worth saying that stop nothing, safe to print.

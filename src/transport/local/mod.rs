@@ -126,12 +126,19 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
                 copier.file(path, paths::landing(path, *flatten))?;
             }
         }
-        What::Tree { exclude } => tree(primary, request, exclude, &mut copier)?,
+        What::Tree { exclude } => tree(primary, request, exclude, false, &mut copier)?,
+        What::Directories { exclude } => tree(primary, request, exclude, true, &mut copier)?,
     }
     Ok(copier.finish())
 }
 
-fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<'_>) -> Result<(), TransportError> {
+fn tree(
+    primary: &str,
+    request: &Fetch,
+    exclude: &[String],
+    only_directories: bool,
+    copier: &mut Copier<'_>,
+) -> Result<(), TransportError> {
     let excludes = Excludes::new(exclude);
     let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
     // Their times are set when nothing is written into them any more, the deepest first.
@@ -158,9 +165,9 @@ fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<
         if is_dir {
             copier.directory(&path)?;
             directories.insert(path);
-        } else if entry.path_is_symlink() {
+        } else if entry.path_is_symlink() && !only_directories {
             copier.link(&path)?;
-        } else if entry.file_type().is_file() {
+        } else if entry.file_type().is_file() && !only_directories {
             copier.file(&path, &path)?;
         }
     }

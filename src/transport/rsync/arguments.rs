@@ -71,7 +71,12 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
         }
         What::Tree { exclude } => {
             arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
-            arguments.extend(exclude.iter().map(|pattern| OsString::from(format!("--exclude={pattern}"))));
+            arguments.extend(excludes(exclude));
+        }
+        What::Directories { exclude } => {
+            arguments.push("--recursive".into());
+            arguments.extend(excludes(exclude));
+            arguments.extend(["--include=*/", "--exclude=*"].map(OsString::from));
         }
     }
     if let Some(basis) = &request.basis {
@@ -85,6 +90,10 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
     arguments.push(source(&request.from));
     arguments.push(with_slash(request.into.as_os_str().to_owned()));
     arguments
+}
+
+fn excludes(patterns: &[String]) -> impl Iterator<Item = OsString> {
+    patterns.iter().map(|pattern| OsString::from(format!("--exclude={pattern}")))
 }
 
 fn common(way: &Way) -> Vec<OsString> {
