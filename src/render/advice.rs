@@ -7,7 +7,7 @@ use crate::plan::action::ReplicaPlan;
 use crate::plan::reason::{Blocker, Note, Warning};
 
 use super::tree::segment_size;
-use super::units::{bytes, count, exact, list};
+use super::units::{bytes, count, exact, list, plural};
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
@@ -84,7 +84,9 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
         }
         Note::GoingAway(backup) => format!("backup {backup} is being deleted at the primary; it is not copied"),
         Note::CloudSnapshot(backup) => {
-            format!("backup {backup} is a snapshot of cloud volumes and has no files to copy; take one of files")
+            format!(
+                "backup {backup} is a snapshot of cloud volumes and has no files to copy; take one that has for this site"
+            )
         }
         Note::ParentMissing { backup, parent } => {
             format!("backup {backup} builds on {parent}, which neither end has; take a new full backup")
@@ -117,8 +119,9 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
             one_or(*n, "it", "them"),
         ),
         Note::PruneLater(n) => format!(
-            "{} more may be pruned, and `protect.max_prune` leaves {} to a later apply",
-            count(*n as u64, "backup"),
+            "{} more {} may be pruned, and `protect.max_prune` leaves {} to a later apply",
+            exact(*n as u64),
+            plural(*n as u64, "backup"),
             one_or(*n, "it", "them"),
         ),
         Note::Renamed(server) => format!("its name at the primary is {server}"),

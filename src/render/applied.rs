@@ -33,7 +33,7 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
     if !failed.is_empty() {
         text.push_str(&format!("{} failed:\n", count(failed.len() as u64, "action")));
         for (address, failure) in &summary.failed {
-            text.push_str(&format!("  {address}: {}\n", failure.message));
+            text.push_str(&format!("  {address}: {}\n", super::clean(&failure.message)));
         }
     }
     let skipped: BTreeSet<&Address> = summary.skipped.iter().filter(|address| !failed.contains(address)).collect();

@@ -27,22 +27,27 @@ pub fn lines(from: &BackupInfo, to: &BackupInfo, verbose: bool) -> Vec<(Ink, Str
         let line = if verbose { line.to_owned() } else { excerpt(line, counterpart(line, other)) };
         lines.push((ink, format!("{sign} {line}")));
     }
+    // What goes and what comes of one key stand together; the file is sorted by its keys.
+    lines.sort_by_key(|(_, line)| key(line.get(2..).unwrap_or_default()).to_owned());
     if !verbose && lines.len() > MANY_LINES {
         let more = lines.len() - MANY_LINES;
         lines.truncate(MANY_LINES);
-        lines.push((Ink::Dim, format!("… and {more} more lines, which -v shows")));
+        lines.push((Ink::Dim, format!("… and {more} more lines, `-v` shows them")));
     }
     lines
 }
 
 fn text(info: &BackupInfo) -> String {
-    info.fields().map(|(key, value)| format!("{key}={value}\n")).collect()
+    info.fields().flat_map(|(key, value)| [key, "=", value, "\n"]).collect()
 }
 
 /// The line of the same key in the other file.
 fn counterpart<'a>(line: &str, other: &'a str) -> &'a str {
-    let key = line.split_inclusive('=').next().unwrap_or_default();
-    other.lines().find(|candidate| candidate.starts_with(key)).unwrap_or_default()
+    other.lines().find(|candidate| key(candidate) == key(line)).unwrap_or_default()
+}
+
+fn key(line: &str) -> &str {
+    line.split('=').next().unwrap_or_default()
 }
 
 /// A long line around the place where it differs, with its key.

@@ -1,20 +1,18 @@
 //! A plan for people: what a DBA reads on a terminal, in a log and in a pull request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
-use crate::plan::reason::Note;
 
 use super::ink::{Ink, Line, width, wrap};
+use super::remarks::{Remarks, labelled};
 use super::summary::{self, Totals};
 use super::table::{self, Mark};
-use super::units::{count, duration, list, timestamp};
-use super::{Style, advice, tree};
+use super::units::{count, duration, timestamp};
+use super::{Style, tree};
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;
-/// What this many replicas have in common is said once.
-const COMMON: usize = 4;
 
 /// The plan as a text for people.
 pub fn human(plan: &Plan, style: Style) -> String {
@@ -80,7 +78,7 @@ fn blocks(plan: &Plan, remarks: &Remarks, style: Style) -> Vec<Vec<Line>> {
     let names = plan.replicas.iter().map(|r| width(&name(r))).filter(|w| *w <= NAME_COLUMN).max().unwrap_or(0);
     let mut hints = BTreeSet::new();
     let mut blocks = Vec::new();
-    for (replica, own) in plan.replicas.iter().zip(&remarks.own) {
+    for (index, replica) in plan.replicas.iter().enumerate() {
         let mut block = heading(replica, names, plan.is_empty(), columns, style.verbose);
         block.extend(table::lines(&tree::rows(replica, style.verbose), columns));
         if let Outcome::Unobserved { hint: Some(hint), .. } = &replica.outcome
@@ -88,9 +86,7 @@ fn blocks(plan: &Plan, remarks: &Remarks, style: Style) -> Vec<Vec<Line>> {
         {
             block.extend(labelled("  ", Ink::Strong, "hint", hint, columns));
         }
-        for remark in own {
-            block.extend(remark.lines("  ", columns));
-        }
+        block.extend(remarks.lines_of(index, style));
         blocks.push(block);
     }
     blocks
@@ -165,106 +161,15 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
     (Ink::Plain, format!("{reach}, {behind} behind"))
 }
 
-/// A sentence to the user.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Remark {
-    label: &'static str,
-    sentence: String,
-}
-
-impl Remark {
-    fn lines(&self, indent: &str, columns: Option<usize>) -> Vec<Line> {
-        let ink = match self.label {
-            "error" => Ink::Remove,
-            "warning" => Ink::Change,
-            _ => Ink::Strong,
-        };
-        labelled(indent, ink, self.label, &self.sentence, columns)
-    }
-}
-
-/// Errors, warnings and notes: each replica's own, and those that many have in common.
-struct Remarks {
-    own: Vec<Vec<Remark>>,
-    common: Vec<(Remark, Vec<usize>)>,
-}
-
-impl Remarks {
-    fn of(plan: &Plan, style: Style) -> Self {
-        let mut own: Vec<Vec<Remark>> = plan.replicas.iter().map(|r| remarks(r, style.verbose)).collect();
-        let mut owners: BTreeMap<Remark, Vec<usize>> = BTreeMap::new();
-        for (index, remarks) in own.iter().enumerate() {
-            for remark in remarks {
-                owners.entry(remark.clone()).or_default().push(index);
-            }
-        }
-        owners.retain(|_, owners| owners.len() >= COMMON);
-        for remarks in &mut own {
-            remarks.retain(|remark| !owners.contains_key(remark));
-        }
-        let mut common: Vec<(Remark, Vec<usize>)> = owners.into_iter().collect();
-        // Warnings before notes.
-        common.sort_by_key(|(remark, _)| remark.label == "note");
-        Self { own, common }
-    }
-
-    fn common_lines(&self, plan: &Plan, style: Style) -> Vec<Line> {
-        let columns = style.width.map(usize::from);
-        let mut lines = Vec::new();
-        for (remark, owners) in &self.common {
-            let who = who(plan, owners, style.verbose);
-            let remark = Remark { label: remark.label, sentence: format!("{who}: {}", remark.sentence) };
-            lines.extend(remark.lines("", columns));
-        }
-        lines
-    }
-}
-
-fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
-    if owners.len() == plan.replicas.len() && !verbose {
-        return format!("all {}", count(owners.len() as u64, "replica"));
-    }
-    let shown = if verbose { owners.len() } else { COMMON - 1 };
-    let mut names: Vec<String> =
-        owners.iter().take(shown).filter_map(|i| Some(plan.replicas.get(*i)?.name.to_string())).collect();
-    if owners.len() > shown {
-        names.push(format!("{} more", owners.len() - shown));
-    }
-    list(&names)
-}
-
-fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
-    let blockers = match &replica.outcome {
-        Outcome::Blocked(blockers) => blockers.as_slice(),
-        _ => &[],
-    };
-    let errors = blockers.iter().map(|b| Remark { label: "error", sentence: advice::blocker(replica, b) });
-    let warnings = replica.warnings.iter().map(|w| Remark { label: "warning", sentence: advice::warning(replica, w) });
-    // The heading shows the name at the primary.
-    let notes = replica.notes.iter().filter(|note| !matches!(note, Note::Renamed(_)));
-    let notes = notes.map(|n| Remark { label: "note", sentence: advice::note(replica, n, verbose) });
-    errors.chain(warnings).chain(notes).collect()
-}
-
-/// `warning: …`, with further lines below the sentence's first word.
-fn labelled(indent: &str, ink: Ink, label: &str, sentence: &str, columns: Option<usize>) -> Vec<Line> {
-    let at = width(indent) + width(label) + 2;
-    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(at));
-    let mut lines = wrap(sentence, room).into_iter();
-    let head = Line::new().with(Ink::Plain, indent).with(ink, label).with(Ink::Plain, ": ");
-    let first = head.with(Ink::Plain, lines.next().unwrap_or_default());
-    std::iter::once(first).chain(lines.map(|text| Line::new().pad_to(at).with(Ink::Plain, text))).collect()
-}
-
-/// The last lines; what stands before the first colon or full stop is set off.
+/// The summary, with further lines below the first word after the head.
 fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
-    let room = style.width.map_or(usize::MAX, usize::from);
+    let columns = style.width.map_or(usize::MAX, usize::from);
     let mut lines = Vec::new();
-    for sentence in summary::lines(plan, style.verbose) {
-        for (i, text) in wrap(&sentence, room).into_iter().enumerate() {
-            let head = ["No changes.", "Plan:", "Not planned:"].into_iter().find(|head| text.starts_with(head));
-            let (head, rest) = text.split_at(if i == 0 { head.map_or(0, str::len) } else { 0 });
-            lines.push(Line::new().with(Ink::Strong, head).with(Ink::Plain, rest));
+    for (head, text) in summary::sentences(plan, style.verbose) {
+        let at = width(head) + 1;
+        for (i, text) in wrap(&text, columns.saturating_sub(at)).into_iter().enumerate() {
+            let line = if i == 0 { Line::new().with(Ink::Strong, head) } else { Line::new() };
+            lines.push(line.pad_to(at).with(Ink::Plain, text));
         }
     }
     lines

@@ -74,9 +74,9 @@ impl Line {
         for (i, (ink, text)) in self.pieces.iter().take(end).enumerate() {
             let text = if i + 1 == end { text.trim_end() } else { text };
             let style = ink.style();
-            // Spaces need no colour, and `style:#` of a plain style is empty.
+            // Spaces need no colour, and of a plain style both ends are empty.
             if colour && !text.trim().is_empty() {
-                out.push_str(&format!("{style}{text}{style:#}"));
+                out.extend([style.render().to_string().as_str(), text, style.render_reset().to_string().as_str()]);
             } else {
                 out.push_str(text);
             }
@@ -96,7 +96,7 @@ pub fn clean(text: &str) -> String {
         return text.to_owned();
     }
     let mut cleaned = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text.replace("\r\n", "\n").chars() {
         match c {
             '\n' | '\r' | '\t' => cleaned.push(' '),
             c if is_unprintable(c) => cleaned.extend(c.escape_unicode()),

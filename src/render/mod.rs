@@ -2,9 +2,10 @@
 //! plans of the same state are the same bytes.
 //!
 //! ```text
-//! plan ──► tree (actions become rows) ──► table (rows become lines) ──► ink (lines become text) ──► human
-//!            reason, advice: the sentences                                 units: sizes, times
-//!            diff: what changes in a backup.info                           summary: what it comes to
+//! plan ──► tree ─────► table ─────► ink ─────► text      human: all of it, with heading, states and
+//!           rows        lines        colour              remarks (advice) and summary around the rows
+//!            reason: why                                 units: sizes, times, counts
+//!            diff: lines of a backup.info
 //! ```
 
 mod advice;
@@ -13,6 +14,7 @@ mod diff;
 mod human;
 mod ink;
 mod reason;
+mod remarks;
 pub mod summary;
 mod table;
 mod tree;

@@ -9,6 +9,8 @@ use super::units::{count, exact, list, plural};
 
 /// So many keys are named in a phrase; the lines below it show all.
 const NAMED_KEYS: usize = 4;
+/// So many findings are told in a phrase.
+const SHORT_LIST: usize = 2;
 
 /// The phrase for an action. `under` is the backup beneath which it is shown.
 pub fn phrase(action: &Action, under: Option<BackupId>) -> String {
@@ -24,10 +26,19 @@ pub fn phrase(action: &Action, under: Option<BackupId>) -> String {
         Change::RewriteSyncWals { from: Some((_, here)), to: (_, there) } => {
             format!("position {} here, {} at the primary", exact(*here), exact(*there))
         }
+        Change::CreateServer => format!("{phrase}: its directories, xlog.db and sync-wals.info"),
         Change::SetKeep { from: Some(from), to, .. } => {
             format!("`{}` here, `{}` at the primary", keep(*from), keep(*to))
         }
         _ => phrase,
+    }
+}
+
+/// What is wrong with xlog.db, a line each, where that is too much for the phrase.
+pub fn findings(reason: &Reason) -> Vec<String> {
+    match reason {
+        Reason::XlogDb(findings) if findings.len() > SHORT_LIST => findings.iter().map(|f| xlogdb(*f)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -53,6 +64,7 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
                 _ => format!("{first} and {} more are missing or have another size", exact(*count as u64 - 1)),
             }
         }
+        Reason::XlogDb(findings) if findings.len() > SHORT_LIST => format!("{} things are wrong", findings.len()),
         Reason::XlogDb(findings) => findings.iter().map(|finding| xlogdb(*finding)).collect::<Vec<_>>().join(", "),
         Reason::EncodedTwice(keys) => format!("{} encoded twice by Barman's own sync", subject(keys, "was", "were")),
         Reason::InfoDiffers(keys) => format!("{} from the primary's", subject(keys, "differs", "differ")),

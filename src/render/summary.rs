@@ -6,6 +6,7 @@ use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, 
 use crate::plan::bytes_to_copy;
 use crate::plan::reason::Reason;
 
+use super::ink::width;
 use super::table::Mark;
 use super::tree;
 use super::units::{bytes, count, exact, list, timestamp};
@@ -24,7 +25,7 @@ pub struct Totals {
     pub update: Things,
     /// What is deleted.
     pub prune: Things,
-    /// Bytes that come from the primary.
+    /// Bytes that come from the primary, without the damaged files of backups: only the copy finds out which they are.
     pub bytes_to_copy: u64,
     /// Whether part of them may be here already, from a copy that was begun.
     pub copy_is_upper_bound: bool,
@@ -76,21 +77,13 @@ impl Totals {
             Mark::Change | Mark::More => &mut self.repair,
         };
         things.count(action);
-        self.bytes_to_copy += match &action.change {
-            // Which of its files differ is known to the one who copies.
-            Change::RepairBackup(copy) => copy.size,
-            _ => bytes_to_copy(action),
-        };
-        self.copy_is_upper_bound |= match &action.change {
-            Change::AddBackup(copy) => copy.adopt || copy.resume,
-            Change::RepairBackup(_) => true,
-            _ => false,
-        };
-        self.bytes_freed += match &action.change {
+        self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
+        self.copy_is_upper_bound |= matches!(&action.change, Change::AddBackup(copy) if copy.adopt || copy.resume);
+        self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
             Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
             Change::RemoveWals { files, .. } => files.values().sum(),
             _ => 0,
-        };
+        });
     }
 }
 
@@ -160,8 +153,11 @@ impl Things {
     }
 }
 
-/// The last lines of a plan, each a sentence or two.
-pub fn lines(plan: &Plan, verbose: bool) -> Vec<String> {
+/// A sentence of the summary: a head that is set off, and what follows it.
+pub type Sentence = (&'static str, String);
+
+/// The last lines of a plan.
+pub fn sentences(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     let totals = Totals::of(plan);
     let mut lines = vec![headline(plan, &totals)];
     lines.extend(not_planned(plan));
@@ -170,7 +166,7 @@ pub fn lines(plan: &Plan, verbose: bool) -> Vec<String> {
     lines
 }
 
-fn headline(plan: &Plan, totals: &Totals) -> String {
+fn headline(plan: &Plan, totals: &Totals) -> Sentence {
     if plan.is_empty() {
         return no_changes(plan);
     }
@@ -186,57 +182,52 @@ fn headline(plan: &Plan, totals: &Totals) -> String {
     if totals.prune.total() > 0 {
         parts.push(format!("{} to prune", totals.prune.words()));
     }
-    format!("Plan: {}.", parts.join(", "))
+    ("Plan:", format!("{}.", parts.join(", ")))
 }
 
-fn no_changes(plan: &Plan) -> String {
-    if plan.replicas.is_empty() {
-        return "No changes. The site file names no replica, and its mirrors found no server.".to_owned();
-    }
+fn no_changes(plan: &Plan) -> Sentence {
     let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
-    if planned.is_empty() {
-        return "No changes. No replica could be planned.".to_owned();
-    }
-    let could_not = plan.replicas.len() > planned.len();
-    match planned.iter().all(|replica| replica.after.window.is_some() && replica.after.lag.segments == 0) {
-        true if could_not => {
-            format!("No changes. {} everything they should.", has(planned.len()))
-        }
-        true => "No changes. The site has everything it should.".to_owned(),
-        false => "No changes. The site has everything that the primary can still give.".to_owned(),
-    }
-}
-
-fn has(replicas: usize) -> String {
-    format!("The other {} have", count(replicas as u64, "replica"))
+    let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
+    let text = match (planned.len(), plan.replicas.len()) {
+        (_, 0) => "The site file names no replica, and its mirrors found no server.",
+        (0, _) => "No replica could be planned.",
+        (1, all) if all > 1 => return ("No changes", "to the replica that could be planned.".to_owned()),
+        (n, all) if n < all => return ("No changes", format!("to the {n} replicas that could be planned.")),
+        _ if planned.iter().all(has_all) => "The site has everything it should.",
+        _ => "The site has everything that the primary can give.",
+    };
+    ("No changes.", text.to_owned())
 }
 
 /// Which replicas the plan says nothing about.
-fn not_planned(plan: &Plan) -> Option<String> {
+fn not_planned(plan: &Plan) -> Option<Sentence> {
     let word = |replica: &ReplicaPlan| match &replica.outcome {
         Outcome::Planned | Outcome::Inactive(_) => None,
         Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
         Outcome::Unobserved { .. } => Some(format!("{} (unreachable)", replica.name)),
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
-    (!names.is_empty()).then(|| format!("Not planned: {}.", list(&names)))
+    (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
 }
 
 /// How much is copied and freed, and how much room there is.
-fn traffic(plan: &Plan, totals: &Totals) -> Option<String> {
-    let mut parts = Vec::new();
+fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
+    let mut copied = Vec::new();
     if totals.bytes_to_copy > 0 {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
-        parts.push(format!("copies {bound}{}", bytes(totals.bytes_to_copy)));
+        copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
     }
-    if totals.bytes_freed > 0 {
-        parts.push(format!("frees up to {}", bytes(totals.bytes_freed)));
+    if totals.repair.backups > 0 {
+        copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
     }
-    let sentence = parts.join(", ");
-    let first = sentence.get(..1)?.to_uppercase();
-    let free = if totals.bytes_to_copy > 0 { free(plan) } else { None };
-    let free = free.map(|free| format!("; {free}")).unwrap_or_default();
-    Some(format!("{first}{}{free}.", &sentence[1..]))
+    let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
+    let freed = bytes(totals.bytes_freed);
+    match (copied.is_empty(), totals.bytes_freed > 0) {
+        (true, false) => None,
+        (true, true) => Some(("Frees", format!("up to {freed}{free}."))),
+        (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
+        (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
+    }
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.
@@ -249,18 +240,21 @@ fn free(plan: &Plan) -> Option<String> {
 }
 
 /// What recovery will reach, for each replica that the plan changes.
-fn after(plan: &Plan, verbose: bool) -> Vec<String> {
+fn after(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     let changed: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).collect();
     let shown = if verbose || changed.len() <= MANY { changed.len() } else { MANY };
-    let mut lines: Vec<String> = changed
-        .iter()
-        .take(shown)
-        .map(|replica| format!("After it: {} {}.", replica.name, outlook(&replica.before, &replica.after)))
-        .collect();
+    let names: Vec<&str> = changed.iter().take(shown).map(|replica| replica.name.as_str()).collect();
+    let column = names.iter().map(|name| width(name)).max().unwrap_or_default();
+    let outlook = |(name, replica): (&&str, &&ReplicaPlan)| {
+        let gap = " ".repeat(column - width(name));
+        format!("{name}{gap} {}.", outlook(&replica.before, &replica.after))
+    };
+    let mut lines: Vec<String> = names.iter().zip(&changed).map(outlook).collect();
     if changed.len() > shown {
-        lines.push(format!("After it: {} more replicas, which -v shows.", exact((changed.len() - shown) as u64)));
+        lines.push(format!("… and {} more replicas; `-v` shows them.", exact((changed.len() - shown) as u64)));
     }
-    lines
+    let head = |i| if i == 0 { "After it:" } else { "         " };
+    lines.into_iter().enumerate().map(|(i, line)| (head(i), line)).collect()
 }
 
 /// The window to come, and the present one where it differs.
@@ -268,7 +262,6 @@ fn outlook(before: &Recovery, after: &Recovery) -> String {
     if after.window.is_none() {
         return "is not recoverable".to_owned();
     }
-    let mut text = window(after);
     let now = match (before.window.is_some(), before.from == after.from, before.to == after.to) {
         (false, ..) => Some("now not at all".to_owned()),
         (true, true, true) => None,
@@ -278,13 +271,10 @@ fn outlook(before: &Recovery, after: &Recovery) -> String {
             before.from.zip(before.to).map(|(from, to)| format!("now from {} to {}", timestamp(from), timestamp(to)))
         }
     };
-    if let Some(now) = now {
-        text.push_str(&format!(" ({now})"));
-    }
-    if after.lag.segments > 0 {
-        text.push_str(&format!(", {} behind", count(after.lag.segments, "segment")));
-    }
-    text
+    let now = now.map(|now| format!(" ({now})")).unwrap_or_default();
+    let lag = count(after.lag.segments, "segment");
+    let behind = if after.lag.segments > 0 { format!(", {lag} behind") } else { String::new() };
+    format!("{}{now}{behind}", window(after))
 }
 
 /// `recoverable from … to …`, as far as the times are known.

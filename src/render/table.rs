@@ -115,50 +115,77 @@ impl Row {
     }
 }
 
+/// Where the columns of one replica's rows begin.
+struct Columns {
+    /// All there are; `None` without a limit.
+    total: Option<usize>,
+    /// Where sizes end, as they are aligned to the right so that units meet.
+    sizes_end: usize,
+    /// Where reasons begin.
+    reasons: usize,
+}
+
 /// Lays the rows of one replica out, for so many columns.
-pub fn lines(rows: &[Row], columns: Option<usize>) -> Vec<Line> {
+pub fn lines(rows: &[Row], total: Option<usize>) -> Vec<Line> {
     let nouns = rows.iter().map(Row::noun_width).max().unwrap_or_default();
     let sizes = rows.iter().map(|row| width(&row.size)).max().unwrap_or_default();
-    let longest = rows.iter().map(|row| width(&row.reason)).max().unwrap_or_default();
-    let reasons_at = if sizes == 0 { nouns + GAP } else { nouns + GAP + sizes + GAP };
-    let fits = columns.is_none_or(|columns| reasons_at + longest.min(NARROWEST_REASON) <= columns);
+    let sizes_end = if sizes == 0 { nouns } else { nouns + GAP + sizes };
+    let columns = Columns { total, sizes_end, reasons: sizes_end + GAP };
     let mut lines = Vec::new();
     for row in rows {
-        if fits {
-            lines.extend(beside(row, nouns + GAP, sizes, reasons_at, columns));
-        } else {
-            lines.extend(stacked(row, columns.unwrap_or(usize::MAX)));
-        }
-        lines.extend(row.details.iter().flat_map(|detail| detail_lines(row, detail, columns)));
+        lines.extend(columns.row(row));
+        lines.extend(row.details.iter().flat_map(|detail| detail_lines(row, detail, total)));
     }
     lines
 }
 
-/// A row in columns; a size is aligned to the right, so that units meet.
-fn beside(row: &Row, sizes_at: usize, sizes: usize, reasons_at: usize, columns: Option<usize>) -> Vec<Line> {
-    let head = row.head().pad_to(sizes_at + sizes - width(&row.size)).with(Ink::Plain, &row.size).pad_to(reasons_at);
-    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(reasons_at));
-    let mut reason = wrap(&row.reason, room).into_iter();
-    let first = head.with(Ink::Dim, reason.next().unwrap_or_default());
-    let rest = reason.map(|text| Line::new().with(Ink::Dim, row.rail()).pad_to(reasons_at).with(Ink::Dim, text));
-    std::iter::once(first).chain(rest).collect()
-}
-
-/// A row whose size and reason stand below its name.
-fn stacked(row: &Row, columns: usize) -> Vec<Line> {
-    let mut head = row.head();
-    let mut text = row.reason.clone();
-    if !row.size.is_empty() && head.width() + GAP + width(&row.size) <= columns {
-        head = head.with(Ink::Plain, " ".repeat(GAP)).with(Ink::Plain, &row.size);
-    } else if !row.size.is_empty() {
-        text = format!("{}; {text}", row.size);
+impl Columns {
+    fn fits(&self, column: usize) -> bool {
+        self.total.is_none_or(|total| column <= total)
     }
-    let below = wrap(&text, columns.saturating_sub(width(row.below())));
-    let below = below.into_iter().map(|text| Line::new().with(Ink::Dim, row.below()).with(Ink::Dim, text));
-    std::iter::once(head).chain(below).collect()
+
+    /// A row in columns, or what fits of it in one line and the rest below.
+    fn row(&self, row: &Row) -> Vec<Line> {
+        let room = self.total.map_or(usize::MAX, |total| total.saturating_sub(self.reasons));
+        let fits_beside = width(&row.reason) <= room || room >= NARROWEST_REASON;
+        if !self.fits(self.sizes_end) || (row.size.is_empty() && !fits_beside) {
+            return self.stacked(row);
+        }
+        let head = row.head().pad_to(self.sizes_end - width(&row.size)).with(Ink::Plain, &row.size);
+        if fits_beside { self.beside(row, head, room) } else { self.below(row, head, &row.reason) }
+    }
+
+    /// The reason in its column.
+    fn beside(&self, row: &Row, head: Line, room: usize) -> Vec<Line> {
+        let mut reason = wrap(&row.reason, room).into_iter();
+        let first = head.pad_to(self.reasons).with(Ink::Dim, reason.next().unwrap_or_default());
+        let further = |text| Line::new().with(Ink::Dim, row.rail()).pad_to(self.reasons).with(Ink::Dim, text);
+        std::iter::once(first).chain(reason.map(further)).collect()
+    }
+
+    /// Whatever fits behind the name, without columns.
+    fn stacked(&self, row: &Row) -> Vec<Line> {
+        let behind = |line: Line, ink, text: &str| line.with(Ink::Plain, " ".repeat(GAP)).with(ink, text);
+        let mut head = row.head();
+        let mut text = row.reason.clone();
+        if !row.size.is_empty() && self.fits(head.width() + GAP + width(&row.size)) {
+            head = behind(head, Ink::Plain, &row.size);
+        } else if !row.size.is_empty() {
+            text = format!("{}; {text}", row.size);
+        }
+        if self.fits(head.width() + GAP + width(&text)) {
+            return vec![behind(head, Ink::Dim, &text)];
+        }
+        self.below(row, head, &text)
+    }
+
+    fn below(&self, row: &Row, head: Line, text: &str) -> Vec<Line> {
+        let below = detail_lines(row, &(Ink::Dim, text.to_owned()), self.total);
+        std::iter::once(head).chain(below).collect()
+    }
 }
 
-/// A line of a diff keeps its form, other details wrap.
+/// A line that belongs to a row.
 fn detail_lines(row: &Row, (ink, text): &(Ink, String), columns: Option<usize>) -> Vec<Line> {
     let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(width(row.below())));
     let line = |text: String| Line::new().with(Ink::Dim, row.below()).with(*ink, text);

@@ -129,7 +129,7 @@ impl Builder {
             noun: self.noun(action),
             size: size(action),
             reason: reason::phrase(action, under),
-            details: self.details(&action.change),
+            details: self.details(action),
             has_twigs: false,
         }
     }
@@ -147,12 +147,11 @@ impl Builder {
         }
     }
 
-    fn details(&self, change: &Change) -> Vec<(Ink, String)> {
-        match change {
-            Change::CreateServer => vec![(Ink::Dim, "its directories, xlog.db and sync-wals.info".to_owned())],
-            Change::AddBackup(copy) | Change::RepairBackup(copy) => {
-                copy_details(copy).into_iter().map(|text| (Ink::Dim, text)).collect()
-            }
+    fn details(&self, action: &Action) -> Vec<(Ink, String)> {
+        match &action.change {
+            Change::AddBackup(copy) => dim(copy_details(copy)),
+            Change::RepairBackup(_) => dim(vec!["copies only what is missing or differs".to_owned()]),
+            Change::RepairXlogDb { .. } => dim(reason::findings(&action.reason)),
             Change::UpdateInfo { from, to, .. } => diff::lines(from, to, self.verbose),
             _ => Vec::new(),
         }
@@ -161,6 +160,10 @@ impl Builder {
 
 fn branch(under: Option<BackupId>) -> Branch {
     if under.is_some() { Branch::Twig } else { Branch::Trunk }
+}
+
+fn dim(lines: Vec<String>) -> Vec<(Ink, String)> {
+    lines.into_iter().map(|text| (Ink::Dim, text)).collect()
 }
 
 /// Where a backup's bytes come from.
@@ -236,7 +239,7 @@ fn more(hidden: &[&Action], branch: Branch) -> Row {
         mark: Mark::More,
         noun: format!("and {} more {noun}", exact(n)).trim_end().to_owned(),
         size: if files > 0 { wal_size(files, total) } else { String::new() },
-        reason: "which -v shows".to_owned(),
+        reason: "`-v` shows them".to_owned(),
         details: Vec::new(),
         has_twigs: false,
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
+use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
@@ -33,8 +34,8 @@ pub fn replica(name: &str) -> ReplicaPlan {
         server: server(name),
         outcome: Outcome::Planned,
         target: Some(Target {
-            here: Default::default(),
-            there: Default::default(),
+            here: ServerDirs::default(),
+            there: ServerDirs::default(),
             barman: BarmanVersion::new(3, 19, 1),
             segment_size: SegmentSize::DEFAULT,
             sync_wals: None,
@@ -86,7 +87,7 @@ pub fn lag(segments: u64, seconds: i64) -> Lag {
 }
 
 impl ReplicaPlan {
-    pub fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+    pub(super) fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
         self.actions.extend(actions);
         for action in &mut self.actions {
             let rest = action.address.as_str().split_once('/').unwrap().1.to_owned();
@@ -95,12 +96,12 @@ impl ReplicaPlan {
         self
     }
 
-    pub fn new_here(mut self) -> Self {
+    pub(super) fn new_here(mut self) -> Self {
         self.before = Recovery::default();
         self
     }
 
-    pub fn behind(mut self, to: &str, segments: u64, seconds: i64) -> Self {
+    pub(super) fn behind(mut self, to: &str, segments: u64, seconds: i64) -> Self {
         self.before.to = Some(time(to));
         self.before.lag = lag(segments, seconds);
         self
@@ -135,8 +136,8 @@ pub fn copy(day: &str, size: u64) -> BackupCopy {
     }
 }
 
-pub fn reusing(day: &str, bytes: u64) -> Option<ReusedFiles> {
-    Some(ReusedFiles { from: id(day), files: vec!["data/base/1/1259".into()], bytes })
+pub fn reusing(day: &str, bytes: u64) -> ReusedFiles {
+    ReusedFiles { from: id(day), files: vec!["data/base/1/1259".into()], bytes }
 }
 
 pub fn add(copy: BackupCopy) -> Action {

@@ -35,7 +35,7 @@ fn narrow() -> Style {
 fn catching_up() -> Plan {
     let rules = Reason::Unselected("`last: 7`, `within: 30d`".into());
     let mut newest = copy("1122", 443_025_991_270);
-    newest.reuse = reusing("1121", 417_793_014_988);
+    newest.reuse = Some(reusing("1121", 417_793_014_988));
     let main = replica("main").behind("2026-11-22 09:12:03", 63, 863).of([
         action("xlog.db", Change::RepairXlogDb { entries: vec![] }, Reason::XlogDb(vec![XlogFinding::Doubled(131)])),
         add(newest),
@@ -103,7 +103,7 @@ fn drift() -> Plan {
         "'START WAL LOCATION: 1A4/10000028 (file 00000001000001A400000010)\\nCHECKPOINT LOCATION: 1A4/10000060\\n'";
     let twice = format!("\"{once}\"");
     let mut damaged = copy("1121", 389 * GIB);
-    damaged.reuse = reusing("1120", 200 * GIB);
+    damaged.reuse = Some(reusing("1120", 200 * GIB));
     let damaged = action(
         "backup/20261121T030000",
         Change::RepairBackup(Box::new(damaged)),
