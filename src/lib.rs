@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod barman;
+pub mod demo;
 pub mod diag;
 pub mod observe;
 pub mod plan;
