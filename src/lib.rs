@@ -12,6 +12,7 @@ pub mod apply;
 pub mod barman;
 pub mod cli;
 pub mod commands;
+pub mod demo;
 pub mod diag;
 pub mod error;
 pub mod observe;

@@ -13,7 +13,7 @@ use crate::apply::replica_run::blocking;
 use crate::barman::ids::BackupId;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::site::model::Reuse;
-use crate::transport::{Fetch, List, RemoteFile, What};
+use crate::transport::{Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
 use crate::verify::tree::{self, Fault};
 
@@ -140,6 +140,7 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
     }
     let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
     blocking(move || {
+        paths::remove_scratch(&base).doing("remove temporary files of", &base)?;
         link_tablespaces(&base, &tablespaces)?;
         durable::sync_file_system(&base).doing("sync", &base)
     })
