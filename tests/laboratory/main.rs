@@ -29,3 +29,4 @@ mod sshd;
 mod tools;
 
 mod barman_alone;
+mod empty_site;
