@@ -78,13 +78,15 @@ impl<'a> Builder<'a> {
     fn connect(mut self) {
         for (i, action) in self.replica.actions.iter().enumerate() {
             match &action.change {
-                Change::CreateServer => {}
                 Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } | Change::ShipHistory { .. } => {
                     self.after_groundwork(i, Part::Whole);
                 }
                 Change::AddWals(_) | Change::RepairWals(_) => self.after_groundwork(i, Part::Whole),
                 Change::AddBackup(copy) => self.connect_backup(i, copy),
-                Change::RepairBackup(_) | Change::UpdateInfo { .. } | Change::RemoveStaging { .. } => {}
+                Change::CreateServer
+                | Change::RepairBackup(_)
+                | Change::UpdateInfo { .. }
+                | Change::RemoveStaging { .. } => {}
                 Change::SetKeep { id, .. } => self.after_publication(i, *id),
                 Change::RemoveBackup { id, .. } => self.after_everything_but_removals(i, *id),
                 Change::RemoveWals { .. } => self.after_everything(i),

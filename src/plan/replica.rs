@@ -13,7 +13,9 @@ use crate::observe::inventory::{
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::{barman_path, identical_files};
 
-use super::action::{Action, Address, BackupCopy, Change, Outcome, ReplicaPlan, ReusedFiles, Target, WalBatch};
+use super::action::{
+    Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
+};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::reason::{Note, Reason};
@@ -29,8 +31,8 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
         outcome: Outcome::Planned,
         target: None,
         actions: Vec::new(),
-        before: Default::default(),
-        after: Default::default(),
+        before: Recovery::default(),
+        after: Recovery::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
     };

@@ -50,7 +50,7 @@ impl Source<'_> {
     pub async fn ask(&self) -> Observed {
         let answer = match (&self.connection.commands, &self.primary.access) {
             (Some(commands), _) => sync_info::ask(commands.as_ref(), self.server).await,
-            (None, Access::Path(home)) => path::read(home, self.server).await.map(|inventory| active(inventory)),
+            (None, Access::Path(home)) => path::read(home, self.server).await.map(active),
             (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
         };
         answer.unwrap_or_else(|failure| self.failed(failure).into())
