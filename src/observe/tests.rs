@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,7 @@ impl World {
             protect: Protect { min_backups: 1, max_prune_percent: 25 },
             transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto },
             rpo: None,
-            accept_systems: Default::default(),
+            accept_systems: BTreeSet::new(),
         };
         let name: crate::barman::ids::ServerName = "main".parse().unwrap();
         let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };

@@ -1,5 +1,7 @@
 //! What `barman sync-info` says of a server.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, frame};
@@ -54,8 +56,8 @@ fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Fa
         directories,
         backups,
         wals: in_order(info.wals, &mut notes),
-        gone: Default::default(),
-        histories: Default::default(),
+        gone: BTreeSet::new(),
+        histories: BTreeMap::new(),
         last: info.last_name.map(|name| (name, info.last_position)),
         notes,
     })
