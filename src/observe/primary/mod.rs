@@ -120,10 +120,10 @@ async fn add_manifests(
     ids: &BTreeSet<BackupId>,
 ) -> Result<(), Failure> {
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
-    let fetched = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
+    let files = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
     let ids = ids.clone();
     let manifests = tokio::task::spawn_blocking(move || {
-        let manifest = |id: BackupId| Some((id, Manifest::parse(&fetched.read(&path(&id), MAX_MANIFEST)?)));
+        let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
         ids.into_iter().filter_map(manifest).collect::<Vec<_>>()
     });
     for (id, manifest) in manifests.await? {

@@ -56,8 +56,8 @@ fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Fa
         directories,
         backups,
         wals: in_order(info.wals, &mut notes),
-        gone: BTreeSet::default(),
-        histories: BTreeMap::default(),
+        gone: BTreeSet::new(),
+        histories: BTreeMap::new(),
         last: info.last_name.map(|name| (name, info.last_position)),
         notes,
     })
@@ -89,4 +89,22 @@ fn in_order(wals: Vec<WalEntry>, notes: &mut Vec<String>) -> Vec<WalEntry> {
     };
     notes.push(format!("its xlog.db {what}; `barman rebuild-xlogdb` there repairs it"));
     sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_the_primary_does_not_have_is_named() {
+        let server = "nosuch".parse().unwrap();
+        let stderr = include_bytes!("../../../tests/fixtures/3.19.1/pg15/primary/sync-info-unknown.stderr");
+        let error = TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(stderr);
+        let failure = refused(error, &server);
+        assert_eq!(failure.message, "its Barman has no server named nosuch");
+        assert!(failure.hint.is_some());
+        let error =
+            TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(b"ERROR: no disk");
+        assert_eq!(refused(error, &server).message, "exit status 1: ERROR: no disk");
+    }
 }
