@@ -15,10 +15,9 @@ impl From<TransportError> for Failure {
             _ => FailureKind::Failed,
         };
         let mut message = error.message;
-        if let Some(last) = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
-            if !message.contains(last) {
-                message = format!("{message}: {last}");
-            }
+        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        if let Some(last) = last.filter(|last| !message.contains(last)) {
+            message = format!("{message}: {last}");
         }
         Self { kind, message, hint: error.hint }
     }
@@ -26,7 +25,10 @@ impl From<TransportError> for Failure {
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        Self::new(error.to_string())
+        match &error {
+            LockError::Busy { .. } => Self { kind: FailureKind::Busy, ..Self::new(error.to_string()) },
+            LockError::Io { source, .. } => Self::new(format!("{error}: {source}")),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -57,19 +57,16 @@ impl Ledger {
     async fn write(pending: &mut Pending, run: &ReplicaRun<'_>) -> Result<(), Failure> {
         let entries = std::mem::take(&mut pending.entries);
         let begin = Instant::now();
-        rewrite(run, move |lines, _| lines.with(entries)).await?;
+        rewrite(run, move |lines| lines.with(entries)).await?;
         pending.last = Some((Instant::now(), begin.elapsed()));
         Ok(())
     }
 }
 
-/// What a rewrite may want to know of the archive: where it is.
-pub type Archive = ServerDirs;
-
 /// Rewrites xlog.db under its lock: `change` gets what is there now.
 pub async fn rewrite(
     run: &ReplicaRun<'_>,
-    change: impl FnOnce(XlogDb, &Archive) -> XlogDb + Send + 'static,
+    change: impl FnOnce(XlogDb) -> XlogDb + Send + 'static,
 ) -> Result<(), Failure> {
     let lock = run.lock(LockKind::XlogDb).await?;
     let (layout, version, dirs) = (run.layout, run.target.barman, run.target.here.clone());
@@ -85,11 +82,11 @@ fn rewrite_now(
     layout: Layout,
     version: BarmanVersion,
     dirs: &ServerDirs,
-    change: impl FnOnce(XlogDb, &Archive) -> XlogDb,
+    change: impl FnOnce(XlogDb) -> XlogDb,
 ) -> Result<(), Failure> {
     let path = layout.xlogdb(dirs);
     let (lines, others) = read(layout, dirs)?;
-    let content = change(lines, dirs).write(version);
+    let content = change(lines).write(version);
     durable::write(&path, &content).doing("write", &path)?;
     for other in others {
         durable::remove_file(&other).doing("remove", &other)?;
@@ -98,7 +95,7 @@ fn rewrite_now(
 }
 
 /// The lines that are there, under the name of this layout or else of another, and the files under other names.
-fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<std::path::PathBuf>), Failure> {
+fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<PathBuf>), Failure> {
     let path = layout.xlogdb(dirs);
     let mut others: Vec<_> = Layout::readable().iter().map(|other| other.xlogdb(dirs)).collect();
     others.retain(|other| *other != path && other.exists());

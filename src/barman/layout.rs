@@ -6,11 +6,13 @@
 //! | 3.13.2 | `meta/ID-backup.info` instead of `base/ID/backup.info` |
 //! | 3.13.3 | `meta/ID-keep` instead of `base/ID/annotations/keep` |
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::ids::{BackupId, ServerName};
 use super::version::BarmanVersion;
 use super::wal::WalName;
+use super::xlogdb::FIVE_FIELDS;
 
 const NAMED_XLOGDB: BarmanVersion = BarmanVersion::new(3, 13, 0);
 const INFO_IN_META: BarmanVersion = BarmanVersion::new(3, 13, 2);
@@ -118,6 +120,11 @@ impl Layout {
         }
     }
 
+    /// Whether it has a `meta/`: an older Barman looks for nothing there.
+    pub fn uses_meta(self) -> bool {
+        self.info_in_meta
+    }
+
     /// Where xlog.db is.
     pub fn xlogdb(self, dirs: &ServerDirs) -> PathBuf {
         if !self.named_xlogdb {
@@ -159,21 +166,21 @@ impl Layout {
     }
 }
 
-/// What the names in a server's directories tell of the Barman that wrote them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DiskSigns {
-    /// There is a `meta/` with something in it.
-    pub meta: bool,
-    /// There is an annotation in `meta/`.
-    pub annotation_in_meta: bool,
-    /// There is an `S-xlog.db`.
-    pub named_xlogdb: bool,
-    /// There is an `xlog.db`.
-    pub plain_xlogdb: bool,
-    /// A line of xlog.db has five fields.
-    pub five_fields: bool,
-    /// There is a `base/ID/backup.info`.
-    pub info_in_base: bool,
+/// Something on disk that tells of the Barman that wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskSign {
+    /// `meta/` with a backup.info in it.
+    InfoInMeta,
+    /// An annotation in `meta/`.
+    AnnotationInMeta,
+    /// `S-xlog.db`
+    NamedXlogDb,
+    /// `xlog.db`
+    PlainXlogDb,
+    /// A line of xlog.db with five fields.
+    FiveFields,
+    /// `base/ID/backup.info`
+    InfoInBase,
 }
 
 /// The versions of Barman that a catalog may have been written by.
@@ -185,28 +192,27 @@ pub struct VersionBounds {
     pub before: Option<BarmanVersion>,
 }
 
-impl DiskSigns {
-    /// The bounds that these signs put to the version. An upper bound needs old names and no new one: newer
-    /// Barmans leave old files in place until they write them again.
-    pub fn version_bounds(self) -> VersionBounds {
-        let lower = [
-            (self.five_fields, BarmanVersion::new(3, 14, 0)),
-            (self.annotation_in_meta, ANNOTATIONS_IN_META),
-            (self.meta, INFO_IN_META),
-            (self.named_xlogdb, NAMED_XLOGDB),
-        ];
-        let at_least = lower.into_iter().find(|(seen, _)| *seen).map(|(_, version)| version);
-        let before = match at_least {
-            None if self.plain_xlogdb => Some(NAMED_XLOGDB),
-            Some(NAMED_XLOGDB) if self.info_in_base => Some(INFO_IN_META),
-            _ => None,
-        };
-        VersionBounds { at_least, before }
-    }
+/// The bounds that signs on disk put to the version. An upper bound needs old names and no new one: newer
+/// Barmans leave old files in place until they write them again.
+pub fn version_bounds(signs: &BTreeSet<DiskSign>) -> VersionBounds {
+    let lower = [
+        (DiskSign::FiveFields, FIVE_FIELDS),
+        (DiskSign::AnnotationInMeta, ANNOTATIONS_IN_META),
+        (DiskSign::InfoInMeta, INFO_IN_META),
+        (DiskSign::NamedXlogDb, NAMED_XLOGDB),
+    ];
+    let at_least = lower.into_iter().find(|(sign, _)| signs.contains(sign)).map(|(_, version)| version);
+    let before = match at_least {
+        None if signs.contains(&DiskSign::PlainXlogDb) => Some(NAMED_XLOGDB),
+        Some(NAMED_XLOGDB) if signs.contains(&DiskSign::InfoInBase) => Some(INFO_IN_META),
+        _ => None,
+    };
+    VersionBounds { at_least, before }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::DiskSign::{FiveFields, InfoInBase, InfoInMeta, NamedXlogDb, PlainXlogDb};
     use super::*;
 
     fn dirs() -> ServerDirs {
@@ -256,18 +262,16 @@ mod tests {
 
     #[test]
     fn the_disk_gives_bounds_of_the_version() {
-        let signs = DiskSigns::default();
-        let bounds = |signs: DiskSigns| {
-            let VersionBounds { at_least, before } = signs.version_bounds();
+        let bounds = |signs: &[DiskSign]| {
+            let VersionBounds { at_least, before } = version_bounds(&signs.iter().copied().collect());
             (at_least.map(|v| v.to_string()), before.map(|v| v.to_string()))
         };
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(bounds(signs), (None, None));
-        assert_eq!(bounds(DiskSigns { plain_xlogdb: true, ..signs }), (None, some("3.13.0")));
-        let named = DiskSigns { named_xlogdb: true, ..signs };
-        assert_eq!(bounds(named), (some("3.13.0"), None));
-        assert_eq!(bounds(DiskSigns { info_in_base: true, ..named }), (some("3.13.0"), some("3.13.2")));
-        assert_eq!(bounds(DiskSigns { meta: true, info_in_base: true, ..named }), (some("3.13.2"), None));
-        assert_eq!(bounds(DiskSigns { five_fields: true, ..named }), (some("3.14.0"), None));
+        assert_eq!(bounds(&[]), (None, None));
+        assert_eq!(bounds(&[PlainXlogDb]), (None, some("3.13.0")));
+        assert_eq!(bounds(&[NamedXlogDb]), (some("3.13.0"), None));
+        assert_eq!(bounds(&[NamedXlogDb, InfoInBase]), (some("3.13.0"), some("3.13.2")));
+        assert_eq!(bounds(&[NamedXlogDb, InfoInBase, InfoInMeta]), (some("3.13.2"), None));
+        assert_eq!(bounds(&[NamedXlogDb, FiveFields]), (some("3.14.0"), None));
     }
 }

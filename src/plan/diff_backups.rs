@@ -91,7 +91,10 @@ fn published(local: &LocalBackup) -> Option<&Published> {
 
 fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
     let note = |(id, backup): (&BackupId, &PrimaryBackup)| {
-        if backup.going_away {
+        if backup.base == BaseKind::Unreadable {
+            // The observer said so, and why.
+            None
+        } else if backup.going_away {
             Some(Note::GoingAway(*id))
         } else if backup.facts.status != Status::Done {
             Some(Note::NotDone { backup: *id, status: backup.facts.status })

@@ -7,6 +7,7 @@ mod diff_backups;
 mod diff_wals;
 pub mod graph;
 mod guard;
+pub mod lacking;
 mod order;
 pub mod reason;
 mod recovery;
@@ -25,6 +26,7 @@ use crate::observe::inventory::Observation;
 use crate::site::model::Replica;
 
 pub use action::Plan;
+pub use guard::bytes_to_copy;
 
 /// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
 /// its mirrors stand for.

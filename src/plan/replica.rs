@@ -10,12 +10,15 @@ use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{
-    BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
+    BaseKind, BaseState, LocalBackup, Observed, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
+    ReplicaObservation,
 };
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::barman_path;
 
-use super::action::{Action, Address, BackupCopy, Change, Outcome, ReplicaPlan, ReusedFiles, Target, WalBatch};
+use super::action::{
+    Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
+};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::order::Stage;
@@ -33,8 +36,8 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
         outcome: Outcome::Planned,
         target: None,
         actions: Vec::new(),
-        before: Default::default(),
-        after: Default::default(),
+        before: Recovery::default(),
+        after: Recovery::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
     };
@@ -92,7 +95,9 @@ impl Planner<'_> {
 
     /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
     fn segment_size(&self) -> SegmentSize {
-        let there = self.primary.backups.values().rfind(|backup| backup.facts.status == Status::Done);
+        let is_complete =
+            |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
+        let there = self.primary.backups.values().rfind(|backup| is_complete(backup));
         let there = there.map(|backup| &backup.facts);
         there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
     }
@@ -113,9 +118,11 @@ impl Planner<'_> {
     fn notes(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Note> {
         let renamed = (self.replica.name != self.replica.server).then(|| Note::Renamed(self.replica.server.clone()));
         let primary = self.primary.notes.iter().cloned().map(Note::Primary);
+        let site = self.here.notes.iter().cloned().map(Note::Site);
         renamed
             .into_iter()
             .chain(primary)
+            .chain(site)
             .chain(backups.notes.iter().cloned())
             .chain(wals.notes.iter().cloned())
             .collect()

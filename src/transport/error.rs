@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::text::printable_tail;
+
 /// A failure of the transport, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -14,6 +16,32 @@ pub struct TransportError {
     pub stderr: String,
     /// What to do next.
     pub hint: Option<String>,
+}
+
+impl TransportError {
+    /// An error of this kind with nothing but its message.
+    pub fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), stderr: String::new(), hint: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the end of what a program wrote to stderr; it is sanitised here.
+    #[must_use]
+    pub fn with_stderr(mut self, stderr: &[u8]) -> Self {
+        self.stderr = printable_tail(stderr);
+        self
+    }
+
+    /// The run was interrupted.
+    pub fn cancelled() -> Self {
+        Self::new(TransportErrorKind::Cancelled, "interrupted")
+    }
 }
 
 /// What went wrong.
@@ -35,7 +63,7 @@ pub enum TransportErrorKind {
     CommandFailed,
     /// It took longer than its timeout.
     TimedOut,
-    /// A directory or every file asked for is not there.
+    /// A directory that was to be listed, copied from or copied into is not there.
     NotFound,
     /// The primary's user, or ours, may not read or write a file.
     PermissionDenied,

@@ -4,9 +4,21 @@
 //! `barman sync-info` and `barman list-servers --minimal`, [`Files`] lists and copies files
 //! (`rsync --server --sender`). Nothing here writes to a primary.
 
-pub mod error;
+//!
+//! [`open`] chooses the implementation: `ssh` (one multiplexed connection per primary, and the system's rsync over it)
+//! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
 
-use std::path::PathBuf;
+pub mod error;
+#[cfg(test)]
+pub mod fake;
+mod local;
+pub mod paths;
+mod process;
+mod rsync;
+mod ssh;
+mod text;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +26,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
+use crate::site::model::{Access, Primary};
 pub use error::{TransportError, TransportErrorKind};
 
 /// An open way to one primary, shared by all its replicas.
@@ -23,6 +36,37 @@ pub struct Connection {
     pub commands: Option<Arc<dyn BarmanCommands>>,
     /// Lists and copies files.
     pub files: Arc<dyn Files>,
+}
+
+/// Opens the way to a primary.
+///
+/// `runtime_dir` is where the private directory of the ssh socket is made (`XDG_RUNTIME_DIR`, or `/tmp`). When `cancel`
+/// fires, everything that runs through the connection ends with an error of the kind `Cancelled`. The caller ends the
+/// connection with [`Connection::close`]; one that is dropped is ended too, but blocks its thread for a moment.
+pub async fn open(
+    primary: &Primary,
+    runtime_dir: &Path,
+    cancel: &CancellationToken,
+) -> Result<Connection, TransportError> {
+    match &primary.access {
+        Access::Ssh { words } => {
+            let masters = ssh::Masters::open(primary, words, runtime_dir, cancel).await?;
+            Ok(Connection {
+                commands: Some(Arc::new(ssh::SshBarman::new(primary, Arc::clone(&masters)))),
+                files: Arc::new(rsync::RsyncFiles::new(primary, masters)),
+            })
+        }
+        Access::Path(home) => {
+            Ok(Connection { commands: None, files: Arc::new(local::LocalFiles::open(primary, home, cancel)?) })
+        }
+    }
+}
+
+impl Connection {
+    /// Ends the connection; what still runs through it is cut off.
+    pub async fn close(&self) {
+        self.files.close().await;
+    }
 }
 
 /// Runs Barman's own commands at a primary.
@@ -47,15 +91,22 @@ pub trait Files: Send + Sync {
 
     /// Copies files into a directory that exists. Each appears under its name only when it is whole.
     ///
-    /// What is there already with the right size and time of modification is not copied again, and a large file
-    /// that was cut off goes on where it stopped. `counter` grows as bytes arrive. When `cancel` fires the transfer
-    /// ends, its partial files stay, and the error's kind is `Cancelled`.
+    /// What is there already with the right size and time of modification is not copied again, and a file that was
+    /// cut off goes on where it stopped. `counter` grows as bytes arrive, and by the part of a file that was here
+    /// already when that file is resumed. When `cancel` fires the transfer ends, its partial files stay, and the
+    /// error's kind is `Cancelled`. Several copies into one directory may run at the same time.
+    ///
+    /// Unfinished work lies beside the files in directories whose names start with [`paths::SCRATCH_PREFIX`]; before the
+    /// directory is published, [`paths::remove_scratch`] removes what a crash left of it.
     async fn fetch(
         &self,
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
     ) -> Result<Fetched, TransportError>;
+
+    /// Ends the connection that the files come through, and with it that of [`BarmanCommands`].
+    async fn close(&self) {}
 }
 
 /// Which files to list.
@@ -104,7 +155,15 @@ pub enum What {
         /// Whether each lands directly in `into`, under its last component.
         flatten: bool,
     },
+    /// The directories of a tree with their modes, and nothing in them, but for those that these rsync patterns exclude.
+    Directories {
+        /// Anchored patterns such as `/annotations`.
+        exclude: Vec<String>,
+    },
     /// The whole tree with its directories, symbolic links, modes and times, but for what these rsync patterns exclude.
+    ///
+    /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
+    /// are made after the copy, or the tree is copied from where they point inside.
     Tree {
         /// Anchored patterns such as `/backup.info`.
         exclude: Vec<String>,
@@ -116,8 +175,11 @@ pub enum What {
 pub struct Fetched {
     /// Bytes that crossed the wire.
     pub transferred: u64,
-    /// Of the files asked for by name, those that the primary does not have (any more).
+    /// Files that the primary does not have (any more): of those asked for by name, and of a tree those that vanished
+    /// while it was copied. Sorted.
     pub missing: Vec<PathBuf>,
+    /// Symbolic links of a tree that were left out because they point out of it. Sorted.
+    pub refused: Vec<PathBuf>,
 }
 
 /// Counts the bytes that arrived, for progress.

@@ -1,6 +1,6 @@
 //! The checksums of files in a backup manifest (PostgreSQL `common/checksum_helper.c`).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
@@ -143,15 +143,6 @@ pub(super) fn decode_hex(hex: &str) -> Option<Vec<u8>> {
     }
     let pair = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     (0..hex.len()).step_by(2).map(pair).collect()
-}
-
-/// Pairs of hexadecimal digits from bytes.
-pub(super) fn encode_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::checksum::{Algorithm, Checksum};
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Timeline};
 
-/// The content of a backup_manifest.
+/// The content of a `backup_manifest`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
     /// 1 or 2.
@@ -50,7 +50,7 @@ pub struct WalNeed {
     pub end: Lsn,
 }
 
-/// A file is not a backup_manifest, or not an undamaged one.
+/// A file is not a `backup_manifest`, or not an undamaged one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// It lacks its last line.
@@ -123,14 +123,15 @@ fn path_fault(path: &Path) -> Option<&'static str> {
 
 /// Where Barman keeps a file of a manifest, below `base/ID/`: tablespaces are beside `data/`.
 pub fn barman_path(path: &Path) -> PathBuf {
-    let mut parts = path.components();
-    let tablespace = (parts.next().is_some_and(|part| part.as_os_str() == "pg_tblspc"))
-        .then(|| parts.as_path())
-        .filter(|rest| rest.components().count() > 1);
-    match tablespace {
-        Some(rest) => rest.to_owned(),
-        None => Path::new("data").join(path),
-    }
+    tablespace_path(path).unwrap_or_else(|| Path::new("data").join(path))
+}
+
+/// `OID/…` out of `pg_tblspc/OID/…`. Other names in `pg_tblspc` stay where they are: they could be `data`.
+fn tablespace_path(path: &Path) -> Option<PathBuf> {
+    let below = path.strip_prefix("pg_tblspc").ok()?;
+    let oid = below.components().next()?.as_os_str().to_str()?;
+    let is_file = below.components().count() > 1;
+    (is_file && oid.parse::<u32>().is_ok()).then(|| below.to_owned())
 }
 
 /// The paths of the files that are the same in both: of one size, modification time and checksum. A file

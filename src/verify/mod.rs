@@ -2,5 +2,6 @@
 
 pub mod checksum;
 pub mod manifest;
+pub mod tree;
 pub mod wal_file;
 pub mod wal_header;

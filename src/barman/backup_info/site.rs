@@ -24,11 +24,24 @@ impl BackupInfo {
                 // A backup that is DONE here has not failed, whatever the primary once noted.
                 "error" => NULL,
                 "children_backup_ids" => &present_children(&source, present),
+                // Barman takes its default when the key is missing, and fails on null.
+                "xlog_segment_size" => source.get(key).unwrap_or("16777216"),
                 _ => source.get(key).unwrap_or(NULL),
             };
             if value != NULL || !is_hidden_when_null(key) {
                 info.set(key, value);
             }
+        }
+        info
+    }
+
+    /// The same file with these children, in a version of Barman that knows of any.
+    #[must_use]
+    pub fn with_children(&self, children: &BTreeSet<BackupId>) -> Self {
+        let mut info = self.clone();
+        if info.fields.contains_key("children_backup_ids") {
+            let ids: Vec<&str> = children.iter().map(BackupId::as_str).collect();
+            info.set("children_backup_ids", &joined(&ids));
         }
         info
     }
@@ -45,5 +58,9 @@ impl BackupInfo {
 fn present_children(source: &BackupInfo, present: &BTreeSet<BackupId>) -> String {
     let children = source.children_backup_ids().unwrap_or_default();
     let kept: Vec<&str> = children.iter().filter(|id| present.contains(*id)).map(BackupId::as_str).collect();
-    if kept.is_empty() { NULL.to_owned() } else { kept.join(",") }
+    joined(&kept)
+}
+
+fn joined(ids: &[&str]) -> String {
+    if ids.is_empty() { NULL.to_owned() } else { ids.join(",") }
 }

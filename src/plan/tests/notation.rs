@@ -75,6 +75,8 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         staged: BTreeSet::new(),
         own_barman: OwnBarman::default(),
         free: None,
+        identity: None,
+        notes: Vec::new(),
     }
 }
 
