@@ -188,9 +188,9 @@ impl Found {
         match (file.line, file.here) {
             (None, Some(_)) => self.not_listed += 1,
             (Some(_), None) if !scope.is_shipped(file) => self.not_on_disk += 1,
-            // Where the sizes differ, the file is wrong rather than its line.
+            // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
             (Some(line), Some(here)) => {
-                let differs = |there: &WalEntry| there.size == here && !scope.is_same(line, there);
+                let differs = |there: &WalEntry| here > 0 && there.size == here && !scope.is_same(line, there);
                 self.line_differs += u64::from(file.there.is_some_and(differs));
             }
             _ => {}

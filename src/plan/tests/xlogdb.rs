@@ -61,7 +61,9 @@ fn a_file_without_a_line_is_listed() {
 
 #[test]
 fn a_line_without_a_file_goes_unless_the_file_comes() {
-    let coming = case(ONE, ONE).with(|case| drop(case.here.wals.remove(&WalName::Segment(segment("1/0C")))));
+    let coming = case(ONE, ONE).with(|case| {
+        case.here.wals.remove(&WalName::Segment(segment("1/0C")));
+    });
     assert_eq!(coming.actions(), ["+wal 1/0C"]);
     let gone = case("@21 1/08..0A | 1/08..0F ?1/0C h2<1/0F=0", "@21 1/08..0A | 1/08..0F h2<1/0F").with(|case| {
         case.here.wals.retain(|name, _| matches!(name, WalName::Segment(s) if *s != segment("1/0C")));
