@@ -69,7 +69,7 @@ pub fn diff(
     };
     for file in wal_files(Some(primary), replica) {
         found.count_lines(&file, &scope);
-        found.sort(&file, scope.fate(&file));
+        found.sort(&file, &scope.fate(&file));
     }
     let cutter = Cutter { stages: &backups.stages, places: Places::new(&backups.stages, &backups.kept), replica, size };
     WalDiff {
@@ -165,7 +165,7 @@ struct Found {
 }
 
 impl Found {
-    fn sort(&mut self, file: &WalFile<'_>, fate: Fate) {
+    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate) {
         let will_be_whole = match fate {
             Fate::Stays => file.is_intact(),
             Fate::Missing(_) | Fate::Differs(_) => true,
@@ -176,10 +176,10 @@ impl Found {
         }
         match fate {
             Fate::Stays => {}
-            Fate::Missing(there) => self.missing.push(there),
-            Fate::Differs(there) => self.differing.push(there),
+            Fate::Missing(there) => self.missing.push(*there),
+            Fate::Differs(there) => self.differing.push(*there),
             Fate::Broken => self.broken.push(file.name),
-            Fate::Unneeded(bytes) => self.unneeded.push((file.name, bytes)),
+            Fate::Unneeded(bytes) => self.unneeded.push((file.name, *bytes)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One situation: what both ends have, what is wanted, and what is planned.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -75,7 +76,7 @@ fn policy() -> Policy {
         protect: Protect { min_backups: 1, max_prune_percent: 100 },
         transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto },
         rpo: None,
-        accept_systems: Default::default(),
+        accept_systems: BTreeSet::new(),
     }
 }
 

@@ -29,8 +29,12 @@ pub fn any_case() -> impl Strategy<Value = Case> {
             for (day, backup) in (11..).zip(&backups) {
                 backup.add_to(&mut case, day);
             }
-            wals.iter().for_each(|wal| wal.add_to(&mut case));
-            histories.iter().for_each(|history| history.add_to(&mut case));
+            for wal in &wals {
+                wal.add_to(&mut case);
+            }
+            for history in &histories {
+                history.add_to(&mut case);
+            }
             case.primary.wals.sort_by_key(|entry| entry.name);
             case.primary.wals.dedup_by_key(|entry| entry.name);
             case.here.xlogdb.entries.sort_by_key(|entry| entry.name);

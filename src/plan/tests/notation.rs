@@ -5,6 +5,7 @@
 //!   `damaged`, `absent`, `bare` (a base without backup.info).
 //! - `1/08..1F` segments of timeline 1, hexadecimal; `-1/09` without them, `1/09=5` of 5 bytes, `?1/09` listed and gone.
 //!   `1/09.partial`, `1/09.backup`; `h2<1/1A` the history of timeline 2, which left timeline 1 in that segment.
+//!
 //! The empty text is a server that does not exist here. xlog.db and sync-wals.info are right unless a test breaks them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,6 +309,6 @@ pub fn info(facts: &BackupFacts, children: &[BackupId]) -> BackupInfo {
         ("parent_backup_id", text(facts.parent.map(|parent| parent.to_string()))),
         ("children_backup_ids", text((!children.is_empty()).then(|| children.join(",")))),
     ];
-    let file: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    BackupInfo::parse(file.as_bytes()).unwrap()
+    let lines = lines.map(|(key, value)| format!("{key}={value}"));
+    BackupInfo::parse(lines.join("\n").as_bytes()).unwrap()
 }

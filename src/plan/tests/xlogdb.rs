@@ -1,5 +1,7 @@
 //! xlog.db and sync-wals.info.
 
+use std::collections::BTreeSet;
+
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::plan::action::Change;
@@ -96,7 +98,7 @@ fn a_barman_that_knows_no_encryption_lists_none() {
         case.here.barman = BarmanVersion::new(3, 13, 3);
         let name = "main".parse().unwrap();
         let info = &case.primary.backups.values().next().unwrap().info;
-        let info = info.for_site(&name, case.here.barman, &Default::default());
+        let info = info.for_site(&name, case.here.barman, &BTreeSet::new());
         case.here.backups.values_mut().for_each(|local| local.published.as_mut().unwrap().info = info.clone());
     });
     assert_eq!(old.actions(), [""; 0]);
