@@ -25,24 +25,12 @@ pub struct Account {
 pub static ACCOUNT: LazyLock<Account> = LazyLock::new(|| {
     let own = getuid().as_raw();
     if own == 0 {
-        let (name, uid, gid) = passwd_entry(|name, _| name == "postgres").expect(
-            "no user postgres on this machine; run ./test, which installs Debian's postgresql",
-        );
-        return Account {
-            name,
-            uid,
-            gid,
-            differs: true,
-        };
+        let (name, uid, gid) = passwd_entry(|name, _| name == "postgres")
+            .expect("no user postgres on this machine; run ./test, which installs Debian's postgresql");
+        return Account { name, uid, gid, differs: true };
     }
-    let (name, ..) =
-        passwd_entry(|_, uid| uid == own).expect("the user who runs the tests is in /etc/passwd");
-    Account {
-        name,
-        uid: own,
-        gid: getgid().as_raw(),
-        differs: false,
-    }
+    let (name, ..) = passwd_entry(|_, uid| uid == own).expect("the user who runs the tests is in /etc/passwd");
+    Account { name, uid: own, gid: getgid().as_raw(), differs: false }
 });
 
 impl Account {
@@ -60,8 +48,7 @@ impl Account {
             if let Some(parent) = path.parent() {
                 self.make_directory(parent);
             }
-            fs::create_dir(path)
-                .unwrap_or_else(|error| panic!("mkdir {}: {error}", path.display()));
+            fs::create_dir(path).unwrap_or_else(|error| panic!("mkdir {}: {error}", path.display()));
             self.own(path);
         }
         path.to_owned()
@@ -69,8 +56,7 @@ impl Account {
 
     /// Writes a file that belongs to this user.
     pub fn write(&self, path: &Path, content: impl AsRef<[u8]>) {
-        fs::write(path, content)
-            .unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+        fs::write(path, content).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
         self.own(path);
     }
 

@@ -21,10 +21,7 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 /// which is also its HOME.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = program(&*PROGRAM);
-    command
-        .args(arguments)
-        .env("HOME", directory)
-        .current_dir(directory);
+    command.args(arguments).env("HOME", directory).current_dir(directory);
     command
 }
 
@@ -37,8 +34,5 @@ pub fn antipode(directory: &Path, arguments: &[&str]) -> Finished {
 /// Starts `antipode ARGUMENTS`, for tests that interrupt it; what it prints is
 /// in `antipode.log`.
 pub fn start(directory: &Path, arguments: &[&str]) -> Daemon {
-    Daemon::start(
-        &mut command(directory, arguments),
-        &directory.join("antipode.log"),
-    )
+    Daemon::start(&mut command(directory, arguments), &directory.join("antipode.log"))
 }

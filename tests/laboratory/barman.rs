@@ -37,12 +37,8 @@ impl Barman {
         config: &Path,
         settings: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Self {
-        let mut barman = Self {
-            version,
-            home: ACCOUNT.make_directory(home),
-            config: config.to_owned(),
-            settings: Vec::new(),
-        };
+        let mut barman =
+            Self { version, home: ACCOUNT.make_directory(home), config: config.to_owned(), settings: Vec::new() };
         for (key, value) in settings {
             barman.settings.push((key.to_owned(), value));
         }
@@ -94,12 +90,10 @@ impl Barman {
     /// The backup.info of a backup, where this version puts it.
     pub fn backup_info(&self, id: &str) -> PathBuf {
         match self.version {
-            BarmanVersion::Newest => self
-                .server_directory()
-                .join(format!("meta/{id}-backup.info")),
-            BarmanVersion::Legacy | BarmanVersion::Oldest => self
-                .server_directory()
-                .join(format!("base/{id}/backup.info")),
+            BarmanVersion::Newest => self.server_directory().join(format!("meta/{id}-backup.info")),
+            BarmanVersion::Legacy | BarmanVersion::Oldest => {
+                self.server_directory().join(format!("base/{id}/backup.info"))
+            }
         }
     }
 
@@ -135,19 +129,15 @@ impl Barman {
     #[track_caller]
     pub fn sync_info(&self) -> Value {
         let answer = self.expect(&["sync-info", SERVER]);
-        serde_json::from_str(&answer)
-            .unwrap_or_else(|error| panic!("sync-info printed no JSON: {error}\n{answer}"))
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("sync-info printed no JSON: {error}\n{answer}"))
     }
 
     /// The ids of the backups that `list-backups` shows, oldest first,
     /// whatever their status.
     #[track_caller]
     pub fn backup_ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self
-            .expect(&["list-backup", "--minimal", SERVER])
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let mut ids: Vec<String> =
+            self.expect(&["list-backup", "--minimal", SERVER]).lines().map(str::to_owned).collect();
         ids.sort();
         ids
     }
@@ -170,8 +160,7 @@ impl Barman {
     #[track_caller]
     pub fn backup_field(&self, id: &str, key: &str) -> String {
         let path = self.backup_info(id);
-        let text = fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
         text.lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
             .unwrap_or_else(|| panic!("no {key} in {}", path.display()))

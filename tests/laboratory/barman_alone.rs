@@ -26,12 +26,7 @@ fn synchronise(site: &Site, backups: &[String]) {
 /// Makes a passive node of a scenario's primary.
 fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
     let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let mut site = Site::new(
-        lab,
-        scenario.primary.barman.version,
-        &scenario.primary,
-        &sshd,
-    );
+    let mut site = Site::new(lab, scenario.primary.barman.version, &scenario.primary, &sshd);
     // Without it sync-wals refuses: "does not match local compression method".
     if let Some(compression) = scenario.primary.barman.setting("compression") {
         site.barman.set("compression", compression);
@@ -68,11 +63,7 @@ fn restores_both_timelines(scenario: &Scenario) {
     assert_eq!(chapters(&postgres), scenario.chapters);
     drop(postgres);
 
-    let old_timeline = Restore {
-        timeline: "1",
-        wals: Wals::Fetched,
-        ..to_the_end
-    };
+    let old_timeline = Restore { timeline: "1", wals: Wals::Fetched, ..to_the_end };
     let postgres = old_timeline.start(&lab.join("old"));
     assert_eq!(chapters(&postgres), scenario.chapters_of_timeline_1);
 }
@@ -98,10 +89,7 @@ fn passive_node_copies_every_file_but_doubles_xlogdb() {
     let (sshd, site) = passive_node(&lab, scenario);
 
     let none: [String; 0] = [];
-    assert_eq!(
-        differing_files(&scenario.primary.barman, &site.barman),
-        none
-    );
+    assert_eq!(differing_files(&scenario.primary.barman, &site.barman), none);
     // Its rebuild from what is on disk, and then the same WALs appended.
     let names = scenario.primary.barman.xlogdb_names();
     let rebuilt = names.iter().filter(|name| !name.ends_with(".partial"));
@@ -110,11 +98,9 @@ fn passive_node_copies_every_file_but_doubles_xlogdb() {
 
     let commands = sshd.commands();
     assert!(
-        commands
-            .iter()
-            .all(|command| command == "barman sync-info main"
-                || command.trim_start().starts_with("rsync --server --sender ")
-                || command == "true"),
+        commands.iter().all(|command| command == "barman sync-info main"
+            || command.trim_start().starts_with("rsync --server --sender ")
+            || command == "true"),
         "{commands:?}"
     );
 }
@@ -125,9 +111,7 @@ fn passive_node_never_gets_the_history_of_its_first_backups_timeline() {
     let scenario = scenario::two_timelines();
     let primary = scenario.primary.copy_to(&lab.join("primary"));
     let (timeline_2, timeline_1) = scenario.backups.split_last().expect("backups");
-    primary
-        .barman
-        .expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
+    primary.barman.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
     for id in timeline_1 {
         primary.barman.expect(&["delete", SERVER, id]);
     }
@@ -152,11 +136,7 @@ fn passive_node_writes_the_children_of_a_backup_letter_by_letter() {
 
     let child = &scenario.backups[1];
     let letters: Vec<String> = child.chars().map(String::from).collect();
-    assert_eq!(
-        site.barman
-            .backup_field(&scenario.backups[0], "children_backup_ids"),
-        letters.join(",")
-    );
+    assert_eq!(site.barman.backup_field(&scenario.backups[0], "children_backup_ids"), letters.join(","));
 }
 
 /// `sync-backup` leaves out the links of tablespaces, so `pg_combinebackup`
@@ -197,10 +177,7 @@ fn link_tablespace(barman: &Barman, id: &str) {
 #[test]
 fn a_banner_breaks_sync_info_for_a_passive_node() {
     let lab = Lab::new();
-    let manners = Manners {
-        banner: "Welcome to frankfurt!\n".to_owned(),
-        ..Manners::default()
-    };
+    let manners = Manners { banner: "Welcome to frankfurt!\n".to_owned(), ..Manners::default() };
     let primary = &scenario::two_timelines().primary;
     let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, &manners);
     let site = Site::new(&lab, BarmanVersion::Newest, primary, &sshd);

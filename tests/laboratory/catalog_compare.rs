@@ -30,10 +30,7 @@ pub fn told_by(barman: &Barman) -> Told {
             .iter()
             .map(|(id, backup)| {
                 let mut backup = backup.clone();
-                backup
-                    .as_object_mut()
-                    .expect("a backup is a map")
-                    .remove("mode");
+                backup.as_object_mut().expect("a backup is a map").remove("mode");
                 (id.clone(), backup)
             })
             .collect(),
@@ -97,10 +94,7 @@ fn files(server: &Path) -> BTreeSet<PathBuf> {
 fn is_record(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| {
-        name.ends_with("xlog.db")
-            || name == "sync-wals.info"
-            || name == "backup.info"
-            || name == TABLESPACE_OID
+        name.ends_with("xlog.db") || name == "sync-wals.info" || name == "backup.info" || name == TABLESPACE_OID
     })
 }
 

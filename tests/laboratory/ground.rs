@@ -52,10 +52,7 @@ impl Ground {
             .process_group(0)
             .spawn()
             .expect("start the janitor");
-        Self {
-            path,
-            _janitor: janitor,
-        }
+        Self { path, _janitor: janitor }
     }
 }
 

@@ -12,10 +12,7 @@
 //!                                  └─► sshd      └─► site ─► catalog_compare, restore
 //! ```
 
-#![allow(
-    dead_code,
-    reason = "the laboratory offers more than the tests of one day use"
-)]
+#![allow(dead_code, reason = "the laboratory offers more than the tests of one day use")]
 
 mod account;
 mod antipode;
@@ -32,3 +29,4 @@ mod sshd;
 mod tools;
 
 mod barman_alone;
+mod empty_site;

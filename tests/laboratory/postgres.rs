@@ -40,10 +40,7 @@ pub struct Cluster {
 impl Cluster {
     /// Names the cluster in a directory; nothing is made.
     pub fn at(release: PostgresRelease, directory: &Path) -> Self {
-        Self {
-            release,
-            directory: directory.to_owned(),
-        }
+        Self { release, directory: directory.to_owned() }
     }
 
     /// Makes a new cluster that archives its WALs to `incoming`, a directory.
@@ -93,9 +90,7 @@ impl Cluster {
     /// appears there whole, and under a name that Barman looks at.
     pub fn archive_to(&self, incoming: &Path) {
         let incoming = incoming.display();
-        self.configure(&format!(
-            "archive_command = 'cp %p {incoming}/.%f && mv {incoming}/.%f {incoming}/%f'\n"
-        ));
+        self.configure(&format!("archive_command = 'cp %p {incoming}/.%f && mv {incoming}/.%f {incoming}/%f'\n"));
     }
 
     /// Copies the files of a stopped cluster, tablespace included.
@@ -154,21 +149,14 @@ impl Postgres {
         let server = Daemon::start(&mut command, &cluster.directory.join("postgres.log"));
         let mut postgres = Self { cluster, server };
         let cluster = postgres.cluster.clone();
-        postgres
-            .server
-            .wait_until("PostgreSQL accepts connections", || {
-                psql(&cluster, "select 1").status.success()
-            });
+        postgres.server.wait_until("PostgreSQL accepts connections", || psql(&cluster, "select 1").status.success());
         postgres
     }
 
     /// Runs SQL and returns what it prints: unaligned, no headings.
     #[track_caller]
     pub fn sql(&self, statements: &str) -> String {
-        psql(&self.cluster, statements)
-            .expect_success()
-            .trim_end()
-            .to_owned()
+        psql(&self.cluster, statements).expect_success().trim_end().to_owned()
     }
 
     /// Begins a new WAL segment, and returns the name of the one that is over.
@@ -187,9 +175,7 @@ impl Postgres {
     /// Waits until recovery is over and the server writes.
     pub fn wait_for_end_of_recovery(&mut self) {
         let cluster = self.cluster.clone();
-        self.server.wait_until("recovery ends", || {
-            psql(&cluster, "select pg_is_in_recovery()").stdout.trim() == "f"
-        });
+        self.server.wait_until("recovery ends", || psql(&cluster, "select pg_is_in_recovery()").stdout.trim() == "f");
     }
 
     /// Stops the server in an orderly way; the last WAL is archived.

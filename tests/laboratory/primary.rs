@@ -29,10 +29,7 @@ impl Primary {
     }
 
     fn configure(version: BarmanVersion, cluster: Cluster, directory: &Path) -> Self {
-        let conninfo = format!(
-            "host={} port=5432 user=postgres dbname=postgres",
-            cluster.socket_directory().display()
-        );
+        let conninfo = format!("host={} port=5432 user=postgres dbname=postgres", cluster.socket_directory().display());
         let settings = [
             ("conninfo", format!("{conninfo} password={PASSWORD}")),
             ("streaming_conninfo", conninfo),
@@ -40,17 +37,9 @@ impl Primary {
             ("archiver", "on".to_owned()),
             // A spread checkpoint makes each backup take minutes.
             ("immediate_checkpoint", "true".to_owned()),
-            (
-                "path_prefix",
-                cluster.release.programs().display().to_string(),
-            ),
+            ("path_prefix", cluster.release.programs().display().to_string()),
         ];
-        let barman = Barman::configure(
-            version,
-            &home(directory),
-            &directory.join("barman.conf"),
-            settings,
-        );
+        let barman = Barman::configure(version, &home(directory), &directory.join("barman.conf"), settings);
         Self { barman, cluster }
     }
 
@@ -70,10 +59,7 @@ impl Primary {
 
     /// Starts the cluster, for more backups and WALs.
     pub fn start(self) -> LivePrimary {
-        LivePrimary {
-            postgres: self.cluster.start(),
-            barman: self.barman,
-        }
+        LivePrimary { postgres: self.cluster.start(), barman: self.barman }
     }
 }
 
@@ -92,9 +78,7 @@ impl LivePrimary {
     pub fn archive_wal(&self) -> String {
         let wal = self.postgres.switch_wal();
         let arrived = incoming(&self.barman.home).join(&wal);
-        wait_until("a WAL arrives in Barman's incoming directory", || {
-            arrived.exists()
-        });
+        wait_until("a WAL arrives in Barman's incoming directory", || arrived.exists());
         self.barman.expect(&["archive-wal", SERVER]);
         wal
     }
@@ -120,10 +104,7 @@ impl LivePrimary {
     pub fn stop(self) -> Primary {
         let cluster = self.postgres.stop();
         self.barman.expect(&["archive-wal", SERVER]);
-        Primary {
-            barman: self.barman,
-            cluster,
-        }
+        Primary { barman: self.barman, cluster }
     }
 }
 
@@ -148,8 +129,7 @@ fn relink_tablespaces(server: &Path) {
         for link in links {
             let link = link.expect("an entry of pg_tblspc");
             fs::remove_file(link.path()).expect("remove a tablespace's link");
-            std::os::unix::fs::symlink(base.join(link.file_name()), link.path())
-                .expect("link a tablespace");
+            std::os::unix::fs::symlink(base.join(link.file_name()), link.path()).expect("link a tablespace");
             ACCOUNT.own(&link.path());
         }
     }

@@ -51,9 +51,7 @@ pub struct Finished {
 impl Finished {
     /// The exit code; a panic when a signal ended the program.
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .unwrap_or_else(|| panic!("a signal ended the program\n{self}"))
+        self.status.code().unwrap_or_else(|| panic!("a signal ended the program\n{self}"))
     }
 
     /// Standard output of a program that must have succeeded.
@@ -66,20 +64,14 @@ impl Finished {
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}\n{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.command, self.status, self.stdout, self.stderr
-        )
+        write!(f, "{}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.command, self.status, self.stdout, self.stderr)
     }
 }
 
 /// Runs a program to its end.
 #[track_caller]
 pub fn run(command: &mut Command) -> Finished {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}; run ./test"));
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}; run ./test"));
     Finished {
         command: describe(command),
         status: output.status,
@@ -120,11 +112,7 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}; run ./test"));
-        Self {
-            note: note_process_group(child.id()),
-            child,
-            log: log.to_owned(),
-        }
+        Self { note: note_process_group(child.id()), child, log: log.to_owned() }
     }
 
     /// Waits until `ready` says so; a panic with the log when the program ends
@@ -190,9 +178,5 @@ pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
 
 /// Copies a directory with everything in it, as the account.
 pub fn copy_tree(from: &Path, to: &Path) {
-    run(program("cp")
-        .args(["-a", "--reflink=auto", "-T"])
-        .arg(from)
-        .arg(to))
-    .expect_success();
+    run(program("cp").args(["-a", "--reflink=auto", "-T"]).arg(from).arg(to)).expect_success();
 }

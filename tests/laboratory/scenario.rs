@@ -35,22 +35,19 @@ impl Scenario {
 /// compression switched on between them, then a standby that lags is promoted
 /// while the old primary writes on, and a third backup on timeline 2.
 pub fn two_timelines() -> &'static Scenario {
-    static SCENARIO: LazyLock<Scenario> =
-        LazyLock::new(|| build_two_timelines(BarmanVersion::Newest, "two"));
+    static SCENARIO: LazyLock<Scenario> = LazyLock::new(|| build_two_timelines(BarmanVersion::Newest, "two"));
     &SCENARIO
 }
 
 /// The same history, in the layout that Barman had before 3.13.
 pub fn legacy_layout() -> &'static Scenario {
-    static SCENARIO: LazyLock<Scenario> =
-        LazyLock::new(|| build_two_timelines(BarmanVersion::Legacy, "legacy"));
+    static SCENARIO: LazyLock<Scenario> = LazyLock::new(|| build_two_timelines(BarmanVersion::Legacy, "legacy"));
     &SCENARIO
 }
 
 /// The same history, by a Barman of 2023.
 pub fn oldest_barman() -> &'static Scenario {
-    static SCENARIO: LazyLock<Scenario> =
-        LazyLock::new(|| build_two_timelines(BarmanVersion::Oldest, "oldest"));
+    static SCENARIO: LazyLock<Scenario> = LazyLock::new(|| build_two_timelines(BarmanVersion::Oldest, "oldest"));
     &SCENARIO
 }
 
@@ -86,12 +83,7 @@ fn build_two_timelines(version: BarmanVersion, name: &str) -> Scenario {
 
 fn build_incrementals() -> Scenario {
     let directory = shared_directory("incrementals");
-    let live = Primary::create(
-        BarmanVersion::Newest,
-        PostgresRelease::Seventeen,
-        &directory,
-    )
-    .start();
+    let live = Primary::create(BarmanVersion::Newest, PostgresRelease::Seventeen, &directory).start();
     open_ledger(&live.postgres);
     let mut backups = vec![first_backup(&live)];
     let mut live = live;
@@ -113,10 +105,7 @@ fn build_incrementals() -> Scenario {
 /// not know, fills one more WAL of timeline 1.
 fn fail_over(stopped: Primary) -> LivePrimary {
     let directory = stopped.barman.home.with_file_name("old-primary");
-    let old_primary = Primary {
-        cluster: stopped.cluster.copy_to(&directory),
-        barman: stopped.barman.clone(),
-    };
+    let old_primary = Primary { cluster: stopped.cluster.copy_to(&directory), barman: stopped.barman.clone() };
     write_chapter(old_primary.start(), "lost by failover").stop();
 
     stopped.cluster.promote_at_next_start();
@@ -127,10 +116,7 @@ fn fail_over(stopped: Primary) -> LivePrimary {
 
 /// Makes the tablespace and the table whose rows tell the history.
 fn open_ledger(postgres: &Postgres) {
-    postgres.sql(&format!(
-        "create tablespace {TABLESPACE} location '{}'",
-        postgres.cluster.tablespace().display()
-    ));
+    postgres.sql(&format!("create tablespace {TABLESPACE} location '{}'", postgres.cluster.tablespace().display()));
     postgres.sql(&format!(
         "create table ledger (number bigint, chapter text) tablespace {TABLESPACE};
          insert into ledger select number, 'opened' from generate_series(1, 1000) number"
@@ -142,25 +128,18 @@ fn open_ledger(postgres: &Postgres) {
 fn first_backup(live: &LivePrimary) -> String {
     live.archive_wal();
     let id = live.back_up(&[]);
-    live.barman
-        .expect(&["keep", "--target", "full", SERVER, &id]);
+    live.barman.expect(&["keep", "--target", "full", SERVER, &id]);
     id
 }
 
 /// Adds rows, and archives the WAL that has them.
 fn write_chapter(live: LivePrimary, chapter: &str) -> LivePrimary {
-    live.postgres.sql(&format!(
-        "insert into ledger select number, '{chapter}' from generate_series(1, 100) number"
-    ));
+    live.postgres.sql(&format!("insert into ledger select number, '{chapter}' from generate_series(1, 100) number"));
     live.archive_wal();
     live
 }
 
 /// The chapters of a database, in the order they were written.
 pub fn chapters(postgres: &Postgres) -> Vec<String> {
-    postgres
-        .sql("select chapter from ledger group by chapter order by min(ctid)")
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    postgres.sql("select chapter from ledger group by chapter order by min(ctid)").lines().map(str::to_owned).collect()
 }

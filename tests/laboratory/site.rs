@@ -41,11 +41,7 @@ impl Site {
         };
         let mut coexisting = passive("coexisting.conf");
         coexisting.set("active", "false");
-        Self {
-            barman: passive("barman.conf"),
-            coexisting,
-            directory,
-        }
+        Self { barman: passive("barman.conf"), coexisting, directory }
     }
 
     /// Writes the desired state, and returns its path.

@@ -47,17 +47,10 @@ impl Sshd {
         for _ in 0..5 {
             let port = free_port();
             if let Some(server) = serve(&directory, port) {
-                return Self {
-                    port,
-                    directory,
-                    _server: server,
-                };
+                return Self { port, directory, _server: server };
             }
         }
-        panic!(
-            "sshd does not start\n{}",
-            fs::read_to_string(directory.join("sshd.log")).unwrap_or_default()
-        );
+        panic!("sshd does not start\n{}", fs::read_to_string(directory.join("sshd.log")).unwrap_or_default());
     }
 
     /// The loopback port.
@@ -90,19 +83,13 @@ impl Sshd {
 
     /// Every command that clients asked for, in order.
     pub fn commands(&self) -> Vec<String> {
-        fs::read_to_string(self.directory.join("commands"))
-            .unwrap_or_default()
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        fs::read_to_string(self.directory.join("commands")).unwrap_or_default().lines().map(str::to_owned).collect()
     }
 }
 
 fn make_key(path: &Path) {
-    run(program("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "laboratory", "-f"])
-        .arg(path))
-    .expect_success();
+    run(program("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "laboratory", "-f"]).arg(path))
+        .expect_success();
 }
 
 /// Makes `bin/barman`, which sshd's PATH has first.
@@ -132,21 +119,14 @@ fn install_gate(directory: &Path, manners: &Manners) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// Starts sshd; nothing if it ends at once, as when the port is taken.
 fn serve(directory: &Path, port: u16) -> Option<Daemon> {
     write_configuration(directory, port);
     let mut command = program(tools::sshd());
-    command
-        .arg("-D")
-        .arg("-e")
-        .arg("-f")
-        .arg(directory.join("sshd_config"));
+    command.arg("-D").arg("-e").arg("-f").arg(directory.join("sshd_config"));
     let mut daemon = Daemon::start(&mut command, &directory.join("sshd.log"));
     while !daemon.has_ended() {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
@@ -160,10 +140,7 @@ fn serve(directory: &Path, port: u16) -> Option<Daemon> {
 fn write_configuration(directory: &Path, port: u16) {
     let at = directory.display();
     let host_key = fs::read_to_string(directory.join("host_key.pub")).expect("read the host key");
-    ACCOUNT.write(
-        &directory.join("known_hosts"),
-        format!("[127.0.0.1]:{port} {host_key}"),
-    );
+    ACCOUNT.write(&directory.join("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"));
     ACCOUNT.write(
         &directory.join("sshd_config"),
         format!(

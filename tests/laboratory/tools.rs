@@ -56,11 +56,7 @@ pub fn sshd() -> PathBuf {
 
 /// The path if it is there; otherwise the test cannot go on.
 pub fn present(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "the laboratory lacks {}: run ./test, which installs everything it needs",
-        path.display()
-    );
+    assert!(path.exists(), "the laboratory lacks {}: run ./test, which installs everything it needs", path.display());
     path
 }
 
@@ -80,7 +76,5 @@ fn packaged_postgres() -> PathBuf {
         .filter(|major| Path::new(&format!("/usr/lib/postgresql/{major}/bin/initdb")).exists())
         .max();
     let directory = newest.map_or_else(|| "*".to_owned(), |major| major.to_string());
-    present(PathBuf::from(format!(
-        "/usr/lib/postgresql/{directory}/bin"
-    )))
+    present(PathBuf::from(format!("/usr/lib/postgresql/{directory}/bin")))
 }

@@ -1,0 +1,96 @@
+//! Changes on disk that a power cut cannot halve: temporary name, fsync, rename, fsync of the directory.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Replaces a file, or makes it, so that its path always has either the old content or the new.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = parent(path)?;
+    // The umask decides, as it does for the files that Barman writes. Barman passes over names that end in `.tmp`.
+    let mut file = tempfile::Builder::new()
+        .prefix(".antipode-")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_directory(directory)
+}
+
+/// Moves a file or directory whose content is durable to its final name.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_directory(parent(to)?)?;
+    sync_directory(parent(from)?)
+}
+
+/// Removes a file for good; one that is not there is as good as removed.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_directory(parent(path)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a directory with all that is in it; one that is not there is as good as removed.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes a directory with all above it, and their names durable.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path)?;
+    create_directory(above)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_directory(above)
+}
+
+/// Makes durable which names a directory holds.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes durable everything that was written to the file system of a path: cheaper than one fsync for each of many files.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no directory", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("xlog.db");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn removing_what_is_not_there_succeeds() {
+        let directory = tempfile::tempdir().unwrap();
+        remove_file(&directory.path().join("x")).unwrap();
+        remove_tree(&directory.path().join("y")).unwrap();
+    }
+}

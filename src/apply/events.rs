@@ -1,0 +1,153 @@
+//! What happens during an apply, as values: progress bars, plain lines and JSON are made of these.
+
+use std::time::Duration;
+
+use crate::plan::action::{Address, Change};
+use crate::plan::graph::Part;
+use crate::transport::ByteCounter;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A step began.
+    Started {
+        /// Its action.
+        address: Address,
+        /// What is being done to it.
+        deed: Deed,
+        /// Bytes that it will bring, as far as they are known; 0 for a step that brings none.
+        total: u64,
+        /// Grows as they arrive.
+        counter: ByteCounter,
+    },
+    /// Something failed that is worth trying again.
+    Retrying {
+        /// The action.
+        address: Address,
+        /// What failed.
+        message: String,
+        /// How long until it is tried again.
+        pause: Duration,
+    },
+    /// A step ended well.
+    Finished {
+        /// Its action.
+        address: Address,
+        /// What was done to it.
+        deed: Deed,
+        /// How long it took.
+        elapsed: Duration,
+        /// Bytes that crossed the wire.
+        transferred: u64,
+    },
+    /// A step failed.
+    Failed {
+        /// Its action.
+        address: Address,
+        /// What happened.
+        failure: Failure,
+    },
+    /// A step was not begun, because of what it depends on, or because the run was interrupted.
+    Skipped {
+        /// Its action.
+        address: Address,
+        /// Why.
+        because: String,
+    },
+    /// Nothing new is started any more.
+    Interrupted,
+}
+
+/// What a step does, in the words that progress is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// While it is done: `copying`.
+    pub doing: &'static str,
+    /// When it is done: `copied and verified`.
+    pub done: &'static str,
+}
+
+impl Deed {
+    /// The words for a part of a change.
+    pub fn of(change: &Change, part: Part) -> Self {
+        let (doing, done) = match (change, part) {
+            (Change::CreateServer, _) => ("creating", "created"),
+            (Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. }, _) => ("rewriting", "rewritten"),
+            (Change::ShipHistory { .. } | Change::AddWals(_), _) => ("shipping", "shipped"),
+            (Change::RepairWals(_), _) => ("shipping again", "repaired"),
+            (Change::AddBackup(_), Part::Publish) => ("publishing", "published"),
+            (Change::AddBackup(_), _) => ("copying", "copied and verified"),
+            (Change::RepairBackup(_), _) => ("copying what is damaged", "repaired and verified"),
+            (Change::UpdateInfo { .. } | Change::SetKeep { .. }, _) => ("writing", "written"),
+            (Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. }, _) => {
+                ("deleting", "deleted")
+            }
+        };
+        Self { doing, done }
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What sort of failure, for the exit code.
+    pub kind: FailureKind,
+    /// What happened, and why.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// What sort of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The run was interrupted.
+    Interrupted,
+    /// Another process holds a lock of a whole server.
+    ServerBusy,
+    /// Another process holds a lock of one thing, a backup or xlog.db.
+    Busy,
+    /// Anything else.
+    Failed,
+}
+
+impl Failure {
+    /// A failure with nothing to advise.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Failed, message: message.into(), hint: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The end of a step by an interruption.
+    pub fn interrupted() -> Self {
+        Self { kind: FailureKind::Interrupted, message: "interrupted".to_owned(), hint: None }
+    }
+}
+
+/// Receives events; called from many tasks.
+pub trait Observer: Send + Sync {
+    /// Takes note of an event.
+    fn notice(&self, event: &Event);
+}
+
+/// What an apply came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Actions that were done.
+    pub done: Vec<Address>,
+    /// Actions that failed, with their failures.
+    pub failed: Vec<(Address, Failure)>,
+    /// Actions that were not begun or not finished.
+    pub skipped: Vec<Address>,
+    /// Bytes that crossed the wire.
+    pub transferred: u64,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+}

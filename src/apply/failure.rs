@@ -1,0 +1,63 @@
+//! How the errors below become failures of a step: what happened to which file, and what to do.
+
+use std::io;
+use std::path::Path;
+
+use crate::barman::locks::LockError;
+use crate::transport::{TransportError, TransportErrorKind};
+
+use super::events::{Failure, FailureKind};
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        let kind = match error.kind {
+            TransportErrorKind::Cancelled => FailureKind::Interrupted,
+            _ => FailureKind::Failed,
+        };
+        let mut message = error.message;
+        if let Some(last) = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+            if !message.contains(last) {
+                message = format!("{message}: {last}");
+            }
+        }
+        Self { kind, message, hint: error.hint }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        match &error {
+            LockError::Busy { .. } => Self { kind: FailureKind::Busy, ..Self::new(error.to_string()) },
+            LockError::Io { source, .. } => Self::new(format!("{error}: {source}")),
+        }
+    }
+}
+
+/// What was being done to a file when the system refused.
+pub trait Doing<T> {
+    /// Names the deed and the file, as in `cannot write /var/lib/barman/main/wals/main-xlog.db`.
+    fn doing(self, deed: &str, path: &Path) -> Result<T, Failure>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, deed: &str, path: &Path) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let failure = Failure::new(format!("cannot {deed} {}: {error}", path.display()));
+            match advice(&error) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+}
+
+fn advice(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free space on this file system and apply again: what arrived is kept")
+        }
+        io::ErrorKind::PermissionDenied => Some("run as the user that owns the catalog"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is mounted read-only"),
+        _ => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! The locks that are held for a whole run: the catalog's own, and Barman's for each server.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::barman::locks::{Lock, LockError, LockKind};
+use crate::barman::staging::OWN_DIRECTORY;
+
+use super::durable;
+use super::events::{Failure, FailureKind};
+use super::replica_run::ReplicaRun;
+
+/// Keeps a second Antipode from the same catalog.
+#[derive(Debug)]
+pub struct RunLock {
+    _lock: Lock,
+}
+
+/// A catalog cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunLockError {
+    /// Another Antipode works on it.
+    #[error("another antipode works on the catalog {}: {source}", catalog.display())]
+    Busy {
+        /// `barman_home`
+        catalog: PathBuf,
+        /// Who holds it.
+        source: LockError,
+    },
+    /// It belongs to somebody else.
+    #[error("the catalog {} belongs to user id {owner}, and this is user id {us}: run as its owner, as Barman does", catalog.display())]
+    Owner {
+        /// `barman_home`
+        catalog: PathBuf,
+        /// The id of the user that it belongs to.
+        owner: u32,
+        /// The id of the user that this runs as.
+        us: u32,
+    },
+    /// It cannot be written.
+    #[error("the catalog {} cannot be written: {source}", catalog.display())]
+    Io {
+        /// `barman_home`
+        catalog: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunLock {
+    /// Takes the lock of a catalog, waiting while another run has it. The catalog is made if only its last directory
+    /// is missing.
+    pub async fn acquire(catalog: &Path, patience: Duration) -> Result<Self, RunLockError> {
+        let io = |source| RunLockError::Io { catalog: catalog.to_owned(), source };
+        if !catalog.exists() {
+            fs::create_dir(catalog).map_err(io)?;
+        }
+        let (owner, us) = (catalog.metadata().map_err(io)?.uid(), rustix::process::geteuid().as_raw());
+        if owner != us {
+            return Err(RunLockError::Owner { catalog: catalog.to_owned(), owner, us });
+        }
+        let own = catalog.join(OWN_DIRECTORY);
+        durable::create_directory(&own).map_err(io)?;
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(io)?;
+        match Lock::acquire(&own.join("run.lock"), patience).await {
+            Ok(lock) => Ok(Self { _lock: lock }),
+            Err(source @ LockError::Busy { .. }) => Err(RunLockError::Busy { catalog: catalog.to_owned(), source }),
+            Err(LockError::Io { source, .. }) => Err(io(source)),
+        }
+    }
+}
+
+/// Takes Barman's locks of a server for the whole run: its cron then skips the server, and a `sync-wals` waits.
+pub async fn server(run: &ReplicaRun<'_>) -> Result<[Lock; 2], Failure> {
+    let busy = |mut failure: Failure| {
+        if failure.kind == FailureKind::Busy {
+            failure.kind = FailureKind::ServerBusy;
+        }
+        failure
+    };
+    let cron = run.lock(LockKind::Cron).await.map_err(busy)?;
+    let sync_wal = run.lock(LockKind::SyncWal).await.map_err(busy)?;
+    Ok([cron, sync_wal])
+}

@@ -1,0 +1,134 @@
+//! Apply: a plan is carried out, and what it brings is published.
+//!
+//! # What always holds
+//!
+//! - **Publish last.** A backup is DONE, and a WAL file is in xlog.db, only after its bytes are complete, verified
+//!   and fsynced under a temporary name and renamed. Whatever moment the machine stops at, a real Barman reads the
+//!   catalog without an error, and the next plan finishes the work without copying again what had arrived.
+//! - **xlog.db is true before it grows.** It exists, sorted and without doubles, and sync-wals.info says what was
+//!   observed, before the first WAL file is placed; otherwise Barman would rebuild the one and copy everything
+//!   again because of the other.
+//! - **Nobody else is in the way.** The locks are taken in one order: the run's own in the catalog, then for each
+//!   server Barman's cron and sync-wal locks for the whole run, then those of a backup while it is copied or
+//!   deleted, and the xlog.db lock only around reading it again, rewriting and renaming it.
+//! - **Deletion comes last**, after all that replaces it is published, and what Barman lists goes before its bytes.
+//!
+//! # What can go wrong, and what is left then
+//!
+//! | failure | what is left | next apply |
+//! | --- | --- | --- |
+//! | the connection breaks | tried again; then the step fails, partial files stay in staging | goes on where it stopped |
+//! | a file is missing or wrong at the primary | everything else is placed | reports it again, or notes that it is gone |
+//! | the disk is full | what was published | goes on |
+//! | a lock is busy for too long | the server or backup as it was | tries again |
+//! | an interruption | running transfers end, locks are released | goes on |
+//! | kill -9, power cut | staging; perhaps a base without backup.info, or WAL without a line | adopts the one, lists the other |
+//!
+//! A step that fails stops only the steps that need it.
+
+pub mod durable;
+pub mod events;
+mod executor;
+mod failure;
+mod locks;
+mod replica_run;
+mod slots;
+mod steps;
+mod xlogdb;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::ids::ServerName;
+use crate::plan::Plan;
+use crate::plan::action::ReplicaPlan;
+use crate::site::model::{Primary, Replica};
+use crate::transport::Connection;
+
+use events::{Failure, Observer, Summary};
+use executor::Executor;
+pub use locks::{RunLock, RunLockError};
+use replica_run::{Locking, Moving, ReplicaRun};
+use slots::Slots;
+use steps::PlanSteps;
+
+/// What an apply needs besides the plan.
+pub struct Means<'a> {
+    /// The replicas that were planned.
+    pub replicas: &'a [Replica],
+    /// Their primaries by name.
+    pub primaries: &'a BTreeMap<String, Primary>,
+    /// Open ways to those that could be reached.
+    pub connections: &'a BTreeMap<String, Connection>,
+    /// Barman's lock directory at the site.
+    pub lock_directory: PathBuf,
+    /// How long a busy lock is waited for.
+    pub lock_timeout: Duration,
+}
+
+/// Carries out a plan. The caller holds the run's own lock.
+pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, cancel: &CancellationToken) -> Summary {
+    let slots: BTreeMap<&str, Slots> =
+        means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
+    let (mut runs, mut held) = (Vec::new(), Vec::new());
+    for replica in &plan.replicas {
+        let mut run = prepare(replica, means, &slots, observer, cancel);
+        if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
+            match locks::server(prepared).await {
+                Ok(locks) => held.extend(locks),
+                Err(failure) => run = Err(failure),
+            }
+        }
+        runs.push(run);
+    }
+    let steps = PlanSteps::new(plan, runs);
+    let summary = Executor::new(plan, &steps, observer, cancel).run().await;
+    drop(held);
+    summary
+}
+
+fn prepare<'a>(
+    planned: &'a ReplicaPlan,
+    means: &Means<'_>,
+    slots: &BTreeMap<&str, Slots>,
+    observer: &'a dyn Observer,
+    cancel: &'a CancellationToken,
+) -> Result<ReplicaRun<'a>, Failure> {
+    let unplanned = || Failure::new(format!("{} was not planned", planned.name));
+    let target = planned.target.as_ref().ok_or_else(unplanned)?;
+    let replica = means.replicas.iter().find(|replica| replica.name == planned.name).ok_or_else(unplanned)?;
+    let primary = means.primaries.get(&replica.primary).ok_or_else(unplanned)?;
+    let connection = means.connections.get(&replica.primary).ok_or_else(unplanned)?;
+    let moving = Moving {
+        files: connection.files.clone(),
+        replica_slots: Slots::new(count(replica.policy.transfer.streams)),
+        primary_slots: slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
+        streams: count(replica.policy.transfer.streams),
+        bandwidth: bandwidth(primary, replica),
+        reuse: replica.policy.transfer.reuse,
+    };
+    let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
+    Ok(ReplicaRun::new(target, moving, locking, cancel, observer))
+}
+
+/// What one transfer may use, so that all together keep both limits.
+fn bandwidth(primary: &Primary, replica: &Replica) -> Option<u64> {
+    let share = |limit: Option<u64>, streams: NonZeroU32| limit.map(|bytes| (bytes / u64::from(streams.get())).max(1));
+    let transfer = &replica.policy.transfer;
+    let streams = primary.streams.min(transfer.streams);
+    let shares = [share(primary.bandwidth, primary.streams), share(transfer.bandwidth, streams)];
+    shares.into_iter().flatten().min()
+}
+
+fn count(streams: NonZeroU32) -> usize {
+    usize::try_from(streams.get()).unwrap_or(usize::MAX)
+}
+
+/// The servers of a plan that have something to do, for messages.
+pub fn servers(plan: &Plan) -> Vec<&ServerName> {
+    plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect()
+}

@@ -1,0 +1,199 @@
+//! What the steps of one replica share during an apply.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::ids::{BackupId, SystemId};
+use crate::barman::layout::Layout;
+use crate::barman::locks::{Lock, LockKind};
+use crate::barman::staging::Staging;
+use crate::plan::action::{Address, Target};
+use crate::site::model::Reuse;
+use crate::transport::{ByteCounter, Fetch, Fetched, Files};
+
+use super::events::{Event, Failure, Observer};
+use super::slots::{Slots, Urgency};
+use super::xlogdb::Ledger;
+
+/// How often a transfer is tried after it failed in a way that may pass.
+const RETRIES: usize = 5;
+
+/// How bytes of one replica are moved.
+#[derive(Clone)]
+pub struct Moving {
+    /// The way to the primary.
+    pub files: Arc<dyn Files>,
+    /// The replica's slots for transfers.
+    pub replica_slots: Slots,
+    /// The primary's, which it shares with other replicas.
+    pub primary_slots: Slots,
+    /// Transfers of the replica at the same time.
+    pub streams: usize,
+    /// Bytes per second of one transfer.
+    pub bandwidth: Option<u64>,
+    /// What is done with files that an older backup has.
+    pub reuse: Reuse,
+}
+
+/// Where Barman's locks are and how long a busy one is waited for.
+#[derive(Debug, Clone)]
+pub struct Locking {
+    /// `barman_lock_directory`
+    pub directory: PathBuf,
+    /// How long a busy lock is waited for.
+    pub patience: Duration,
+}
+
+/// What the steps of one replica share.
+pub struct ReplicaRun<'a> {
+    /// Where its files are, and for which Barman they are written.
+    pub target: &'a Target,
+    /// The layout of that Barman.
+    pub layout: Layout,
+    /// How bytes are moved.
+    pub moving: Moving,
+    /// Where Barman's locks are.
+    pub locking: Locking,
+    /// Systems whose WAL may be placed.
+    pub systems: BTreeSet<SystemId>,
+    /// Lines that xlog.db is still to get.
+    pub ledger: Ledger,
+    /// Fires when the run is interrupted.
+    pub cancel: &'a CancellationToken,
+    /// Is told of retries.
+    pub observer: &'a dyn Observer,
+    bases_inside: bool,
+    wals_inside: bool,
+    /// Locks of backups that are being copied, held until they are published.
+    backup_locks: Mutex<BTreeMap<BackupId, Vec<Lock>>>,
+}
+
+impl<'a> ReplicaRun<'a> {
+    /// Looks where the directories are, and shares the rest.
+    pub fn new(
+        target: &'a Target,
+        moving: Moving,
+        locking: Locking,
+        cancel: &'a CancellationToken,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        let inside = |directory: &Path| on_same_file_system(&target.here.backup_directory, directory);
+        Self {
+            layout: Layout::of(target.barman),
+            bases_inside: inside(&target.here.basebackups_directory),
+            wals_inside: inside(&target.here.wals_directory),
+            systems: target.systems.iter().copied().collect(),
+            ledger: Ledger::default(),
+            backup_locks: Mutex::default(),
+            target,
+            moving,
+            locking,
+            cancel,
+            observer,
+        }
+    }
+
+    /// Where things grow before they are published.
+    pub fn staging(&self) -> Staging<'_> {
+        Staging::new(&self.target.here, self.bases_inside, self.wals_inside)
+    }
+
+    /// Takes one of Barman's locks of this server, waiting while it is busy.
+    pub async fn lock(&self, kind: LockKind) -> Result<Lock, Failure> {
+        let path = kind.path(&self.locking.directory, &self.target.here.server);
+        tokio::select! {
+            lock = Lock::acquire(&path, self.locking.patience) => Ok(lock?),
+            () = self.cancel.cancelled() => Err(Failure::interrupted()),
+        }
+    }
+
+    /// Takes the locks of a backup and holds them until `release`: nobody else copies, checks or deletes it.
+    pub async fn hold(&self, id: BackupId) -> Result<(), Failure> {
+        let locks = vec![self.lock(LockKind::SyncBackup(id)).await?, self.lock(LockKind::BackupId(id)).await?];
+        self.held().insert(id, locks);
+        Ok(())
+    }
+
+    /// Lets go of the locks of a backup.
+    pub fn release(&self, id: BackupId) {
+        self.held().remove(&id);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<BackupId, Vec<Lock>>> {
+        // Inserting and removing cannot leave the map half-changed.
+        self.backup_locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies files when it is their turn, and tries again what may pass.
+    pub async fn fetch(
+        &self,
+        address: &Address,
+        mut request: Fetch,
+        urgency: Urgency,
+        counter: &ByteCounter,
+    ) -> Result<Fetched, Failure> {
+        request.bandwidth = self.moving.bandwidth;
+        let turn = async {
+            let replica = self.moving.replica_slots.acquire(urgency).await;
+            (replica, self.moving.primary_slots.acquire(urgency).await)
+        };
+        let _slots = tokio::select! {
+            slots = turn => slots,
+            () = self.cancel.cancelled() => return Err(Failure::interrupted()),
+        };
+        let attempt = || self.moving.files.fetch(&request, counter, self.cancel);
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_secs(1))
+            .with_max_delay(Duration::from_secs(30))
+            .with_max_times(RETRIES);
+        let fetched = attempt
+            .retry(patience)
+            .when(|error| error.kind.can_be_retried() && !self.cancel.is_cancelled())
+            .notify(|error, pause| {
+                let message = error.message.clone();
+                self.observer.notice(&Event::Retrying { address: address.clone(), message, pause });
+            });
+        tokio::select! {
+            biased;
+            fetched = fetched => Ok(fetched?),
+            // A transfer that runs ends by itself and keeps its partial files; only a pause is cut short here.
+            () = cancelled_for(self.cancel, Duration::from_secs(10)) => Err(Failure::interrupted()),
+        }
+    }
+}
+
+/// Fires some time after the token, when whoever watches the token itself has had the time to end well.
+async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// Runs something that blocks on disk or CPU without holding up the transfers.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::new(format!("internal error, please report it: {error}"))),
+    }
+}
+
+/// Whether a rename from one to the other can work. What does not exist yet will be made below what does.
+fn on_same_file_system(a: &Path, b: &Path) -> bool {
+    match (device(a), device(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => true,
+    }
+}
+
+fn device(path: &Path) -> io::Result<u64> {
+    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
+    Ok(existing.metadata()?.dev())
+}

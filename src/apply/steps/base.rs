@@ -1,0 +1,284 @@
+//! Copying a base: into staging, with what the site has already, verified and durable, and not yet published.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::durable;
+use crate::apply::events::Failure;
+use crate::apply::failure::Doing;
+use crate::apply::replica_run::blocking;
+use crate::barman::ids::BackupId;
+use crate::plan::action::{BackupCopy, ReusedFiles};
+use crate::site::model::Reuse;
+use crate::transport::{Fetch, List, RemoteFile, What, paths};
+use crate::verify::manifest::Manifest;
+use crate::verify::tree::{self, Fault};
+
+use super::{Job, publish, server};
+
+/// How many files a message names.
+const NAMED: usize = 3;
+
+/// Copies a backup into staging and verifies it there. Its locks are held until it is published.
+pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+    job.run.hold(copy.id).await?;
+    let copied = copy_held(job, copy).await;
+    if copied.is_err() {
+        job.run.release(copy.id);
+    }
+    copied
+}
+
+async fn copy_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+    if publish::is_published(job.run, copy.id) {
+        return Ok(0);
+    }
+    let staging = job.run.staging().base(copy.id);
+    prepare(job, copy.id, &staging).await?;
+    if let Some(reuse) = &copy.reuse {
+        reuse_files(job, reuse, &staging).await?;
+    }
+    bring(job, copy, &staging).await
+}
+
+/// Copies what is missing of a published backup into its place; each file appears whole.
+pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+    job.run.hold(copy.id).await?;
+    let base = job.run.target.here.base(copy.id);
+    let made = base.clone();
+    let repaired = match blocking(move || durable::create_directory(&made).doing("create", &made)).await {
+        Ok(()) => bring(job, copy, &base).await,
+        Err(failure) => Err(failure),
+    };
+    job.run.release(copy.id);
+    repaired
+}
+
+/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone.
+async fn prepare(job: Job<'_>, id: BackupId, staging: &Path) -> Result<(), Failure> {
+    let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, staging.to_owned());
+    blocking(move || {
+        server::own_directory(&dirs)?;
+        let base = dirs.base(id);
+        if base.exists() && !staging.exists() {
+            publish::remove_infos(layout, &dirs, id)?;
+            let above = staging.parent().unwrap_or(&staging);
+            durable::create_directory(above).doing("create", above)?;
+            durable::rename(&base, &staging).doing("move to staging", &base)?;
+        }
+        durable::create_directory(&staging).doing("create", &staging)
+    })
+    .await
+}
+
+/// Puts the files that an older backup here shares into staging, before anything is copied.
+async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, staging: &Path) -> Result<(), Failure> {
+    let from = job.run.target.here.base(reuse.from);
+    let (files, staging, how) = (reuse.files.clone(), staging.to_owned(), job.run.moving.reuse);
+    let cancel = job.run.cancel.clone();
+    blocking(move || {
+        for file in files {
+            if cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            reuse_file(&from.join(&file), &staging.join(&file), how)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A file that cannot be reused is simply copied from the primary later.
+fn reuse_file(from: &Path, to: &Path, how: Reuse) -> Result<(), Failure> {
+    if to.exists() || !from.is_file() {
+        return Ok(());
+    }
+    if let Some(above) = to.parent() {
+        fs::create_dir_all(above).doing("create", above)?;
+    }
+    let done = match how {
+        Reuse::Auto => fs::hard_link(from, to).or_else(|_| copy_whole(from, to)),
+        Reuse::Link => fs::hard_link(from, to),
+        Reuse::Reflink => reflink(from, to),
+        Reuse::Copy => copy_whole(from, to),
+        Reuse::None => Ok(()),
+    };
+    done.doing("reuse", from)
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to).map(|_| ())
+}
+
+fn reflink(from: &Path, to: &Path) -> io::Result<()> {
+    let source = fs::File::open(from)?;
+    let target = fs::File::create(to)?;
+    let shared = rustix::fs::ioctl_ficlone(&target, &source);
+    if shared.is_err() {
+        fs::remove_file(to)?;
+    }
+    shared?;
+    target.set_permissions(source.metadata()?.permissions())
+}
+
+/// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
+async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
+    let mut transferred = fetch(job, copy, into).await?;
+    let mut faults = check(job, copy, into).await?;
+    if !faults.is_empty() {
+        discard(into, faults).await?;
+        transferred += fetch(job, copy, into).await?;
+        faults = check(job, copy, into).await?;
+    }
+    if !faults.is_empty() {
+        let failure = damaged(copy.id, &faults);
+        discard(into, faults).await?;
+        return Err(failure);
+    }
+    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    blocking(move || {
+        paths::remove_scratch(&base).doing("remove temporary files of", &base)?;
+        link_tablespaces(&base, &tablespaces)?;
+        durable::sync_file_system(&base).doing("sync", &base)
+    })
+    .await?;
+    Ok(transferred)
+}
+
+/// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
+/// nothing: then what is there is known by its size, and its content is verified afterwards.
+async fn fetch(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
+    let exclude = excluded(&copy.tablespaces);
+    if copy.reuse.is_none() && into != job.run.target.here.base(copy.id) {
+        return transfer(job, copy, into, What::Tree { exclude }, None).await;
+    }
+    let absent = absent(job, copy, into).await?;
+    let mut transferred = transfer(job, copy, into, What::Directories { exclude }, None).await?;
+    if !absent.is_empty() {
+        let basis = copy.reuse.as_ref().map(|reuse| job.run.target.here.base(reuse.from));
+        transferred += transfer(job, copy, into, What::Files { paths: absent, flatten: false }, basis).await?;
+    }
+    Ok(transferred)
+}
+
+async fn transfer(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    into: &Path,
+    what: What,
+    basis: Option<PathBuf>,
+) -> Result<u64, Failure> {
+    let from = job.run.target.there.base(copy.id);
+    let request = Fetch { from, into: into.to_owned(), what, basis, bandwidth: None };
+    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    if fetched.missing.is_empty() {
+        return Ok(fetched.transferred);
+    }
+    Err(Failure::new(format!("files of {} vanished at the primary while they were copied", copy.id))
+        .hint("the primary may be deleting the backup; plan again"))
+}
+
+/// The files at the primary that are not here with the same size.
+async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let listed = list(job, copy).await?;
+    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    blocking(move || {
+        let links: Vec<PathBuf> = tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect();
+        let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
+        let absent = listed.iter().filter(is_wanted).filter(|file| listing_fault(&base, file).is_some());
+        Ok(absent.map(|file| file.path.clone()).collect())
+    })
+    .await
+}
+
+/// The files of the backup at the primary, but for Barman's own.
+async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failure> {
+    let directory = job.run.target.there.base(copy.id);
+    let mut listed = job.run.moving.files.list(&List { directory, recursive: true, only: Vec::new() }).await?;
+    let own = [Path::new("backup.info"), Path::new(".backup.lock")];
+    listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
+    Ok(listed)
+}
+
+/// What is Barman's own, and links that would bring a tablespace twice.
+fn excluded(tablespaces: &[u32]) -> Vec<String> {
+    let own = ["/backup.info", "/.backup.lock", "/annotations"].map(str::to_owned);
+    own.into_iter().chain(tablespaces.iter().map(|oid| format!("/data/pg_tblspc/{oid}"))).collect()
+}
+
+/// The links by which PostgreSQL finds its tablespaces, relative so that the backup is whole wherever it is.
+fn link_tablespaces(base: &Path, tablespaces: &[u32]) -> Result<(), Failure> {
+    let links = base.join("data").join("pg_tblspc");
+    if !links.is_dir() {
+        // Archives of a tree bring their own links.
+        return Ok(());
+    }
+    for oid in tablespaces {
+        let link = links.join(oid.to_string());
+        match std::os::unix::fs::symlink(format!("../../{oid}"), &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(error).doing("make the link", &link);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The files that are not what the primary's backup has: by its manifest, or else by its list of files.
+async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
+    let (root, cancel) = (base.to_owned(), job.run.cancel.clone());
+    let faults = blocking(move || check_manifest(&root, &cancel)).await?;
+    match faults {
+        Some(faults) => Ok(faults),
+        None => check_listing(job, copy, base).await,
+    }
+}
+
+/// `None` where there is no manifest that describes these files.
+fn check_manifest(base: &Path, cancel: &CancellationToken) -> Result<Option<Vec<Fault>>, Failure> {
+    let path = base.join("data").join("backup_manifest");
+    if tree::is_archive(base) || !path.exists() {
+        return Ok(None);
+    }
+    let bytes = fs::read(&path).doing("read", &path)?;
+    let manifest = Manifest::parse(&bytes).map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("run `barman verify-backup` at the primary: the backup may be damaged there")
+    })?;
+    let faults = tree::verify(base, &manifest, &|| !cancel.is_cancelled()).doing("verify", base)?;
+    if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(Some(faults)) }
+}
+
+async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
+    let listed = list(job, copy).await?;
+    let base = base.to_owned();
+    blocking(move || Ok(listed.iter().filter_map(|file| listing_fault(&base, file)).collect())).await
+}
+
+fn listing_fault(base: &Path, file: &RemoteFile) -> Option<Fault> {
+    let what = match fs::symlink_metadata(base.join(&file.path)) {
+        Ok(found) if found.len() == file.size => return None,
+        Ok(found) => tree::FaultKind::Size { found: found.len(), expected: file.size },
+        Err(_) => tree::FaultKind::Missing,
+    };
+    Some(Fault { path: file.path.clone(), what })
+}
+
+/// Removes what does not verify, so that it is brought anew.
+async fn discard(base: &Path, faults: Vec<Fault>) -> Result<(), Failure> {
+    let paths: Vec<PathBuf> = faults.into_iter().map(|fault| base.join(fault.path)).collect();
+    blocking(move || paths.iter().try_for_each(|path| durable::remove_file(path).doing("remove", path))).await
+}
+
+fn damaged(id: BackupId, faults: &[Fault]) -> Failure {
+    let named: Vec<String> =
+        faults.iter().take(NAMED).map(|fault| format!("{}: {}", fault.path.display(), fault.what)).collect();
+    let more = faults.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    Failure::new(format!("backup {id} does not verify after two copies: {}{more}", named.join("; ")))
+        .hint("it is not published; run `barman verify-backup` at the primary: the backup is damaged there")
+}

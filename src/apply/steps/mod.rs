@@ -1,0 +1,94 @@
+//! The steps of a plan: each checks its precondition again, works under a temporary name, and publishes last.
+
+mod base;
+mod metadata;
+mod publish;
+mod removal;
+mod server;
+mod wals;
+
+use futures::future::BoxFuture;
+
+use crate::plan::Plan;
+use crate::plan::action::{Action, Change};
+use crate::plan::graph::{Part, Step};
+use crate::transport::ByteCounter;
+
+use super::events::Failure;
+use super::executor::Steps;
+use super::replica_run::ReplicaRun;
+use super::slots::Urgency;
+
+/// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The replica that it is of.
+    pub run: &'a ReplicaRun<'a>,
+    /// The action that it is of.
+    pub action: &'a Action,
+    /// How urgent its transfers are.
+    pub urgency: Urgency,
+    /// Where arriving bytes are counted.
+    pub counter: &'a ByteCounter,
+}
+
+/// The steps of a plan whose replicas are locked.
+pub struct PlanSteps<'a> {
+    plan: &'a Plan,
+    /// By the replica's place in the plan; `None` for one that could not be locked.
+    runs: Vec<Result<ReplicaRun<'a>, Failure>>,
+}
+
+impl<'a> PlanSteps<'a> {
+    /// The steps of a plan, given what each of its replicas shares, or why it could not be locked.
+    pub fn new(plan: &'a Plan, runs: Vec<Result<ReplicaRun<'a>, Failure>>) -> Self {
+        Self { plan, runs }
+    }
+
+    fn action(&self, step: Step) -> Option<&Action> {
+        self.plan.replicas.get(step.replica)?.actions.get(step.action)
+    }
+}
+
+impl Steps for PlanSteps<'_> {
+    fn run<'a>(
+        &'a self,
+        step: Step,
+        urgency: Urgency,
+        counter: &'a ByteCounter,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(async move {
+            let (Some(action), Some(run)) = (self.action(step), self.runs.get(step.replica)) else {
+                return Err(Failure::new("internal error, please report it: a step without an action"));
+            };
+            let run = run.as_ref().map_err(Clone::clone)?;
+            perform(Job { run, action, urgency, counter }, step.part).await
+        })
+    }
+
+    fn total(&self, step: Step) -> u64 {
+        match self.action(step) {
+            Some(action) if step.part != Part::Publish => crate::plan::bytes_to_copy(action),
+            _ => 0,
+        }
+    }
+}
+
+/// Does one step; the bytes that crossed the wire.
+async fn perform(job: Job<'_>, part: Part) -> Result<u64, Failure> {
+    match &job.action.change {
+        Change::CreateServer => server::create(job).await.map(|()| 0),
+        Change::RewriteSyncWals { to, .. } => server::rewrite_sync_wals(job, *to).await.map(|()| 0),
+        Change::RepairXlogDb { entries } => wals::repair_xlogdb(job, entries.clone()).await.map(|()| 0),
+        Change::ShipHistory { timeline, entry, size } => wals::ship_history(job, *timeline, *entry, *size).await,
+        Change::AddWals(batch) | Change::RepairWals(batch) => wals::ship(job, batch).await,
+        Change::AddBackup(copy) if part == Part::Copy => base::copy(job, copy).await,
+        Change::AddBackup(copy) => publish::publish(job, copy).await.map(|()| 0),
+        Change::RepairBackup(copy) => base::repair(job, copy).await,
+        Change::UpdateInfo { id, to, .. } => metadata::update_info(job, *id, to).await.map(|()| 0),
+        Change::SetKeep { id, to, .. } => metadata::set_keep(job, *id, *to).await.map(|()| 0),
+        Change::RemoveBackup { id, parent, .. } => removal::remove_backup(job, *id, *parent).await.map(|()| 0),
+        Change::RemoveStaging { id } => removal::remove_staging(job, *id).await.map(|()| 0),
+        Change::RemoveWals { files, .. } => removal::remove_wals(job, files).await.map(|()| 0),
+    }
+}

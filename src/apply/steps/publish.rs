@@ -1,0 +1,106 @@
+//! Publishing a backup: its base gets its name, and then backup.info says DONE.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::apply::durable;
+use crate::apply::events::Failure;
+use crate::apply::failure::Doing;
+use crate::apply::replica_run::{ReplicaRun, blocking};
+use crate::barman::backup_info::{BackupInfo, Status};
+use crate::barman::ids::BackupId;
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::plan::action::BackupCopy;
+
+use super::Job;
+
+/// Whether Barman lists the backup as good and its base is there.
+pub fn is_published(run: &ReplicaRun<'_>, id: BackupId) -> bool {
+    let dirs = &run.target.here;
+    let is_done = read_info(run.layout, dirs, id).is_some_and(|info| info.status() == Ok(Status::Done));
+    is_done && dirs.base(id).is_dir()
+}
+
+/// Gives a verified base its name and writes its backup.info, then names it to the backup that it builds on.
+pub async fn publish(job: Job<'_>, copy: &BackupCopy) -> Result<(), Failure> {
+    let (run, id) = (job.run, copy.id);
+    let published = if is_published(run, id) {
+        Ok(())
+    } else {
+        let (dirs, layout, staging) = (run.target.here.clone(), run.layout, run.staging().base(id));
+        let (info, parent) = (copy.info.clone(), copy.parent);
+        blocking(move || {
+            let base = dirs.base(id);
+            durable::create_directory(&dirs.basebackups_directory).doing("create", &dirs.basebackups_directory)?;
+            durable::rename(&staging, &base).doing("move into place", &base)?;
+            let present = planned_children(&info, layout, &dirs);
+            write_info(layout, &dirs, id, &info.with_children(&present))?;
+            parent.map_or(Ok(()), |parent| adopt_child(layout, &dirs, parent, id))
+        })
+        .await
+    };
+    run.release(id);
+    published
+}
+
+/// The children that are here already: Barman fails on one that is not.
+fn planned_children(info: &BackupInfo, layout: Layout, dirs: &ServerDirs) -> BTreeSet<BackupId> {
+    let children = info.children_backup_ids().unwrap_or_default();
+    children.into_iter().filter(|child| read_info(layout, dirs, *child).is_some()).collect()
+}
+
+/// Names a child to the backup that it builds on.
+fn adopt_child(layout: Layout, dirs: &ServerDirs, parent: BackupId, child: BackupId) -> Result<(), Failure> {
+    change_children(layout, dirs, parent, |children| {
+        children.insert(child);
+    })
+}
+
+/// Changes which children a backup names, if it is here.
+pub fn change_children(
+    layout: Layout,
+    dirs: &ServerDirs,
+    id: BackupId,
+    change: impl FnOnce(&mut BTreeSet<BackupId>),
+) -> Result<(), Failure> {
+    let Some(info) = read_info(layout, dirs, id) else { return Ok(()) };
+    let mut children: BTreeSet<BackupId> = info.children_backup_ids().unwrap_or_default().into_iter().collect();
+    change(&mut children);
+    write_info(layout, dirs, id, &info.with_children(&children))
+}
+
+/// Writes a backup.info where its Barman looks for it, and leaves none elsewhere.
+pub fn write_info(layout: Layout, dirs: &ServerDirs, id: BackupId, info: &BackupInfo) -> Result<(), Failure> {
+    let path = layout.backup_info(dirs, id);
+    if let Some(directory) = path.parent() {
+        durable::create_directory(directory).doing("create", directory)?;
+    }
+    durable::write(&path, &info.write()).doing("write", &path)?;
+    info_paths(layout, dirs, id)
+        .iter()
+        .filter(|other| **other != path)
+        .try_for_each(|other| durable::remove_file(other).doing("remove", other))
+}
+
+/// The backup.info that Barman would read, if it is here and can be read.
+pub fn read_info(layout: Layout, dirs: &ServerDirs, id: BackupId) -> Option<BackupInfo> {
+    info_paths(layout, dirs, id).iter().find_map(|path| BackupInfo::parse(&fs::read(path).ok()?).ok())
+}
+
+/// Removes every backup.info of a backup, so that it is invisible to Barman.
+pub fn remove_infos(layout: Layout, dirs: &ServerDirs, id: BackupId) -> Result<(), Failure> {
+    info_paths(layout, dirs, id).iter().try_for_each(|path| durable::remove_file(path).doing("remove", path))
+}
+
+/// Where a backup.info can be: where this Barman has it, then where others have.
+fn info_paths(layout: Layout, dirs: &ServerDirs, id: BackupId) -> Vec<PathBuf> {
+    let mut paths = vec![layout.backup_info(dirs, id)];
+    for other in Layout::readable() {
+        let path = other.backup_info(dirs, id);
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
+}

@@ -1,0 +1,78 @@
+//! Deleting: what Barman lists goes first, the bytes last, so that nothing listed is ever incomplete.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use crate::apply::durable;
+use crate::apply::events::Failure;
+use crate::apply::failure::Doing;
+use crate::apply::replica_run::blocking;
+use crate::apply::xlogdb;
+use crate::barman::ids::BackupId;
+use crate::barman::layout::Layout;
+use crate::barman::locks::LockKind;
+use crate::barman::wal::WalName;
+
+use super::{Job, publish};
+
+/// Deletes a backup, unless somebody has kept it in the meantime.
+pub async fn remove_backup(job: Job<'_>, id: BackupId, parent: Option<BackupId>) -> Result<(), Failure> {
+    let server = job.run.lock(LockKind::Backup).await?;
+    job.run.hold(id).await?;
+    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
+    let trash = job.run.staging().trash(id);
+    let removed = blocking(move || {
+        if Layout::readable().iter().chain([&layout]).any(|layout| layout.keep(&dirs, id).exists()) {
+            return Err(Failure::new(format!("backup {id} has a keep annotation now")).hint("plan again"));
+        }
+        publish::remove_infos(layout, &dirs, id)?;
+        if let Some(parent) = parent {
+            publish::change_children(layout, &dirs, parent, |children| {
+                children.remove(&id);
+            })?;
+        }
+        let base = dirs.base(id);
+        if base.exists() {
+            let above = trash.parent().unwrap_or(&trash);
+            durable::create_directory(above).doing("create", above)?;
+            durable::remove_tree(&trash).doing("empty", &trash)?;
+            durable::rename(&base, &trash).doing("move away", &base)?;
+        }
+        durable::remove_tree(&trash).doing("delete", &trash)
+    })
+    .await;
+    job.run.release(id);
+    drop(server);
+    removed
+}
+
+/// Deletes what an interrupted run left of a backup.
+pub async fn remove_staging(job: Job<'_>, id: BackupId) -> Result<(), Failure> {
+    let staging = job.run.staging().base(id);
+    blocking(move || durable::remove_tree(&staging).doing("delete", &staging)).await
+}
+
+/// Deletes WAL files: first their lines, then the files, then directories that are empty.
+pub async fn remove_wals(job: Job<'_>, files: &BTreeMap<WalName, u64>) -> Result<(), Failure> {
+    let names: BTreeSet<WalName> = files.keys().copied().collect();
+    let listed = names.clone();
+    xlogdb::rewrite(job.run, move |lines| lines.without(|name| listed.contains(&name))).await?;
+    let dirs = job.run.target.here.clone();
+    blocking(move || {
+        let mut directories = BTreeSet::new();
+        for name in names {
+            let path = dirs.wal(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing("delete", &path),
+                _ => directories.extend(path.parent().map(Path::to_owned)),
+            }
+        }
+        for directory in directories.iter().filter(|directory| **directory != dirs.wals_directory) {
+            // A directory with anything left in it stays.
+            let _ = fs::remove_dir(directory);
+        }
+        durable::sync_directory(&dirs.wals_directory).doing("sync", &dirs.wals_directory)
+    })
+    .await
+}

@@ -1,0 +1,59 @@
+//! The ground that everything else stands on: a server's directories and sync-wals.info.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::apply::durable;
+use crate::apply::events::Failure;
+use crate::apply::failure::Doing;
+use crate::apply::replica_run::blocking;
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::staging::OWN_DIRECTORY;
+use crate::barman::sync_wals::SyncWals;
+use crate::barman::wal::WalName;
+
+use super::Job;
+
+/// Makes the directories, sync-wals.info and an empty xlog.db: without them Barman would list every WAL twice.
+pub async fn create(job: Job<'_>) -> Result<(), Failure> {
+    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
+    let sync_wals = job.run.target.sync_wals;
+    blocking(move || {
+        create_directories(&dirs, layout)?;
+        let xlogdb = layout.xlogdb(&dirs);
+        if !xlogdb.exists() {
+            durable::write(&xlogdb, b"").doing("write", &xlogdb)?;
+        }
+        sync_wals.map_or(Ok(()), |to| write_sync_wals(&dirs, to))
+    })
+    .await
+}
+
+fn create_directories(dirs: &ServerDirs, layout: Layout) -> Result<(), Failure> {
+    let mut directories = vec![&dirs.backup_directory, &dirs.basebackups_directory, &dirs.wals_directory];
+    if layout.uses_meta() {
+        directories.extend([&dirs.xlogdb_directory, &dirs.meta_directory]);
+    }
+    for directory in directories {
+        durable::create_directory(directory).doing("create", directory)?;
+    }
+    own_directory(dirs)
+}
+
+/// Makes our own directory of a server, which is nobody else's business.
+pub fn own_directory(dirs: &ServerDirs) -> Result<(), Failure> {
+    let own = dirs.backup_directory.join(OWN_DIRECTORY);
+    durable::create_directory(&own).doing("create", &own)?;
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).doing("protect", &own)
+}
+
+/// Writes the pair that was observed, so that Barman's own sync neither starts over nor fails.
+pub async fn rewrite_sync_wals(job: Job<'_>, to: (WalName, u64)) -> Result<(), Failure> {
+    let dirs = job.run.target.here.clone();
+    blocking(move || write_sync_wals(&dirs, to)).await
+}
+
+fn write_sync_wals(dirs: &ServerDirs, (name, position): (WalName, u64)) -> Result<(), Failure> {
+    let path = dirs.sync_wals_info();
+    durable::write(&path, &SyncWals::new(name, position).write()).doing("write", &path)
+}

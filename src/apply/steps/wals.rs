@@ -1,0 +1,297 @@
+//! Shipping WAL: batches under temporary names, verified, fsynced, renamed, then listed in xlog.db.
+//!
+//! Each batch is committed by itself. A file that the primary no longer has, or that is not what its name says,
+//! is reported by name and holds up no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::stream::{StreamExt, iter};
+
+use crate::apply::durable;
+use crate::apply::events::{Failure, FailureKind};
+use crate::apply::failure::Doing;
+use crate::apply::replica_run::{ReplicaRun, blocking};
+use crate::apply::xlogdb;
+use crate::barman::ids::SystemId;
+use crate::barman::layout::{ServerDirs, wal_path};
+use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
+use crate::plan::action::WalBatch;
+use crate::transport::{Fetch, What};
+use crate::verify::wal_file;
+use crate::verify::wal_header::{Expected, Start, check};
+
+use super::Job;
+
+/// A commit carries at most this many bytes, so that an interruption loses little.
+const COMMIT_BYTES: u64 = 1 << 30;
+/// And at most this many files.
+const COMMIT_FILES: usize = 256;
+/// How many files a message names.
+const NAMED: usize = 3;
+
+/// What became of one commit.
+#[derive(Debug, Default)]
+struct Shipped {
+    transferred: u64,
+    /// Files that were not placed, with the reason.
+    refused: Vec<(WalName, String)>,
+    /// What ended the commit itself.
+    failure: Option<Failure>,
+}
+
+/// Ships the files of a batch that are not here with the right size.
+pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
+    let dirs = &job.run.target.here;
+    let (present, absent): (Vec<WalEntry>, Vec<WalEntry>) =
+        batch.entries.iter().partition(|entry| is_here(dirs, entry));
+    job.run.ledger.publish(job.run, present).await?;
+    let commits = iter(commits(&absent)).map(|entries| commit(job, entries)).buffer_unordered(job.run.moving.streams);
+    let shipped: Vec<Shipped> = commits.collect().await;
+    job.run.ledger.flush(job.run).await?;
+    outcome(shipped)
+}
+
+fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
+    fs::symlink_metadata(dirs.wal(entry.name)).is_ok_and(|found| found.is_file() && found.len() == entry.size)
+}
+
+/// Cuts a batch into what is committed together.
+fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
+    let mut commits: Vec<Vec<WalEntry>> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        match commits.last_mut().filter(|last| last.len() < COMMIT_FILES && bytes + entry.size <= COMMIT_BYTES) {
+            Some(last) => {
+                last.push(*entry);
+                bytes += entry.size;
+            }
+            None => {
+                commits.push(vec![*entry]);
+                bytes = entry.size;
+            }
+        }
+    }
+    commits
+}
+
+async fn commit(job: Job<'_>, entries: Vec<WalEntry>) -> Shipped {
+    if job.run.cancel.is_cancelled() {
+        return Shipped { failure: Some(Failure::interrupted()), ..Shipped::default() };
+    }
+    match try_commit(job, entries).await {
+        Ok(shipped) => shipped,
+        Err(failure) => Shipped { failure: Some(failure), ..Shipped::default() },
+    }
+}
+
+async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Failure> {
+    let staging = job.run.staging().wals();
+    let arrivals = staging.clone();
+    blocking(move || durable::create_directory(&arrivals).doing("create", &arrivals)).await?;
+    let request = Fetch {
+        from: job.run.target.there.wals_directory.clone(),
+        into: staging.clone(),
+        what: What::Files { paths: entries.iter().map(|entry| wal_path(entry.name)).collect(), flatten: true },
+        basis: None,
+        bandwidth: None,
+    };
+    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    let missing: BTreeSet<PathBuf> = fetched.missing.into_iter().collect();
+    let (there, gone): (Vec<WalEntry>, Vec<WalEntry>) =
+        entries.into_iter().partition(|entry| !missing.contains(&wal_path(entry.name)));
+    let place = Placing::new(job.run, staging);
+    let (placed, mut refused) = blocking(move || place.place(&there)).await?;
+    job.run.ledger.publish(job.run, placed).await?;
+    refused.extend(gone.iter().map(|entry| (entry.name, "the primary lists it and does not have it".to_owned())));
+    Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
+}
+
+/// Verifies files that arrived and moves them to where they belong.
+struct Placing {
+    staging: PathBuf,
+    dirs: ServerDirs,
+    systems: BTreeSet<SystemId>,
+    segment_size: SegmentSize,
+}
+
+impl Placing {
+    fn new(run: &ReplicaRun<'_>, staging: PathBuf) -> Self {
+        let target = run.target;
+        Self { staging, dirs: target.here.clone(), systems: run.systems.clone(), segment_size: target.segment_size }
+    }
+
+    /// The entries that are in place, durably, and those that were refused.
+    fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<(WalName, String)>), Failure> {
+        let (mut good, mut refused) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match self.verify(entry)? {
+                None => good.push(*entry),
+                Some(why) => {
+                    let path = self.arrived(entry.name);
+                    durable::remove_file(&path).doing("remove", &path)?;
+                    refused.push((entry.name, why));
+                }
+            }
+        }
+        if !good.is_empty() {
+            durable::sync_file_system(&self.staging).doing("sync", &self.staging)?;
+            self.rename(&good)?;
+        }
+        Ok((good, refused))
+    }
+
+    fn arrived(&self, name: WalName) -> PathBuf {
+        self.staging.join(name.to_string())
+    }
+
+    /// Why a file that arrived is not what was asked for.
+    fn verify(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
+        let path = self.arrived(entry.name);
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(_) => return Ok(Some("it is not a regular file at the primary".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some("it did not arrive".to_owned())),
+            Err(error) => return Err(error).doing("look at", &path),
+        };
+        if metadata.len() != entry.size {
+            let why = format!("it has {} bytes, and xlog.db at the primary says {}", metadata.len(), entry.size);
+            return Ok(Some(why));
+        }
+        let start = Start::read(fs::File::open(&path).doing("read", &path)?).doing("read", &path)?;
+        Ok(self.fault(entry, &start))
+    }
+
+    fn fault(&self, entry: &WalEntry, start: &Start) -> Option<String> {
+        // After an accepted pg_upgrade a replica has the WAL of two systems.
+        let system = match start {
+            Start::Header { header, .. } if self.systems.contains(&header.system) => Some(header.system),
+            _ => self.systems.first().copied(),
+        };
+        check(entry.name, entry.size, start, Expected { system, segment_size: self.segment_size })
+            .err()
+            .map(|fault| fault.to_string())
+    }
+
+    fn rename(&self, entries: &[WalEntry]) -> Result<(), Failure> {
+        let mut directories = BTreeSet::new();
+        for entry in entries {
+            let to = self.dirs.wal(entry.name);
+            let directory = to.parent().unwrap_or(&self.dirs.wals_directory).to_owned();
+            if !directories.contains(&directory) {
+                durable::create_directory(&directory).doing("create", &directory)?;
+                directories.insert(directory);
+            }
+            fs::rename(self.arrived(entry.name), &to).doing("move a WAL file to", &to)?;
+        }
+        directories.iter().try_for_each(|directory| durable::sync_directory(directory).doing("sync", directory))
+    }
+}
+
+/// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
+fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
+    let transferred = shipped.iter().map(|s| s.transferred).sum();
+    let mut refused: Vec<(WalName, String)> = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
+    for part in shipped {
+        refused.extend(part.refused);
+        failures.extend(part.failure);
+    }
+    failures.sort_by_key(|failure| failure.kind == FailureKind::Interrupted);
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(failure);
+    }
+    if refused.is_empty() {
+        return Ok(transferred);
+    }
+    refused.sort();
+    let named: Vec<String> = refused.iter().take(NAMED).map(|(name, why)| format!("{name}: {why}")).collect();
+    let more = refused.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    Err(Failure::new(format!("{} not placed: {}{more}", files(refused.len()), named.join("; ")))
+        .hint("the other files of this range are in place; plan again to see what the primary has now"))
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 WAL file".to_owned() } else { format!("{count} WAL files") }
+}
+
+/// Ships a timeline's history file. Where the primary's xlog.db does not list it, it is described by itself.
+pub async fn ship_history(
+    job: Job<'_>,
+    timeline: Timeline,
+    entry: Option<WalEntry>,
+    size: u64,
+) -> Result<u64, Failure> {
+    let name = WalName::History(timeline);
+    let staging = job.run.staging().wals();
+    let arrivals = staging.clone();
+    blocking(move || durable::create_directory(&arrivals).doing("create", &arrivals)).await?;
+    let request = Fetch {
+        from: job.run.target.there.wals_directory.clone(),
+        into: staging.clone(),
+        what: What::Files { paths: vec![wal_path(name)], flatten: true },
+        basis: None,
+        bandwidth: None,
+    };
+    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    if !fetched.missing.is_empty() {
+        return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
+    }
+    let place = Placing::new(job.run, staging);
+    let described = blocking(move || {
+        let path = place.arrived(name);
+        let found = wal_file::describe(name, &path).doing("read", &path)?;
+        if found.size != size {
+            return Err(Failure::new(format!("{name} has {} bytes, and had {size} when it was planned", found.size))
+                .hint("plan again"));
+        }
+        let entry = entry.filter(|entry| entry.size == size).unwrap_or(found);
+        durable::sync_file_system(&place.staging).doing("sync", &place.staging)?;
+        place.rename(&[entry])?;
+        Ok(entry)
+    })
+    .await?;
+    job.run.ledger.publish(job.run, vec![described]).await?;
+    job.run.ledger.flush(job.run).await?;
+    Ok(fetched.transferred)
+}
+
+/// Makes xlog.db list exactly what is on disk, sorted and once.
+pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Failure> {
+    let dirs = job.run.target.here.clone();
+    let on_disk = blocking(move || scan(&dirs)).await?;
+    xlogdb::rewrite(job.run, move |lines| xlogdb::reconcile(&lines, &known, &on_disk)).await
+}
+
+/// Every WAL file on disk, described by itself.
+fn scan(dirs: &ServerDirs) -> Result<BTreeMap<WalName, WalEntry>, Failure> {
+    let mut found = BTreeMap::new();
+    let top = read_directory(&dirs.wals_directory)?;
+    let hash_directories = top.iter().filter(|path| path.is_dir() && is_hash_directory(path));
+    let mut files: Vec<PathBuf> = top.iter().filter(|path| path.is_file()).cloned().collect();
+    for directory in hash_directories {
+        files.extend(read_directory(directory)?);
+    }
+    for path in files {
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<WalName>().ok());
+        // Barman looks for a file where its name says it is, and nowhere else.
+        if let Some(name) = name.filter(|name| dirs.wal(*name) == path) {
+            found.insert(name, wal_file::describe(name, &path).doing("read", &path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn read_directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = fs::read_dir(path).doing("list", path)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).doing("list", path)).collect()
+}
+
+fn is_hash_directory(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}

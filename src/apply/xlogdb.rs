@@ -1,0 +1,121 @@
+//! Publishing WAL: the lines of xlog.db.
+//!
+//! The file is always read again, rewritten whole and renamed, under Barman's lock. As that costs more the longer
+//! the archive is, lines are collected, and the file is rewritten when that takes but a small part of the time.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::locks::LockKind;
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal::WalName;
+use crate::barman::wal_entry::WalEntry;
+use crate::barman::xlogdb::XlogDb;
+
+use super::durable;
+use super::events::Failure;
+use super::failure::Doing;
+use super::replica_run::{ReplicaRun, blocking};
+
+/// Lines that xlog.db is still to get.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    entries: Vec<WalEntry>,
+    last: Option<(Instant, Duration)>,
+}
+
+impl Pending {
+    /// Whether rewriting now keeps its share of the time below a tenth.
+    fn is_due(&self) -> bool {
+        self.last.is_none_or(|(when, cost)| when.elapsed() >= cost * 10)
+    }
+}
+
+impl Ledger {
+    /// Publishes WAL files that are in place, at once or together with later ones.
+    pub async fn publish(&self, run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(), Failure> {
+        let mut pending = self.0.lock().await;
+        pending.entries.extend(entries);
+        if pending.is_due() { Self::write(&mut pending, run).await } else { Ok(()) }
+    }
+
+    /// Publishes what is still pending.
+    pub async fn flush(&self, run: &ReplicaRun<'_>) -> Result<(), Failure> {
+        let mut pending = self.0.lock().await;
+        if pending.entries.is_empty() { Ok(()) } else { Self::write(&mut pending, run).await }
+    }
+
+    async fn write(pending: &mut Pending, run: &ReplicaRun<'_>) -> Result<(), Failure> {
+        let entries = std::mem::take(&mut pending.entries);
+        let begin = Instant::now();
+        rewrite(run, move |lines| lines.with(entries)).await?;
+        pending.last = Some((Instant::now(), begin.elapsed()));
+        Ok(())
+    }
+}
+
+/// Rewrites xlog.db under its lock: `change` gets what is there now.
+pub async fn rewrite(
+    run: &ReplicaRun<'_>,
+    change: impl FnOnce(XlogDb) -> XlogDb + Send + 'static,
+) -> Result<(), Failure> {
+    let lock = run.lock(LockKind::XlogDb).await?;
+    let (layout, version, dirs) = (run.layout, run.target.barman, run.target.here.clone());
+    blocking(move || {
+        let written = rewrite_now(layout, version, &dirs, change);
+        drop(lock);
+        written
+    })
+    .await
+}
+
+fn rewrite_now(
+    layout: Layout,
+    version: BarmanVersion,
+    dirs: &ServerDirs,
+    change: impl FnOnce(XlogDb) -> XlogDb,
+) -> Result<(), Failure> {
+    let path = layout.xlogdb(dirs);
+    let (lines, others) = read(layout, dirs)?;
+    let content = change(lines).write(version);
+    durable::write(&path, &content).doing("write", &path)?;
+    for other in others {
+        durable::remove_file(&other).doing("remove", &other)?;
+    }
+    Ok(())
+}
+
+/// The lines that are there, under the name of this layout or else of another, and the files under other names.
+fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<PathBuf>), Failure> {
+    let path = layout.xlogdb(dirs);
+    let mut others: Vec<_> = Layout::readable().iter().map(|other| other.xlogdb(dirs)).collect();
+    others.retain(|other| *other != path && other.exists());
+    for candidate in std::iter::once(&path).chain(&others) {
+        match fs::read(candidate) {
+            Ok(bytes) => return Ok((XlogDb::parse(&bytes), others.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).doing("read", candidate),
+        }
+    }
+    Ok((XlogDb::default(), others))
+}
+
+/// The list that is true: every file on disk once, described by the primary, or else by the old line, or else by itself.
+pub fn reconcile(lines: &XlogDb, known: &[WalEntry], on_disk: &BTreeMap<WalName, WalEntry>) -> XlogDb {
+    let known: BTreeMap<WalName, &WalEntry> = known.iter().map(|entry| (entry.name, entry)).collect();
+    let describe = |(name, found): (&WalName, &WalEntry)| {
+        let fits = |entry: &&WalEntry| entry.size == found.size;
+        let primary = known.get(name).copied().filter(fits);
+        *primary.or_else(|| lines.get(*name).filter(fits)).unwrap_or(found)
+    };
+    XlogDb::new(on_disk.iter().map(describe))
+}

@@ -1,0 +1,21 @@
+//! Barman's formats: bytes to types and back, without any effect but the file locks.
+
+pub mod backup_info;
+pub mod barman_time;
+pub mod conf;
+pub mod history;
+pub mod identity;
+pub mod ids;
+pub mod keep;
+pub mod layout;
+pub mod locks;
+pub mod python_float;
+pub mod python_literal;
+pub mod staging;
+pub mod sync_info;
+pub mod sync_wals;
+pub mod version;
+pub mod wal;
+pub mod wal_entry;
+pub mod wal_set;
+pub mod xlogdb;

@@ -1,0 +1,87 @@
+//! Where a thing grows before it is published: our own directories, which Barman ignores.
+//!
+//! They are in `B/.antipode/`, and so on the file system of what they become. Where `basebackups_directory` or
+//! `wals_directory` is on another file system, the thing is staged beside its target under a hidden name that
+//! ends in `.tmp`, which Barman's `rebuild-xlogdb` passes over.
+
+use std::path::PathBuf;
+
+use super::ids::BackupId;
+use super::layout::ServerDirs;
+
+/// The name of our own directory, in a catalog and in each server's `backup_directory`.
+pub const OWN_DIRECTORY: &str = ".antipode";
+
+/// The places where a server's things are staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Staging<'a> {
+    dirs: &'a ServerDirs,
+    /// Whether the backups are on the file system of `backup_directory`.
+    bases_inside: bool,
+    /// Whether the WAL is on the file system of `backup_directory`.
+    wals_inside: bool,
+}
+
+impl<'a> Staging<'a> {
+    /// The places for a server, given which of its directories are on the file system of its `backup_directory`.
+    pub fn new(dirs: &'a ServerDirs, bases_inside: bool, wals_inside: bool) -> Self {
+        Self { dirs, bases_inside, wals_inside }
+    }
+
+    /// Our own directory of the server, mode 0700.
+    pub fn own(self) -> PathBuf {
+        self.dirs.backup_directory.join(OWN_DIRECTORY)
+    }
+
+    /// Where a backup grows.
+    pub fn base(self, id: BackupId) -> PathBuf {
+        if self.bases_inside {
+            return self.own().join("staging").join(id.as_str());
+        }
+        self.dirs.basebackups_directory.join(format!(".{id}.antipode.tmp"))
+    }
+
+    /// The backup that grows in a directory of this name, for finding what an earlier run left.
+    pub fn backup_of(name: &str) -> Option<BackupId> {
+        let id = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".antipode.tmp")).unwrap_or(name);
+        id.parse().ok()
+    }
+
+    /// Where WAL files arrive. One level deeper than Barman's `rebuild-xlogdb` looks for WAL.
+    pub fn wals(self) -> PathBuf {
+        if self.wals_inside {
+            return self.own().join("wals");
+        }
+        self.dirs.wals_directory.join(".antipode.tmp").join("wals")
+    }
+
+    /// Where a backup that is being deleted waits for its files to go.
+    pub fn trash(self, id: BackupId) -> PathBuf {
+        if self.bases_inside {
+            return self.own().join("trash").join(id.as_str());
+        }
+        self.dirs.basebackups_directory.join(format!(".{id}.trash.antipode.tmp"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn things_are_staged_on_the_file_system_of_what_they_become() {
+        let dirs = ServerDirs::of_catalog(Path::new("/b"), "main".parse().unwrap());
+        let id: BackupId = "20261122T092435".parse().unwrap();
+        let inside = Staging::new(&dirs, true, true);
+        assert_eq!(inside.base(id), Path::new("/b/main/.antipode/staging/20261122T092435"));
+        assert_eq!(inside.wals(), Path::new("/b/main/.antipode/wals"));
+        let beside = Staging::new(&dirs, false, false);
+        assert_eq!(beside.base(id), Path::new("/b/main/base/.20261122T092435.antipode.tmp"));
+        assert_eq!(beside.wals(), Path::new("/b/main/wals/.antipode.tmp/wals"));
+        for name in ["20261122T092435", ".20261122T092435.antipode.tmp"] {
+            assert_eq!(Staging::backup_of(name), Some(id));
+        }
+        assert_eq!(Staging::backup_of(".20261122T092435.trash.antipode.tmp"), None);
+    }
+}

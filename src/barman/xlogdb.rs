@@ -1,0 +1,333 @@
+//! xlog.db: the list of the files in a WAL archive (Barman `infofile.py`, `to_xlogdb_line` and `from_xlogdb_line`).
+//!
+//! Lines of `name TAB size TAB mtime TAB compression TAB encryption`, sorted by byte and without duplicates. The
+//! last field exists from Barman 3.14 on, and a line with it ends every command of an older one; the oldest files
+//! lack compression too.
+
+use std::fmt::Write as _;
+
+use super::ids::InvalidId;
+use super::version::BarmanVersion;
+use super::wal::WalName;
+use super::wal_entry::{CodecName, WalEntry};
+
+/// The first version that reads a fifth field.
+pub const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
+
+/// The content of an xlog.db.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XlogDb {
+    /// Sorted by name, each name once.
+    entries: Vec<WalEntry>,
+    /// What was wrong with the file that this was read from, in its order.
+    problems: Vec<Problem>,
+}
+
+/// Something in an xlog.db that makes Barman fail, or miss WAL, or delete too much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line in the file, counted from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub kind: ProblemKind,
+}
+
+/// What is wrong with a line of xlog.db.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemKind {
+    /// Barman fails on such a line.
+    #[error("the line is empty")]
+    Empty,
+    /// Barman fails on such a line.
+    #[error("not a line of Barman: {0:?}")]
+    Garbage(String),
+    /// Readers stop at the first name past the one that they look for.
+    #[error("{0} comes after a name that sorts behind it")]
+    Unsorted(WalName),
+    /// The same line again.
+    #[error("{0} is listed twice")]
+    Doubled(WalName),
+    /// The same file with other values; the last line counts.
+    #[error("{0} is listed twice, with different values")]
+    Contradicted(WalName),
+}
+
+impl XlogDb {
+    /// A list of these files; of several with one name the last counts.
+    pub fn new(entries: impl IntoIterator<Item = WalEntry>) -> Self {
+        let numbered = (1..).zip(entries).collect();
+        Self { entries: sort_unique(numbered, &mut Vec::new()), problems: Vec::new() }
+    }
+
+    /// Reads an xlog.db. Nothing in it is an error: what Barman could not read is left out and listed.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut problems = Vec::new();
+        let mut numbered = Vec::with_capacity(bytes.len() / 48);
+        for (line, text) in (1..).zip(lines(bytes)) {
+            match parse_line(text) {
+                Ok(entry) => numbered.push((line, entry)),
+                Err(kind) => problems.push(Problem { line, kind }),
+            }
+        }
+        let entries = sort_unique(numbered, &mut problems);
+        problems.sort_by_key(|problem| problem.line);
+        Self { entries, problems }
+    }
+
+    /// The file for a Barman of this version.
+    pub fn write(&self, version: BarmanVersion) -> Vec<u8> {
+        let mut text = String::with_capacity(self.entries.len() * 64);
+        for entry in &self.entries {
+            write_line(&mut text, entry, version);
+        }
+        text.into_bytes()
+    }
+
+    /// The files, sorted by name, each once.
+    pub fn entries(&self) -> &[WalEntry] {
+        &self.entries
+    }
+
+    /// The files, sorted by name, each once.
+    pub fn into_entries(self) -> Vec<WalEntry> {
+        self.entries
+    }
+
+    /// The file with this name.
+    pub fn get(&self, name: WalName) -> Option<&WalEntry> {
+        let at = self.entries.binary_search_by_key(&name, |entry| entry.name).ok()?;
+        self.entries.get(at)
+    }
+
+    /// What was wrong with the file, in the order of its lines.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The same list with these files added or replaced, and without its problems.
+    #[must_use]
+    pub fn with(self, added: impl IntoIterator<Item = WalEntry>) -> Self {
+        Self::new(self.entries.into_iter().chain(added))
+    }
+
+    /// The same list without the files that `gone` names, and without its problems.
+    #[must_use]
+    pub fn without(mut self, gone: impl Fn(WalName) -> bool) -> Self {
+        self.entries.retain(|entry| !gone(entry.name));
+        Self { entries: self.entries, problems: Vec::new() }
+    }
+}
+
+/// Where the last line of an xlog.db begins: the `last_position` of sync-info and of sync-wals.info.
+pub fn last_line_offset(bytes: &[u8]) -> Option<u64> {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return None;
+    }
+    let start = body.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+    u64::try_from(start).ok()
+}
+
+/// The lines of a file; after its last line break there is none.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let count = if bytes.is_empty() { 0 } else { usize::MAX };
+    body.split(|b| *b == b'\n').take(count)
+}
+
+fn parse_line(bytes: &[u8]) -> Result<WalEntry, ProblemKind> {
+    let garbage = || ProblemKind::Garbage(String::from_utf8_lossy(bytes).chars().take(100).collect());
+    let text = std::str::from_utf8(bytes).map_err(|_| garbage())?;
+    let mut fields = text.split_ascii_whitespace();
+    let Some(name) = fields.next() else { return Err(ProblemKind::Empty) };
+    let entry = parse_fields(name, &mut fields).filter(|_| fields.next().is_none());
+    entry.ok_or_else(garbage)
+}
+
+fn parse_fields<'a>(name: &str, fields: &mut impl Iterator<Item = &'a str>) -> Option<WalEntry> {
+    Some(WalEntry {
+        name: name.parse().ok()?,
+        size: fields.next()?.parse().ok()?,
+        mtime: fields.next()?.parse().ok()?,
+        compression: parse_codec(fields.next()).ok()?,
+        encryption: parse_codec(fields.next()).ok()?,
+    })
+}
+
+/// A field that may be missing or null.
+fn parse_codec(field: Option<&str>) -> Result<Option<CodecName>, InvalidId> {
+    field.filter(|name| *name != "None").map(str::parse).transpose()
+}
+
+fn write_line(text: &mut String, entry: &WalEntry, version: BarmanVersion) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{}\t{}\t{}\t{}", entry.name, entry.size, entry.mtime, codec(entry.compression.as_ref()));
+    if version >= FIVE_FIELDS {
+        let _ = write!(text, "\t{}", codec(entry.encryption.as_ref()));
+    }
+    text.push('\n');
+}
+
+fn codec(name: Option<&CodecName>) -> &str {
+    name.map_or("None", CodecName::as_str)
+}
+
+/// Sorts entries that carry their line numbers, keeps the last of each name, and reports what was out of place.
+fn sort_unique(mut numbered: Vec<(u64, WalEntry)>, problems: &mut Vec<Problem>) -> Vec<WalEntry> {
+    let mut highest: Option<WalName> = None;
+    for (line, entry) in &numbered {
+        if highest.is_some_and(|highest| entry.name < highest) {
+            problems.push(Problem { line: *line, kind: ProblemKind::Unsorted(entry.name) });
+        }
+        highest = highest.max(Some(entry.name));
+    }
+    // Stable, so that equal names stay in the order of their lines.
+    numbered.sort_by_key(|(_, entry)| entry.name);
+    let mut entries: Vec<WalEntry> = Vec::with_capacity(numbered.len());
+    for (line, entry) in numbered {
+        match entries.last_mut().filter(|last| last.name == entry.name) {
+            None => entries.push(entry),
+            Some(last) => {
+                let same = *last == entry;
+                let kind = if same { ProblemKind::Doubled } else { ProblemKind::Contradicted }(entry.name);
+                problems.push(Problem { line, kind });
+                *last = entry;
+            }
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barman::wal::{Segment, Timeline};
+    use crate::barman::wal_entry::Mtime;
+    use proptest::prelude::*;
+
+    const OLD: BarmanVersion = BarmanVersion::new(3, 12, 1);
+    const NEW: BarmanVersion = BarmanVersion::new(3, 19, 1);
+
+    const FILE: &str = "\
+000000010000000000000002\t16777216\t1795352352.2619777\tNone\tNone
+000000010000000000000002.00000028.backup\t338\t1795352352.0\tgzip\tgpg
+00000001000000000000000B.partial\t16662\t1795352368.9579782\tzstd\tNone
+00000002.history\t87\t1795352368.9515858\tNone\tNone
+";
+
+    #[test]
+    fn a_file_is_written_as_it_was_read() {
+        let db = XlogDb::parse(FILE.as_bytes());
+        assert_eq!(db.problems(), []);
+        assert_eq!(String::from_utf8(db.write(NEW)).unwrap(), FILE);
+    }
+
+    #[test]
+    fn a_barman_before_3_14_gets_four_fields() {
+        let text = String::from_utf8(XlogDb::parse(FILE.as_bytes()).write(OLD)).unwrap();
+        assert!(text.lines().all(|line| line.split('\t').count() == 4), "{text}");
+    }
+
+    #[test]
+    fn three_fields_are_read() {
+        let db = XlogDb::parse(b"000000010000000000000002\t16777216\t1795352352.5\n");
+        assert_eq!(db.problems(), []);
+        assert_eq!(db.write(OLD), b"000000010000000000000002\t16777216\t1795352352.5\tNone\n");
+    }
+
+    #[test]
+    fn problems_name_their_lines_and_the_rest_is_read() {
+        let line = |name: &str, size: u32| format!("{name}\t{size}\t1.0\tNone\tNone\n");
+        let (a, b) = ("00000001000000000000000A", "00000001000000000000000B");
+        let file = [line(b, 1), "\n".into(), line(a, 1), line(a, 1), line(b, 2), "x y z\n".into()].concat();
+        let db = XlogDb::parse(file.as_bytes());
+        let problems: Vec<_> = db.problems().iter().map(|p| format!("{}: {}", p.line, p.kind)).collect();
+        assert_eq!(
+            problems,
+            [
+                "2: the line is empty",
+                "3: 00000001000000000000000A comes after a name that sorts behind it",
+                "4: 00000001000000000000000A comes after a name that sorts behind it",
+                "4: 00000001000000000000000A is listed twice",
+                "5: 00000001000000000000000B is listed twice, with different values",
+                "6: not a line of Barman: \"x y z\"",
+            ]
+        );
+        assert_eq!(db.write(NEW), [line(a, 1), line(b, 2)].concat().into_bytes());
+    }
+
+    #[test]
+    fn hostile_lines_are_garbage() {
+        for line in [
+            "../../etc/passwd\t1\t1.0\tNone\tNone",
+            "000000010000000000000002\t-1\t1.0\tNone",
+            "000000010000000000000002\t1\tnan\tNone",
+            "000000010000000000000002\t1\t1.0\tNone\tNone\tmore",
+            "000000010000000000000002",
+        ] {
+            let db = XlogDb::parse(line.as_bytes());
+            assert!(matches!(db.problems(), [Problem { line: 1, kind: ProblemKind::Garbage(_) }]), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_is_found() {
+        for (text, offset) in [("", None), ("a\n", Some(0)), ("a\nbc\n", Some(2)), ("a\nbc", Some(2))] {
+            assert_eq!(last_line_offset(text.as_bytes()), offset, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_added_and_removed_by_name() {
+        let db = XlogDb::parse(FILE.as_bytes());
+        let first = db.entries()[0];
+        let changed = WalEntry { size: 1, ..first };
+        let db = db.with([changed]).without(|name| matches!(name, WalName::History(_)));
+        assert_eq!(db.entries().len(), 3);
+        assert_eq!(db.get(first.name), Some(&changed));
+    }
+
+    /// Run by hand: `cargo test --release million -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "measures, with optimisation"]
+    fn a_million_lines_are_read_and_written_in_about_a_second() {
+        let line =
+            |n: u32| format!("00000001{:08X}{:08X}\t16777216\t1795352352.2619777\tgzip\tNone\n", n / 256, n % 256);
+        let file = (0..1_000_000).map(line).collect::<Vec<_>>().concat();
+        let start = std::time::Instant::now();
+        let db = XlogDb::parse(file.as_bytes());
+        println!("{} MB of xlog.db read in {:?}", file.len() / 1_000_000, start.elapsed());
+        let start = std::time::Instant::now();
+        assert_eq!(db.write(NEW), file.as_bytes());
+        println!("and written in {:?}", start.elapsed());
+    }
+
+    fn any_entry() -> impl Strategy<Value = WalEntry> {
+        let codec = prop::option::of("[a-z0-9]{1,15}".prop_map(|name| name.parse().unwrap()));
+        let mtime = any::<f64>().prop_filter_map("finite", Mtime::new);
+        (1..4_u32, 0..3_u32, 0..40_u32, any::<u64>(), mtime, codec.clone(), codec).prop_map(
+            |(timeline, log, seg, size, mtime, compression, encryption)| WalEntry {
+                name: WalName::Segment(Segment { timeline: Timeline(timeline), log, seg }),
+                size,
+                mtime,
+                compression,
+                encryption,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn lists_are_read_as_they_are_written(entries in prop::collection::vec(any_entry(), 0..40)) {
+            let db = XlogDb::new(entries);
+            let bytes = db.write(NEW);
+            prop_assert_eq!(XlogDb::parse(&bytes), db);
+        }
+
+        #[test]
+        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = XlogDb::parse(&bytes);
+            let _ = last_line_offset(&bytes);
+        }
+    }
+}

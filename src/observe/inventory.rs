@@ -1,0 +1,238 @@
+//! What was observed, as plain data: the only thing besides the site file that the planner sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::barman::backup_info::{BackupInfo, Damage, Status};
+use crate::barman::history::HistoryFile;
+use crate::barman::identity::Identity;
+use crate::barman::ids::{BackupId, ServerName, SystemId};
+use crate::barman::keep::Keep;
+use crate::barman::layout::ServerDirs;
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
+use crate::plan::reason::XlogFinding;
+use crate::verify::manifest::Manifest;
+
+/// What one server at a primary answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observed {
+    /// It has this.
+    Active(Box<PrimaryInventory>),
+    /// Barman is told not to look after it; its sentence, safe to print.
+    Inactive(String),
+    /// It could not be observed: what happened, and what to do next.
+    Failed {
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+}
+
+/// What a primary has of one server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrimaryInventory {
+    /// The version of Barman there.
+    pub barman: Option<BarmanVersion>,
+    /// Where it keeps the server's files.
+    pub directories: ServerDirs,
+    /// Its backups in every status.
+    pub backups: BTreeMap<BackupId, PrimaryBackup>,
+    /// What it archived: sorted by name, each name once.
+    pub wals: Vec<WalEntry>,
+    /// Files that its xlog.db lists and its disk does not have, or has with another size.
+    pub gone: BTreeSet<WalName>,
+    /// Every history file, whatever sync-info says.
+    pub histories: BTreeMap<Timeline, HistoryFile>,
+    /// The last line of its xlog.db and that line's offset.
+    pub last: Option<(WalName, u64)>,
+    /// Things worth saying that stop nothing, safe to print.
+    pub notes: Vec<String>,
+}
+
+/// What the planner wants to know of any backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackupFacts {
+    /// Its id.
+    pub id: BackupId,
+    /// Its status where it was observed.
+    pub status: Status,
+    /// The timeline on which it was made.
+    pub timeline: Timeline,
+    /// The first segment that makes it consistent.
+    pub begin_wal: Option<Segment>,
+    /// The last segment that makes it consistent.
+    pub end_wal: Option<Segment>,
+    /// The position at which it is consistent.
+    pub end_lsn: Option<Lsn>,
+    /// When it ended: the earliest point it can be recovered to.
+    pub end_time: Option<Timestamp>,
+    /// The cluster it is of.
+    pub system: Option<SystemId>,
+    /// Bytes on disk.
+    pub size: Option<u64>,
+    /// The size of the cluster's WAL segments.
+    pub segment_size: SegmentSize,
+    /// The OIDs of its tablespaces, each a directory beside `data`.
+    pub tablespaces: Vec<u32>,
+    /// The backup that an incremental one builds on.
+    pub parent: Option<BackupId>,
+}
+
+/// A backup at the primary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrimaryBackup {
+    /// What the planner wants to know of it.
+    pub facts: BackupFacts,
+    /// Its metadata as the primary has it.
+    pub info: BackupInfo,
+    /// What kind of files it has there.
+    pub base: BaseKind,
+    /// Its keep annotation.
+    pub keep: Option<Keep>,
+    /// Whether the primary is deleting it.
+    pub going_away: bool,
+    /// Its backup_manifest, where the plan can use it.
+    pub manifest: Option<Arc<Manifest>>,
+}
+
+/// What kind of files a backup has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseKind {
+    /// A tree, or archives of one.
+    Files,
+    /// None: it is a snapshot of a cloud's volumes.
+    CloudSnapshot,
+    /// It cannot be told, as its metadata makes no sense. The primary has the backup, and nothing is done with it.
+    Unreadable,
+}
+
+/// What a replica holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaInventory {
+    /// Where its files are.
+    pub directories: ServerDirs,
+    /// Whether the server's directory exists at all.
+    pub exists: bool,
+    /// The version of Barman to write for.
+    pub barman: BarmanVersion,
+    /// Its backups, published or not.
+    pub backups: BTreeMap<BackupId, LocalBackup>,
+    /// The WAL files that are really on disk with their sizes; history files too.
+    pub wals: BTreeMap<WalName, u64>,
+    /// What xlog.db says.
+    pub xlogdb: XlogDbState,
+    /// History files that are on disk and readable.
+    pub histories: BTreeMap<Timeline, HistoryFile>,
+    /// What sync-wals.info says: the pair, or `None` when it is absent or broken.
+    pub sync_wals: Option<(WalName, u64)>,
+    /// Backups of which an earlier run left part in staging.
+    pub staged: BTreeSet<BackupId>,
+    /// What the site's own Barman means to do with this server.
+    pub own_barman: OwnBarman,
+    /// Free bytes on the file system of the backups; `None` when it could not be asked.
+    pub free: Option<u64>,
+    /// The system that the server belongs to, where Barman noted it in identity.json.
+    pub identity: Option<Identity>,
+    /// Things worth saying that stop nothing, safe to print.
+    pub notes: Vec<String>,
+}
+
+impl ReplicaInventory {
+    /// Whether every file that is known to belong to a backup is here.
+    pub fn is_whole(&self, id: BackupId) -> bool {
+        self.backups.get(&id).is_some_and(|local| local.base == BaseState::Complete)
+    }
+
+    /// The backups that the site's Barman lists as good.
+    pub fn published(&self) -> impl DoubleEndedIterator<Item = &BackupFacts> {
+        self.backups
+            .values()
+            .filter_map(|local| local.published.as_ref())
+            .map(|published| &published.facts)
+            .filter(|facts| facts.status == Status::Done)
+    }
+}
+
+/// What xlog.db at the site says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XlogDbState {
+    /// Its lines, sorted and unique; empty when it is not there.
+    pub entries: Vec<WalEntry>,
+    /// What is wrong with it as a file, `Missing` among it.
+    pub findings: Vec<XlogFinding>,
+}
+
+/// A backup at the site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalBackup {
+    /// What its backup.info says; `None` for a base without one, or with one that cannot be read.
+    pub published: Option<Published>,
+    /// What is on disk of its base.
+    pub base: BaseState,
+    /// Its keep annotation.
+    pub keep: Option<Keep>,
+    /// Its backup_manifest, where the plan can reuse files of it.
+    pub manifest: Option<Arc<Manifest>>,
+}
+
+/// What a backup.info at the site says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// What the planner wants to know of it.
+    pub facts: BackupFacts,
+    /// Its metadata.
+    pub info: BackupInfo,
+    /// What Barman's own sync broke in it.
+    pub damage: Vec<Damage>,
+    /// Whether the Barman that is written for looks where its backup.info is.
+    pub is_read: bool,
+}
+
+/// What is on disk of a backup's base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaseState {
+    /// The directory is not there.
+    Absent,
+    /// Every file that is known to belong to it is there, with its size.
+    Complete,
+    /// Files that belong to it are missing or have another size.
+    Damaged {
+        /// Their paths below the base, in order.
+        files: Vec<PathBuf>,
+    },
+}
+
+/// What the site's own Barman means to do with a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnBarman {
+    /// Whether barman.conf has the server at all.
+    pub configured: bool,
+    /// Whether it is `active`.
+    pub active: bool,
+    /// Whether `primary_ssh_command` makes it passive.
+    pub passive: bool,
+    /// Its retention policy.
+    pub retention_policy: Option<String>,
+}
+
+/// Everything that was observed for one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// By the replica's name at the site.
+    pub replicas: BTreeMap<ServerName, ReplicaObservation>,
+}
+
+/// Both ends of one replica.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaObservation {
+    /// What the primary has.
+    pub primary: Observed,
+    /// What the site has.
+    pub replica: ReplicaInventory,
+}

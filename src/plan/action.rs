@@ -1,0 +1,297 @@
+//! What a plan consists of: actions that know their address, their reason and what they wait for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::barman::backup_info::BackupInfo;
+use crate::barman::ids::{BackupId, ServerName, SystemId};
+use crate::barman::keep::Keep;
+use crate::barman::layout::ServerDirs;
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_set::WalRange;
+
+use super::reason::{Blocker, Note, Reason, Warning};
+use super::window::Window;
+
+/// What will be done at one site, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The site's name.
+    pub site: String,
+    /// `barman_home` at the site.
+    pub catalog: PathBuf,
+    /// One for each replica, in the order of their names.
+    pub replicas: Vec<ReplicaPlan>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.replicas.iter().all(|replica| replica.actions.is_empty())
+    }
+
+    /// Whether some replica could not be planned.
+    pub fn is_blocked(&self) -> bool {
+        self.replicas.iter().any(|replica| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. }))
+    }
+}
+
+/// What will be done for one replica.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaPlan {
+    /// Its name at the site.
+    pub name: ServerName,
+    /// The primary's name in the site file.
+    pub primary: String,
+    /// The server's name at the primary.
+    pub server: ServerName,
+    /// Whether it could be planned.
+    pub outcome: Outcome,
+    /// What the executor must know besides the actions; `None` unless it was planned.
+    pub target: Option<Target>,
+    /// In the order in which they are shown and, where nothing else decides, started: newest recoverable point first.
+    pub actions: Vec<Action>,
+    /// What recovery can reach now.
+    pub before: Recovery,
+    /// What recovery will be able to reach.
+    pub after: Recovery,
+    /// What the user should do something about.
+    pub warnings: Vec<Warning>,
+    /// What the user should know; nothing is done about it.
+    pub notes: Vec<Note>,
+}
+
+/// Whether a replica could be planned.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was; it may have no actions.
+    Planned,
+    /// The primary's Barman does not look after the server; its sentence.
+    Inactive(String),
+    /// Something forbids any action.
+    Blocked(Vec<Blocker>),
+    /// The primary could not be observed.
+    Unobserved {
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+}
+
+/// What the executor must know of a replica besides its actions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Where its files are at the site.
+    pub here: ServerDirs,
+    /// Where its files are at the primary.
+    pub there: ServerDirs,
+    /// The version of Barman to write for.
+    pub barman: BarmanVersion,
+    /// The size of its WAL segments.
+    pub segment_size: SegmentSize,
+    /// What sync-wals.info must say before the first WAL is placed; `None` when the primary archived none.
+    pub sync_wals: Option<(WalName, u64)>,
+    /// Systems whose WAL may be placed; none when no backup tells.
+    pub systems: Vec<SystemId>,
+    /// Free bytes here, when they could be asked.
+    pub free: Option<u64>,
+}
+
+/// What recovery can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The window, in WAL; `None` when no backup is recoverable.
+    pub window: Option<Window>,
+    /// When its oldest backup ended.
+    pub from: Option<Timestamp>,
+    /// When its last segment was archived at the primary.
+    pub to: Option<Timestamp>,
+    /// How many backups are recoverable.
+    pub backups: usize,
+    /// How far the window's end is behind the primary's newest WAL.
+    pub lag: Lag,
+}
+
+/// How far a recovery window's end is behind the primary's newest WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Segments that the primary archived after it.
+    pub segments: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// Seconds between the two archivings; `None` when no window ends.
+    pub seconds: Option<i64>,
+}
+
+/// One change of one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Names it; unique in a plan and the same in every plan of the same state.
+    pub address: Address,
+    /// What will be done.
+    pub change: Change,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The stable name of an action, such as `main/backup/20261122T092435`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(String);
+
+impl Address {
+    /// The address of a thing of a replica.
+    pub fn new(replica: &ServerName, kind: &str, name: impl fmt::Display) -> Self {
+        Self(format!("{replica}/{kind}/{name}"))
+    }
+
+    /// The address of a thing of which a replica has one.
+    pub fn single(replica: &ServerName, kind: &str) -> Self {
+        Self(format!("{replica}/{kind}"))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What an action does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Makes the server's directories, sync-wals.info and an empty xlog.db.
+    CreateServer,
+    /// Makes xlog.db list exactly what is on disk, sorted and once.
+    RepairXlogDb {
+        /// Of each WAL file that will be on disk, what the primary says of it.
+        entries: Vec<WalEntry>,
+    },
+    /// Makes sync-wals.info say what was observed, so that Barman's own sync does not start over.
+    RewriteSyncWals {
+        /// What it says now, when it can be read.
+        from: Option<(WalName, u64)>,
+        /// What it will say.
+        to: (WalName, u64),
+    },
+    /// Ships a timeline's history file, anew when it differs.
+    ShipHistory {
+        /// The timeline.
+        timeline: Timeline,
+        /// What the primary's xlog.db says of it; `None` when only its directory has it.
+        entry: Option<WalEntry>,
+        /// Its size at the primary.
+        size: u64,
+    },
+    /// Ships WAL files that are not here.
+    AddWals(WalBatch),
+    /// Ships WAL files again that are here with another size.
+    RepairWals(WalBatch),
+    /// Copies a backup and publishes it.
+    AddBackup(Box<BackupCopy>),
+    /// Copies what is missing of a published backup.
+    RepairBackup(Box<BackupCopy>),
+    /// Rewrites backup.info.
+    UpdateInfo {
+        /// The backup.
+        id: BackupId,
+        /// What it says.
+        from: Box<BackupInfo>,
+        /// What it will say.
+        to: Box<BackupInfo>,
+    },
+    /// Writes a keep annotation.
+    SetKeep {
+        /// The backup.
+        id: BackupId,
+        /// What it is now.
+        from: Option<Keep>,
+        /// What it will be.
+        to: Keep,
+    },
+    /// Deletes a backup: its backup.info first, its base last.
+    RemoveBackup {
+        /// The backup.
+        id: BackupId,
+        /// Bytes on disk, as far as they are known.
+        size: Option<u64>,
+        /// The backup that it builds on, whose children will no longer name it.
+        parent: Option<BackupId>,
+    },
+    /// Deletes what an interrupted run left of a backup that is no longer wanted.
+    RemoveStaging {
+        /// The backup.
+        id: BackupId,
+    },
+    /// Deletes WAL files.
+    RemoveWals {
+        /// The segments, as a range for readers; `None` when there is no whole segment among the names.
+        range: Option<WalRange>,
+        /// The files with their sizes.
+        files: BTreeMap<WalName, u64>,
+    },
+}
+
+/// WAL files that are shipped together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WalBatch {
+    /// The segments, as a range for readers; `None` when there is no whole segment among the entries.
+    pub range: Option<WalRange>,
+    /// What the primary says of each, sorted by name.
+    pub entries: Vec<WalEntry>,
+    /// The sizes of those that are here already.
+    pub here: BTreeMap<WalName, u64>,
+    /// The newest kept backup that is not consistent without them.
+    pub needed_by: Option<BackupId>,
+}
+
+impl WalBatch {
+    /// Stored bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.size).sum()
+    }
+}
+
+/// A backup that is copied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackupCopy {
+    /// Its id.
+    pub id: BackupId,
+    /// The backup.info to publish. Its children are those that the site will have when all is done.
+    pub info: BackupInfo,
+    /// Bytes on disk.
+    pub size: u64,
+    /// The segments that make it consistent.
+    pub needed: Option<WalRange>,
+    /// The OIDs of its tablespaces, each a directory beside `data`.
+    pub tablespaces: Vec<u32>,
+    /// The backup that it builds on.
+    pub parent: Option<BackupId>,
+    /// What need not be copied because the site has it.
+    pub reuse: Option<ReusedFiles>,
+    /// Whether a base is here that was never published: it becomes the staging.
+    pub adopt: bool,
+    /// Whether an earlier run left part of it in staging.
+    pub resume: bool,
+}
+
+/// Files that a backup here has in common with one that is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReusedFiles {
+    /// The backup that is here.
+    pub from: BackupId,
+    /// Their paths below `base/ID`, in order.
+    pub files: Vec<PathBuf>,
+    /// Their bytes.
+    pub bytes: u64,
+}

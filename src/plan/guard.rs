@@ -1,0 +1,92 @@
+//! What forbids a plan, and what a user must be warned of.
+
+use std::collections::BTreeSet;
+
+use crate::barman::ids::SystemId;
+use crate::observe::inventory::{BaseState, PrimaryInventory, ReplicaInventory};
+use crate::site::model::Replica;
+
+use super::action::{Action, Change};
+use super::diff_backups::{self, BackupDiff};
+use super::reason::{Blocker, Warning};
+
+/// Everything that forbids any action on this replica.
+pub fn blockers(
+    replica: &Replica,
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &BackupDiff,
+    left: usize,
+) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    if here.own_barman.configured && here.own_barman.active && !here.own_barman.passive {
+        blockers.push(Blocker::RunHere);
+    }
+    blockers.extend(not_passive(here));
+    blockers.extend(other_system(replica, primary, here));
+    let minimum = replica.policy.protect.min_backups;
+    if !backups.pruned.is_empty() && left < minimum as usize {
+        blockers.push(Blocker::TooFewLeft { left, minimum });
+    }
+    blockers
+}
+
+/// A backup that was taken at the site belongs to a server that the site's Barman runs, or ran.
+fn not_passive(here: &ReplicaInventory) -> Option<Blocker> {
+    here.backups.iter().find_map(|(id, local)| {
+        let mode = local.published.as_ref()?.info.mode()?;
+        (mode != "passive").then(|| Blocker::NotPassive { backup: *id, mode: mode.to_owned() })
+    })
+}
+
+/// A replica holds one system, that of its newest backup, and those that were accepted.
+fn other_system(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Blocker> {
+    let usable = || primary.backups.values().filter(|backup| diff_backups::is_usable(backup));
+    let mut known: BTreeSet<SystemId> = here.published().filter_map(|facts| facts.system).collect();
+    if known.is_empty() {
+        known.extend(usable().rev().find_map(|backup| backup.facts.system));
+    }
+    let is_new = |system: &SystemId| !known.contains(system) && !replica.policy.accept_systems.contains(system);
+    usable().find_map(|backup| {
+        let new = backup.facts.system.filter(is_new)?;
+        Some(Blocker::OtherSystem { here: known.iter().copied().collect(), new, backup: backup.facts.id })
+    })
+}
+
+/// What the user should do something about.
+pub fn warnings(
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &BackupDiff,
+    actions: &[Action],
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let own = &here.own_barman;
+    if own.configured && own.active && own.passive {
+        warnings.push(Warning::PassiveCron);
+    }
+    warnings.extend(own.retention_policy.clone().map(Warning::OwnRetention));
+    let needed = actions.iter().map(bytes_to_copy).sum();
+    warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
+    for id in backups.kept.keys() {
+        let gone = !primary.backups.get(id).is_some_and(diff_backups::is_usable);
+        match here.backups.get(id).map(|local| &local.base) {
+            Some(BaseState::Damaged { files }) if gone => {
+                warnings.push(Warning::DamagedAndGone { backup: *id, files: files.len() });
+            }
+            Some(BaseState::Absent) if gone => warnings.push(Warning::DamagedAndGone { backup: *id, files: 0 }),
+            _ => {}
+        }
+    }
+    warnings
+}
+
+/// The bytes that an action brings over the wire, as an upper bound.
+pub fn bytes_to_copy(action: &Action) -> u64 {
+    match &action.change {
+        Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
+        Change::AddBackup(copy) => copy.size.saturating_sub(copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes)),
+        Change::ShipHistory { size, .. } => *size,
+        _ => 0,
+    }
+}

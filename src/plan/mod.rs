@@ -1,0 +1,34 @@
+//! Diff and plan: a pure function from what is wanted and what was observed to what will be done.
+//!
+//! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
+
+pub mod action;
+mod diff_backups;
+mod diff_wals;
+pub mod graph;
+mod guard;
+pub mod lacking;
+pub mod reason;
+mod recovery;
+mod replica;
+mod selection;
+pub mod window;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::observe::inventory::Observation;
+use crate::site::model::Replica;
+
+pub use action::Plan;
+pub use guard::bytes_to_copy;
+
+/// Plans every replica of a site. `replicas` holds those that the site file names and those that its mirrors stand for.
+pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
+    let mut replicas: Vec<&Replica> = replicas.iter().collect();
+    replicas.sort_by(|a, b| a.name.cmp(&b.name));
+    let observed = |replica: &Replica| observation.replicas.get(&replica.name);
+    let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, observed(r)?, now))).collect();
+    Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans }
+}

@@ -1,0 +1,190 @@
+//! Why an action is planned, and why something is not: typed, so that no renderer works it out again.
+
+use std::path::PathBuf;
+
+use crate::barman::backup_info::Status;
+use crate::barman::ids::{BackupId, ServerName, SystemId};
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal_set::WalRange;
+
+/// Why an action is planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The primary has it and the site does not.
+    MissingHere,
+    /// As before, and a kept backup is not consistent without it.
+    NeededBy(BackupId),
+    /// A copy was begun and never finished; the status it was left in.
+    Interrupted(Status),
+    /// Its base is here, and no backup.info.
+    Unpublished,
+    /// The sizes at the two ends differ.
+    SizeDiffers {
+        /// Bytes here, of the first file that differs.
+        here: u64,
+        /// Bytes at the primary.
+        there: u64,
+        /// How many files differ.
+        files: u64,
+    },
+    /// Files of a published backup are missing, or have another size.
+    FilesDamaged {
+        /// How many.
+        count: usize,
+        /// The first.
+        first: PathBuf,
+    },
+    /// What is wrong with xlog.db.
+    XlogDb(Vec<XlogFinding>),
+    /// Metadata that Barman's own sync encoded twice: the keys.
+    EncodedTwice(Vec<String>),
+    /// Metadata that differs from the primary's: the keys.
+    InfoDiffers(Vec<String>),
+    /// The site's Barman does not look where it is.
+    NotReadBy(BarmanVersion),
+    /// The primary has a keep annotation.
+    KeptAtPrimary,
+    /// sync-wals.info is absent or cannot be read.
+    SyncWalsBroken,
+    /// sync-wals.info says something else than what was observed.
+    SyncWalsBehind,
+    /// The copy was interrupted, and the primary no longer has the backup.
+    InterruptedAndGone,
+    /// The copy was interrupted, and the selection leaves the backup out.
+    InterruptedAndUnselected,
+    /// The selection leaves it out; its rules as the site file has them.
+    Unselected(String),
+    /// The primary no longer has it.
+    GoneAtPrimary,
+    /// No kept backup needs it.
+    NoBackupNeedsIt,
+}
+
+/// Something that is wrong with xlog.db.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum XlogFinding {
+    /// The file is not there.
+    Missing,
+    /// It has the name that another version of Barman uses.
+    OtherName,
+    /// Lines that this version of Barman cannot parse: too many fields.
+    TooManyFields(u64),
+    /// Lines that are no entry at all.
+    Unreadable(u64),
+    /// Lines that stand before one with a smaller name.
+    Unsorted(u64),
+    /// Lines whose name is there already.
+    Doubled(u64),
+    /// Files on disk that no line names.
+    NotListed(u64),
+    /// Lines without a file on disk.
+    NotOnDisk(u64),
+    /// Lines that say something else than the primary.
+    Differs(u64),
+}
+
+/// Why a replica is not planned at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blocker {
+    /// The primary's system is new to the replica.
+    OtherSystem {
+        /// What the replica holds.
+        here: Vec<SystemId>,
+        /// What is new.
+        new: SystemId,
+        /// A backup of the new system.
+        backup: BackupId,
+    },
+    /// The site's own Barman takes backups of a server with this name.
+    RunHere,
+    /// A backup here was not made by a synchronisation: its `mode`.
+    NotPassive {
+        /// The backup.
+        backup: BackupId,
+        /// Its mode.
+        mode: String,
+    },
+    /// A prune would leave too few recoverable backups.
+    TooFewLeft {
+        /// How many would be left.
+        left: usize,
+        /// `protect.min_backups`.
+        minimum: u32,
+    },
+}
+
+/// Something the user should do something about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The site's own Barman synchronises this server as well.
+    PassiveCron,
+    /// The site's own Barman deletes what its retention policy finds too much.
+    OwnRetention(String),
+    /// The site's barman.conf does not have the server: Barman lists and restores nothing of it.
+    NotConfigured,
+    /// The copy needs more than is free.
+    NoSpace {
+        /// Bytes to copy.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// A published backup is damaged, and the primary no longer has it.
+    DamagedAndGone {
+        /// The backup.
+        backup: BackupId,
+        /// How many files are missing or have another size.
+        files: usize,
+    },
+}
+
+/// Something the user should know; nothing is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The primary said something worth repeating.
+    Primary(String),
+    /// Something at the site is worth knowing.
+    Site(String),
+    /// A backup at the primary is not DONE.
+    NotDone {
+        /// The backup.
+        backup: BackupId,
+        /// Its status there.
+        status: Status,
+    },
+    /// A backup at the primary is being deleted there.
+    GoingAway(BackupId),
+    /// A backup of a cloud's volumes: there are no files to copy.
+    CloudSnapshot(BackupId),
+    /// An incremental backup whose parent neither end has.
+    ParentMissing {
+        /// The incremental backup.
+        backup: BackupId,
+        /// The parent.
+        parent: BackupId,
+    },
+    /// Segments that a kept backup needs and neither end has.
+    GoneAtBothEnds {
+        /// The backup.
+        backup: BackupId,
+        /// What is missing.
+        ranges: Vec<WalRange>,
+    },
+    /// Segments that are here with a wrong size, and not at the primary.
+    TruncatedAndGone {
+        /// How many.
+        count: u64,
+        /// The first.
+        first: String,
+    },
+    /// A base here without a backup.info that the primary does not have either.
+    OrphanedBase(BackupId),
+    /// Backups here that the primary no longer has.
+    KeptHereOnly(usize),
+    /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.
+    Unselected(usize),
+    /// Backups that may be deleted, but by a later apply.
+    PruneLater(usize),
+    /// What a replica's name at the primary is, when it differs.
+    Renamed(ServerName),
+}

@@ -1,0 +1,169 @@
+//! Which backups are wanted: computed once, on the whole set that the primary and the site have together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::barman::ids::BackupId;
+use crate::barman::keep::Keep;
+use crate::site::model::{Rule, Selection};
+
+/// What the selection wants to know of a backup that is, or will be, recoverable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// The backup it builds on, when it is incremental.
+    pub parent: Option<BackupId>,
+    /// Its keep annotation at either end.
+    pub keep: Option<Keep>,
+}
+
+/// The backups that are wanted. A kept backup always is; an incremental one follows its parents, and a kept one
+/// brings them along.
+pub fn select(selection: &Selection, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> BTreeSet<BackupId> {
+    let mut selected: BTreeSet<BackupId> = match selection {
+        Selection::All => candidates.keys().copied().collect(),
+        Selection::Union(rules) => rules.iter().flat_map(|rule| by_rule(*rule, candidates, now)).collect(),
+    };
+    for (id, candidate) in candidates {
+        if candidate.keep.is_some() {
+            selected.insert(*id);
+            selected.extend(ancestors(*id, candidates));
+        }
+    }
+    let followers: Vec<BackupId> = candidates
+        .keys()
+        .copied()
+        .filter(|id| ancestors(*id, candidates).last().is_some_and(|root| selected.contains(root)))
+        .collect();
+    selected.extend(followers);
+    selected.retain(|id| has_whole_chain(*id, candidates));
+    selected
+}
+
+/// What one rule selects among the full backups, newest first, as Barman's `retention_policies.py` does:
+/// kept backups count, and a window keeps one backup before it.
+fn by_rule(rule: Rule, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
+    let newest_first = candidates.iter().rev().filter(|(_, c)| c.parent.is_none());
+    match rule {
+        Rule::Last(count) | Rule::Redundancy(count) => {
+            newest_first.take(count.get() as usize).map(|(id, _)| *id).collect()
+        }
+        Rule::Within(length) => within(newest_first, length, now),
+        Rule::RecoveryWindow { days } => {
+            within(newest_first, Duration::from_secs(u64::from(days.get()) * 24 * 60 * 60), now)
+        }
+    }
+}
+
+fn within<'a>(
+    newest_first: impl Iterator<Item = (&'a BackupId, &'a Candidate)>,
+    length: Duration,
+    now: Timestamp,
+) -> Vec<BackupId> {
+    let mut selected = Vec::new();
+    for (id, candidate) in newest_first {
+        selected.push(*id);
+        let started_before =
+            now.checked_sub(length).is_ok_and(|start| candidate.end_time.is_some_and(|end| end < start));
+        if started_before {
+            break;
+        }
+    }
+    selected
+}
+
+/// The backups that an incremental one builds on, nearest first. Ends at a parent that is not a candidate, and at a loop.
+pub fn ancestors(id: BackupId, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<BackupId> {
+    let mut chain = Vec::new();
+    let mut next = candidates.get(&id).and_then(|c| c.parent);
+    while let Some(parent) = next.filter(|p| !chain.contains(p) && *p != id) {
+        chain.push(parent);
+        next = candidates.get(&parent).and_then(|c| c.parent);
+    }
+    chain
+}
+
+/// Whether every backup that this one builds on is there, up to a full one.
+fn has_whole_chain(id: BackupId, candidates: &BTreeMap<BackupId, Candidate>) -> bool {
+    let chain = ancestors(id, candidates);
+    let root = chain.last().copied().unwrap_or(id);
+    candidates.get(&root).is_some_and(|c| c.parent.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    /// `"1122 1123<1122 1124k"`: a backup a day of 2026-MM-DD, `<` names a parent, `k` a full and `s` a standalone keep.
+    fn candidates(notation: &str) -> BTreeMap<BackupId, Candidate> {
+        notation
+            .split_whitespace()
+            .map(|word| {
+                let keep = match word.chars().last() {
+                    Some('k') => Some(Keep::Full),
+                    Some('s') => Some(Keep::Standalone),
+                    _ => None,
+                };
+                let word = word.trim_end_matches(['k', 's']);
+                let (own, parent) = word.split_once('<').map_or((word, None), |(own, parent)| (own, Some(id(parent))));
+                let end = format!("2026-{}-{}T01:00:00Z", &own[..2], &own[2..]).parse().unwrap();
+                (id(own), Candidate { end_time: Some(end), parent, keep })
+            })
+            .collect()
+    }
+
+    fn id(day: &str) -> BackupId {
+        format!("2026{day}T000000").parse().unwrap()
+    }
+
+    fn selected(rules: &[Rule], notation: &str) -> String {
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        let selection = if rules.is_empty() { Selection::All } else { Selection::Union(rules.to_vec()) };
+        let ids = select(&selection, &candidates(notation), now);
+        ids.iter().map(|id| id.as_str()[4..8].to_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn n(count: u32) -> NonZeroU32 {
+        NonZeroU32::new(count).unwrap()
+    }
+
+    fn days(count: u64) -> Rule {
+        Rule::Within(Duration::from_secs(count * 86400))
+    }
+
+    #[test]
+    fn rules_select_as_barman_does() {
+        let five = "1115 1117 1119 1120 1121";
+        assert_eq!(selected(&[], five), five);
+        assert_eq!(selected(&[Rule::Last(n(2))], five), "1120 1121");
+        assert_eq!(selected(&[Rule::Redundancy(n(9))], five), five);
+        // The window begins on the 18th at noon: the backup of the 17th covers its first day.
+        assert_eq!(selected(&[days(4)], five), "1117 1119 1120 1121");
+        assert_eq!(selected(&[Rule::RecoveryWindow { days: n(1) }], five), "1120 1121");
+        assert_eq!(selected(&[Rule::Last(n(1)), days(4)], five), "1117 1119 1120 1121");
+    }
+
+    #[test]
+    fn incrementals_do_not_count_and_follow_their_parents() {
+        let chain = "1115 1116<1115 1117<1116 1119 1120<1119";
+        assert_eq!(selected(&[Rule::Last(n(1))], chain), "1119 1120");
+        assert_eq!(selected(&[Rule::Last(n(2))], chain), "1115 1116 1117 1119 1120");
+    }
+
+    #[test]
+    fn a_child_is_never_selected_without_its_parents() {
+        assert_eq!(selected(&[], "1116<1115 1119"), "1119");
+        assert_eq!(selected(&[], "1116<1117 1117<1116 1119"), "1119");
+    }
+
+    #[test]
+    fn kept_backups_are_always_selected_and_count() {
+        assert_eq!(selected(&[Rule::Last(n(1))], "1110k 1115 1119"), "1110 1119");
+        assert_eq!(selected(&[Rule::Last(n(1))], "1115 1119 1120s"), "1120");
+        assert_eq!(selected(&[Rule::Last(n(1))], "1110 1111<1110k 1119"), "1110 1111 1119");
+    }
+}

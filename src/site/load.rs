@@ -1,0 +1,57 @@
+//! From the text of a file to a [`Site`], or to every mistake in it.
+
+use std::path::Path;
+
+use super::model::Site;
+use super::path::Lines;
+use super::raw::RawSite;
+use super::tree::{self, Entry, Node};
+use super::validate::{self, Context};
+use super::{defaults, schema, shape};
+use crate::diag::{Diagnostic, Diagnostics};
+
+/// A site, and where in its file everything stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The desired state.
+    pub site: Site,
+    /// The line of each key path.
+    pub lines: Lines,
+}
+
+/// Reads the text of a site file.
+///
+/// `source_name` is what the person calls the file; `home` is what a leading `~/` stands for.
+pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded, Diagnostics> {
+    let failed = |mistakes| Diagnostics::new(source_name, mistakes);
+    let root = tree::parse(text).map_err(|mistake| failed(vec![*mistake]))?;
+    let (fitting, mut mistakes) = shape::fit(&root, &schema::tree(), text);
+    let lines = Lines::of(&root);
+    let site = fitting.and_then(|file| typed(file, &mut mistakes)).map(|raw| {
+        let mut context = Context { lines: &lines, home, primaries: primary_names(&root), mistakes: Vec::new() };
+        let site = validate::site(raw, &mut context);
+        mistakes.append(&mut context.mistakes);
+        site
+    });
+    match site {
+        Some(site) if mistakes.is_empty() => Ok(Loaded { site, lines }),
+        _ => Err(failed(mistakes)),
+    }
+}
+
+/// Gives a file of the right shape its types. It cannot fail unless the schema lets through what the types refuse.
+fn typed(mut file: serde_json::Value, mistakes: &mut Vec<Diagnostic>) -> Option<RawSite> {
+    defaults::merge(&mut file);
+    match serde_json::from_value(file) {
+        Ok(raw) => Some(raw),
+        Err(error) => {
+            mistakes.push(Diagnostic::error("bad-value", error.to_string()));
+            None
+        }
+    }
+}
+
+fn primary_names(root: &Node) -> Vec<&str> {
+    let primaries = root.get("primaries").map(Node::entries).unwrap_or_default();
+    primaries.iter().map(|entry: &Entry| entry.key.as_str()).collect()
+}

@@ -1,0 +1,32 @@
+//! Declare: the desired state of one site, read from its YAML file.
+//!
+//! ```text
+//! text ──► tree ──► shape ──► defaults ──► raw ──► validate ──► Site
+//!         places   schema     merged      types    the rest
+//! ```
+//!
+//! Nothing here reads a file, the environment or a clock: [`load`] is given the text and the home directory.
+
+mod access;
+mod defaults;
+mod expect;
+mod load;
+pub mod mirror;
+pub mod model;
+mod path;
+mod raw;
+mod scalars;
+mod schema;
+mod shape;
+mod suggest;
+mod tree;
+mod validate;
+mod wording;
+
+pub use load::{Loaded, load};
+pub use model::Site;
+pub use path::{KeyPath, Lines};
+pub use schema::schema;
+
+#[cfg(test)]
+mod tests;

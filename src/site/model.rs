@@ -1,0 +1,204 @@
+//! The desired state, validated: what the planner and the transport are given.
+//!
+//! A `Site` holds no spans, no defaults still to be merged and no text still to be parsed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::barman::ids::{ServerName, SystemId};
+use crate::barman::version::BarmanVersion;
+
+/// The desired state of one host at a disaster-recovery site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// The site's name, shown in every plan.
+    pub name: String,
+    /// Where the copies are kept.
+    pub catalog: Catalog,
+    /// The Barman installations that have the data, by the name the file gives them.
+    pub primaries: BTreeMap<String, Primary>,
+    /// The replicas that the file names, by their server name at the site.
+    pub replicas: BTreeMap<ServerName, Replica>,
+    /// Primaries of which every other server is copied too.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// `barman_home` at the site, and what is known of the Barman that reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// `barman_home`, absolute.
+    pub path: PathBuf,
+    /// The site's own barman.conf; `None` when the file does not name one.
+    pub config: Option<PathBuf>,
+    /// The version of Barman to write for; `None` is `auto`.
+    pub barman: Option<BarmanVersion>,
+}
+
+/// A Barman installation that has the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Primary {
+    /// Its name in the site file.
+    pub name: String,
+    /// How it is reached.
+    pub access: Access,
+    /// The words that start Barman there, usually `["barman"]`.
+    pub barman_command: Vec<String>,
+    /// Barman's `forward_config_path`: given to it as `-c`.
+    pub barman_config: Option<String>,
+    /// When to give up waiting.
+    pub timeouts: Timeouts,
+    /// Bytes per second, shared by all its replicas; `None` is unlimited.
+    pub bandwidth: Option<u64>,
+    /// Transfers at the same time, all its replicas together.
+    pub streams: NonZeroU32,
+}
+
+/// How a primary is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Over ssh: the whole command as words, `ssh` first and the destination last, `~` expanded.
+    Ssh {
+        /// For example `["ssh", "-p", "22", "barman@barman.fra.example.com"]`.
+        words: Vec<String>,
+    },
+    /// A catalog (`barman_home`) on a file system of this machine.
+    Path(PathBuf),
+}
+
+/// When to give up waiting for a primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the connection to be made.
+    pub connect: Duration,
+    /// For the next byte of a transfer.
+    pub idle: Duration,
+    /// For `barman sync-info` to be complete.
+    pub sync_info: Duration,
+}
+
+/// The passive copy of one server of one primary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// Its name at the site.
+    pub name: ServerName,
+    /// The primary's name in the site file.
+    pub primary: String,
+    /// The server's name at the primary.
+    pub server: ServerName,
+    /// What is wanted of it.
+    pub policy: Policy,
+}
+
+/// Every server of a primary that no replica names is copied under its own name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mirror {
+    /// The primary's name in the site file.
+    pub primary: String,
+    /// Patterns (`*`, `?`) of servers that are left out.
+    pub except: Vec<String>,
+    /// What is wanted of each.
+    pub policy: Policy,
+}
+
+/// What is wanted of a replica: the keys that `defaults` may set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Which backups.
+    pub backups: Selection,
+    /// From where on WAL is kept.
+    pub wals_from: WalsFrom,
+    /// Whether the segment still being written (`.partial`) is shipped.
+    pub wals_unfinished: bool,
+    /// What may be deleted.
+    pub prune: Prune,
+    /// What bounds a deletion.
+    pub protect: Protect,
+    /// How bytes are moved.
+    pub transfer: Transfer,
+    /// The recovery point objective: how far behind it may be.
+    pub rpo: Option<Duration>,
+    /// Systems whose backups and WAL may arrive although the replica holds another's.
+    pub accept_systems: BTreeSet<SystemId>,
+}
+
+/// Which backups are wanted, of those that the primary and the site have together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// Those that at least one of these rules selects; never empty.
+    Union(Vec<Rule>),
+}
+
+/// One rule of a selection. It counts DONE backups that are not incremental.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The newest N.
+    Last(NonZeroU32),
+    /// Those that ended within this time before now, and one before them so that the window is covered.
+    Within(Duration),
+    /// Barman's `REDUNDANCY n`.
+    Redundancy(NonZeroU32),
+    /// Barman's `RECOVERY WINDOW OF n DAYS|WEEKS|MONTHS`; a month is 31 days.
+    RecoveryWindow {
+        /// The window's length in days.
+        days: NonZeroU32,
+    },
+}
+
+/// From where on WAL is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WalsFrom {
+    /// From the begin of the oldest kept backup on.
+    OldestBackup,
+    /// From the begin of the newest kept backup on; older ones keep what makes them consistent.
+    NewestBackup,
+    /// Only what makes each kept backup consistent: begin to end.
+    BackupsOnly,
+}
+
+/// What may be deleted at the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune {
+    /// Backups that the selection leaves out, and then the WAL that no kept backup needs.
+    pub unselected: bool,
+    /// Backups that the primary no longer has.
+    pub gone_at_primary: bool,
+}
+
+/// What bounds a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protect {
+    /// Recoverable backups that a prune must leave.
+    pub min_backups: u32,
+    /// Percentage of the replica's backups that one apply may delete (one is always allowed).
+    pub max_prune_percent: u8,
+}
+
+/// How bytes are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    /// Transfers at the same time.
+    pub streams: NonZeroU32,
+    /// Bytes per second; it only lowers the primary's. `None` is unlimited.
+    pub bandwidth: Option<u64>,
+    /// What is done with files that an older backup at the site already has.
+    pub reuse: Reuse,
+}
+
+/// What is done with files that an older backup at the site already has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// `link` where the file system has hard links, else `copy`.
+    Auto,
+    /// One file on disk with two names.
+    Link,
+    /// A copy that shares its blocks (btrfs, XFS).
+    Reflink,
+    /// A second copy, read from this site instead of from the primary.
+    Copy,
+    /// Everything comes from the primary.
+    None,
+}

@@ -1,0 +1,313 @@
+//! The shape of a site file. The JSON Schema is made from these types, and the reader follows the schema.
+//!
+//! The comments of the fields are what a person sees in an editor.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::scalars::{
+    AbsolutePath, Barman, Command, Destination, HomePath, Jump, Length, LocalServer, Name, Objective, OptionName,
+    OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
+};
+
+/// The desired state of one site: which replicas of which primaries this host keeps.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Antipode site")]
+pub(super) struct RawSite {
+    /// The version of this file's format: 1.
+    #[schemars(extend("const" = 1))]
+    #[expect(dead_code, reason = "the reader has compared it with the schema")]
+    version: u32,
+    /// The site's name, shown in every plan.
+    pub site: Name,
+    /// Where the copies are kept.
+    pub catalog: RawCatalog,
+    /// The Barman installations that have the data, by a name of your choice.
+    #[schemars(extend("propertyNames" = names::<Name>(), "minProperties" = 1))]
+    pub primaries: BTreeMap<String, RawPrimary>,
+    /// What is wanted of every replica and mirror, unless it says otherwise itself. Maps are merged key by key, lists are replaced.
+    #[serde(default)]
+    #[expect(dead_code, reason = "merged into replicas and mirrors before they are read")]
+    defaults: RawPolicy,
+    /// The passive copies of single servers, by their name at this site.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = names::<LocalServer>()))]
+    pub replicas: BTreeMap<String, RawReplica>,
+    /// Primaries of which every other server is copied too, new ones included, each under its own name.
+    #[serde(default)]
+    pub mirrors: Vec<RawMirror>,
+}
+
+/// The schema of a map's keys.
+fn names<T: JsonSchema>() -> schemars::Schema {
+    T::json_schema(&mut schemars::SchemaGenerator::default())
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCatalog {
+    /// `barman_home` at this site.
+    pub path: AbsolutePath,
+    /// The barman.conf of this site's own Barman, for its lock and other directories. It is read where it exists.
+    pub config: Option<AbsolutePath>,
+    /// The version of Barman to write for, in quotes: "3.12". Default `auto`: that of the Barman installed here,
+    /// else what the disk shows, else the primary's.
+    #[serde(default)]
+    pub barman: Barman,
+}
+
+/// Exactly one of `ssh`, `ssh_command` and `path` says how it is reached.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["ssh", "ssh_command", "path"])))]
+pub(super) struct RawPrimary {
+    /// Reached over ssh.
+    pub ssh: Option<RawSsh>,
+    /// Reached over ssh, by a whole command as `primary_ssh_command` in barman.conf: `ssh -p 22 barman@barman.example.com`.
+    pub ssh_command: Option<SshCommand>,
+    /// A catalog (`barman_home`) on a file system of this machine.
+    pub path: Option<AbsolutePath>,
+    /// How Barman is run at the primary.
+    #[serde(default)]
+    pub barman: RawBarman,
+    /// When to give up waiting for it.
+    #[serde(default)]
+    pub timeouts: RawTimeouts,
+    /// What all its replicas together may take: `200MiB/s`. Default `unlimited`.
+    #[serde(default)]
+    pub bandwidth: Rate,
+    /// How many transfers run at the same time, all its replicas together.
+    #[serde(default = "four")]
+    #[schemars(range(min = 1, max = 64))]
+    pub streams: NonZeroU32,
+}
+
+const fn four() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(3)
+}
+
+/// The schema of a map that has exactly one of these keys.
+fn one_of(keys: &[&str]) -> serde_json::Value {
+    keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect()
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSsh {
+    /// `user@host`, a host of `~/.ssh/config`, or `ssh://user@host:port`.
+    pub destination: Destination,
+    /// The port, when it is not what ssh would take by itself.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// The private key: an absolute path, or one from `~/` on. No other key is then tried.
+    pub identity_file: Option<HomePath>,
+    /// Hosts to pass through, separated by commas.
+    pub jump: Option<Jump>,
+    /// More options of `ssh_config(5)`, such as `Ciphers`. The host key is always checked, whatever is written here.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = names::<OptionName>()))]
+    pub options: BTreeMap<String, OptionValue>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBarman {
+    /// The words that start Barman there. Default `barman`.
+    pub command: Command,
+    /// The barman.conf that it shall read (`barman -c`): what `forward_config_path` does in Barman.
+    pub config: Option<RemotePath>,
+}
+
+impl Default for RawBarman {
+    fn default() -> Self {
+        Self { command: Command(vec!["barman".to_owned()]), config: None }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTimeouts {
+    /// For the connection to be made. Default `15s`.
+    pub connect: Length,
+    /// For the next byte of a transfer. Default `2m`.
+    pub idle: Length,
+    /// For `barman sync-info` to be complete. Default `10m`.
+    pub sync_info: Length,
+}
+
+impl Default for RawTimeouts {
+    fn default() -> Self {
+        let seconds = |n| Length(Duration::from_secs(n));
+        Self { connect: seconds(15), idle: seconds(120), sync_info: seconds(600) }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReplica {
+    /// The primary that has the data: one of the names under `primaries`.
+    pub primary: String,
+    /// The server's name at the primary. Default: the same as here.
+    pub server: Option<LocalServer>,
+    #[serde(flatten)]
+    pub policy: RawPolicy,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMirror {
+    /// The primary whose servers are copied: one of the names under `primaries`.
+    pub primary: String,
+    /// Servers that are left out; `*` is any text and `?` any character.
+    #[serde(default)]
+    pub except: Vec<ServerPattern>,
+    #[serde(flatten)]
+    pub policy: RawPolicy,
+}
+
+/// What is wanted of a replica.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPolicy {
+    /// Which backups: `all` (the default), or a list of rules; what any of them selects is wanted.
+    pub backups: RawSelection,
+    /// Which WAL.
+    pub wals: RawWals,
+    /// What may be deleted at this site. By default nothing.
+    pub prune: RawPrune,
+    /// What bounds a deletion.
+    pub protect: RawProtect,
+    /// How bytes are moved.
+    pub transfer: RawTransfer,
+    /// What the replica is measured by.
+    pub objective: RawObjective,
+    /// Systems (`system_identifier`) that may follow the one the replica holds: list the new one after a `pg_upgrade`.
+    pub accept_systems: Vec<System>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RawSelection {
+    /// Every backup.
+    Word(RawAll),
+    /// What any of these rules selects.
+    Rules(#[schemars(length(min = 1))] Vec<RawRule>),
+}
+
+impl Default for RawSelection {
+    fn default() -> Self {
+        Self::Word(RawAll::All)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAll {
+    All,
+}
+
+/// One rule. It counts finished backups that are not incremental; incrementals follow their parents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["last", "within", "retention"])))]
+pub(super) struct RawRule {
+    /// The newest N.
+    #[schemars(range(min = 1, max = 99999))]
+    pub last: Option<NonZeroU32>,
+    /// Those that ended within this time before now, and one before them: `30d`.
+    pub within: Option<Length>,
+    /// Barman's wording: `REDUNDANCY 3` or `RECOVERY WINDOW OF 4 WEEKS`.
+    pub retention: Option<Retention>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWals {
+    /// From where on WAL is kept: from the begin of the oldest kept backup (the default), of the newest one, or only
+    /// what makes each kept backup consistent.
+    pub from: RawWalsFrom,
+    /// Whether the segment that is still being written is shipped too.
+    pub unfinished: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawWalsFrom {
+    #[default]
+    OldestBackup,
+    NewestBackup,
+    BackupsOnly,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPrune {
+    /// Whether backups that the rules leave out may be deleted, and then the WAL that no kept backup needs.
+    pub unselected: bool,
+    /// Whether backups that the primary no longer has may be deleted.
+    pub gone_at_primary: bool,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawProtect {
+    /// How many recoverable backups a prune must leave.
+    #[schemars(range(max = 99999))]
+    pub min_backups: u32,
+    /// How much of the replica's backups one apply may delete; one is always allowed. Default `25%`.
+    pub max_prune: Percent,
+}
+
+impl Default for RawProtect {
+    fn default() -> Self {
+        Self { min_backups: 2, max_prune: Percent(25) }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTransfer {
+    /// How many transfers of this replica run at the same time.
+    #[schemars(range(min = 1, max = 64))]
+    pub streams: NonZeroU32,
+    /// What this replica may take: `80MiB/s`. It only lowers the primary's. Default `unlimited`.
+    pub bandwidth: Rate,
+    /// What is done with files that an older backup here already has: hard links (`link`), copies that share their blocks
+    /// (`reflink`), copies (`copy`), or nothing, so that everything comes from the primary (`none`). `auto`, the default,
+    /// is `link` where the file system has hard links, else `copy`.
+    pub reuse: RawReuse,
+}
+
+impl Default for RawTransfer {
+    fn default() -> Self {
+        Self { streams: NonZeroU32::MIN.saturating_add(1), bandwidth: Rate(None), reuse: RawReuse::Auto }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawReuse {
+    Auto,
+    Link,
+    Reflink,
+    Copy,
+    None,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawObjective {
+    /// The recovery point objective: how far behind the primary the replica may be. Default `none`.
+    pub rpo: Objective,
+}
+
+impl Default for RawObjective {
+    fn default() -> Self {
+        Self { rpo: Objective(None) }
+    }
+}

@@ -1,0 +1,192 @@
+//! Lengths of time, and Barman's wording of a retention policy.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::{Mistake, Scalar};
+use crate::site::model::Rule;
+
+/// The units of a length of time in seconds; a month is 31 days, as in Barman.
+///
+/// jiff reads these words too, but takes more than a pattern in the schema could say (fractions, signs, `ago`),
+/// and it has no fixed month.
+const UNITS: [(&str, u64); 19] = [
+    ("s", 1),
+    ("sec", 1),
+    ("second", 1),
+    ("seconds", 1),
+    ("m", 60),
+    ("min", 60),
+    ("minute", 60),
+    ("minutes", 60),
+    ("h", 3600),
+    ("hour", 3600),
+    ("hours", 3600),
+    ("d", 86_400),
+    ("day", 86_400),
+    ("days", 86_400),
+    ("w", 7 * 86_400),
+    ("week", 7 * 86_400),
+    ("weeks", 7 * 86_400),
+    ("month", MONTH),
+    ("months", MONTH),
+];
+
+const MONTH: u64 = 31 * 86_400;
+
+const LENGTH_HELP: &str = "write numbers with units, as in `15s`, `2m`, `2h 30m`, `30d`, `2w` or `1 month` (31 days)";
+
+/// A length of time, never zero: `15s`, `2h 30m`, `30d`, `2w`, `1 month`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) struct Length(pub Duration);
+
+impl Scalar for Length {
+    const FORMAT: &'static str = "length-of-time";
+
+    fn pattern() -> String {
+        format!("^{}$", length_pattern())
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let mistake = |why: String| Mistake::new(format!("`{text}` is not a length of time: {why}"), LENGTH_HELP);
+        let mut seconds = 0_u64;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (number, after) = split_where(rest, |c| !c.is_ascii_digit());
+            let after = after.strip_prefix(' ').unwrap_or(after);
+            let (unit, after) = split_where(after, |c| !c.is_ascii_alphabetic());
+            if number.is_empty() || number.len() > 6 {
+                return Err(mistake("a number of at most 6 digits comes before each unit".to_owned()));
+            }
+            seconds = seconds.saturating_add(
+                number.parse::<u64>().unwrap_or(0).saturating_mul(unit_seconds(unit).map_err(mistake)?),
+            );
+            rest = after.strip_prefix(' ').filter(|rest| !rest.is_empty()).unwrap_or(after);
+        }
+        if seconds == 0 {
+            return Err(mistake("it is zero".to_owned()));
+        }
+        Ok(Self(Duration::from_secs(seconds)))
+    }
+}
+
+/// How many seconds a unit has, or what is wrong with it.
+fn unit_seconds(unit: &str) -> Result<u64, String> {
+    match UNITS.iter().find(|(name, _)| *name == unit) {
+        Some((_, seconds)) => Ok(*seconds),
+        None if unit.is_empty() => Err("a number has no unit".to_owned()),
+        None => Err(format!("`{unit}` is not a unit")),
+    }
+}
+
+/// At least one number that is not zero must be there: a look-ahead for a digit from 1 to 9.
+fn length_pattern() -> String {
+    let names: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
+    let item = format!("[0-9]{{1,6}} ?({})", names.join("|"));
+    format!("(?=.*[1-9]){item}( ?{item})*")
+}
+
+fn split_where(text: &str, stop: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(stop).unwrap_or(text.len()))
+}
+
+/// How far behind a replica may be, or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) struct Objective(pub Option<Duration>);
+
+impl Scalar for Objective {
+    const FORMAT: &'static str = "length-of-time-or-none";
+
+    fn pattern() -> String {
+        format!("^(none|{})$", length_pattern())
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if text == "none" { Ok(Self(None)) } else { Length::parse(text).map(|length| Self(Some(length.0))) }
+    }
+}
+
+/// Barman's `retention_policy`: `REDUNDANCY n` or `RECOVERY WINDOW OF n DAYS|WEEKS|MONTHS`, in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) struct Retention(pub Rule);
+
+impl Scalar for Retention {
+    const FORMAT: &'static str = "barman-retention-policy";
+
+    fn pattern() -> String {
+        let number = "[1-9][0-9]{0,4}";
+        let units = ["days?", "weeks?", "months?"].map(any_case).join("|");
+        let window = ["recovery", "window", "of"].map(any_case).join(" +");
+        format!("^ *({} +{number}|{window} +{number} +({units})) *$", any_case("redundancy"))
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let mistake = || {
+            let help = "write `REDUNDANCY 3` or `RECOVERY WINDOW OF 4 WEEKS` (or DAYS, or MONTHS of 31 days), as in barman.conf";
+            Mistake::new(format!("`{text}` is not a retention policy of Barman"), help)
+        };
+        let lower = text.to_ascii_lowercase();
+        let words: Vec<&str> = lower.split(' ').filter(|word| !word.is_empty()).collect();
+        let rule = match words.as_slice() {
+            ["redundancy", n] => count(n).map(Rule::Redundancy),
+            ["recovery", "window", "of", n, unit] => count(n).and_then(|n| window(n, unit)),
+            _ => None,
+        };
+        rule.map(Self).ok_or_else(mistake)
+    }
+}
+
+/// A number from 1 to 99999 without leading zeros.
+fn count(digits: &str) -> Option<NonZeroU32> {
+    let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    if plain { digits.parse().ok() } else { None }
+}
+
+fn window(n: NonZeroU32, unit: &str) -> Option<Rule> {
+    let days_each = match unit {
+        "day" | "days" => 1,
+        "week" | "weeks" => 7,
+        "month" | "months" => 31,
+        _ => return None,
+    };
+    NonZeroU32::new(n.get() * days_each).map(|days| Rule::RecoveryWindow { days })
+}
+
+/// A pattern for a word in any case: JSON Schema has no flag for it.
+fn any_case(word: &str) -> String {
+    let class =
+        |c: char| if c.is_ascii_alphabetic() { format!("[{}{c}]", c.to_ascii_uppercase()) } else { c.to_string() };
+    word.chars().map(class).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let seconds = |text: &str| Length::parse(text).map(|length| length.0.as_secs()).ok();
+        assert_eq!(seconds("15s"), Some(15));
+        assert_eq!(seconds("2h 30m"), Some(9000));
+        assert_eq!(seconds("2h30m"), Some(9000));
+        assert_eq!(seconds("2 weeks"), Some(14 * 86_400));
+        assert_eq!(seconds("1 month"), Some(31 * 86_400));
+        assert_eq!(seconds("2 months 1d"), Some(63 * 86_400));
+        for bad in ["", "0s", "15", "1.5h", "-1h", "2x", "h", " 2h", "2h ", "1 month ago", "1234567s", "2  h", "2H"] {
+            assert_eq!(seconds(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn retention_policies_as_barman_words_them() {
+        let rule = |text: &str| Retention::parse(text).map(|retention| retention.0).ok();
+        let days = |days| NonZeroU32::new(days).map(|days| Rule::RecoveryWindow { days });
+        assert_eq!(rule("REDUNDANCY 3"), NonZeroU32::new(3).map(Rule::Redundancy));
+        assert_eq!(rule("recovery window of 30 days"), days(30));
+        assert_eq!(rule("Recovery  Window of 1 WEEK"), days(7));
+        assert_eq!(rule("RECOVERY WINDOW OF 2 MONTHS"), days(62));
+        for bad in ["", "REDUNDANCY", "REDUNDANCY 0", "RECOVERY WINDOW OF 3", "RECOVERY WINDOW OF 3 YEARS", "30d"] {
+            assert_eq!(rule(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! "Did you mean": the nearest of the words that would have been right.
+
+/// The sentence that helps after a wrong word: the nearest right one, or all of them.
+pub(super) fn did_you_mean(wrong: &str, right: &[&str]) -> String {
+    match (nearest(wrong, right), right) {
+        (_, []) => "remove it".to_owned(),
+        (Some(word), [_]) => format!("did you mean `{word}`?"),
+        (Some(word), _) => format!("did you mean `{word}`? The choice is {}", one_of(right)),
+        (None, _) => format!("the choice is {}", one_of(right)),
+    }
+}
+
+/// The word at the smallest edit distance, if it is near enough to be meant.
+pub(super) fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let distance = |word: &str| strsim::damerau_levenshtein(&wrong, &word.to_lowercase());
+    let (distance, word) = right.iter().map(|word| (distance(word), *word)).min()?;
+    (distance <= 1 + word.chars().count() / 4).then_some(word)
+}
+
+/// `a`, `b` or `c`.
+pub(super) fn one_of(words: &[&str]) -> String {
+    joined(words, "or")
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn all_of(words: &[&str]) -> String {
+    joined(words, "and")
+}
+
+fn joined(words: &[&str], last: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [init @ .., end] => format!("{} {last} {end}", init.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_found_and_another_word_is_not() {
+        let keys = ["backups", "primary", "prune", "server"];
+        assert_eq!(nearest("bakcups", &keys), Some("backups"));
+        assert_eq!(nearest("Primary", &keys), Some("primary"));
+        assert_eq!(nearest("prun", &keys), Some("prune"));
+        assert_eq!(nearest("schedule", &keys), None);
+        assert_eq!(nearest("x", &[]), None);
+    }
+
+    #[test]
+    fn the_choice_is_listed() {
+        assert_eq!(did_you_mean("lnik", &["auto", "link"]), "did you mean `link`? The choice is `auto` or `link`");
+        assert_eq!(did_you_mean("x", &["auto", "link", "copy"]), "the choice is `auto`, `link` or `copy`");
+    }
+}

@@ -1,0 +1,162 @@
+//! From the shape of a file to a [`Site`]: what no single value can tell by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::access::access;
+use super::model::{
+    Catalog, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts, Transfer,
+    WalsFrom,
+};
+use super::path::{KeyPath, Lines};
+use super::raw::{RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom};
+use super::suggest::did_you_mean;
+use crate::barman::ids::ServerName;
+use crate::diag::Diagnostic;
+
+/// What validation looks things up in, and where it puts the mistakes it finds.
+pub(super) struct Context<'a> {
+    /// Where each key path stands.
+    pub lines: &'a Lines,
+    /// The home directory that `~` stands for.
+    pub home: Option<&'a Path>,
+    /// Every primary that the file names, also those that are wrong in themselves.
+    pub primaries: Vec<&'a str>,
+    pub mistakes: Vec<Diagnostic>,
+}
+
+impl Context<'_> {
+    /// Reports a mistake in the value of a key path.
+    pub fn value(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
+        self.mistakes.push(diagnostic.at(path, self.lines.value(path)));
+    }
+}
+
+/// Makes a site of a file that has the right shape. The site is whole only if no mistake was added to the context.
+pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Site {
+    let catalog = Catalog {
+        path: raw.catalog.path.0,
+        config: raw.catalog.config.map(|config| config.0),
+        barman: raw.catalog.barman.0,
+    };
+    let primaries = primaries(raw.primaries, &catalog.path, context);
+    let replicas = raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
+    let mirrors = mirrors(raw.mirrors, context);
+    Site { name: raw.site.0, catalog, primaries, replicas, mirrors }
+}
+
+fn primaries(
+    raw: BTreeMap<String, RawPrimary>,
+    catalog: &Path,
+    context: &mut Context<'_>,
+) -> BTreeMap<String, Primary> {
+    let mut primaries = BTreeMap::new();
+    for (name, raw) in raw {
+        let path = KeyPath::new(["primaries", &name]);
+        if let Some(source) =
+            raw.path.as_ref().filter(|source| source.0.starts_with(catalog) || catalog.starts_with(&source.0))
+        {
+            let message = format!(
+                "`{path}.path` is the site's own catalog: {} and {} overlap",
+                source.0.display(),
+                catalog.display()
+            );
+            let help = "a primary's catalog and the site's are two directories, neither inside the other";
+            context.value(&path.key("path"), Diagnostic::error("own-catalog", message).help(help));
+        }
+        if let Some(primary) = primary(&name, raw, &path, context) {
+            primaries.insert(name, primary);
+        }
+    }
+    primaries
+}
+
+fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_>) -> Option<Primary> {
+    let access = access(raw.ssh, raw.ssh_command, raw.path, path, context)?;
+    let timeouts = raw.timeouts;
+    Some(Primary {
+        name: name.to_owned(),
+        access,
+        barman_command: raw.barman.command.0,
+        barman_config: raw.barman.config.map(|config| config.0),
+        timeouts: Timeouts { connect: timeouts.connect.0, idle: timeouts.idle.0, sync_info: timeouts.sync_info.0 },
+        bandwidth: raw.bandwidth.0,
+        streams: raw.streams,
+    })
+}
+
+fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(ServerName, Replica)> {
+    let path = KeyPath::new(["replicas", name]);
+    check_primary(&raw.primary, &path, context);
+    // The reader has checked the names of replicas already.
+    let name: ServerName = name.parse().ok()?;
+    let server = raw.server.map_or_else(|| name.clone(), |server| server.0);
+    Some((name.clone(), Replica { name, primary: raw.primary, server, policy: policy(raw.policy) }))
+}
+
+fn mirrors(raw: Vec<RawMirror>, context: &mut Context<'_>) -> Vec<Mirror> {
+    let mut seen = BTreeSet::new();
+    let mut mirrors = Vec::new();
+    for (i, raw) in raw.into_iter().enumerate() {
+        let path = KeyPath::new(["mirrors"]).item(i);
+        check_primary(&raw.primary, &path, context);
+        if !seen.insert(raw.primary.clone()) {
+            let diagnostic = Diagnostic::error("duplicate-mirror", format!("`{}` is mirrored twice", raw.primary));
+            let help = "a mirror copies every server already: keep one, and write a replica for a server that needs something else";
+            context.value(&path.key("primary"), diagnostic.help(help));
+        }
+        let except = raw.except.into_iter().map(|pattern| pattern.0).collect();
+        mirrors.push(Mirror { primary: raw.primary, except, policy: policy(raw.policy) });
+    }
+    mirrors
+}
+
+fn check_primary(name: &str, path: &KeyPath, context: &mut Context<'_>) {
+    if context.primaries.contains(&name) {
+        return;
+    }
+    let help = did_you_mean(name, &context.primaries);
+    let diagnostic = Diagnostic::error("unknown-primary", format!("no primary is called `{}`", name.escape_debug()));
+    context.value(&path.key("primary"), diagnostic.help(help));
+}
+
+fn policy(raw: RawPolicy) -> Policy {
+    Policy {
+        backups: selection(raw.backups),
+        wals_from: match raw.wals.from {
+            RawWalsFrom::OldestBackup => WalsFrom::OldestBackup,
+            RawWalsFrom::NewestBackup => WalsFrom::NewestBackup,
+            RawWalsFrom::BackupsOnly => WalsFrom::BackupsOnly,
+        },
+        wals_unfinished: raw.wals.unfinished,
+        prune: Prune { unselected: raw.prune.unselected, gone_at_primary: raw.prune.gone_at_primary },
+        protect: Protect { min_backups: raw.protect.min_backups, max_prune_percent: raw.protect.max_prune.0 },
+        transfer: Transfer {
+            streams: raw.transfer.streams,
+            bandwidth: raw.transfer.bandwidth.0,
+            reuse: match raw.transfer.reuse {
+                RawReuse::Auto => Reuse::Auto,
+                RawReuse::Link => Reuse::Link,
+                RawReuse::Reflink => Reuse::Reflink,
+                RawReuse::Copy => Reuse::Copy,
+                RawReuse::None => Reuse::None,
+            },
+        },
+        rpo: raw.objective.rpo.0,
+        accept_systems: raw.accept_systems.into_iter().map(|system| system.0).collect(),
+    }
+}
+
+fn selection(raw: RawSelection) -> Selection {
+    match raw {
+        RawSelection::Word(_) => Selection::All,
+        RawSelection::Rules(rules) => Selection::Union(rules.iter().filter_map(rule).collect()),
+    }
+}
+
+/// A rule has exactly one key: the reader has seen to it.
+fn rule(raw: &RawRule) -> Option<Rule> {
+    let last = raw.last.map(Rule::Last);
+    let within = raw.within.as_ref().map(|length| Rule::Within(length.0));
+    last.or(within).or(raw.retention.as_ref().map(|retention| retention.0))
+}

@@ -1,0 +1,245 @@
+//! A primary for tests: files in memory, scripted answers, and faults on demand.
+//!
+//! ```ignore
+//! let primary = FakePrimary::new().file("/barman/main/wals/x", b"bytes").fault(Fault::CutAfter(3));
+//! let connection = primary.connect();
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::paths::{PARTIAL_DIR, landing};
+use super::{
+    BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, RemoteFile, TransportError,
+    TransportErrorKind, What,
+};
+use crate::barman::ids::ServerName;
+
+/// What goes wrong in one call. Each fault is used up by the next call it fits; a fault pushed K times fails K times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The line is cut after this many bytes of a copy; the file in work stays as a partial one.
+    CutAfter(u64),
+    /// The file system here is full after this many bytes of a copy.
+    FullAfter(u64),
+    /// Nothing comes until the copy is cancelled.
+    Hang,
+    /// The next listing, command or copy fails with this.
+    Fail(TransportErrorKind),
+}
+
+/// A scripted primary; clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct FakePrimary(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    sync_info: BTreeMap<String, Vec<u8>>,
+    list_servers: Vec<u8>,
+    faults: VecDeque<Fault>,
+    calls: Vec<String>,
+}
+
+impl FakePrimary {
+    /// Without files and answers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Adds or replaces a file, by its absolute path.
+    #[must_use]
+    pub fn file(self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
+        self.state().files.insert(path.into(), content.into());
+        self
+    }
+
+    /// Sets the answer of `sync-info` for a server.
+    #[must_use]
+    pub fn sync_info(self, server: &str, answer: impl Into<Vec<u8>>) -> Self {
+        self.state().sync_info.insert(server.to_owned(), answer.into());
+        self
+    }
+
+    /// Sets the answer of `list-servers --minimal`.
+    #[must_use]
+    pub fn list_servers(self, answer: impl Into<Vec<u8>>) -> Self {
+        self.state().list_servers = answer.into();
+        self
+    }
+
+    /// Adds a fault after those that are still to come.
+    #[must_use]
+    pub fn fault(self, fault: Fault) -> Self {
+        self.state().faults.push_back(fault);
+        self
+    }
+
+    /// Loses a file.
+    pub fn lose(&self, path: impl AsRef<Path>) {
+        self.state().files.remove(path.as_ref());
+    }
+
+    /// Every call so far, such as `sync-info main`, `list /d` or `fetch /d`.
+    pub fn calls(&self) -> Vec<String> {
+        self.state().calls.clone()
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> Connection {
+        Connection { commands: Some(Arc::new(self.clone())), files: Arc::new(self.clone()) }
+    }
+
+    /// Notes a call, and takes the next fault.
+    fn call(&self, what: String) -> Option<Fault> {
+        let mut state = self.state();
+        state.calls.push(what);
+        state.faults.pop_front()
+    }
+
+    fn simple_call(&self, what: String) -> Result<(), TransportError> {
+        match self.call(what) {
+            Some(Fault::Fail(kind)) => Err(scripted(kind)),
+            Some(Fault::CutAfter(_) | Fault::Hang) => Err(scripted(TransportErrorKind::Lost)),
+            Some(Fault::FullAfter(_)) | None => Ok(()),
+        }
+    }
+
+    /// Paths relative to a directory with their contents.
+    fn below(&self, directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state();
+        let relative = |(path, content): (&PathBuf, &Vec<u8>)| {
+            Some((path.strip_prefix(directory).ok()?.to_owned(), content.clone()))
+        };
+        state.files.iter().filter_map(relative).collect()
+    }
+}
+
+fn scripted(kind: TransportErrorKind) -> TransportError {
+    TransportError::new(kind, format!("scripted: {kind}"))
+}
+
+#[async_trait]
+impl BarmanCommands for FakePrimary {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+        self.simple_call(format!("sync-info {server}"))?;
+        let answer = self.state().sync_info.get(server.as_str()).cloned();
+        answer.ok_or_else(|| scripted(TransportErrorKind::CommandFailed))
+    }
+
+    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+        self.simple_call("list-servers".to_owned())?;
+        Ok(self.state().list_servers.clone())
+    }
+}
+
+#[async_trait]
+impl Files for FakePrimary {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+        self.simple_call(format!("list {}", request.directory.display()))?;
+        let files = self.below(&request.directory);
+        if files.is_empty() {
+            return Err(scripted(TransportErrorKind::NotFound));
+        }
+        let wanted = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let matched = request.only.iter().any(|pattern| super::local::matches(pattern, &name));
+            (request.recursive || path.components().count() == 1) && (request.only.is_empty() || matched)
+        };
+        let files = files.into_iter().filter(|(path, _)| wanted(path));
+        Ok(files.map(|(path, content)| RemoteFile { path, size: content.len() as u64 }).collect())
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        let (mut budget, end) = match self.call(format!("fetch {}", request.from.display())) {
+            Some(Fault::Fail(kind)) => return Err(scripted(kind)),
+            Some(Fault::Hang) => {
+                cancel.cancelled().await;
+                return Err(TransportError::cancelled());
+            }
+            Some(Fault::CutAfter(bytes)) => (bytes, TransportErrorKind::Lost),
+            Some(Fault::FullAfter(bytes)) => (bytes, TransportErrorKind::NoSpace),
+            None => (u64::MAX, TransportErrorKind::Other),
+        };
+        let there = self.below(&request.from);
+        let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
+            What::Files { paths, flatten } => (paths.clone(), *flatten),
+            // The fake has files only, and makes their directories as they come.
+            What::Directories { .. } => (Vec::new(), false),
+            What::Tree { exclude } => {
+                let patterns = super::local::Excludes::new(exclude);
+                let excluded =
+                    |path: &&PathBuf| path.ancestors().any(|part| patterns.excludes(part, part != path.as_path()));
+                (there.keys().filter(|path| !excluded(path)).cloned().collect(), false)
+            }
+        };
+        let mut fetched = Fetched::default();
+        for path in paths {
+            if cancel.is_cancelled() {
+                return Err(TransportError::cancelled());
+            }
+            let Some(content) = there.get(&path) else {
+                fetched.missing.push(path);
+                continue;
+            };
+            let target = request.into.join(landing(&path, flatten));
+            if fs::read(&target).is_ok_and(|present| present == *content) {
+                continue;
+            }
+            let length = (content.len() as u64).min(budget);
+            budget -= length;
+            counter.add(length);
+            fetched.transferred += length;
+            if length < content.len() as u64 {
+                let kept = usize::try_from(length).unwrap_or(usize::MAX);
+                write(
+                    &target.with_file_name(PARTIAL_DIR).join(target.file_name().unwrap_or_default()),
+                    &content[..kept],
+                );
+                return Err(scripted(end));
+            }
+            write(&target, content);
+        }
+        Ok(fetched)
+    }
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cut_line_leaves_a_partial_file_and_the_next_call_works() {
+        let into = tempfile::tempdir().unwrap();
+        let primary = FakePrimary::new().file("/s/wals/a", "12345").file("/s/wals/b", "678").fault(Fault::CutAfter(6));
+        let connection = primary.connect();
+        let what = What::Files { paths: ["a", "b", "c"].map(PathBuf::from).to_vec(), flatten: true };
+        let request = Fetch { from: "/s/wals".into(), into: into.path().into(), what, basis: None, bandwidth: None };
+        let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
+        let error = connection.files.fetch(&request, &counter, &cancel).await.unwrap_err();
+        assert_eq!((error.kind, counter.get()), (TransportErrorKind::Lost, 6));
+        assert_eq!(fs::read(into.path().join(PARTIAL_DIR).join("b")).unwrap(), b"6");
+        let fetched = connection.files.fetch(&request, &counter, &cancel).await.unwrap();
+        assert_eq!((fetched.transferred, fetched.missing), (3, vec![PathBuf::from("c")]));
+        assert_eq!(primary.calls(), ["fetch /s/wals", "fetch /s/wals"]);
+    }
+}

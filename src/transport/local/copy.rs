@@ -1,0 +1,213 @@
+//! Copies single entries of a catalog.
+//!
+//! A file grows in `.antipode-partial/NAME` beside its final name and is renamed when it is whole. When it is
+//! interrupted it is stamped with the source's time: with that stamp the next copy goes on at its end, without it (after
+//! a crash) it starts anew.
+
+use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::bucket::Bucket;
+use super::failure;
+use super::source::open_below;
+use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
+use crate::transport::{ByteCounter, Fetch, Fetched, TransportError};
+
+/// Between two looks at the interruption.
+const CHUNK: u64 = 8 << 20;
+
+/// Everything but setuid, setgid and sticky.
+const MODE: u32 = 0o777;
+
+/// Copies entries one after the other, and keeps the account.
+pub(super) struct Copier<'a> {
+    primary: &'a str,
+    request: &'a Fetch,
+    counter: &'a ByteCounter,
+    stop: Box<dyn Fn() -> bool + 'a>,
+    bucket: Bucket,
+    done: Fetched,
+}
+
+impl<'a> Copier<'a> {
+    /// A copier for one request; it ends when `stop` says so.
+    pub(super) fn new(
+        primary: &'a str,
+        request: &'a Fetch,
+        counter: &'a ByteCounter,
+        stop: impl Fn() -> bool + 'a,
+    ) -> Result<Self, TransportError> {
+        // Tells a directory that is missing from files that are.
+        fs::read_dir(&request.from).map_err(|error| failure(primary, &request.from, &error))?;
+        let bucket = Bucket::new(request.bandwidth);
+        Ok(Self { primary, request, counter, stop: Box::new(stop), bucket, done: Fetched::default() })
+    }
+
+    /// What was done.
+    pub(super) fn finish(mut self) -> Fetched {
+        self.done.missing.sort();
+        self.done.refused.sort();
+        self.done
+    }
+
+    /// Notes an entry that is gone.
+    pub(super) fn vanished(&mut self, path: PathBuf) {
+        self.done.missing.push(path);
+    }
+
+    /// Makes a directory with the mode of the source; its time follows when it is full.
+    pub(super) fn directory(&self, path: &Path) -> Result<(), TransportError> {
+        let (source, target) = (self.request.from.join(path), self.request.into.join(path));
+        let made = match fs::symlink_metadata(&target) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => fs::remove_file(&target).and_then(|()| fs::create_dir(&target)),
+            Err(_) => fs::create_dir(&target),
+        };
+        made.and_then(|()| {
+            let permissions = fs::symlink_metadata(&source).map_or(0o700, |metadata| metadata.mode());
+            fs::set_permissions(&target, Permissions::from_mode(permissions & MODE | 0o700))
+        })
+        .map_err(|error| failure(self.primary, &target, &error))
+    }
+
+    /// Gives a directory the time of the source.
+    pub(super) fn directory_times(&self, path: &Path) -> Result<(), TransportError> {
+        let target = self.request.into.join(path);
+        let Ok(modified) = fs::symlink_metadata(self.request.from.join(path)).and_then(|metadata| metadata.modified())
+        else {
+            return Ok(());
+        };
+        File::open(&target)
+            .and_then(|directory| directory.set_times(FileTimes::new().set_modified(modified)))
+            .map_err(|error| failure(self.primary, &target, &error))
+    }
+
+    /// Makes a symbolic link, unless it points out of the tree.
+    pub(super) fn link(&mut self, path: &Path) -> Result<(), TransportError> {
+        let target = self.request.into.join(path);
+        let Ok(points_to) = fs::read_link(self.request.from.join(path)) else {
+            self.vanished(path.to_owned());
+            return Ok(());
+        };
+        if !link_stays_inside(path, &points_to) {
+            self.done.refused.push(path.to_owned());
+            return Ok(());
+        }
+        if fs::read_link(&target).is_ok_and(|present| present == points_to) {
+            return Ok(());
+        }
+        match fs::remove_file(&target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => std::os::unix::fs::symlink(&points_to, &target),
+        }
+        .map_err(|error| failure(self.primary, &target, &error))
+    }
+
+    /// Copies a file to its place below the target directory.
+    pub(super) fn file(&mut self, path: &Path, landing: &Path) -> Result<(), TransportError> {
+        if (self.stop)() {
+            return Err(TransportError::cancelled());
+        }
+        let target = self.request.into.join(landing);
+        let source = open_below(&self.request.from, path)
+            .map_err(|error| failure(self.primary, &self.request.from.join(path), &error))?;
+        let Some(source) = source else {
+            self.vanished(path.to_owned());
+            return Ok(());
+        };
+        let wanted = Stamp::of(&source).map_err(|error| failure(self.primary, path, &error))?;
+        if fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_file() && wanted.is_of(&metadata)) {
+            return Ok(());
+        }
+        // The same file of an older backup is read from here.
+        let basis = self.request.basis.as_ref().and_then(|basis| open_below(basis, landing).ok().flatten());
+        let basis = basis.filter(|basis| basis.metadata().is_ok_and(|metadata| wanted.is_of(&metadata)));
+        let from_primary = basis.is_none();
+        match self.grow(basis.unwrap_or(source), &target, &wanted, from_primary) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TransportError::cancelled()),
+            Err(error) => Err(failure(self.primary, &target, &error)),
+        }
+    }
+
+    /// Copies into the partial file and renames it; `false` when it was interrupted.
+    fn grow(&mut self, mut source: File, target: &Path, wanted: &Stamp, from_primary: bool) -> io::Result<bool> {
+        let partial = partial_path(target)?;
+        let mut file = open_partial(&partial)?;
+        let metadata = file.metadata()?;
+        let mut length = metadata.len();
+        if length > wanted.size || metadata.modified()? != wanted.modified {
+            file.set_len(0)?;
+            length = 0;
+        }
+        source.seek(SeekFrom::Start(length))?;
+        file.seek(SeekFrom::Start(length))?;
+        self.counter.add(length);
+        while length < wanted.size {
+            if (self.stop)() {
+                file.set_times(FileTimes::new().set_modified(wanted.modified))?;
+                return Ok(false);
+            }
+            // `io::copy` between files is copy_file_range: shared blocks where the file system has them.
+            let chunk = self.bucket.chunk(CHUNK).min(wanted.size - length);
+            let copied = io::copy(&mut (&source).take(chunk), &mut file)?;
+            if copied == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was copied"));
+            }
+            length += copied;
+            self.counter.add(copied);
+            if from_primary {
+                self.done.transferred += copied;
+                self.bucket.pace(copied, &self.stop);
+            }
+        }
+        file.set_permissions(Permissions::from_mode(wanted.mode & MODE | 0o600))?;
+        file.set_times(FileTimes::new().set_modified(wanted.modified))?;
+        fs::rename(&partial, target)?;
+        if let Some(directory) = partial.parent() {
+            let _others_are_in_it = fs::remove_dir(directory);
+        }
+        Ok(true)
+    }
+}
+
+fn partial_path(target: &Path) -> io::Result<PathBuf> {
+    let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(target.with_file_name(PARTIAL_DIR).join(name))
+}
+
+/// Opens a partial file, or makes it with its directory.
+fn open_partial(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let directory = path.parent().unwrap_or(path);
+    // Another copy into this directory may remove the empty partial directory just now.
+    for _ in 0..10 {
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            }
+            result => return result,
+        }
+    }
+    open()
+}
+
+/// What tells that two files are the same, as rsync does.
+struct Stamp {
+    size: u64,
+    modified: std::time::SystemTime,
+    mode: u32,
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { size: metadata.len(), modified: metadata.modified()?, mode: metadata.mode() })
+    }
+
+    fn is_of(&self, metadata: &fs::Metadata) -> bool {
+        metadata.len() == self.size && metadata.modified().is_ok_and(|modified| modified == self.modified)
+    }
+}

@@ -1,0 +1,200 @@
+//! A catalog on a file system of this machine: a mount, a second disk, a test.
+//!
+//! It is as untrusted as one behind ssh: directories on the way to a file are opened one by one without following links.
+
+mod bucket;
+mod copy;
+mod pattern;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use walkdir::WalkDir;
+
+use crate::site::model::Primary;
+
+use super::paths::{self, SCRATCH_PREFIX, is_gone};
+use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
+use copy::Copier;
+pub(super) use pattern::{Excludes, matches};
+
+/// Lists and copies files of a catalog that this machine can read.
+pub(super) struct LocalFiles {
+    primary: String,
+    cancel: CancellationToken,
+}
+
+impl LocalFiles {
+    /// Files of the catalog at `home`, which must be a directory.
+    pub(super) fn open(primary: &Primary, home: &Path, cancel: &CancellationToken) -> Result<Self, TransportError> {
+        let files = Self { primary: primary.name.clone(), cancel: cancel.clone() };
+        match fs::read_dir(home) {
+            Ok(_) => Ok(files),
+            Err(error) => Err(failure(&files.primary, home, &error).with_hint("is it mounted?")),
+        }
+    }
+}
+
+#[async_trait]
+impl Files for LocalFiles {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+        paths::check_directory(&self.primary, &request.directory)?;
+        let (primary, request, cancel) = (self.primary.clone(), request.clone(), self.cancel.clone());
+        blocking(move || list(&primary, &request, &cancel)).await
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        paths::check_directory(&self.primary, &request.from)?;
+        // A child: when this future is dropped, the copying thread must end too.
+        let cancel = cancel.child_token();
+        let _ends_with_us = cancel.clone().drop_guard();
+        let run = self.cancel.clone();
+        let (primary, request, counter) = (self.primary.clone(), request.clone(), counter.clone());
+        blocking(move || {
+            let copier = Copier::new(&primary, &request, &counter, || cancel.is_cancelled() || run.is_cancelled())?;
+            fetch(&primary, &request, copier)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TransportError> + Send + 'static,
+) -> Result<T, TransportError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|stopped| Err(TransportError::new(TransportErrorKind::Other, stopped.to_string())))
+}
+
+fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, TransportError> {
+    let root = &request.directory;
+    fs::read_dir(root).map_err(|error| failure(primary, root, &error))?;
+    let depth = if request.recursive { usize::MAX } else { 1 };
+    let mut files = Vec::new();
+    for entry in WalkDir::new(root).min_depth(1).max_depth(depth) {
+        if cancel.is_cancelled() {
+            return Err(TransportError::cancelled());
+        }
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(walk_failure(primary, root, error)),
+        };
+        let name = entry.file_name().to_string_lossy();
+        let wanted = request.only.is_empty() || request.only.iter().any(|pattern| matches(pattern, &name));
+        if !entry.file_type().is_file() || !wanted {
+            continue;
+        }
+        let path = relative(root, entry.path());
+        paths::check_relative(primary, std::slice::from_ref(&path))?;
+        match entry.metadata() {
+            Ok(metadata) => files.push(RemoteFile { path, size: metadata.len() }),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(walk_failure(primary, root, error)),
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetched, TransportError> {
+    if !request.into.is_dir() {
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        return Err(failure(primary, &request.into, &error));
+    }
+    match &request.what {
+        What::Files { paths: wanted, flatten } => {
+            paths::check_relative(primary, wanted)?;
+            if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
+                let message = format!(
+                    "{}: a file would be written through this symbolic link",
+                    request.into.join(link).display()
+                );
+                return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+            }
+            for path in wanted {
+                copier.file(path, paths::landing(path, *flatten))?;
+            }
+        }
+        What::Tree { exclude } => tree(primary, request, exclude, false, &mut copier)?,
+        What::Directories { exclude } => tree(primary, request, exclude, true, &mut copier)?,
+    }
+    Ok(copier.finish())
+}
+
+fn tree(
+    primary: &str,
+    request: &Fetch,
+    exclude: &[String],
+    only_directories: bool,
+    copier: &mut Copier<'_>,
+) -> Result<(), TransportError> {
+    let excludes = Excludes::new(exclude);
+    let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
+    // Their times are set when nothing is written into them any more, the deepest first.
+    let mut directories = BTreeSet::new();
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if is_gone(&error) && error.depth() > 0 => {
+                copier.vanished(relative(&request.from, error.path().unwrap_or(&request.from)));
+                continue;
+            }
+            Err(error) => return Err(walk_failure(primary, &request.from, error)),
+        };
+        let path = relative(&request.from, entry.path());
+        let is_dir = entry.file_type().is_dir();
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX);
+        if is_scratch || excludes.excludes(&path, is_dir) {
+            if is_dir {
+                entries.skip_current_dir();
+            }
+            continue;
+        }
+        paths::check_relative(primary, std::slice::from_ref(&path))?;
+        if is_dir {
+            copier.directory(&path)?;
+            directories.insert(path);
+        } else if entry.path_is_symlink() && !only_directories {
+            copier.link(&path)?;
+        } else if entry.file_type().is_file() && !only_directories {
+            copier.file(&path, &path)?;
+        }
+    }
+    directories.iter().rev().try_for_each(|path| copier.directory_times(path))
+}
+
+fn relative(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_owned()
+}
+
+fn walk_failure(primary: &str, root: &Path, error: walkdir::Error) -> TransportError {
+    let path = error.path().unwrap_or(root).to_owned();
+    failure(primary, &path, &io::Error::from(error))
+}
+
+/// The error for a path that could not be read or written.
+fn failure(primary: &str, path: &Path, error: &io::Error) -> TransportError {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => TransportErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => TransportErrorKind::PermissionDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TransportErrorKind::NoSpace,
+        io::ErrorKind::ReadOnlyFilesystem => TransportErrorKind::ReadOnly,
+        _ => TransportErrorKind::Other,
+    };
+    let path = path.display().to_string();
+    TransportError::new(kind, format!("primary {primary}: {}: {error}", path.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests;

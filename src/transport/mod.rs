@@ -1,0 +1,199 @@
+//! What Antipode can ask of a primary, and nothing else.
+//!
+//! Every effect on a primary goes through the two traits below: [`BarmanCommands`] runs
+//! `barman sync-info` and `barman list-servers --minimal`, [`Files`] lists and copies files
+//! (`rsync --server --sender`). Nothing here writes to a primary.
+
+//!
+//! [`open`] chooses the implementation: `ssh` (one multiplexed connection per primary, and the system's rsync over it)
+//! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
+
+pub mod error;
+#[cfg(test)]
+pub mod fake;
+mod local;
+pub mod paths;
+mod process;
+mod rsync;
+mod ssh;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::ids::ServerName;
+use crate::site::model::{Access, Primary};
+pub use error::{TransportError, TransportErrorKind};
+
+/// An open way to one primary, shared by all its replicas.
+#[derive(Clone)]
+pub struct Connection {
+    /// Runs Barman there; `None` for a catalog on a file system of this machine, which is read directly.
+    pub commands: Option<Arc<dyn BarmanCommands>>,
+    /// Lists and copies files.
+    pub files: Arc<dyn Files>,
+}
+
+/// Opens the way to a primary.
+///
+/// `runtime_dir` is where the private directory of the ssh socket is made (`XDG_RUNTIME_DIR`, or `/tmp`). When `cancel`
+/// fires, everything that runs through the connection ends with an error of the kind `Cancelled`. The caller ends the
+/// connection with [`Connection::close`]; one that is dropped is ended too, but blocks its thread for a moment.
+pub async fn open(
+    primary: &Primary,
+    runtime_dir: &Path,
+    cancel: &CancellationToken,
+) -> Result<Connection, TransportError> {
+    match &primary.access {
+        Access::Ssh { words } => {
+            let masters = ssh::Masters::open(primary, words, runtime_dir, cancel).await?;
+            Ok(Connection {
+                commands: Some(Arc::new(ssh::SshBarman::new(primary, Arc::clone(&masters)))),
+                files: Arc::new(rsync::RsyncFiles::new(primary, masters)),
+            })
+        }
+        Access::Path(home) => {
+            Ok(Connection { commands: None, files: Arc::new(local::LocalFiles::open(primary, home, cancel)?) })
+        }
+    }
+}
+
+impl Connection {
+    /// Ends the connection; what still runs through it is cut off.
+    pub async fn close(&self) {
+        self.files.close().await;
+    }
+}
+
+/// Runs Barman's own commands at a primary.
+#[async_trait]
+pub trait BarmanCommands: Send + Sync {
+    /// The standard output of `barman sync-info SERVER`, as it came: banners and noise included.
+    ///
+    /// A non-zero exit is an error that carries the end of stderr; an exit of 0 proves nothing about the form.
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError>;
+
+    /// The standard output of `barman list-servers --minimal`, as it came.
+    async fn list_servers(&self) -> Result<Vec<u8>, TransportError>;
+}
+
+/// Lists and copies files of a primary.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// Lists regular files below a directory, in the order of their paths.
+    ///
+    /// Names that are not valid UTF-8, or contain control characters, are an error.
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError>;
+
+    /// Copies files into a directory that exists. Each appears under its name only when it is whole.
+    ///
+    /// What is there already with the right size and time of modification is not copied again, and a file that was
+    /// cut off goes on where it stopped. `counter` grows as bytes arrive, and by the part of a file that was here
+    /// already when that file is resumed. When `cancel` fires the transfer ends, its partial files stay, and the
+    /// error's kind is `Cancelled`. Several copies into one directory may run at the same time.
+    ///
+    /// Unfinished work lies beside the files in directories whose names start with [`paths::SCRATCH_PREFIX`]; before the
+    /// directory is published, [`paths::remove_scratch`] removes what a crash left of it.
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError>;
+
+    /// Ends the connection that the files come through, and with it that of [`BarmanCommands`].
+    async fn close(&self) {}
+}
+
+/// Which files to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// The directory at the primary, absolute.
+    pub directory: PathBuf,
+    /// Whether to descend into directories.
+    pub recursive: bool,
+    /// Only files whose name matches one of these (rsync patterns such as `*.history`); empty: all.
+    pub only: Vec<String>,
+}
+
+/// A regular file at a primary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RemoteFile {
+    /// Relative to the directory that was listed.
+    pub path: PathBuf,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A copy from a directory at the primary into one at the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// The directory at the primary, absolute.
+    pub from: PathBuf,
+    /// The directory here, absolute; it exists.
+    pub into: PathBuf,
+    /// What of it.
+    pub what: What,
+    /// A directory here that holds older versions under the same relative names: what did not change within a file
+    /// is read from it instead of from the primary. Never modified, never linked to.
+    pub basis: Option<PathBuf>,
+    /// Bytes per second; `None` is unlimited.
+    pub bandwidth: Option<u64>,
+}
+
+/// What of a directory to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// These files, by their paths relative to the directory. They land flat or nested as `flatten` says.
+    Files {
+        /// Relative paths.
+        paths: Vec<PathBuf>,
+        /// Whether each lands directly in `into`, under its last component.
+        flatten: bool,
+    },
+    /// The directories of a tree with their modes, and nothing in them, but for those that these rsync patterns exclude.
+    Directories {
+        /// Anchored patterns such as `/annotations`.
+        exclude: Vec<String>,
+    },
+    /// The whole tree with its directories, symbolic links, modes and times, but for what these rsync patterns exclude.
+    ///
+    /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
+    /// are made after the copy, or the tree is copied from where they point inside.
+    Tree {
+        /// Anchored patterns such as `/backup.info`.
+        exclude: Vec<String>,
+    },
+}
+
+/// What a copy did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// Bytes that crossed the wire.
+    pub transferred: u64,
+    /// Files that the primary does not have (any more): of those asked for by name, and of a tree those that vanished
+    /// while it was copied. Sorted.
+    pub missing: Vec<PathBuf>,
+    /// Symbolic links of a tree that were left out because they point out of it. Sorted.
+    pub refused: Vec<PathBuf>,
+}
+
+/// Counts the bytes that arrived, for progress.
+#[derive(Debug, Clone, Default)]
+pub struct ByteCounter(Arc<AtomicU64>);
+
+impl ByteCounter {
+    /// Adds bytes that arrived.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All that arrived so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,191 @@
+//! Paths that come from a primary, and what keeps every write below one directory.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::barman::ids::is_unprintable;
+
+use super::{TransportError, TransportErrorKind};
+
+/// What the names of the transport's own directories start with; they lie beside the files that are being copied.
+pub const SCRATCH_PREFIX: &str = ".antipode-";
+
+/// Where a file that was cut off waits for the rest, in the directory of that file.
+pub(super) const PARTIAL_DIR: &str = ".antipode-partial";
+
+/// Removes what interrupted copies left in a tree. Nothing may be copied into it meanwhile.
+pub fn remove_scratch(directory: &Path) -> io::Result<()> {
+    let mut entries = walkdir::WalkDir::new(directory).min_depth(1).into_iter();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX) {
+            entries.skip_current_dir();
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a relative path may not be asked for or accepted; `None` when it is harmless.
+pub(super) fn relative_path_fault(path: &Path) -> Option<&'static str> {
+    let Some(text) = path.to_str() else { return Some("it is not UTF-8") };
+    if text.chars().any(is_unprintable) {
+        return Some("it contains a control or formatting character");
+    }
+    if text.is_empty() || text.ends_with('/') || !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Some("it is not a plain path below the directory");
+    }
+    None
+}
+
+/// Checks a directory at the primary: absolute, printable, and without what rsync or a remote shell would expand.
+pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), TransportError> {
+    let fault = match directory.to_str() {
+        None => "it is not UTF-8",
+        Some(text) if text.chars().any(is_unprintable) => "it contains a control or formatting character",
+        Some(text) if text.contains(['*', '?', '[', ']', '\\']) => "it contains a wildcard or a backslash",
+        Some(_) if !directory.is_absolute() => "it is not absolute",
+        Some(_) if directory.components().any(|part| part == Component::ParentDir) => "it contains `..`",
+        Some(_) => return Ok(()),
+    };
+    let message = format!(
+        "primary {primary}: the directory {} is refused: {fault}",
+        directory.display().to_string().escape_debug()
+    );
+    Err(TransportError::new(TransportErrorKind::Untrusted, message))
+}
+
+/// Checks paths relative to a directory at the primary.
+pub(super) fn check_relative(primary: &str, paths: &[PathBuf]) -> Result<(), TransportError> {
+    for path in paths {
+        if let Some(fault) = relative_path_fault(path) {
+            let path = path.display().to_string();
+            let message = format!("primary {primary}: the path {} is refused: {fault}", path.escape_debug());
+            return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether what is written through a symbolic link stays below the root of the tree that holds it.
+///
+/// `link` is the link's path from that root, through real directories only. The target climbs first and descends then:
+/// a `..` after a name could leave through another link (CVE-2024-12088).
+pub(super) fn link_stays_inside(link: &Path, target: &Path) -> bool {
+    let depth = link.components().count().saturating_sub(1);
+    let climbs = target.components().take_while(|part| *part == Component::ParentDir).count();
+    climbs <= depth
+        && target.components().skip(climbs).all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Removes the symbolic links of a tree that point out of it; returns their paths from its root, sorted.
+///
+/// rsync refuses such links itself (`--safe-links`), but its rule had holes, and what a primary sends is not believed.
+pub(super) fn remove_escaping_links(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+        let entry = match entry {
+            // Another copy into this tree removes its scratch.
+            Err(error) if error.depth() > 0 && is_gone(&error) => continue,
+            entry => entry?,
+        };
+        if !entry.path_is_symlink() {
+            continue;
+        }
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        if !link_stays_inside(relative, &fs::read_link(entry.path())?) {
+            fs::remove_file(entry.path())?;
+            removed.push(relative.to_owned());
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether a walk met an entry that was removed meanwhile.
+pub(super) fn is_gone(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The first directory on the way to one of these files that is a symbolic link here: writing would go through it.
+pub(super) fn link_on_the_way(root: &Path, paths: &[PathBuf]) -> Option<PathBuf> {
+    let mut seen = std::collections::BTreeSet::new();
+    paths
+        .iter()
+        .flat_map(|path| path.ancestors().skip(1))
+        .filter(|parent| !parent.as_os_str().is_empty() && seen.insert(*parent))
+        .find(|parent| fs::symlink_metadata(root.join(parent)).is_ok_and(|metadata| metadata.is_symlink()))
+        .map(Path::to_owned)
+}
+
+/// Where a file lands below the directory it is copied into.
+pub(super) fn landing(path: &Path, flatten: bool) -> &Path {
+    match path.file_name() {
+        Some(name) if flatten => Path::new(name),
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_relative_paths_are_accepted() {
+        for good in ["a", "a/b c", "-dash", "#x", "é", "..a"] {
+            assert_eq!(relative_path_fault(Path::new(good)), None, "{good}");
+        }
+        for bad in ["", "/a", "a/", "../a", "a/../b", "./a", "a\nb", "a\u{1b}[31m", "a\u{202e}b"] {
+            assert!(relative_path_fault(Path::new(bad)).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_absolute_and_literal() {
+        assert_eq!(check_directory("p", Path::new("/var/lib/it's a barman")), Ok(()));
+        for bad in ["var", "", "/a*", "/a/../b", "/a\nb", "/a[b]", "/a\\"] {
+            let error = check_directory("p", Path::new(bad)).unwrap_err();
+            assert_eq!(error.kind, TransportErrorKind::Untrusted);
+            assert!(!error.message.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn a_link_may_climb_only_to_the_root() {
+        for (link, target, inside) in [
+            ("a", "b/c", true),
+            ("d/a", "../b", true),
+            ("data/pg_tblspc/16385", "../../16385", true),
+            ("d/a", "../../b", false),
+            ("a", "..", false),
+            ("a", "/etc", false),
+            ("d/e/a", "b/../../c", false),
+        ] {
+            assert_eq!(link_stays_inside(Path::new(link), Path::new(target)), inside, "{link} -> {target}");
+        }
+    }
+
+    #[test]
+    fn links_out_of_a_tree_are_removed_and_told() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("d")).unwrap();
+        for (target, link) in [("/etc", "out"), ("../..", "d/up"), ("d", "in"), ("nothing", "dangling")] {
+            std::os::unix::fs::symlink(target, root.path().join(link)).unwrap();
+        }
+        let removed = remove_escaping_links(root.path()).unwrap();
+        assert_eq!(removed, [PathBuf::from("d/up"), PathBuf::from("out")]);
+        assert!(root.path().join("in").is_symlink() && root.path().join("dangling").is_symlink());
+        assert_eq!(link_on_the_way(root.path(), &["x/y".into(), "in/f".into()]), Some("in".into()));
+        assert_eq!(link_on_the_way(root.path(), &["in".into(), "d/f".into()]), None);
+    }
+
+    #[test]
+    fn scratch_is_removed_at_any_depth() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("d").join(PARTIAL_DIR)).unwrap();
+        fs::write(root.path().join("d").join(PARTIAL_DIR).join("f"), "x").unwrap();
+        fs::write(root.path().join("d/f"), "x").unwrap();
+        remove_scratch(root.path()).unwrap();
+        assert!(root.path().join("d/f").exists() && !root.path().join("d").join(PARTIAL_DIR).exists());
+    }
+}

@@ -1,0 +1,214 @@
+//! rsync's command line.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
+use crate::transport::{Fetch, List, What};
+
+use super::version::{QUOTES, Version};
+
+/// How the primary is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    /// The words of the ssh that goes through the master.
+    pub(super) remote_shell: Vec<OsString>,
+    /// When silence means that the connection is lost.
+    pub(super) idle: Duration,
+    /// Of the rsync here.
+    pub(super) version: Version,
+}
+
+/// Lists a directory.
+pub(super) fn list_arguments(request: &List, way: &Way) -> Vec<OsString> {
+    let mut arguments = common(way);
+    // Sizes without separators; names with their bytes above 127 as they are.
+    arguments.extend(["--list-only", "--no-h"].map(OsString::from));
+    arguments.push(if request.recursive { "--recursive" } else { "--dirs" }.into());
+    if !request.only.is_empty() {
+        if request.recursive {
+            arguments.push("--include=*/".into());
+        }
+        arguments.extend(request.only.iter().map(|pattern| OsString::from(format!("--include={pattern}"))));
+        arguments.push("--exclude=*".into());
+    }
+    arguments.push("--".into());
+    arguments.push(source(&request.directory));
+    arguments
+}
+
+/// Copies files. `scratch` is a directory for temporary files on the file system of the target.
+pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec<OsString> {
+    let mut arguments = common(way);
+    arguments.extend(
+        [
+            "--times",
+            "--perms",
+            // No setuid from outside; and what we cannot read and replace ourselves is of no use here.
+            "--chmod=ug-s,Du+rwx,Fu+rw",
+            "--no-owner",
+            "--no-group",
+            // `-W` would discard what a partial file holds. Without an older version nothing is compared, so it costs nothing.
+            "--no-whole-file",
+            // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
+            "--modify-window=-1",
+            // Bytes so far; the total; links left out. No names, so that none can pose as one of these.
+            "--no-h",
+            "--info=progress2,stats1,name1,nonreg0",
+            "--out-format=",
+        ]
+        .map(OsString::from),
+    );
+    arguments.push(format!("--partial-dir={PARTIAL_DIR}").into());
+    arguments.push(joined("--temp-dir=", scratch.as_os_str()));
+    arguments.push(format!("--exclude={SCRATCH_PREFIX}*").into());
+    match &request.what {
+        What::Files { flatten, .. } => {
+            arguments.extend(["--files-from=-", "--from0"].map(OsString::from));
+            arguments.push(if *flatten { "--no-relative" } else { "--no-implied-dirs" }.into());
+        }
+        What::Tree { exclude } => {
+            arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
+            arguments.extend(excludes(exclude));
+        }
+        What::Directories { exclude } => {
+            arguments.push("--recursive".into());
+            arguments.extend(excludes(exclude));
+            arguments.extend(["--include=*/", "--exclude=*"].map(OsString::from));
+        }
+    }
+    if let Some(basis) = &request.basis {
+        arguments.push(joined("--copy-dest=", basis.as_os_str()));
+    }
+    if let Some(bytes) = request.bandwidth {
+        // In KiB, where 0 would mean unlimited.
+        arguments.push(format!("--bwlimit={}", bytes.div_ceil(1024).max(1)).into());
+    }
+    arguments.push("--".into());
+    arguments.push(source(&request.from));
+    arguments.push(with_slash(request.into.as_os_str().to_owned()));
+    arguments
+}
+
+fn excludes(patterns: &[String]) -> impl Iterator<Item = OsString> {
+    patterns.iter().map(|pattern| OsString::from(format!("--exclude={pattern}")))
+}
+
+fn common(way: &Way) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["-e".into(), shell_text(&way.remote_shell), "--no-motd".into()];
+    arguments.push(format!("--timeout={}", way.idle.as_secs().max(1)).into());
+    arguments.extend(["--8-bit-output", "--outbuf=L"].map(OsString::from));
+    if way.version < QUOTES {
+        // Restricted shells at the primary refuse it, so only where it is needed.
+        arguments.push("--protect-args".into());
+    }
+    arguments
+}
+
+/// The host's name is never looked up: the master knows where it goes.
+fn source(directory: &Path) -> OsString {
+    with_slash(joined("none:", directory.as_os_str()))
+}
+
+fn joined(prefix: &str, rest: &OsStr) -> OsString {
+    let mut text = OsString::from(prefix);
+    text.push(rest);
+    text
+}
+
+/// With a slash at its end: the contents, not the directory.
+fn with_slash(mut path: OsString) -> OsString {
+    if !path.as_bytes().ends_with(b"/") {
+        path.push("/");
+    }
+    path
+}
+
+/// Words as `-e` takes them: rsync splits at spaces, and a quote within quotes is doubled.
+fn shell_text(words: &[OsString]) -> OsString {
+    let mut text = Vec::new();
+    for word in words {
+        if !text.is_empty() {
+            text.push(b' ');
+        }
+        text.push(b'\'');
+        for byte in word.as_bytes() {
+            text.extend(std::iter::repeat_n(*byte, if *byte == b'\'' { 2 } else { 1 }));
+        }
+        text.push(b'\'');
+    }
+    OsString::from_vec(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(version: [u32; 3]) -> Way {
+        Way {
+            remote_shell: ["ssh", "-S", "/run/it's/s"].map(OsString::from).to_vec(),
+            idle: Duration::from_secs(120),
+            version: Version(version),
+        }
+    }
+
+    fn fetch(what: What) -> Fetch {
+        Fetch { from: "/src dir".into(), into: "/dst".into(), what, basis: None, bandwidth: None }
+    }
+
+    fn text(arguments: &[OsString]) -> Vec<&str> {
+        arguments.iter().map(|word| word.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_remote_shell_is_one_quoted_word() {
+        let arguments =
+            list_arguments(&List { directory: "/d".into(), recursive: false, only: vec![] }, &way([3, 5, 0]));
+        assert_eq!(text(&arguments)[..2], ["-e", "'ssh' '-S' '/run/it''s/s'"]);
+        assert_eq!(text(&arguments).last(), Some(&"none:/d/"));
+    }
+
+    #[test]
+    fn only_an_old_rsync_is_told_to_protect_arguments() {
+        let list = List { directory: "/d".into(), recursive: true, only: vec![] };
+        assert!(text(&list_arguments(&list, &way([3, 2, 3]))).contains(&"--protect-args"));
+        assert!(!text(&list_arguments(&list, &way([3, 2, 4]))).contains(&"--protect-args"));
+    }
+
+    #[test]
+    fn patterns_are_included_and_the_rest_is_not() {
+        let list = List { directory: "/d".into(), recursive: true, only: vec!["*.history".into()] };
+        let arguments = list_arguments(&list, &way([3, 5, 0]));
+        let filters: Vec<_> = text(&arguments).into_iter().filter(|word| word.contains("clude=")).collect();
+        assert_eq!(filters, ["--include=*/", "--include=*.history", "--exclude=*"]);
+    }
+
+    #[test]
+    fn nothing_is_ever_written_in_place_or_linked() {
+        for what in [What::Files { paths: vec![], flatten: true }, What::Tree { exclude: vec!["/backup.info".into()] }]
+        {
+            let request = Fetch { basis: Some("/old".into()), bandwidth: Some(1), ..fetch(what) };
+            let arguments = fetch_arguments(&request, &way([3, 5, 0]), Path::new("/dst/.antipode-x"));
+            let words = text(&arguments);
+            for never in ["--inplace", "--append", "--whole-file", "-W", "--owner", "--devices", "--copy-links"] {
+                assert!(!words.contains(&never), "{never}");
+            }
+            assert!(!words.iter().any(|word| word.starts_with("--link-dest") || word.starts_with("--delete")));
+            assert!(words.contains(&"--copy-dest=/old") && words.contains(&"--bwlimit=1"));
+            assert!(words.contains(&"--temp-dir=/dst/.antipode-x"));
+            assert_eq!(words[words.len() - 3..], ["--", "none:/src dir/", "/dst/"]);
+        }
+    }
+
+    #[test]
+    fn a_tree_follows_no_link_and_a_list_makes_no_directory_of_the_primary() {
+        let tree = fetch_arguments(&fetch(What::Tree { exclude: vec!["/x".into()] }), &way([3, 5, 0]), Path::new("/t"));
+        assert!(text(&tree).contains(&"--safe-links") && text(&tree).contains(&"--exclude=/x"));
+        let nested = fetch(What::Files { paths: vec!["a/b".into()], flatten: false });
+        assert!(text(&fetch_arguments(&nested, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-implied-dirs"));
+        let flat = fetch(What::Files { paths: vec!["a/b".into()], flatten: true });
+        assert!(text(&fetch_arguments(&flat, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-relative"));
+    }
+}

@@ -1,0 +1,238 @@
+//! Files over ssh: the system's rsync through an open master.
+//!
+//! What rsync gives and is relied on: each file is written under a temporary name and renamed when its checksum agrees;
+//! a file that was cut off is kept aside (`--partial-dir`) and finished by the next copy. What is not left to it: links
+//! that lead out of the directory, names, and what an exit code means.
+
+mod arguments;
+mod listing;
+mod outcome;
+mod progress;
+mod version;
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::site::model::Primary;
+
+use super::paths::{self, SCRATCH_PREFIX};
+use super::process::{self, Ended};
+use super::ssh::{Lease, Masters};
+use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
+use arguments::{Way, fetch_arguments, list_arguments};
+use outcome::{Asked, judge};
+use progress::Progress;
+use version::Version;
+
+/// The longest listing that is believed.
+const LISTING_LIMIT: usize = 1 << 30;
+
+/// Lists and copies files of a primary.
+pub(super) struct RsyncFiles {
+    masters: Arc<Masters>,
+    idle: Duration,
+    version: OnceCell<Version>,
+}
+
+impl RsyncFiles {
+    /// Files through these connections.
+    pub(super) fn new(primary: &Primary, masters: Arc<Masters>) -> Self {
+        Self { masters, idle: primary.timeouts.idle, version: OnceCell::new() }
+    }
+
+    fn primary(&self) -> &str {
+        self.masters.primary()
+    }
+
+    async fn way(&self, lease: &Lease) -> Result<Way, TransportError> {
+        let version = *self.version.get_or_try_init(version::local).await?;
+        Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
+    }
+
+    async fn run(
+        &self,
+        arguments: Vec<OsString>,
+        input: Vec<u8>,
+        scratch: Option<TempDir>,
+        cancel: &CancellationToken,
+        on_output: impl FnMut(&[u8]) + Send,
+    ) -> Result<Ended, TransportError> {
+        let mut command = rsync();
+        command.args(arguments);
+        // Either interruption ends it: of the whole connection, or of this transfer.
+        let either = cancel.child_token();
+        let running = process::run(&mut command, input, scratch, &either, on_output);
+        let run_cancel = self.masters.cancel();
+        let relay = async {
+            run_cancel.cancelled().await;
+            either.cancel();
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! { ended = running => ended, () = relay => return Err(TransportError::cancelled()) };
+        match ended {
+            Ok(ended) if ended.cancelled => Err(TransportError::cancelled()),
+            Ok(ended) => Ok(ended),
+            Err(error) => Err(version::not_runnable(&error)),
+        }
+    }
+
+    /// What could let a copy write outside its directory, or cannot work at all.
+    fn check_fetch(&self, request: &Fetch) -> Result<(), TransportError> {
+        paths::check_directory(self.primary(), &request.from)?;
+        if !request.into.is_dir() {
+            return Err(here(TransportErrorKind::NotFound, &request.into, "the directory does not exist"));
+        }
+        let What::Files { paths: wanted, flatten } = &request.what else { return Ok(()) };
+        paths::check_relative(self.primary(), wanted)?;
+        if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
+            let link = request.into.join(link);
+            return Err(here(
+                TransportErrorKind::Untrusted,
+                &link,
+                "a file would be written through this symbolic link",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Files for RsyncFiles {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+        paths::check_directory(self.primary(), &request.directory)?;
+        let lease = self.masters.lease().await?;
+        let way = self.way(&lease).await?;
+        let mut listing = Vec::new();
+        let collect = |bytes: &[u8]| {
+            if listing.len() <= LISTING_LIMIT {
+                listing.extend_from_slice(bytes);
+            }
+        };
+        let arguments = list_arguments(request, &way);
+        let ended = self.run(arguments, Vec::new(), None, self.masters.cancel(), collect).await?;
+        let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
+        judge(&ended, asked)?;
+        if listing.len() > LISTING_LIMIT {
+            let message = format!("primary {}: a listing of more than 1 GiB is refused", self.primary());
+            return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+        }
+        listing::parse(self.primary(), &listing)
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        self.check_fetch(request)?;
+        let lease = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(TransportError::cancelled()),
+            lease = self.masters.lease() => lease?,
+        };
+        let way = self.way(&lease).await?;
+        let scratch = scratch_in(&request.into)?;
+        let arguments = fetch_arguments(request, &way, scratch.path());
+        let mut progress = Progress::new(counter);
+        let ended =
+            self.run(arguments, files_from(&request.what), Some(scratch), cancel, |bytes| progress.read(bytes)).await?;
+        let paths = match &request.what {
+            What::Files { paths, .. } => paths.as_slice(),
+            What::Tree { .. } | What::Directories { .. } => &[],
+        };
+        let missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
+        let fetched = Fetched { transferred: progress.received(), missing, refused: progress.into_refused() };
+        let request = request.clone();
+        tokio::task::spawn_blocking(move || look_again(&request, fetched))
+            .await
+            .unwrap_or_else(|stopped| Err(TransportError::new(TransportErrorKind::Other, stopped.to_string())))
+    }
+
+    async fn close(&self) {
+        self.masters.close().await;
+    }
+}
+
+/// Does not believe rsync's silence: a file that is not here is missing, a link that leads out is removed.
+fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, TransportError> {
+    match &request.what {
+        What::Files { paths, flatten } => {
+            // rsync skips what is not a regular file, and exits with 0.
+            let absent = |path: &&PathBuf| {
+                let landed = request.into.join(paths::landing(path, *flatten));
+                !fs::symlink_metadata(landed).is_ok_and(|metadata| metadata.is_file())
+            };
+            fetched.missing.extend(paths.iter().filter(absent).cloned());
+        }
+        What::Directories { .. } => {}
+        What::Tree { .. } => {
+            let removed = paths::remove_escaping_links(&request.into)
+                .map_err(|error| here(TransportErrorKind::Other, &request.into, &error.to_string()))?;
+            fetched.refused.extend(removed);
+        }
+    }
+    for list in [&mut fetched.missing, &mut fetched.refused] {
+        list.sort();
+        list.dedup();
+    }
+    Ok(fetched)
+}
+
+/// A private directory for rsync's temporary files: what a kill leaves there is found again.
+fn scratch_in(directory: &Path) -> Result<TempDir, TransportError> {
+    tempfile::Builder::new()
+        .prefix(SCRATCH_PREFIX)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(directory)
+        .map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TransportErrorKind::NoSpace,
+                io::ErrorKind::ReadOnlyFilesystem => TransportErrorKind::ReadOnly,
+                io::ErrorKind::PermissionDenied => TransportErrorKind::PermissionDenied,
+                _ => TransportErrorKind::Other,
+            };
+            here(kind, directory, &error.to_string())
+        })
+}
+
+/// What `--files-from` reads: the names, each with a NUL behind it.
+fn files_from(what: &What) -> Vec<u8> {
+    let What::Files { paths, .. } = what else { return Vec::new() };
+    let mut names = Vec::new();
+    for path in paths {
+        names.extend_from_slice(path.as_os_str().as_bytes());
+        names.push(0);
+    }
+    names
+}
+
+/// An error about a path at the site.
+fn here(kind: TransportErrorKind, path: &Path, what: &str) -> TransportError {
+    TransportError::new(kind, format!("{}: {what}", path.display()))
+}
+
+/// rsync, with nothing of the environment that changes what it does.
+fn rsync() -> Command {
+    let mut command = Command::new("rsync");
+    for variable in
+        ["RSYNC_RSH", "RSYNC_OLD_ARGS", "RSYNC_PROTECT_ARGS", "RSYNC_PARTIAL_DIR", "RSYNC_ICONV", "RSYNC_MAX_ALLOC"]
+    {
+        command.env_remove(variable);
+    }
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,68 @@
+//! Whether this machine's rsync will do.
+
+use std::io;
+
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// Three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(pub(super) [u32; 3]);
+
+/// The oldest that is known to work.
+const OLDEST: Version = Version([3, 2, 3]);
+
+/// From this one on rsync quotes paths for the remote shell by itself.
+pub(super) const QUOTES: Version = Version([3, 2, 4]);
+
+/// Asks the rsync of this machine.
+pub(super) async fn local() -> Result<Version, TransportError> {
+    let output = super::rsync().arg("--version").output().await.map_err(|error| not_runnable(&error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.lines().next().unwrap_or_default();
+    match parse(first) {
+        Some(version) if version >= OLDEST => Ok(version),
+        found => Err(too_old(found, first)),
+    }
+}
+
+/// rsync could not be started.
+pub(super) fn not_runnable(error: &io::Error) -> TransportError {
+    let message = format!("`rsync` cannot be run on this machine: {error}");
+    TransportError::new(TransportErrorKind::ProgramMissing, message).with_hint("install rsync 3.2.3 or newer")
+}
+
+fn too_old(found: Option<Version>, line: &str) -> TransportError {
+    let found = match found {
+        Some(Version([major, minor, patch])) => format!("is {major}.{minor}.{patch}"),
+        None => format!("calls itself {:?}", line.chars().take(80).collect::<String>()),
+    };
+    let message = format!("the rsync of this machine {found}; 3.2.3 or newer is needed");
+    TransportError::new(TransportErrorKind::ProgramTooOld, message).with_hint("upgrade rsync")
+}
+
+/// From `rsync  version 3.2.7  protocol version 31`.
+fn parse(line: &str) -> Option<Version> {
+    let mut words = line.split_whitespace();
+    if (words.next()?, words.next()?) != ("rsync", "version") {
+        return None;
+    }
+    let mut numbers = words.next()?.trim_start_matches('v').split('.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        part[..digits].parse().ok()
+    });
+    Some(Version([numbers.next()??, numbers.next()??, numbers.next().flatten().unwrap_or(0)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse("rsync  version 3.5.0  protocol version 32"), Some(Version([3, 5, 0])));
+        assert_eq!(parse("rsync  version v3.2.7pre1  protocol version 31"), Some(Version([3, 2, 7])));
+        assert_eq!(parse("openrsync: protocol version 29"), None);
+        assert!(parse("rsync  version 3.1.3  protocol version 31") < Some(OLDEST));
+        assert!(too_old(Some(Version([3, 1, 3])), "").message.contains("is 3.1.3; 3.2.3"));
+    }
+}

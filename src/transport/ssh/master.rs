@@ -1,0 +1,320 @@
+//! The connections to one primary: ssh processes that others share through a socket (`ControlMaster`).
+//!
+//! - A master serves [`SESSIONS`] programs at a time; another is opened when more are needed.
+//! - A master that died is replaced at the next use: that is what makes a lost connection worth a retry.
+//! - No master outlives the run. It is told to exit at the end; and it exits by itself soon after nobody is connected to
+//!   its socket. Each run keeps one idle connection there (the lifeline), which the kernel closes when the run dies.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::Session;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::site::model::{Primary, Timeouts};
+
+use super::diagnosis::{Destination, diagnose};
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
+const SESSIONS: usize = 8;
+
+/// How long a master stays when nobody is connected to its socket.
+const PERSIST: &str = "ControlPersist=30";
+
+/// A socket's path must be shorter than this; ssh first binds a temporary name with 17 bytes more.
+const SOCKET_PATH_LIMIT: usize = 107 - 17;
+
+/// All masters of one primary.
+pub(in crate::transport) struct Masters {
+    primary: String,
+    words: Vec<String>,
+    timeouts: Timeouts,
+    runtime_dir: PathBuf,
+    cancel: CancellationToken,
+    slots: Vec<Slot>,
+    /// Bounds the leases of all slots: who holds one of these finds a free slot.
+    leases: Arc<Semaphore>,
+}
+
+/// The place of one master.
+struct Slot {
+    sessions: Arc<Semaphore>,
+    master: Mutex<Option<Arc<Master>>>,
+}
+
+/// The right to run one program through a master that was alive a moment ago.
+pub(in crate::transport) struct Lease {
+    master: Arc<Master>,
+    // In this order: the slot is free before the next one is let in.
+    _session: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// The session to run commands in.
+    pub(super) fn session(&self) -> &Session {
+        &self.master.session
+    }
+
+    /// The words of an ssh that runs a command through this master, and fails instead of dialling anew.
+    pub(in crate::transport) fn remote_shell(&self) -> Vec<OsString> {
+        through(&self.master.program, &self.master.socket)
+    }
+}
+
+impl Masters {
+    /// Opens the first connection to a primary.
+    pub(in crate::transport) async fn open(
+        primary: &Primary,
+        words: &[String],
+        runtime_dir: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Self>, TransportError> {
+        // The streams, and one command beside them.
+        let wanted = usize::try_from(primary.streams.get()).unwrap_or(SESSIONS).saturating_add(1);
+        let count = wanted.div_ceil(SESSIONS);
+        let masters = Self {
+            primary: primary.name.clone(),
+            words: words.to_vec(),
+            timeouts: primary.timeouts,
+            runtime_dir: runtime_dir.to_owned(),
+            cancel: cancel.clone(),
+            slots: (0..count)
+                .map(|_| Slot { sessions: Arc::new(Semaphore::new(SESSIONS)), master: Mutex::new(None) })
+                .collect(),
+            leases: Arc::new(Semaphore::new(count * SESSIONS)),
+        };
+        drop(masters.lease().await?);
+        Ok(Arc::new(masters))
+    }
+
+    /// The primary's name in the site file.
+    pub(in crate::transport) fn primary(&self) -> &str {
+        &self.primary
+    }
+
+    /// Fires when the run is interrupted.
+    pub(in crate::transport) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Waits for a free session, and makes sure that its master lives.
+    pub(in crate::transport) async fn lease(&self) -> Result<Lease, TransportError> {
+        let closed = || {
+            TransportError::new(TransportErrorKind::Lost, format!("primary {}: the connection is closed", self.primary))
+        };
+        let turn = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
+        let (slot, session) = self
+            .slots
+            .iter()
+            .find_map(|slot| Some((slot, Arc::clone(&slot.sessions).try_acquire_owned().ok()?)))
+            .ok_or_else(closed)?;
+        let master = self.living(slot).await?;
+        Ok(Lease { master, _session: session, _turn: turn })
+    }
+
+    async fn living(&self, slot: &Slot) -> Result<Arc<Master>, TransportError> {
+        let mut place = slot.master.lock().await;
+        if let Some(master) = place.as_ref() {
+            let alive = tokio::time::timeout(self.timeouts.connect, master.session.check()).await;
+            if matches!(alive, Ok(Ok(()))) {
+                return Ok(Arc::clone(master));
+            }
+            tracing::debug!(primary = self.primary, "the connection is gone, opening another");
+        }
+        let master = Arc::new(self.start().await?);
+        *place = Some(Arc::clone(&master));
+        Ok(master)
+    }
+
+    /// Runs `ssh -f`, which returns when the primary has let us in.
+    async fn start(&self) -> Result<Master, TransportError> {
+        let (directory, socket) = self.socket()?;
+        let program = self.words.first().cloned().unwrap_or_else(|| "ssh".to_owned());
+        // A file and not a pipe: the master in the background may hold stderr open for ever.
+        let log = directory.path().join("stderr");
+        let stderr = File::create(&log).map_err(|error| self.unusable(directory.path(), &error))?;
+        let mut child = Command::new(&program)
+            .args(arguments(&self.words, &socket, &self.timeouts))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| self.no_ssh(&program, &error))?;
+        // ssh's own timeout does not cover authentication, nor a jump host.
+        let patience = self.timeouts.connect * 2 + Duration::from_secs(5);
+        let status = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(TransportError::cancelled()),
+            status = tokio::time::timeout(patience, child.wait()) => status,
+        };
+        let said = fs::read(&log).unwrap_or_default();
+        let destination = Destination { primary: &self.primary, words: &self.words };
+        match status {
+            Err(_elapsed) => Err(destination.timed_out(patience, &said)),
+            Ok(Ok(status)) if status.success() => Master::adopt(program, socket, directory)
+                .map_err(|error| diagnose(destination, Some(0), format!("{error}").as_bytes())),
+            Ok(Ok(status)) => Err(diagnose(destination, status.code(), &said)),
+            Ok(Err(error)) => Err(self.no_ssh(&program, &error)),
+        }
+    }
+
+    /// A private directory for the socket, in the runtime directory or, where the path would be too long, in `/tmp`.
+    fn socket(&self) -> Result<(TempDir, PathBuf), TransportError> {
+        let make = |parent: &Path| {
+            tempfile::Builder::new().prefix("antipode-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent)
+        };
+        let name = "antipode-XXXXXX/ssh".len() + 1;
+        let fits = self.runtime_dir.as_os_str().len() + name < SOCKET_PATH_LIMIT;
+        let parent = if fits { self.runtime_dir.as_path() } else { Path::new("/tmp") };
+        let directory = make(parent).map_err(|error| self.unusable(parent, &error))?;
+        let socket = directory.path().join("ssh");
+        Ok((directory, socket))
+    }
+
+    fn unusable(&self, directory: &Path, error: &std::io::Error) -> TransportError {
+        let message = format!("primary {}: no socket can be made in {}: {error}", self.primary, directory.display());
+        TransportError::new(TransportErrorKind::Other, message).with_hint("set XDG_RUNTIME_DIR to a directory of yours")
+    }
+
+    fn no_ssh(&self, program: &str, error: &std::io::Error) -> TransportError {
+        let message = format!("primary {}: `{program}` cannot be run on this machine: {error}", self.primary);
+        TransportError::new(TransportErrorKind::ProgramMissing, message).with_hint("install the OpenSSH client")
+    }
+
+    /// Ends every master.
+    pub(in crate::transport) async fn close(&self) {
+        self.leases.close();
+        for slot in &self.slots {
+            if let Some(master) = slot.master.lock().await.take() {
+                master.exit().await;
+            }
+        }
+    }
+}
+
+/// One ssh in the background.
+struct Master {
+    session: Session,
+    program: String,
+    socket: PathBuf,
+    /// Held open, never used.
+    _lifeline: UnixStream,
+    directory: TempDir,
+}
+
+impl Master {
+    fn adopt(program: String, socket: PathBuf, directory: TempDir) -> std::io::Result<Self> {
+        let lifeline = UnixStream::connect(&socket)?;
+        let session = Session::resume_mux(socket.clone().into_boxed_path(), None);
+        Ok(Self { session, program, socket, _lifeline: lifeline, directory })
+    }
+
+    fn exit_words(&self) -> Vec<OsString> {
+        let mut words = through(&self.program, &self.socket);
+        words.extend(["-O", "exit", "none"].map(OsString::from));
+        words
+    }
+
+    /// Ends the ssh in the background.
+    async fn exit(&self) {
+        let words = self.exit_words();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let _ended = tokio::time::timeout(Duration::from_secs(5), command.status()).await;
+        let _removed = fs::remove_file(&self.socket);
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        // Gone after an orderly end. What is dropped without one is ended here, before its directory is removed.
+        if self.directory.path().join("ssh").exists() {
+            let words = self.exit_words();
+            let mut command = std::process::Command::new(&words[0]);
+            command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let _ended = command.status();
+        }
+    }
+}
+
+/// The arguments of the ssh that becomes a master.
+///
+/// For `-o`, ssh keeps the first value it is given: what must hold comes before the user's words, what is a default after.
+/// For `-S` it is the last.
+fn arguments(words: &[String], socket: &Path, timeouts: &Timeouts) -> Vec<OsString> {
+    let (destination, options) = match words {
+        [_program, options @ .., destination] => (destination.as_str(), options),
+        _ => ("", [].as_slice()),
+    };
+    let option = |text: &str| [OsString::from("-o"), OsString::from(text)];
+    let mut arguments: Vec<OsString> = ["-M", "-N", "-f", "-T", "-x", "-a"].map(OsString::from).to_vec();
+    for must in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        PERSIST,
+        "ClearAllForwardings=yes",
+        "PermitLocalCommand=no",
+        "RemoteCommand=none",
+    ] {
+        arguments.extend(option(must));
+    }
+    arguments.extend(options.iter().map(OsString::from));
+    arguments.extend([OsString::from("-S"), socket.as_os_str().to_owned()]);
+    arguments.extend(option(&format!("ConnectTimeout={}", timeouts.connect.as_secs().max(1))));
+    arguments.extend(option(&format!("ServerAliveInterval={}", (timeouts.idle.as_secs() / 3).clamp(5, 60))));
+    arguments.extend(option("ServerAliveCountMax=3"));
+    arguments.extend(["--", destination].map(OsString::from));
+    arguments
+}
+
+/// An ssh through an existing master. No configuration file has a say, and a dead socket is an error.
+fn through(program: &str, socket: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = [program, "-F", "/dev/null", "-S"].map(OsString::from).to_vec();
+    words.push(socket.as_os_str().to_owned());
+    words.extend(["-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-o", "BatchMode=yes"].map(OsString::from));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeouts() -> Timeouts {
+        let seconds = Duration::from_secs;
+        Timeouts { connect: seconds(15), idle: seconds(120), sync_info: seconds(600) }
+    }
+
+    #[test]
+    fn what_must_hold_comes_before_the_users_words_and_defaults_after() {
+        let words = ["ssh", "-p", "22", "-o", "StrictHostKeyChecking=no", "barman@host"].map(String::from);
+        let arguments = arguments(&words, Path::new("/run/a/ssh"), &timeouts());
+        let text: Vec<_> = arguments.iter().map(|word| word.to_str().unwrap()).collect();
+        let position = |word: &str| text.iter().position(|other| *other == word).unwrap();
+        assert!(position("StrictHostKeyChecking=yes") < position("StrictHostKeyChecking=no"));
+        assert!(position("-p") < position("ConnectTimeout=15"));
+        assert!(position("-p") < position("-S"));
+        assert_eq!(text[text.len() - 2..], ["--", "barman@host"]);
+        assert!(text.contains(&"ServerAliveInterval=40"));
+    }
+
+    #[test]
+    fn a_dead_socket_is_not_replaced_by_a_new_connection() {
+        let words = through("ssh", Path::new("/run/a b/ssh"));
+        let text: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(text[..5], ["ssh", "-F", "/dev/null", "-S", "/run/a b/ssh"]);
+        assert!(text.contains(&"ProxyCommand=false"));
+    }
+}

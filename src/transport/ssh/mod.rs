@@ -1,0 +1,159 @@
+//! Barman's commands over ssh.
+
+mod diagnosis;
+mod master;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openssh::{Child, Session, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::barman::ids::ServerName;
+use crate::site::model::Primary;
+
+pub(super) use master::{Lease, Masters};
+
+use super::text::Tail;
+use super::{BarmanCommands, TransportError, TransportErrorKind};
+
+/// The longest answer that is believed: five million WAL segments.
+const ANSWER_LIMIT: usize = 1 << 30;
+
+/// Runs Barman at a primary.
+pub(super) struct SshBarman {
+    masters: Arc<Masters>,
+    /// `barman`, and `-c CONFIG` where it is wanted.
+    command: Vec<String>,
+    timeout: Duration,
+}
+
+impl SshBarman {
+    /// Commands through these connections.
+    pub(super) fn new(primary: &Primary, masters: Arc<Masters>) -> Self {
+        let mut command = primary.barman_command.clone();
+        if let Some(config) = &primary.barman_config {
+            command.extend(["-c".to_owned(), config.clone()]);
+        }
+        Self { masters, command, timeout: primary.timeouts.sync_info }
+    }
+
+    /// The stdout of Barman with these arguments.
+    async fn barman(&self, arguments: &[&str]) -> Result<Vec<u8>, TransportError> {
+        let what = format!("`barman {}`", arguments.join(" "));
+        tokio::select! {
+            biased;
+            () = self.masters.cancel().cancelled() => Err(TransportError::cancelled()),
+            answer = tokio::time::timeout(self.timeout, self.run(arguments, &what)) => {
+                answer.unwrap_or_else(|_elapsed| Err(self.timed_out(&what)))
+            }
+        }
+    }
+
+    async fn run(&self, arguments: &[&str], what: &str) -> Result<Vec<u8>, TransportError> {
+        let lease = self.masters.lease().await?;
+        let session = lease.session();
+        let mut words = self.command.iter().map(String::as_str).chain(arguments.iter().copied());
+        // `command` and `args` quote every word: the remote shell expands nothing.
+        let mut child = session
+            .command(words.next().unwrap_or("barman"))
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .await
+            .map_err(|error| self.lost(what, &error, &[]))?;
+        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_tail(stderr));
+        let Some(stdout) = stdout else { return Err(self.too_long(what)) };
+        self.end_of(child, session, what, &stderr).await?;
+        Ok(stdout)
+    }
+
+    /// What the end of a command means. Only this tells: stdout ends in the same way when the connection is lost.
+    async fn end_of(
+        &self,
+        child: Child<&Session>,
+        session: &Session,
+        what: &str,
+        stderr: &[u8],
+    ) -> Result<(), TransportError> {
+        let primary = self.masters.primary();
+        let failed = |why: &str| {
+            let message = format!("primary {primary}: {what} {why}");
+            Err(TransportError::new(TransportErrorKind::CommandFailed, message).with_stderr(stderr))
+        };
+        match child.wait().await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) if status.code() == Some(255) => Err(self.lost(what, &"ssh exited with 255", stderr)),
+            Ok(status) => match status.code() {
+                Some(code) => failed(&format!("exited with {code}")),
+                None => failed("was ended by a signal"),
+            },
+            // How the crate reports exit code 127.
+            Err(openssh::Error::Remote(_)) => Err(self.missing(stderr)),
+            Err(openssh::Error::RemoteProcessTerminated) if session.check().await.is_ok() => {
+                failed("was ended by a signal (is the primary short of memory?)")
+            }
+            Err(error) => Err(self.lost(what, &error, stderr)),
+        }
+    }
+
+    fn missing(&self, stderr: &[u8]) -> TransportError {
+        let program = self.command.first().map_or("barman", String::as_str);
+        let message = format!("primary {}: there is no program `{program}`", self.masters.primary());
+        TransportError::new(TransportErrorKind::ProgramMissing, message).with_stderr(stderr).with_hint(
+            "a login shell may find it where ssh's does not: give its full path as `barman.command` of the primary",
+        )
+    }
+
+    fn lost(&self, what: &str, why: &dyn std::fmt::Display, stderr: &[u8]) -> TransportError {
+        let message = format!("primary {}: the connection was lost during {what}: {why}", self.masters.primary());
+        TransportError::new(TransportErrorKind::Lost, message).with_stderr(stderr)
+    }
+
+    fn timed_out(&self, what: &str) -> TransportError {
+        let seconds = self.timeout.as_secs();
+        let message = format!("primary {}: {what} took longer than {seconds} s", self.masters.primary());
+        TransportError::new(TransportErrorKind::TimedOut, message)
+            .with_hint("a long WAL archive takes Barman minutes to list: raise `timeouts.sync_info` of the primary")
+    }
+
+    fn too_long(&self, what: &str) -> TransportError {
+        let message = format!("primary {}: {what} answered more than 1 GiB", self.masters.primary());
+        TransportError::new(TransportErrorKind::Untrusted, message)
+    }
+}
+
+#[async_trait]
+impl BarmanCommands for SshBarman {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+        self.barman(&["sync-info", server.as_str()]).await
+    }
+
+    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+        self.barman(&["list-servers", "--minimal"]).await
+    }
+}
+
+/// All that comes, or `None` when it is more than the limit.
+async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
+    let mut answer = Vec::new();
+    if let Some(source) = source {
+        let _cut_off = source.take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut answer).await;
+    }
+    (answer.len() <= ANSWER_LIMIT).then_some(answer)
+}
+
+async fn read_tail(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut tail = Tail::shown();
+    if let Some(mut source) = source {
+        let mut buffer = vec![0; 8 * 1024];
+        while let Ok(length @ 1..) = source.read(&mut buffer).await {
+            tail.push(&buffer[..length]);
+        }
+    }
+    tail.into_bytes()
+}
