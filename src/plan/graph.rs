@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
                 }
                 // What an interrupted copy left is in nobody's way.
                 Change::RemoveBackup { .. } | Change::RemoveStaging { .. } => {}
-                Change::CreateServer | Change::UpdateInfo { .. } => {}
+                Change::CreateServer | Change::UpdateInfo { .. } | Change::LinkTablespaces { .. } => {}
             }
         }
         for ((from, to), dependency) in self.edges {

@@ -274,6 +274,7 @@ impl Backup {
                 (_, true) => BaseState::Damaged { files: vec!["data/base/1/2".into()] },
                 _ => BaseState::Complete,
             },
+            unlinked: if self.has("unlinked") { vec![16384] } else { Vec::new() },
             keep: self.keep(),
             manifest: self.manifest(),
         }
