@@ -74,8 +74,8 @@ pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
 /// What the user should know.
 pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
     match note {
-        Note::Primary(sentence) => format!("at the primary, {}", sentence.trim_end()),
-        Note::Site(sentence) => format!("at the site, {}", sentence.trim_end()),
+        Note::Primary(sentence) => format!("at the primary: {}", sentence.trim_end()),
+        Note::Site(sentence) => format!("at the site: {}", sentence.trim_end()),
         Note::NotDone { backup, status: Status::Failed } => {
             format!("backup {backup} is FAILED at the primary; it is not copied")
         }

@@ -36,7 +36,7 @@ replicas:
 /// Makes an empty site, and fills it: plan says that there are changes, apply makes them, plan says that there are none.
 fn fill(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
     let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let site = Site::new(lab, scenario.primary.barman.version, &sshd);
+    let site = Site::new(lab, scenario.primary.barman.version, &scenario.primary, &sshd);
     site.declare(&site_file(&site, &sshd));
     let planned = antipode(&site.directory, &["plan", "--detailed-exitcode"]);
     println!("{planned}");

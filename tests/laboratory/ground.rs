@@ -26,7 +26,7 @@ const KEEP: &str = "ANTIPODE_LAB_KEEP";
 /// file in `pids/` is named for a process group that still runs.
 const JANITOR: &str = r#"
 cat
-for group in $(ls "$1/pids"); do kill -KILL -- "-$group"; done
+for group in $(ls "$1/pids"); do kill -KILL "-$group"; done
 [ -n "$2" ] || { sleep 0.2; rm -rf "$1"; }
 "#;
 
