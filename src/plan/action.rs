@@ -211,6 +211,13 @@ pub enum Change {
         /// What it will say.
         to: Box<BackupInfo>,
     },
+    /// Makes the links by which PostgreSQL finds the tablespaces of a backup.
+    LinkTablespaces {
+        /// The backup.
+        id: BackupId,
+        /// The OIDs of the tablespaces.
+        oids: Vec<u32>,
+    },
     /// Writes a keep annotation.
     SetKeep {
         /// The backup.

@@ -116,6 +116,7 @@ impl<'a> Builder<'a> {
                 // What an interrupted copy left is in nobody's way: it is removed at any time.
                 Change::CreateServer
                 | Change::UpdateInfo { .. }
+                | Change::LinkTablespaces { .. }
                 | Change::RemoveBackup { .. }
                 | Change::RemoveStaging { .. } => {}
             }

@@ -36,6 +36,8 @@ pub enum Reason {
     },
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
+    /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.
+    Unlinked(usize),
     /// Metadata that Barman's own sync encoded twice: the keys.
     EncodedTwice(Vec<String>),
     /// Metadata that differs from the primary's: the keys.

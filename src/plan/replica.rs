@@ -200,7 +200,11 @@ impl Planner<'_> {
             let change = Change::AddBackup(Box::new(BackupCopy { adopt, ..self.copy(id, kept, sources) }));
             actions.push(Action { address: self.address("backup", id), change, reason: reason.clone() });
         } else if let Some((published, local)) = local.and_then(|l| Some((l.published.as_ref()?, l))) {
-            actions.extend(self.damage(id, kept, local, sources));
+            match self.damage(id, kept, local, sources) {
+                // Whoever mends the files makes the links as well.
+                Some(repair) => actions.push(repair),
+                None => actions.extend(self.links(id, local)),
+            }
             actions.extend(self.metadata(id, published));
         }
         actions.extend(self.keep(id, kept, local));
@@ -256,6 +260,13 @@ impl Planner<'_> {
         let manifest = self.primary.backups.get(&id).and_then(|backup| backup.manifest.as_ref());
         let all = manifest.into_iter().flat_map(|manifest| &manifest.files);
         all.filter(|(path, _)| files.binary_search(&barman_path(path)).is_ok()).map(|(_, file)| file.size).sum()
+    }
+
+    fn links(&self, id: BackupId, local: &LocalBackup) -> Option<Action> {
+        let oids = local.unlinked.clone();
+        let reason = Reason::Unlinked(oids.len());
+        let change = Change::LinkTablespaces { id, oids };
+        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
     }
 
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete

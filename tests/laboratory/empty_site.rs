@@ -80,3 +80,22 @@ fn an_empty_site_becomes_one_that_restores_both_timelines() {
     let postgres = old_timeline.start(&lab.join("old"));
     assert_eq!(chapters(&postgres), scenario.chapters_of_timeline_1);
 }
+
+/// Tablespaces of incremental backups need their links at the site, and absolute ones: `pg_combinebackup` refuses
+/// the relative, and loses rows without.
+#[test]
+fn an_empty_site_becomes_one_that_restores_incrementals() {
+    let lab = Lab::new();
+    let scenario = scenario::incrementals();
+    let (_sshd, site) = fill(&lab, scenario);
+    judge(scenario, &site);
+    let restore = Restore {
+        barman: &site.coexisting,
+        release: PostgresRelease::Seventeen,
+        backup: &scenario.backups[2],
+        timeline: "latest",
+        wals: Wals::Copied,
+    };
+    let postgres = restore.start(&lab.join("restored"));
+    assert_eq!(chapters(&postgres), scenario.chapters);
+}

@@ -155,6 +155,7 @@ pub fn words(action: &Action) -> String {
         Change::AddBackup(copy) => format!("+backup {}", day(copy.id.as_str())),
         Change::RepairBackup(copy) => format!("~backup {}", day(copy.id.as_str())),
         Change::UpdateInfo { id, .. } => format!("~info {}", day(id.as_str())),
+        Change::LinkTablespaces { id, .. } => format!("~tablespaces {}", day(id.as_str())),
         Change::SetKeep { id, to, .. } => format!("keep {} {to}", day(id.as_str())),
         Change::RemoveBackup { id, .. } => format!("-backup {}", day(id.as_str())),
         Change::RemoveStaging { id } => format!("-staging {}", day(id.as_str())),

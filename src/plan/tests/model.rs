@@ -62,9 +62,12 @@ impl Model<'_> {
             Change::AddBackup(copy) => self.publish(copy),
             Change::RepairBackup(copy) => {
                 self.here.staged.remove(&copy.id);
-                self.local(copy.id).base = BaseState::Complete;
+                let local = self.local(copy.id);
+                local.base = BaseState::Complete;
+                local.unlinked.clear();
             }
             Change::UpdateInfo { id, to, .. } => self.update_info(*id, to),
+            Change::LinkTablespaces { id, oids } => self.local(*id).unlinked.retain(|oid| !oids.contains(oid)),
             Change::SetKeep { id, to, .. } => self.local(*id).keep = Some(*to),
             Change::RemoveBackup { id, parent, .. } => {
                 self.here.backups.remove(id);
@@ -112,6 +115,7 @@ impl Model<'_> {
         let backup = LocalBackup {
             published: Some(published),
             base: BaseState::Complete,
+            unlinked: Vec::new(),
             keep,
             manifest: there.manifest.clone(),
         };
