@@ -279,7 +279,7 @@ pub struct BackupCopy {
     /// The backup.info to publish. Its children are those that are published here already: when another is
     /// published, its parent's backup.info gets its name.
     pub info: BackupInfo,
-    /// Bytes on disk.
+    /// Bytes on disk; of a repair, those of the files that are missing or wrong.
     pub size: u64,
     /// The segments that make it consistent.
     pub needed: Option<WalRange>,

@@ -71,7 +71,9 @@ impl Model<'_> {
             Change::SetKeep { id, to, .. } => self.local(*id).keep = Some(*to),
             Change::RemoveBackup { id, parent, .. } => {
                 self.here.backups.remove(id);
-                parent.iter().for_each(|parent| self.rewrite_children(*parent));
+                if let Some(parent) = parent {
+                    self.rewrite_children(*parent);
+                }
             }
             Change::RemoveStaging { id } => assert!(self.here.staged.remove(id)),
             Change::RemoveWals { files, .. } => {
@@ -119,7 +121,9 @@ impl Model<'_> {
         };
         self.here.backups.insert(copy.id, backup);
         self.here.staged.remove(&copy.id);
-        copy.parent.iter().for_each(|parent| self.rewrite_children(*parent));
+        if let Some(parent) = copy.parent {
+            self.rewrite_children(parent);
+        }
     }
 
     fn update_info(&mut self, id: BackupId, to: &BackupInfo) {
