@@ -10,10 +10,15 @@
 
 pub mod apply;
 pub mod barman;
+pub mod cli;
+pub mod commands;
 pub mod demo;
 pub mod diag;
+pub mod error;
 pub mod observe;
 pub mod plan;
+pub mod progress;
+pub mod render;
 pub mod site;
 pub mod transport;
 pub mod verify;

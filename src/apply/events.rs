@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::action::Address;
+use crate::plan::action::{Address, Change};
 use crate::plan::graph::Part;
 use crate::transport::ByteCounter;
 
@@ -13,8 +13,8 @@ pub enum Event {
     Started {
         /// Its action.
         address: Address,
-        /// Which part of the action.
-        part: Part,
+        /// What is being done to it.
+        deed: Deed,
         /// Bytes that it will bring, as far as they are known; 0 for a step that brings none.
         total: u64,
         /// Grows as they arrive.
@@ -33,8 +33,8 @@ pub enum Event {
     Finished {
         /// Its action.
         address: Address,
-        /// Which part of the action.
-        part: Part,
+        /// What was done to it.
+        deed: Deed,
         /// How long it took.
         elapsed: Duration,
         /// Bytes that crossed the wire.
@@ -56,6 +56,35 @@ pub enum Event {
     },
     /// Nothing new is started any more.
     Interrupted,
+}
+
+/// What a step does, in the words that progress is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// While it is done: `copying`.
+    pub doing: &'static str,
+    /// When it is done: `copied and verified`.
+    pub done: &'static str,
+}
+
+impl Deed {
+    /// The words for a part of a change.
+    pub fn of(change: &Change, part: Part) -> Self {
+        let (doing, done) = match (change, part) {
+            (Change::CreateServer, _) => ("creating", "created"),
+            (Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. }, _) => ("rewriting", "rewritten"),
+            (Change::ShipHistory { .. } | Change::AddWals(_), _) => ("shipping", "shipped"),
+            (Change::RepairWals(_), _) => ("shipping again", "repaired"),
+            (Change::AddBackup(_), Part::Publish) => ("publishing", "published"),
+            (Change::AddBackup(_), _) => ("copying", "copied and verified"),
+            (Change::RepairBackup(_), _) => ("copying what is damaged", "repaired and verified"),
+            (Change::UpdateInfo { .. } | Change::SetKeep { .. }, _) => ("writing", "written"),
+            (Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. }, _) => {
+                ("deleting", "deleted")
+            }
+        };
+        Self { doing, done }
+    }
 }
 
 /// Why a step failed.

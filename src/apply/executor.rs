@@ -15,7 +15,7 @@ use crate::plan::action::Action;
 use crate::plan::graph::{Dependency, Part, Step, StepGraph};
 use crate::transport::ByteCounter;
 
-use super::events::{Event, Failure, FailureKind, Observer, Summary};
+use super::events::{Deed, Event, Failure, FailureKind, Observer, Summary};
 use super::slots::Urgency;
 
 /// Steps that run at the same time at the most. Transfers are limited further, by the slots of primary and replica.
@@ -112,7 +112,7 @@ impl<'a> Executor<'a> {
         if let Some(action) = self.action(step) {
             observer.notice(&Event::Started {
                 address: action.address.clone(),
-                part: step.part,
+                deed: Deed::of(&action.change, step.part),
                 total: steps.total(step),
                 counter: counter.clone(),
             });
@@ -138,7 +138,8 @@ impl<'a> Executor<'a> {
                 if step.part != Part::Copy {
                     self.summary.done.push(address.clone());
                 }
-                self.observer.notice(&Event::Finished { address, part: step.part, elapsed, transferred });
+                let deed = Deed::of(&action.change, step.part);
+                self.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }
             Err(failure) if failure.kind == FailureKind::Interrupted => {

@@ -3,16 +3,46 @@
 /// The text of a finite float as Python's `repr` and `str` give it: the shortest digits that read back as the
 /// same number, an exponent from 1e16 on and below 1e-4.
 pub fn python_repr(value: f64) -> String {
-    // Rust gives the same shortest digits, with an exponent: `-1.5e3`.
-    let shortest = format!("{value:e}");
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
+    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) { plain(value) } else { scientific(value) }
+}
+
+fn plain(value: f64) -> String {
+    let shortest = format!("{value}");
+    let Some((_, decimals)) = shortest.split_once('.') else { return shortest + ".0" };
+    let decimals = decimals.len();
+    // Half-way between two texts lies only a number that has exactly one decimal more, a 5.
+    if fraction_bits(value) == decimals + 1 {
+        half_to_even(value, format!("{value:.decimals$}"), shortest)
+    } else {
+        shortest
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+}
+
+fn scientific(value: f64) -> String {
+    // Rust gives as few digits, with an exponent: `-1.5e3`.
+    let shortest = format!("{value:e}");
+    let mantissa = shortest.split_once('e').map_or("", |(mantissa, _)| mantissa);
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let text = half_to_even(value, format!("{value:.decimals$e}"), shortest);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// Of two shortest texts that are equally close, Python takes the one with the even digit and Rust the greater;
+/// with the number of digits given, Rust takes the even one too.
+fn half_to_even(value: f64, rounded: String, shortest: String) -> String {
+    if rounded.parse() == Ok(value) { rounded } else { shortest }
+}
+
+/// How many binary, and so also decimal, places the exact value has after its point.
+fn fraction_bits(value: f64) -> usize {
+    let bits = value.to_bits();
+    let exponent = usize::try_from(bits >> 52 & 0x7FF).unwrap_or_default();
+    // The implicit leading bit stops the count for a power of two.
+    let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
+    let zeros = usize::try_from(mantissa.trailing_zeros()).unwrap_or_default();
+    (1023 + 52 - zeros).saturating_sub(exponent)
 }
 
 #[cfg(test)]
@@ -33,6 +63,8 @@ mod tests {
             (0.0001, "0.0001"),
             (0.000_01, "1e-05"),
             (-2.5e-7, "-2.5e-07"),
+            (206_717_055_801_907.12, "206717055801907.12"),
+            (1_795_352_352.003_906_2, "1795352352.0039062"),
         ] {
             assert_eq!(python_repr(value), text);
         }

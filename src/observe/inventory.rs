@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::history::HistoryFile;
+use crate::barman::identity::Identity;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
@@ -107,6 +108,8 @@ pub enum BaseKind {
     Files,
     /// None: it is a snapshot of a cloud's volumes.
     CloudSnapshot,
+    /// It cannot be told, as its metadata makes no sense. The primary has the backup, and nothing is done with it.
+    Unreadable,
 }
 
 /// What a replica holds.
@@ -134,6 +137,10 @@ pub struct ReplicaInventory {
     pub own_barman: OwnBarman,
     /// Free bytes on the file system of the backups; `None` when it could not be asked.
     pub free: Option<u64>,
+    /// The system that the server belongs to, where Barman noted it in identity.json.
+    pub identity: Option<Identity>,
+    /// Things worth saying that stop nothing, safe to print.
+    pub notes: Vec<String>,
 }
 
 impl ReplicaInventory {
@@ -170,7 +177,7 @@ pub struct LocalBackup {
     pub base: BaseState,
     /// Its keep annotation.
     pub keep: Option<Keep>,
-    /// Its backup_manifest, where the plan can use it.
+    /// Its backup_manifest, where the plan can reuse files of it.
     pub manifest: Option<Arc<Manifest>>,
 }
 

@@ -1,3 +1,197 @@
 //! Observe: what the primary has and what the site holds, as plain data.
+//!
+//! ```text
+//! catalog ──────► replica ─┐
+//! (files here)             ├─► what is lacking ──► primary, closer ──► Observation
+//! sync-info, or ► primary ─┘
+//! a catalog
+//! ```
+//!
+//! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
+//! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end.
 
+pub mod catalog;
+mod facts;
+mod failure;
+mod history;
 pub mod inventory;
+pub mod own_barman;
+pub mod primary;
+mod replica;
+pub mod servers;
+pub mod version;
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::layout::ServerDirs;
+use crate::barman::version::BarmanVersion;
+use crate::plan::lacking::lacking;
+use crate::site::model::{Primary, Replica, Site};
+use crate::transport::{Connection, TransportError};
+
+use catalog::{Catalog, Depth};
+use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use primary::Source;
+
+pub use failure::Failure;
+pub use own_barman::{SiteBarman, SiteConfError};
+pub use servers::{Servers, servers};
+
+/// Catalogs that are read at the same time: each uses several threads of its own.
+const CATALOGS_AT_ONCE: usize = 2;
+
+/// What each primary answered when it was called, by its name in the site file.
+pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
+
+/// Observes both ends of every replica.
+///
+/// `replicas` holds those that the site file names and those that its mirrors stand for. `now` is the time that the
+/// plan will be made for: what the selection wants of it is looked at more closely. Only a barman.conf that cannot be
+/// used is an error, as then nobody knows where anything is.
+pub async fn observe<'a>(
+    site: &Site,
+    replicas: impl IntoIterator<Item = &'a Replica>,
+    connections: &Connections,
+    now: Timestamp,
+    cancel: &CancellationToken,
+) -> Result<Observation, SiteConfError> {
+    let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let installed = match site.catalog.barman {
+        Some(_) => None,
+        None => version::installed().await,
+    };
+    let asking = site.primaries.values().map(|p| (p.name.as_str(), Semaphore::new(streams(p)))).collect();
+    let reading = Semaphore::new(CATALOGS_AT_ONCE);
+    let observer = Observer { site, barman, installed, connections, asking, reading, now, cancel };
+    let observer = &observer;
+    let observed = replicas.into_iter().map(|replica| async move {
+        let observed = observer.replica(replica).await?;
+        Ok((replica.name.clone(), observed))
+    });
+    let replicas = join_all(observed).await.into_iter().collect::<Result<_, SiteConfError>>()?;
+    Ok(Observation { replicas })
+}
+
+fn streams(primary: &Primary) -> usize {
+    usize::try_from(NonZero::get(primary.streams)).unwrap_or(1)
+}
+
+/// What all replicas of a site share while they are observed.
+struct Observer<'a> {
+    site: &'a Site,
+    barman: SiteBarman,
+    /// The version of the Barman that is installed here.
+    installed: Option<BarmanVersion>,
+    connections: &'a Connections,
+    /// Bounds the `sync-info` that run at the same time, by primary: each takes memory there.
+    asking: BTreeMap<&'a str, Semaphore>,
+    reading: Semaphore,
+    now: Timestamp,
+    cancel: &'a CancellationToken,
+}
+
+impl Observer<'_> {
+    async fn replica(&self, replica: &Replica) -> Result<ReplicaObservation, SiteConfError> {
+        let (dirs, own) = self.barman.server(&replica.name)?;
+        let source = self.source(replica);
+        let (catalog, answer) = tokio::join!(self.read_catalog(&dirs), self.ask(replica, source.as_ref()));
+        let observed = match catalog {
+            Ok(catalog) => self.compare(replica, source.as_ref().ok(), answer, catalog, dirs, own).await,
+            Err(failure) => {
+                let failure = failure.of(format_args!("replica {}, at the site", replica.name));
+                let replica = self.inventory(Catalog::default(), dirs, own, &answer);
+                ReplicaObservation { primary: failure.into(), replica }
+            }
+        };
+        Ok(observed)
+    }
+
+    /// The way to a replica's primary.
+    fn source<'s>(&'s self, replica: &'s Replica) -> Result<Source<'s>, Failure> {
+        let name = &replica.primary;
+        let unknown = || Failure::new(format!("primary {name}: it was not called"));
+        let primary = self.site.primaries.get(name).ok_or_else(unknown)?;
+        let connection = self.connections.get(name).ok_or_else(unknown)?.as_ref();
+        let connection = connection.map_err(|error| Failure::from(error.clone()))?;
+        Ok(Source { primary, connection, server: &replica.server, cancel: self.cancel })
+    }
+
+    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<Catalog, Failure> {
+        let dirs = dirs.clone();
+        // A semaphore that is never closed always gives its permit.
+        let _permit = self.reading.acquire().await;
+        Ok(tokio::task::spawn_blocking(move || Catalog::read(&dirs, Depth::Bases)).await??)
+    }
+
+    async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Failure>) -> Observed {
+        match source {
+            Err(failure) => failure.clone().into(),
+            Ok(source) => {
+                let _permit = match self.asking.get(replica.primary.as_str()) {
+                    Some(semaphore) => semaphore.acquire().await.ok(),
+                    None => None,
+                };
+                source.ask().await
+            }
+        }
+    }
+
+    /// Completes what the two ends said, given what the other said.
+    async fn compare(
+        &self,
+        replica: &Replica,
+        source: Option<&Source<'_>>,
+        answer: Observed,
+        catalog: Catalog,
+        dirs: ServerDirs,
+        own: OwnBarman,
+    ) -> ReplicaObservation {
+        let mut here = self.inventory(catalog, dirs, own, &answer);
+        let primary = match (answer, source) {
+            (Observed::Active(mut there), Some(source)) => {
+                match self.look_closer(replica, source, &mut there, &mut here).await {
+                    Ok(()) => Observed::Active(there),
+                    Err(failure) => failure.into(),
+                }
+            }
+            (answer, _) => answer,
+        };
+        ReplicaObservation { primary, replica: here }
+    }
+
+    async fn look_closer(
+        &self,
+        replica: &Replica,
+        source: &Source<'_>,
+        there: &mut PrimaryInventory,
+        here: &mut ReplicaInventory,
+    ) -> Result<(), Failure> {
+        source.complete(there, here).await?;
+        let lacking = lacking(replica, there, here, self.now);
+        replica::read_reuse_manifests(here, &lacking.backups)?;
+        source.look_closer(there, here, &lacking).await
+    }
+
+    fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: OwnBarman, answer: &Observed) -> ReplicaInventory {
+        let primary = match answer {
+            Observed::Active(there) => there.barman,
+            Observed::Inactive(_) | Observed::Failed { .. } => None,
+        };
+        let signs = version::VersionSigns {
+            declared: self.site.catalog.barman,
+            installed: self.installed,
+            disk: catalog.version_bounds(),
+            primary,
+        };
+        replica::inventory(catalog, dirs, own, signs.decide())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,10 @@ fn is_published(backup: &LocalBackup) -> bool {
 
 fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
     let note = |(id, backup): (&BackupId, &PrimaryBackup)| {
-        if backup.base == BaseKind::CloudSnapshot {
+        if backup.base == BaseKind::Unreadable {
+            // The observer said so, and why.
+            None
+        } else if backup.base == BaseKind::CloudSnapshot {
             Some(Note::CloudSnapshot(*id))
         } else if backup.going_away {
             Some(Note::GoingAway(*id))

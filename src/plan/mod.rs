@@ -7,6 +7,7 @@ mod diff_backups;
 mod diff_wals;
 pub mod graph;
 mod guard;
+pub mod lacking;
 pub mod reason;
 mod recovery;
 mod replica;

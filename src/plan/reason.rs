@@ -143,6 +143,8 @@ pub enum Warning {
 pub enum Note {
     /// The primary said something worth repeating.
     Primary(String),
+    /// Something at the site is worth knowing.
+    Site(String),
     /// A backup at the primary is not DONE.
     NotDone {
         /// The backup.

@@ -109,9 +109,11 @@ impl Planner<'_> {
     fn notes(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Note> {
         let renamed = (self.replica.name != self.replica.server).then(|| Note::Renamed(self.replica.server.clone()));
         let primary = self.primary.notes.iter().cloned().map(Note::Primary);
+        let site = self.here.notes.iter().cloned().map(Note::Site);
         renamed
             .into_iter()
             .chain(primary)
+            .chain(site)
             .chain(backups.notes.iter().cloned())
             .chain(wals.notes.iter().cloned())
             .collect()
@@ -225,7 +227,7 @@ impl Planner<'_> {
         let older = self.here.backups.range(..id).rev().chain(self.here.backups.range(id..));
         let (from, old) = older
             .filter(|(_, local)| is_basis(local))
-            .find_map(|(from, _)| Some((*from, self.primary.backups.get(from)?.manifest.as_ref()?)))?;
+            .find_map(|(from, local)| Some((*from, local.manifest.as_ref()?)))?;
         let same = identical_files(old, new);
         let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
         let files: Vec<_> = same.into_iter().map(barman_path).collect();

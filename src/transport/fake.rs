@@ -178,10 +178,12 @@ impl Files for FakePrimary {
         let there = self.below(&request.from);
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
             What::Files { paths, flatten } => (paths.clone(), *flatten),
+            // The fake has files only, and makes their directories as they come.
+            What::Directories { .. } => (Vec::new(), false),
             What::Tree { exclude } => {
-                let excludes = super::local::Excludes::new(exclude);
+                let patterns = super::local::Excludes::new(exclude);
                 let excluded =
-                    |path: &&PathBuf| path.ancestors().any(|part| excludes.excludes(part, part != path.as_path()));
+                    |path: &&PathBuf| path.ancestors().any(|part| patterns.excludes(part, part != path.as_path()));
                 (there.keys().filter(|path| !excluded(path)).cloned().collect(), false)
             }
         };

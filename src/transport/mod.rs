@@ -155,7 +155,15 @@ pub enum What {
         /// Whether each lands directly in `into`, under its last component.
         flatten: bool,
     },
+    /// The directories of a tree with their modes, and nothing in them, but for those that these rsync patterns exclude.
+    Directories {
+        /// Anchored patterns such as `/annotations`.
+        exclude: Vec<String>,
+    },
     /// The whole tree with its directories, symbolic links, modes and times, but for what these rsync patterns exclude.
+    ///
+    /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
+    /// are made after the copy, or the tree is copied from where they point inside.
     Tree {
         /// Anchored patterns such as `/backup.info`.
         exclude: Vec<String>,

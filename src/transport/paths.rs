@@ -60,7 +60,8 @@ pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), Tra
 pub(super) fn check_relative(primary: &str, paths: &[PathBuf]) -> Result<(), TransportError> {
     for path in paths {
         if let Some(fault) = relative_path_fault(path) {
-            let message = format!("primary {primary}: the path {path:?} is refused: {fault}");
+            let path = path.display().to_string();
+            let message = format!("primary {primary}: the path {} is refused: {fault}", path.escape_debug());
             return Err(TransportError::new(TransportErrorKind::Untrusted, message));
         }
     }
@@ -84,7 +85,11 @@ pub(super) fn link_stays_inside(link: &Path, target: &Path) -> bool {
 pub(super) fn remove_escaping_links(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
-        let entry = entry?;
+        let entry = match entry {
+            // Another copy into this tree removes its scratch.
+            Err(error) if error.depth() > 0 && is_gone(&error) => continue,
+            entry => entry?,
+        };
         if !entry.path_is_symlink() {
             continue;
         }
@@ -95,6 +100,11 @@ pub(super) fn remove_escaping_links(root: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(removed)
+}
+
+/// Whether a walk met an entry that was removed meanwhile.
+pub(super) fn is_gone(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The first directory on the way to one of these files that is a symbolic link here: writing would go through it.

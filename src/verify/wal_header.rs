@@ -78,7 +78,8 @@ impl Compression {
         }
     }
 
-    fn decoder<'a>(self, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    /// A reader of what was compressed. Errors come when it is read, but for xz and zstd also now.
+    pub(crate) fn decoder<'a>(self, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),

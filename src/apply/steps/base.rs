@@ -13,7 +13,7 @@ use crate::apply::replica_run::blocking;
 use crate::barman::ids::BackupId;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::site::model::Reuse;
-use crate::transport::{Fetch, List, RemoteFile, What};
+use crate::transport::{Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
 use crate::verify::tree::{self, Fault};
 
@@ -140,6 +140,7 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
     }
     let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
     blocking(move || {
+        paths::remove_scratch(&base).doing("remove temporary files of", &base)?;
         link_tablespaces(&base, &tablespaces)?;
         durable::sync_file_system(&base).doing("sync", &base)
     })
@@ -147,20 +148,59 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
     Ok(transferred)
 }
 
+/// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
+/// nothing: then what is there is known by its size, and its content is verified afterwards.
 async fn fetch(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
-    let request = Fetch {
-        from: job.run.target.there.base(copy.id),
-        into: into.to_owned(),
-        what: What::Tree { exclude: excluded(&copy.tablespaces) },
-        basis: copy.reuse.as_ref().map(|reuse| job.run.target.here.base(reuse.from)),
-        bandwidth: None,
-    };
+    let exclude = excluded(&copy.tablespaces);
+    if copy.reuse.is_none() && into != job.run.target.here.base(copy.id) {
+        return transfer(job, copy, into, What::Tree { exclude }, None).await;
+    }
+    let absent = absent(job, copy, into).await?;
+    let mut transferred = transfer(job, copy, into, What::Directories { exclude }, None).await?;
+    if !absent.is_empty() {
+        let basis = copy.reuse.as_ref().map(|reuse| job.run.target.here.base(reuse.from));
+        transferred += transfer(job, copy, into, What::Files { paths: absent, flatten: false }, basis).await?;
+    }
+    Ok(transferred)
+}
+
+async fn transfer(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    into: &Path,
+    what: What,
+    basis: Option<PathBuf>,
+) -> Result<u64, Failure> {
+    let from = job.run.target.there.base(copy.id);
+    let request = Fetch { from, into: into.to_owned(), what, basis, bandwidth: None };
     let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
     if fetched.missing.is_empty() {
         return Ok(fetched.transferred);
     }
     Err(Failure::new(format!("files of {} vanished at the primary while they were copied", copy.id))
         .hint("the primary may be deleting the backup; plan again"))
+}
+
+/// The files at the primary that are not here with the same size.
+async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let listed = list(job, copy).await?;
+    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    blocking(move || {
+        let links: Vec<PathBuf> = tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect();
+        let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
+        let absent = listed.iter().filter(is_wanted).filter(|file| listing_fault(&base, file).is_some());
+        Ok(absent.map(|file| file.path.clone()).collect())
+    })
+    .await
+}
+
+/// The files of the backup at the primary, but for Barman's own.
+async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failure> {
+    let directory = job.run.target.there.base(copy.id);
+    let mut listed = job.run.moving.files.list(&List { directory, recursive: true, only: Vec::new() }).await?;
+    let own = [Path::new("backup.info"), Path::new(".backup.lock")];
+    listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
+    Ok(listed)
 }
 
 /// What is Barman's own, and links that would bring a tablespace twice.
@@ -214,11 +254,9 @@ fn check_manifest(base: &Path, cancel: &CancellationToken) -> Result<Option<Vec<
 }
 
 async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
-    let directory = job.run.target.there.base(copy.id);
-    let listed = job.run.moving.files.list(&List { directory, recursive: true, only: Vec::new() }).await?;
-    let own = [Path::new("backup.info"), Path::new(".backup.lock")];
-    let belongs = |file: &&RemoteFile| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations");
-    Ok(listed.iter().filter(belongs).filter_map(|file| listing_fault(base, file)).collect())
+    let listed = list(job, copy).await?;
+    let base = base.to_owned();
+    blocking(move || Ok(listed.iter().filter_map(|file| listing_fault(&base, file)).collect())).await
 }
 
 fn listing_fault(base: &Path, file: &RemoteFile) -> Option<Fault> {

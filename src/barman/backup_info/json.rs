@@ -10,12 +10,11 @@ impl BackupInfo {
     /// `_iso` forms where there are any: `ctime()` has lost zone and fraction.
     pub(in crate::barman) fn set_from_json(&mut self, key: &str, value: &Literal) {
         match key {
-            "backup_id" => {}
             "begin_time_iso" | "end_time_iso" if !value.is_empty() => {
                 self.set_time(key.trim_end_matches("_iso"), value);
             }
             "begin_time" | "end_time" if !self.fields.contains_key(key) => self.set_time(key, value),
-            "begin_time_iso" | "end_time_iso" | "begin_time" | "end_time" => {}
+            "backup_id" | "begin_time_iso" | "end_time_iso" | "begin_time" | "end_time" => {}
             "backup_label" => self.set(key, &label(value)),
             "children_backup_ids" => self.set(key, &joined(value)),
             "tablespaces" => self.set(key, &repr_or_null(&tuples(value))),

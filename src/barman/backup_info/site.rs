@@ -24,6 +24,8 @@ impl BackupInfo {
                 // A backup that is DONE here has not failed, whatever the primary once noted.
                 "error" => NULL,
                 "children_backup_ids" => &present_children(&source, present),
+                // Barman takes its default when the key is missing, and fails on null.
+                "xlog_segment_size" => source.get(key).unwrap_or("16777216"),
                 _ => source.get(key).unwrap_or(NULL),
             };
             if value != NULL || !is_hidden_when_null(key) {

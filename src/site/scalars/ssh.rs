@@ -8,14 +8,14 @@ use super::{Mistake, Scalar};
 use crate::barman::ids::is_unprintable;
 
 /// `ssh`'s flags that stand alone and do no harm.
-const PLAIN_FLAGS: &str = "46AaCgKkqvXxYy";
+const PLAIN_FLAGS: &str = "46AaCgKkqTvXxYy";
 /// `ssh`'s flags that take a value and do no harm; `o` is judged by its value.
 const VALUE_FLAGS: &str = "BbceEFIiJlmoPp";
 /// `ssh`'s flags that take a value and would break the master connection.
 const REFUSED_VALUE_FLAGS: &str = "DLOQRSWw";
 
 /// Options that Antipode sets for itself, in lower case, and why.
-const RESERVED: [(&str, &str); 11] = [
+const RESERVED: [(&str, &str); 10] = [
     ("controlmaster", "Antipode runs the master connection itself"),
     ("controlpath", "Antipode runs the master connection itself"),
     ("controlpersist", "Antipode runs the master connection itself"),
@@ -24,7 +24,6 @@ const RESERVED: [(&str, &str); 11] = [
     ("sessiontype", "Antipode decides what runs at the primary"),
     ("forkafterauthentication", "Antipode runs the master connection itself"),
     ("stdinnull", "rsync speaks through standard input"),
-    ("batchmode", "nobody is there to answer a prompt; Antipode sets it to yes"),
     ("nohostauthenticationforlocalhost", "the host key is always checked"),
     ("proxyusefdpass", "the connection must pass through ssh itself"),
 ];
@@ -132,6 +131,11 @@ pub(in crate::site) fn check_option(name: &str, value: &str) -> Result<(), Mista
     if strict && !value.eq_ignore_ascii_case("yes") && !value.eq_ignore_ascii_case("true") {
         let message = format!("`StrictHostKeyChecking={value}` would accept a primary that nobody knows");
         return Err(Mistake::new(message, "remove it, and put the primary's host key into known_hosts"));
+    }
+    // Many a barman.conf says yes, as Antipode does.
+    if name.eq_ignore_ascii_case("BatchMode") && !value.eq_ignore_ascii_case("yes") {
+        let message = format!("`BatchMode={value}` would wait for an answer that nobody is there to give");
+        return Err(Mistake::new(message, "remove it, and use a key without a passphrase or an agent"));
     }
     Ok(())
 }

@@ -66,8 +66,8 @@ impl<'a> Copier<'a> {
             Err(_) => fs::create_dir(&target),
         };
         made.and_then(|()| {
-            let mode = fs::symlink_metadata(&source).map_or(0o700, |metadata| metadata.mode());
-            fs::set_permissions(&target, Permissions::from_mode(mode & MODE | 0o700))
+            let permissions = fs::symlink_metadata(&source).map_or(0o700, |metadata| metadata.mode());
+            fs::set_permissions(&target, Permissions::from_mode(permissions & MODE | 0o700))
         })
         .map_err(|error| failure(self.primary, &target, &error))
     }

@@ -18,7 +18,7 @@ use walkdir::WalkDir;
 
 use crate::site::model::Primary;
 
-use super::paths::{self, SCRATCH_PREFIX};
+use super::paths::{self, SCRATCH_PREFIX, is_gone};
 use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
 use copy::Copier;
 pub(super) use pattern::{Excludes, matches};
@@ -126,12 +126,19 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
                 copier.file(path, paths::landing(path, *flatten))?;
             }
         }
-        What::Tree { exclude } => tree(primary, request, exclude, &mut copier)?,
+        What::Tree { exclude } => tree(primary, request, exclude, false, &mut copier)?,
+        What::Directories { exclude } => tree(primary, request, exclude, true, &mut copier)?,
     }
     Ok(copier.finish())
 }
 
-fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<'_>) -> Result<(), TransportError> {
+fn tree(
+    primary: &str,
+    request: &Fetch,
+    exclude: &[String],
+    only_directories: bool,
+    copier: &mut Copier<'_>,
+) -> Result<(), TransportError> {
     let excludes = Excludes::new(exclude);
     let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
     // Their times are set when nothing is written into them any more, the deepest first.
@@ -158,9 +165,9 @@ fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<
         if is_dir {
             copier.directory(&path)?;
             directories.insert(path);
-        } else if entry.path_is_symlink() {
+        } else if entry.path_is_symlink() && !only_directories {
             copier.link(&path)?;
-        } else if entry.file_type().is_file() {
+        } else if entry.file_type().is_file() && !only_directories {
             copier.file(&path, &path)?;
         }
     }
@@ -169,10 +176,6 @@ fn tree(primary: &str, request: &Fetch, exclude: &[String], copier: &mut Copier<
 
 fn relative(root: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
-}
-
-fn is_gone(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn walk_failure(primary: &str, root: &Path, error: walkdir::Error) -> TransportError {

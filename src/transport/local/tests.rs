@@ -124,9 +124,9 @@ async fn an_interrupted_file_goes_on_where_it_stopped() {
     let request = Fetch { bandwidth: Some(4_000_000), ..bench.request(files(&["big"], true)) };
     let counter = ByteCounter::default();
     let cancel = CancellationToken::new();
-    let (stop, watched) = (cancel.clone(), counter.clone());
+    let (stop, seen) = (cancel.clone(), counter.clone());
     let watcher = tokio::spawn(async move {
-        while watched.get() == 0 {
+        while seen.get() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         stop.cancel();

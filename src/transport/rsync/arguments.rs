@@ -52,6 +52,8 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
             "--no-group",
             // `-W` would discard what a partial file holds. Without an older version nothing is compared, so it costs nothing.
             "--no-whole-file",
+            // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
+            "--modify-window=-1",
             // Bytes so far; the total; links left out. No names, so that none can pose as one of these.
             "--no-h",
             "--info=progress2,stats1,name1,nonreg0",
@@ -69,7 +71,12 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
         }
         What::Tree { exclude } => {
             arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
-            arguments.extend(exclude.iter().map(|pattern| OsString::from(format!("--exclude={pattern}"))));
+            arguments.extend(excludes(exclude));
+        }
+        What::Directories { exclude } => {
+            arguments.push("--recursive".into());
+            arguments.extend(excludes(exclude));
+            arguments.extend(["--include=*/", "--exclude=*"].map(OsString::from));
         }
     }
     if let Some(basis) = &request.basis {
@@ -83,6 +90,10 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
     arguments.push(source(&request.from));
     arguments.push(with_slash(request.into.as_os_str().to_owned()));
     arguments
+}
+
+fn excludes(patterns: &[String]) -> impl Iterator<Item = OsString> {
+    patterns.iter().map(|pattern| OsString::from(format!("--exclude={pattern}")))
 }
 
 fn common(way: &Way) -> Vec<OsString> {

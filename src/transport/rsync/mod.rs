@@ -152,7 +152,7 @@ impl Files for RsyncFiles {
             self.run(arguments, files_from(&request.what), Some(scratch), cancel, |bytes| progress.read(bytes)).await?;
         let paths = match &request.what {
             What::Files { paths, .. } => paths.as_slice(),
-            What::Tree { .. } => &[],
+            What::Tree { .. } | What::Directories { .. } => &[],
         };
         let missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
         let fetched = Fetched { transferred: progress.received(), missing, refused: progress.into_refused() };
@@ -178,6 +178,7 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Transpor
             };
             fetched.missing.extend(paths.iter().filter(absent).cloned());
         }
+        What::Directories { .. } => {}
         What::Tree { .. } => {
             let removed = paths::remove_escaping_links(&request.into)
                 .map_err(|error| here(TransportErrorKind::Other, &request.into, &error.to_string()))?;

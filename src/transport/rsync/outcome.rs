@@ -37,9 +37,17 @@ enum Side {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Complaint {
     side: Side,
+    /// The system call or function.
+    call: String,
     path: PathBuf,
     errno: i32,
     line: String,
+}
+
+impl Complaint {
+    fn is_about_directory(&self) -> bool {
+        self.side == Side::Primary && self.call.starts_with("change_dir")
+    }
 }
 
 /// The files that the primary does not have, or why the copy failed.
@@ -66,6 +74,13 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Tra
         Some(20) => Err(TransportError::cancelled()),
         Some(23 | 24) => partial(&complaints, &stderr, asked).map_err(|error| error.with_stderr(&ended.stderr)),
         Some(30) => Err(failure(Kind::Lost, "it fell silent for longer than `timeouts.idle`")),
+        // With a list of names, a directory that is not there ends the connection too.
+        Some(10 | 12) if complaints.iter().any(Complaint::is_about_directory) => {
+            let complaints: Vec<_> = complaints.into_iter().filter(Complaint::is_about_directory).collect();
+            Err(refused(&complaints, asked)
+                .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
+                .with_stderr(&ended.stderr))
+        }
         Some(10 | 12 | 35 | 255) => Err(failure(Kind::Lost, "the connection was lost during a copy")),
         Some(code) => Err(refused(&complaints, asked)
             .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
@@ -146,11 +161,11 @@ fn complaint(line: &str) -> Option<Complaint> {
         Some((_, rest)) => (Side::Here, rest),
         None => (Side::Primary, rest),
     };
-    let (_call, rest) = rest.split_once('"')?;
+    let (call, rest) = rest.split_once('"')?;
     let (path, reason) = rest.rsplit_once('"')?;
     let (_, errno) = reason.rsplit_once('(')?;
     let errno = errno.trim_end().strip_suffix(')')?.parse().ok()?;
-    Some(Complaint { side, path: path.into(), errno, line: line.to_owned() })
+    Some(Complaint { side, call: call.trim().to_owned(), path: path.into(), errno, line: line.to_owned() })
 }
 
 #[cfg(test)]
@@ -220,6 +235,12 @@ mod tests {
             (2, "protocol version mismatch -- is your shell clean?\n", Kind::Other, "protocol"),
             (12, "rsync: --foo: unknown option\n", Kind::ProgramTooOld, "does not know"),
             (12, "rsync: connection unexpectedly closed (0 bytes received so far) [Receiver]\n", Kind::Lost, "lost"),
+            (
+                12,
+                "rsync: [sender] change_dir \"/src\" failed: No such file or directory (2)\n",
+                Kind::NotFound,
+                "not exist there",
+            ),
             (30, "[Receiver] io timeout after 3 seconds -- exiting\n", Kind::Lost, "silent"),
             (255, "Connection closed by UNKNOWN port 65535\n", Kind::Lost, "lost"),
             (23, PARTIAL, Kind::Other, "everything"),

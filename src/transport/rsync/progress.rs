@@ -75,8 +75,8 @@ fn received(line: &str) -> Option<u64> {
 }
 
 fn refused(line: &str) -> Option<PathBuf> {
-    let (link, _target) = line.strip_prefix("ignoring unsafe symlink \"")?.split_once("\" -> \"")?;
-    Some(link.into())
+    let (path, _leads_to) = line.strip_prefix("ignoring unsafe symlink \"")?.split_once("\" -> \"")?;
+    Some(path.into())
 }
 
 #[cfg(test)]

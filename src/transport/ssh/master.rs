@@ -57,7 +57,7 @@ pub(in crate::transport) struct Lease {
     master: Arc<Master>,
     // In this order: the slot is free before the next one is let in.
     _session: OwnedSemaphorePermit,
-    _lease: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Lease {
@@ -113,14 +113,14 @@ impl Masters {
         let closed = || {
             TransportError::new(TransportErrorKind::Lost, format!("primary {}: the connection is closed", self.primary))
         };
-        let lease = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
+        let turn = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
         let (slot, session) = self
             .slots
             .iter()
             .find_map(|slot| Some((slot, Arc::clone(&slot.sessions).try_acquire_owned().ok()?)))
             .ok_or_else(closed)?;
         let master = self.living(slot).await?;
-        Ok(Lease { master, _session: session, _lease: lease })
+        Ok(Lease { master, _session: session, _turn: turn })
     }
 
     async fn living(&self, slot: &Slot) -> Result<Arc<Master>, TransportError> {

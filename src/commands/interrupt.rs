@@ -1,0 +1,47 @@
+//! Ctrl-C and SIGTERM: the first asks everything to end well, a second ends the program.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{CommandError, Exit};
+
+/// Knows whether the run was interrupted.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    /// Fires at the first signal.
+    pub token: CancellationToken,
+    code: Arc<AtomicU8>,
+}
+
+impl Interrupt {
+    /// Begins to watch for both signals.
+    pub fn watch() -> Result<Self, CommandError> {
+        let failed = |error| CommandError::new(format!("cannot watch for signals: {error}"));
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
+        let watch = Self { token: CancellationToken::new(), code: Arc::default() };
+        let watched = watch.clone();
+        tokio::spawn(async move {
+            loop {
+                let exit = tokio::select! {
+                    _ = interrupts.recv() => Exit::Interrupted,
+                    _ = terminations.recv() => Exit::Terminated,
+                };
+                if watched.token.is_cancelled() {
+                    std::process::exit(i32::from(exit.code()));
+                }
+                watched.code.store(exit.code(), Ordering::SeqCst);
+                watched.token.cancel();
+            }
+        });
+        Ok(watch)
+    }
+
+    /// How the program ends because of a signal, if there was one.
+    pub fn exit(&self) -> Option<Exit> {
+        [Exit::Interrupted, Exit::Terminated].into_iter().find(|exit| exit.code() == self.code.load(Ordering::SeqCst))
+    }
+}

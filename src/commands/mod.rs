@@ -1,0 +1,67 @@
+//! One file for each command, and what they share: wiring only.
+
+mod apply;
+mod demo;
+mod interrupt;
+mod plan;
+mod session;
+mod source;
+mod terminal;
+mod validate;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::cli::{Cli, Command};
+use crate::error::{CommandError, Exit};
+use crate::site;
+
+use interrupt::Interrupt;
+use terminal::Terminal;
+
+/// Runs a command to its end and says how it went.
+pub fn run(cli: Cli) -> ExitCode {
+    let terminal = Terminal::new(cli.global);
+    terminal.start_log();
+    let exit = match runtime() {
+        Ok(runtime) => {
+            let result = runtime.block_on(dispatch(cli.command, &terminal));
+            // A thread that still waits for the answer to a prompt must not keep the program.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+            result.unwrap_or_else(|error| terminal.error(&error))
+        }
+        Err(error) => terminal.error(&error),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(format!("cannot start: {error}")))
+}
+
+async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
+    let interrupt = Interrupt::watch()?;
+    let result = match command {
+        Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
+        Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Validate(arguments) => validate::run(&arguments, terminal),
+        Command::Schema => {
+            terminal.print(&site::schema());
+            Ok(Exit::Done)
+        }
+        Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
+    };
+    match interrupt.exit() {
+        // Whatever it was that an interruption broke off, the interruption is what happened.
+        Some(exit) => {
+            if let Err(error) = result {
+                terminal.error(&error);
+            }
+            Ok(exit)
+        }
+        None => result,
+    }
+}

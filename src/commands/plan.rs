@@ -1,0 +1,38 @@
+//! `antipode plan`: what would change at the site, and why.
+
+use crate::cli;
+use crate::error::{CommandError, Exit};
+use crate::plan::Plan;
+use crate::render::{self, Style};
+
+use super::interrupt::Interrupt;
+use super::session::Session;
+use super::source;
+use super::terminal::Terminal;
+
+/// Runs the command.
+pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    let site = source::load(&arguments.site, terminal)?;
+    let session = Session::open(&site, &interrupt.token).await;
+    let planned = session.plan().await;
+    let unresolved = session.unresolved.clone();
+    session.close().await;
+    let plan = planned?;
+    show(&plan, terminal);
+    for error in &unresolved {
+        terminal.error(error);
+    }
+    Ok(if plan.is_blocked() || !unresolved.is_empty() {
+        Exit::Error
+    } else if arguments.detailed_exitcode && !plan.is_empty() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
+}
+
+/// Prints a plan for people.
+pub fn show(plan: &Plan, terminal: &Terminal) {
+    let style = Style { colour: terminal.colour(), width: terminal.width(), verbose: terminal.verbose > 0 };
+    terminal.print(&render::human(plan, style));
+}

@@ -1,0 +1,100 @@
+//! The edges of the program: what goes to stdout and stderr, with colour or without, how wide.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Color, Global};
+use crate::error::{CommandError, Exit};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const BOLD: Style = Style::new().bold();
+
+/// What is known of where the output goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    color: Color,
+    /// How often `-v` was given.
+    pub verbose: u8,
+}
+
+impl Terminal {
+    /// The terminal of this process, as the command line wants it used.
+    pub fn new(global: Global) -> Self {
+        Self { color: global.color, verbose: global.verbose }
+    }
+
+    /// Sends the log to stderr; without `-v` only what RUST_LOG asks for.
+    pub fn start_log(self) {
+        let level = match self.verbose {
+            0 => "off",
+            1 => "antipode=info",
+            _ => "antipode=debug",
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        // Only a second subscriber can be refused, and there is none.
+        let _ = log.with_ansi(self.colour_on_stderr()).without_time().try_init();
+    }
+
+    /// Whether stdout takes colour.
+    pub fn colour(self) -> bool {
+        self.wants_colour(&io::stdout())
+    }
+
+    /// Whether stderr takes colour.
+    pub fn colour_on_stderr(self) -> bool {
+        self.wants_colour(&io::stderr())
+    }
+
+    fn wants_colour(self, stream: &impl anstream::stream::RawStream) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never,
+        }
+    }
+
+    /// Whether somebody sees progress bars, and can answer.
+    pub fn is_interactive(self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether stderr is a terminal.
+    pub fn shows_progress(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Columns: what COLUMNS says, else what the terminal says, else unknown.
+    pub fn width(self) -> Option<u16> {
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
+        columns.or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
+    }
+
+    /// Prints an answer to stdout. A reader that went away is not an error.
+    pub fn print(self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Tells a person something on stderr.
+    pub fn tell(self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    }
+
+    /// Tells an error, and how the command ends because of it.
+    pub fn error(self, error: &CommandError) -> Exit {
+        let mut text = format!("{}: {}\n", self.styled("Error", RED), error.message);
+        if let Some(hint) = &error.hint {
+            text.push_str(&format!("  {}: {hint}\n", self.styled("hint", BOLD)));
+        }
+        self.tell(&text);
+        error.exit
+    }
+
+    fn styled(self, text: &str, style: Style) -> String {
+        if self.colour_on_stderr() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,180 @@
+//! The backups of a catalog in either layout: metadata in `meta/` and in `base/ID/`, annotations, bases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::barman::backup_info::BackupInfo;
+use crate::barman::ids::BackupId;
+use crate::barman::keep::Keep;
+use crate::barman::layout::{DiskSign, Layout, ServerDirs};
+use crate::barman::version::BarmanVersion;
+use crate::observe::inventory::{BackupFacts, BaseState};
+
+use super::files::{self, CatalogError};
+use super::{Depth, base, parallel};
+
+/// More than any backup.info: the largest part of it is a list of tablespaces.
+const MAX_INFO: u64 = 16 << 20;
+/// An annotation is one word.
+const MAX_ANNOTATION: u64 = 64;
+
+/// The backups of a server, and what their names tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Backups {
+    /// Those that have metadata or a base.
+    pub by_id: BTreeMap<BackupId, CatalogBackup>,
+    /// What the layout tells of the Barman that wrote it.
+    pub signs: BTreeSet<DiskSign>,
+    /// Things worth saying that stop nothing, safe to print.
+    pub notes: Vec<String>,
+}
+
+/// One backup of a catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogBackup {
+    /// `meta/ID-backup.info`
+    in_meta: Option<InfoFile>,
+    /// `base/ID/backup.info`
+    in_base: Option<InfoFile>,
+    /// What is on disk of its base; `Absent` when it was not looked at.
+    pub base: BaseState,
+    /// Its keep annotation.
+    pub keep: Option<Keep>,
+    /// Whether it is being deleted.
+    pub going_away: bool,
+}
+
+/// A backup.info.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InfoFile {
+    /// It can be used.
+    Readable(Box<Metadata>),
+    /// It cannot be read, or its values make no sense.
+    Broken(BackupInfo),
+}
+
+/// The metadata of a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metadata {
+    /// As it is in the file.
+    pub info: BackupInfo,
+    /// What follows from it.
+    pub facts: BackupFacts,
+}
+
+impl CatalogBackup {
+    /// What a Barman of this version takes for its backup.info, and whether it looks there: `meta/` wins where it is
+    /// known; an older Barman is blind for it.
+    pub fn info_for(&self, version: BarmanVersion, dirs: &ServerDirs, id: BackupId) -> Option<(&InfoFile, bool)> {
+        let knows_meta = Layout::of(version).backup_info(dirs, id).starts_with(&dirs.meta_directory);
+        if knows_meta {
+            return self.info().map(|info| (info, true));
+        }
+        self.in_base.as_ref().map(|info| (info, true)).or(self.in_meta.as_ref().map(|info| (info, false)))
+    }
+
+    /// What the newest Barman takes for its backup.info.
+    pub fn info(&self) -> Option<&InfoFile> {
+        self.in_meta.as_ref().or(self.in_base.as_ref())
+    }
+}
+
+impl InfoFile {
+    /// The fields that could be read.
+    pub fn fields(&self) -> &BackupInfo {
+        match self {
+            Self::Readable(metadata) => &metadata.info,
+            Self::Broken(info) => info,
+        }
+    }
+}
+
+/// Reads the backups of a server.
+pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Backups, CatalogError> {
+    let mut backups = Backups::default();
+    let ids = backups.find(dirs)?;
+    for id in ids {
+        let backup = backups.read_metadata(dirs, id)?;
+        backups.by_id.insert(id, backup);
+    }
+    if depth == Depth::Bases {
+        backups.judge_bases(dirs)?;
+    }
+    Ok(backups)
+}
+
+impl Backups {
+    /// The ids that the names in `meta/` and `base/` speak of.
+    fn find(&mut self, dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
+        let mut ids = BTreeSet::new();
+        for entry in files::list(&dirs.meta_directory)? {
+            let Some((id, key)) = entry.name.split_once('-') else { continue };
+            let Ok(id) = id.parse::<BackupId>() else { continue };
+            if key == "backup.info" {
+                self.signs.insert(DiskSign::InfoInMeta);
+                ids.insert(id);
+            } else if matches!(key, "keep" | "delete_this") {
+                self.signs.insert(DiskSign::AnnotationInMeta);
+            }
+        }
+        for entry in files::list(&dirs.basebackups_directory)? {
+            let Ok(id) = entry.name.parse::<BackupId>() else { continue };
+            if entry.kind.is_dir() {
+                ids.insert(id);
+            } else {
+                self.notes.push(format!("base/{id} is no directory; it is left alone"));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// What is known of a backup without its base. A base that nothing is known of is a backup too.
+    fn read_metadata(&mut self, dirs: &ServerDirs, id: BackupId) -> Result<CatalogBackup, CatalogError> {
+        let [newest, oldest] = Layout::readable();
+        let in_meta = self.read_info(&newest.backup_info(dirs, id), id)?;
+        let in_base = self.read_info(&oldest.backup_info(dirs, id), id)?;
+        self.signs.extend(in_base.as_ref().map(|_| DiskSign::InfoInBase));
+        let (mut keep, mut going_away) = (None, false);
+        for layout in [newest, oldest] {
+            keep = keep.or(self.read_keep(&layout.keep(dirs, id), id)?);
+            going_away |= files::size(&layout.delete_this(dirs, id))?.is_some();
+        }
+        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
+    }
+
+    fn read_info(&mut self, path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
+        let Some(bytes) = files::read(path, MAX_INFO)? else { return Ok(None) };
+        let broken = |info, why: &dyn std::error::Error| {
+            (InfoFile::Broken(info), Some(format!("the backup.info of {id} is not used: {why}")))
+        };
+        let (file, note) = match BackupInfo::parse(&bytes) {
+            Err(error) => broken(BackupInfo::default(), &error),
+            Ok(info) => match BackupFacts::read(id, &info) {
+                Err(error) => broken(info, &error),
+                Ok(facts) => (InfoFile::Readable(Box::new(Metadata { info, facts })), None),
+            },
+        };
+        self.notes.extend(note);
+        Ok(Some(file))
+    }
+
+    fn read_keep(&mut self, path: &Path, id: BackupId) -> Result<Option<Keep>, CatalogError> {
+        let Some(bytes) = files::read(path, MAX_ANNOTATION)? else { return Ok(None) };
+        let keep = Keep::parse(&bytes);
+        if let Err(error) = &keep {
+            self.notes.push(format!("the keep annotation of {id} is passed over: {error}"));
+        }
+        Ok(keep.ok())
+    }
+
+    fn judge_bases(&mut self, dirs: &ServerDirs) -> Result<(), CatalogError> {
+        let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
+        let states = parallel::map(&backups, |(id, backup)| {
+            base::state(&dirs.base(**id), backup.info().map(InfoFile::fields))
+        });
+        for ((_, backup), state) in backups.iter_mut().zip(states) {
+            backup.base = state?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the files of a catalog: regular files only, links are never followed, sizes without reading.
+
+use std::fs::{self, File, FileType};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+/// A catalog cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read: {source}", path.display().to_string().escape_debug())]
+pub struct CatalogError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl CatalogError {
+    /// An error at this path.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self { path: path.to_owned(), source }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let denied = self.source.kind() == io::ErrorKind::PermissionDenied;
+        denied.then(|| "run as the user that owns the catalog, usually barman".to_owned())
+    }
+}
+
+/// An entry of a directory.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name; one that is not UTF-8 is none of Barman's and reads as the empty string.
+    pub name: String,
+    /// What it is itself, whatever it links to.
+    pub kind: FileType,
+}
+
+/// The entries of a directory in no order; none when it is not there.
+pub fn list(directory: &Path) -> Result<Vec<Entry>, CatalogError> {
+    let at = || CatalogError::at(directory);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(at()(error)),
+    };
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.map_err(at())?;
+        let kind = entry.file_type().map_err(CatalogError::at(&entry.path()))?;
+        Ok(Entry { name: entry.file_name().into_string().unwrap_or_default(), kind })
+    };
+    entries.map(entry).collect()
+}
+
+/// The content of a regular file, up to `limit` bytes; `None` when there is none.
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
+    match read_regular(path, limit) {
+        Ok(content) => Ok(content),
+        Err(error) if is_absent(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            Ok(None)
+        }
+        Err(error) => Err(CatalogError::at(path)(error)),
+    }
+}
+
+fn read_regular(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    // NONBLOCK keeps a named pipe from hanging the run before its kind is known.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// The size of a regular file; `None` when there is none.
+pub fn size(path: &Path) -> Result<Option<u64>, CatalogError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(CatalogError::at(path)(error)),
+    }
+}
+
+/// Whether there is a directory that is no link to one.
+pub fn is_directory(path: &Path) -> Result<bool, CatalogError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(CatalogError::at(path)(error)),
+    }
+}
+
+/// Bytes that are free for us on the file system of a directory, or of the nearest one above it that exists.
+pub fn free(directory: &Path) -> Option<u64> {
+    let system = directory.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,117 @@
+//! A Barman catalog on a file system of this host, as it is on disk: the site's own, or that of a primary which is
+//! reached by its path. No Barman is run, and nothing is written.
+//!
+//! Either layout is read: `meta/ID-backup.info` wins over `base/ID/backup.info`. Links and special files are never
+//! followed. What is wrong with one backup is a note; only a directory that cannot be read is an error.
+
+pub mod backups;
+pub mod base;
+pub mod files;
+mod parallel;
+pub mod wals;
+pub mod xlogdb;
+
+use std::collections::BTreeSet;
+
+use crate::barman::identity::Identity;
+use crate::barman::ids::BackupId;
+use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
+use crate::barman::staging::Staging;
+use crate::barman::sync_wals::SyncWals;
+
+pub use files::CatalogError;
+
+use backups::Backups;
+use wals::WalFiles;
+use xlogdb::XlogDbFiles;
+
+/// More than any of Barman's small files.
+const MAX_SMALL: u64 = 64 << 10;
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything.
+    Bases,
+    /// Everything but the files of the bases.
+    Metadata,
+}
+
+/// One server of a catalog.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Catalog {
+    /// Whether the server's directory exists at all.
+    pub exists: bool,
+    /// Its backups.
+    pub backups: Backups,
+    /// Its WAL archive.
+    pub wals: WalFiles,
+    /// Its list of that archive.
+    pub xlogdb: XlogDbFiles,
+    /// Up to where a passive Barman copied; `None` when the file is absent or broken.
+    pub sync_wals: Option<SyncWals>,
+    /// The system that the server belongs to, where Barman noted it.
+    pub identity: Option<Identity>,
+    /// Backups of which an earlier run left part in staging.
+    pub staged: BTreeSet<BackupId>,
+}
+
+impl Catalog {
+    /// Reads one server. It blocks for as long as the disk takes.
+    pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Self, CatalogError> {
+        let exists = match std::fs::metadata(&dirs.backup_directory) {
+            Ok(metadata) => metadata.is_dir(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(CatalogError::at(&dirs.backup_directory)(error)),
+        };
+        if !exists {
+            return Ok(Self::default());
+        }
+        Ok(Self {
+            exists,
+            backups: backups::read(dirs, depth)?,
+            wals: wals::read(&dirs.wals_directory, &dirs.server)?,
+            xlogdb: XlogDbFiles::read(dirs)?,
+            sync_wals: read_small(&dirs.sync_wals_info(), |bytes| SyncWals::parse(bytes).ok())?,
+            identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
+            staged: staged(dirs)?,
+        })
+    }
+
+    /// What the layout tells of the Barman that wrote it.
+    pub fn version_bounds(&self) -> VersionBounds {
+        let mut signs = self.backups.signs.clone();
+        signs.extend(self.xlogdb.named.as_ref().map(|_| DiskSign::NamedXlogDb));
+        signs.extend(self.xlogdb.plain.as_ref().map(|_| DiskSign::PlainXlogDb));
+        signs.extend(self.xlogdb.has_five_fields().then_some(DiskSign::FiveFields));
+        version_bounds(&signs)
+    }
+
+    /// Things worth saying that stop nothing, safe to print.
+    pub fn notes(&self) -> Vec<String> {
+        let foreign = match self.wals.foreign {
+            0 => None,
+            1 => Some("1 entry of wals/ is no WAL file; it is left alone".to_owned()),
+            count => Some(format!("{count} entries of wals/ are no WAL files; they are left alone")),
+        };
+        self.backups.notes.iter().cloned().chain(foreign).collect()
+    }
+}
+
+fn read_small<T>(
+    path: &std::path::Path,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, CatalogError> {
+    Ok(files::read(path, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
+}
+
+/// What earlier runs left in either place where bases are staged.
+fn staged(dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
+    let inside = Staging::new(dirs, true, true).own().join("staging");
+    let beside = files::list(&dirs.basebackups_directory)?.into_iter().filter(|entry| entry.name.starts_with('.'));
+    let entries = files::list(&inside)?.into_iter().chain(beside);
+    Ok(entries.filter(|entry| entry.kind.is_dir()).filter_map(|entry| Staging::backup_of(&entry.name)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The WAL archive as it is on disk: `wals/<16 digits>/NAME`, and history files in `wals/` itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::barman::history::HistoryFile;
+use crate::barman::ids::ServerName;
+use crate::barman::layout::wal_hash_directory;
+use crate::barman::wal::{Timeline, WalName};
+use crate::observe::history;
+
+use super::files::{self, CatalogError};
+use super::parallel;
+
+/// The files of a WAL archive.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WalFiles {
+    /// Their sizes by name; history files too.
+    pub sizes: BTreeMap<WalName, u64>,
+    /// Those of them that are history files, read.
+    pub histories: BTreeMap<Timeline, HistoryFile>,
+    /// How many entries have no business there: their names are none of WAL files, or they are links or devices.
+    pub foreign: u64,
+}
+
+/// Reads the archive of a server. Only directories and history files are opened.
+pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, CatalogError> {
+    let mut files = WalFiles::default();
+    let mut hash_directories = Vec::new();
+    for entry in files::list(wals_directory)? {
+        if is_expected(&entry.name, server) {
+            continue;
+        }
+        match entry.name.parse() {
+            Ok(WalName::History(timeline)) if entry.kind.is_file() => {
+                files.add_history(timeline, &wals_directory.join(&entry.name))?;
+            }
+            _ if entry.kind.is_dir() && is_hash(&entry.name) => hash_directories.push(entry.name),
+            _ => files.foreign += 1,
+        }
+    }
+    let contents = parallel::map(&hash_directories, |hash| read_hash_directory(wals_directory, hash));
+    let mut sizes = Vec::new();
+    for content in contents {
+        let (segments, foreign) = content?;
+        sizes.extend(segments);
+        files.foreign += foreign;
+    }
+    files.sizes.extend(sizes);
+    Ok(files)
+}
+
+impl WalFiles {
+    fn add_history(&mut self, timeline: Timeline, path: &Path) -> Result<(), CatalogError> {
+        let Some(size) = files::size(path)? else { return Ok(()) };
+        self.sizes.insert(WalName::History(timeline), size);
+        if let Some(stored) = files::read(path, history::MAX_SIZE)? {
+            self.histories.insert(timeline, HistoryFile { size, ..history::read(timeline, &stored) });
+        }
+        Ok(())
+    }
+}
+
+/// What is in the archive and is no WAL: Barman's own files, and what is being written.
+fn is_expected(name: &str, server: &ServerName) -> bool {
+    name.starts_with('.')
+        || has_suffix(name, ".tmp")
+        || name == "sync-wals.info"
+        || name.strip_prefix(server.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name).starts_with("xlog.db")
+}
+
+fn has_suffix(name: &str, suffix: &str) -> bool {
+    name.len() > suffix.len() && name.ends_with(suffix)
+}
+
+fn is_hash(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
+}
+
+/// The files of one hash directory with their sizes, and how many do not belong there.
+fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<(Vec<(WalName, u64)>, u64), CatalogError> {
+    let directory: PathBuf = wals_directory.join(hash);
+    let (mut sizes, mut foreign) = (Vec::new(), 0);
+    for entry in files::list(&directory)? {
+        if entry.name.starts_with('.') || has_suffix(&entry.name, ".tmp") {
+            continue;
+        }
+        let name = entry.name.parse().ok().filter(|name| wal_hash_directory(*name).as_deref() == Some(hash));
+        match name {
+            // A file that goes away between the two calls is one that was not there.
+            Some(name) if entry.kind.is_file() => {
+                sizes.extend(files::size(&directory.join(&entry.name))?.map(|size| (name, size)));
+            }
+            _ => foreign += 1,
+        }
+    }
+    Ok((sizes, foreign))
+}

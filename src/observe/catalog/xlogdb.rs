@@ -1,0 +1,167 @@
+//! xlog.db under either of its names, and what is wrong with the one that Barman reads.
+
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal::WalName;
+use crate::barman::wal_entry::WalEntry;
+use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, last_line_offset};
+use crate::observe::inventory::XlogDbState;
+use crate::plan::reason::XlogFinding;
+
+use super::files::{self, CatalogError};
+
+/// More than the list of a hundred million files: what is longer is no xlog.db.
+const MAX_SIZE: u64 = 8 << 30;
+
+/// xlog.db as it was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XlogDbFiles {
+    /// `S-xlog.db`, of Barman 3.13.0 and later.
+    pub named: Option<XlogDbFile>,
+    /// `xlog.db`, of those before.
+    pub plain: Option<XlogDbFile>,
+}
+
+/// One xlog.db.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct XlogDbFile {
+    /// Its lines, sorted and unique.
+    pub entries: Vec<WalEntry>,
+    /// The name on its last line, and where that begins.
+    pub last: Option<(WalName, u64)>,
+    /// Lines that are no entry.
+    pub unreadable: u64,
+    /// Lines that stand behind one with a greater name.
+    pub unsorted: u64,
+    /// Lines whose name is there already.
+    pub doubled: u64,
+    /// Lines with a fifth field, which ends every Barman before 3.14.
+    pub five_fields: u64,
+}
+
+impl XlogDbFiles {
+    /// Reads both files, where they are.
+    pub fn read(dirs: &ServerDirs) -> Result<Self, CatalogError> {
+        let [named, plain] = Layout::readable().map(|layout| files::read(&layout.xlogdb(dirs), MAX_SIZE));
+        let file = |bytes: Option<Vec<u8>>| bytes.map(|bytes| XlogDbFile::parse(&bytes));
+        Ok(Self { named: file(named?), plain: file(plain?) })
+    }
+
+    /// The list, whatever its name: the newer name wins.
+    pub fn any(&self) -> Option<&XlogDbFile> {
+        self.named.as_ref().or(self.plain.as_ref())
+    }
+
+    /// Whether a line has five fields.
+    pub fn has_five_fields(&self) -> bool {
+        self.named.iter().chain(&self.plain).any(|file| file.five_fields > 0)
+    }
+
+    /// What a Barman of this version has in hand.
+    pub fn into_state(self, dirs: &ServerDirs, version: BarmanVersion) -> XlogDbState {
+        let [named_layout, _] = Layout::readable();
+        let reads_named = Layout::of(version).xlogdb(dirs) == named_layout.xlogdb(dirs);
+        let (expected, other) = if reads_named { (self.named, self.plain) } else { (self.plain, self.named) };
+        let mut findings = Vec::new();
+        let file = match (expected, other) {
+            (Some(file), _) => file,
+            (None, Some(file)) => {
+                findings.push(XlogFinding::OtherName);
+                file
+            }
+            (None, None) => {
+                return XlogDbState { entries: Vec::new(), findings: vec![XlogFinding::Missing] };
+            }
+        };
+        findings.extend(file.findings(version));
+        XlogDbState { entries: file.entries, findings }
+    }
+}
+
+impl XlogDbFile {
+    fn parse(bytes: &[u8]) -> Self {
+        let db = XlogDb::parse(bytes);
+        let count = |wanted: fn(&ProblemKind) -> bool| {
+            db.problems().iter().filter(|problem| wanted(&problem.kind)).count() as u64
+        };
+        let offset = last_line_offset(bytes);
+        Self {
+            last: offset.and_then(|offset| Some((name_at(bytes, offset)?, offset))),
+            unreadable: count(|kind| matches!(kind, ProblemKind::Empty | ProblemKind::Garbage(_))),
+            unsorted: count(|kind| matches!(kind, ProblemKind::Unsorted(_))),
+            doubled: count(|kind| matches!(kind, ProblemKind::Doubled(_) | ProblemKind::Contradicted(_))),
+            five_fields: bytes.split(|b| *b == b'\n').filter(|line| has_five_fields(line)).count() as u64,
+            entries: db.into_entries(),
+        }
+    }
+
+    fn findings(&self, version: BarmanVersion) -> impl Iterator<Item = XlogFinding> {
+        let too_many = if version < FIVE_FIELDS { self.five_fields } else { 0 };
+        let counted = [
+            (too_many, XlogFinding::TooManyFields(too_many)),
+            (self.unreadable, XlogFinding::Unreadable(self.unreadable)),
+            (self.unsorted, XlogFinding::Unsorted(self.unsorted)),
+            (self.doubled, XlogFinding::Doubled(self.doubled)),
+        ];
+        counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, finding)| finding)
+    }
+}
+
+fn name_at(bytes: &[u8], offset: u64) -> Option<WalName> {
+    let line = bytes.get(usize::try_from(offset).ok()?..)?;
+    let name = line.split(u8::is_ascii_whitespace).next()?;
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+fn has_five_fields(line: &[u8]) -> bool {
+    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).count() == 5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const A: &str = "00000001000000000000000A";
+    const B: &str = "00000001000000000000000B";
+
+    fn findings(named: Option<&str>, plain: Option<&str>, version: &str) -> Vec<XlogFinding> {
+        let dirs = ServerDirs::of_catalog(Path::new("/b"), "main".parse().unwrap());
+        let file = |text: &str| XlogDbFile::parse(text.as_bytes());
+        let files = XlogDbFiles { named: named.map(file), plain: plain.map(file) };
+        files.into_state(&dirs, version.parse().unwrap()).findings
+    }
+
+    #[test]
+    fn the_name_must_be_that_of_the_version() {
+        let line = format!("{A}\t1\t1.0\tNone\n");
+        assert_eq!(findings(None, None, "3.19.1"), [XlogFinding::Missing]);
+        assert_eq!(findings(None, Some(&line), "3.19.1"), [XlogFinding::OtherName]);
+        assert_eq!(findings(Some(&line), None, "3.12.1"), [XlogFinding::OtherName]);
+        assert_eq!(findings(Some(&line), Some("junk"), "3.19.1"), []);
+    }
+
+    #[test]
+    fn five_fields_are_too_many_for_an_old_barman() {
+        let lines = format!("{A}\t1\t1.0\tNone\tNone\n{B}\t1\t1.0\tNone\n");
+        assert_eq!(findings(None, Some(&lines), "3.12.1"), [XlogFinding::TooManyFields(1)]);
+        assert_eq!(findings(Some(&lines), None, "3.14"), []);
+    }
+
+    #[test]
+    fn lines_out_of_place_are_counted() {
+        let lines = format!("{B}\t1\t1.0\tNone\n{A}\t1\t1.0\tNone\n{B}\t1\t1.0\tNone\njunk\n\n{A}\t2\t1.0\tNone\n");
+        assert_eq!(
+            findings(Some(&lines), None, "3.13"),
+            [XlogFinding::Unreadable(2), XlogFinding::Unsorted(2), XlogFinding::Doubled(2)]
+        );
+    }
+
+    #[test]
+    fn the_last_line_is_told_with_its_offset() {
+        let lines = format!("{A}\t1\t1.0\tNone\n{B}\t1\t1.0\tNone\n");
+        let file = XlogDbFile::parse(lines.as_bytes());
+        assert_eq!(file.last, Some((B.parse().unwrap(), lines.len() as u64 / 2)));
+        assert_eq!(XlogDbFile::parse(b"").last, None);
+    }
+}

@@ -1,0 +1,195 @@
+//! The site's own Barman, as its barman.conf describes it: where it keeps a server's files, and what it would do
+//! with them. Barman itself is not run for that.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::barman::conf::{BarmanConf, ConfError};
+use crate::barman::ids::ServerName;
+use crate::barman::layout::ServerDirs;
+
+use super::inventory::OwnBarman;
+
+/// The site's barman.conf cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteConfError {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {source}; give its user access to it, or correct `catalog.config`", path.display())]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Barman could not read it either.
+    #[error("{}: {source}; `barman diagnose` fails on it as well", path.display())]
+    Invalid {
+        /// The main file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfError,
+    },
+    /// It describes another catalog.
+    #[error(
+        "{} has `barman_home` {}, and the site file has `catalog.path` {}; make them the same, or correct `catalog.config`",
+        path.display(), home.display(), catalog.display()
+    )]
+    OtherCatalog {
+        /// The main file.
+        path: PathBuf,
+        /// Its `barman_home`.
+        home: PathBuf,
+        /// The catalog of the site file.
+        catalog: PathBuf,
+    },
+}
+
+/// The site's own Barman, or what holds where there is none.
+#[derive(Debug)]
+pub struct SiteBarman {
+    catalog: PathBuf,
+    conf: Option<(PathBuf, BarmanConf)>,
+}
+
+impl SiteBarman {
+    /// Reads barman.conf and the files that it includes. Without `config`, Barman's defaults hold.
+    pub fn read(catalog: &Path, config: Option<&Path>) -> Result<Self, SiteConfError> {
+        let site = Self { catalog: catalog.to_owned(), conf: None };
+        let Some(path) = config else { return Ok(site) };
+        let invalid = |source| SiteConfError::Invalid { path: path.to_owned(), source };
+        let mut conf = BarmanConf::parse(&path.to_string_lossy(), &read_text(path)?).map_err(invalid)?;
+        if let Some(directory) = conf.includes().map_err(invalid)? {
+            for file in included(&directory)? {
+                conf.include(&file.to_string_lossy(), &read_text(&file)?).map_err(invalid)?;
+            }
+        }
+        let home = conf.barman_home().map_err(invalid)?;
+        if !is_same(&home, catalog) {
+            let (path, catalog) = (path.to_owned(), catalog.to_owned());
+            return Err(SiteConfError::OtherCatalog { path, home, catalog });
+        }
+        Ok(Self { conf: Some((path.to_owned(), conf)), ..site })
+    }
+
+    /// Where Barman's locks are.
+    pub fn lock_directory(&self) -> Result<PathBuf, SiteConfError> {
+        match &self.conf {
+            None => Ok(self.catalog.clone()),
+            Some((path, conf)) => {
+                conf.barman_lock_directory().map_err(|source| SiteConfError::Invalid { path: path.clone(), source })
+            }
+        }
+    }
+
+    /// Where a server's files are, and what Barman means to do with them.
+    pub fn server(&self, server: &ServerName) -> Result<(ServerDirs, OwnBarman), SiteConfError> {
+        let defaults = || (ServerDirs::of_catalog(&self.catalog, server.clone()), OwnBarman::default());
+        let Some((path, conf)) = &self.conf else { return Ok(defaults()) };
+        let conf =
+            conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
+        Ok(conf.map_or_else(defaults, |conf| {
+            let own = OwnBarman {
+                configured: true,
+                active: conf.active,
+                passive: conf.primary_ssh_command.is_some(),
+                retention_policy: conf.retention_policy,
+            };
+            (conf.dirs, own)
+        }))
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, SiteConfError> {
+    std::fs::read_to_string(path).map_err(|source| SiteConfError::Unreadable { path: path.to_owned(), source })
+}
+
+/// The `*.conf` files of a directory in the order in which Barman reads them; Barman passes over a missing directory.
+fn included(directory: &Path) -> Result<Vec<PathBuf>, SiteConfError> {
+    let directory = expand_home(directory);
+    let unreadable = |source| SiteConfError::Unreadable { path: directory.clone(), source };
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn expand_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+/// Whether two paths are one directory, also through links.
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(directory: &Path, name: &str, text: &str) -> PathBuf {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn main_file(home: &Path) -> String {
+        let home = home.display();
+        format!(
+            "[barman]\nbarman_home = {home}\nbarman_lock_directory = /run/barman\n\
+             configuration_files_directory = {home}/conf.d\nretention_policy = REDUNDANCY 2\n"
+        )
+    }
+
+    #[test]
+    fn without_a_config_the_defaults_hold() {
+        let site = SiteBarman::read(Path::new("/b"), None).unwrap();
+        let name = "main".parse().unwrap();
+        let (dirs, own) = site.server(&name).unwrap();
+        assert_eq!(dirs, ServerDirs::of_catalog(Path::new("/b"), name));
+        assert_eq!(own, OwnBarman::default());
+        assert_eq!(site.lock_directory().unwrap(), Path::new("/b"));
+    }
+
+    #[test]
+    fn included_files_describe_servers() {
+        let home = tempfile::tempdir().unwrap();
+        let conf = write(home.path(), "barman.conf", &main_file(home.path()));
+        write(home.path(), "conf.d/a.conf", "[main]\nactive = off\nprimary_ssh_command = ssh x\nwals_directory = /w\n");
+        write(home.path(), "conf.d/b.conf.off", "[broken");
+        let site = SiteBarman::read(home.path(), Some(&conf)).unwrap();
+        let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
+        assert_eq!(dirs.wals_directory, Path::new("/w"));
+        let retention_policy = Some("REDUNDANCY 2".to_owned());
+        assert_eq!(own, OwnBarman { configured: true, active: false, passive: true, retention_policy });
+        assert!(!site.server(&"other".parse().unwrap()).unwrap().1.configured);
+        assert_eq!(site.lock_directory().unwrap(), Path::new("/run/barman"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let missing = home.path().join("none.conf");
+        let error = SiteBarman::read(home.path(), Some(&missing)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} cannot be read", missing.display())), "{error}");
+        let broken = write(home.path(), "broken.conf", "[barman\n");
+        let error = SiteBarman::read(home.path(), Some(&broken)).unwrap_err().to_string();
+        assert!(error.contains("broken.conf"), "{error}");
+        let other = write(home.path(), "other.conf", "[barman]\nbarman_home = /somewhere/else\n");
+        let error = SiteBarman::read(home.path(), Some(&other)).unwrap_err().to_string();
+        assert!(error.contains("`barman_home` /somewhere/else"), "{error}");
+    }
+}

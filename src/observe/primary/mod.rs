@@ -1,0 +1,137 @@
+//! The primary's end of a replica.
+//!
+//! First [`Source::ask`]: one `sync-info`, or one reading of a catalog that this host can see. Then what sync-info
+//! leaves out and every plan needs: history files and annotations, a handful of names ([`Source::complete`]). At last
+//! what only those need who copy something: [`Source::look_closer`]. A site in sync pays for the first two alone.
+
+mod annotations;
+mod archive;
+mod fetched;
+mod path;
+mod sync_info;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::backup_info::BackupInfo;
+use crate::barman::ids::{BackupId, ServerName};
+use crate::plan::lacking::Lacking;
+use crate::site::model::{Access, Primary};
+use crate::transport::Connection;
+use crate::verify::manifest::Manifest;
+
+use super::catalog::base::MANIFEST;
+use super::facts::base_kind;
+use super::failure::Failure;
+use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use fetched::Fetcher;
+
+/// More than the manifest of ten million files.
+const MAX_MANIFEST: u64 = 4 << 30;
+
+/// One server of a primary, and the way to it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The primary.
+    pub primary: &'a Primary,
+    /// The way to it.
+    pub connection: &'a Connection,
+    /// The server's name there.
+    pub server: &'a ServerName,
+    /// Ends every transfer when it fires.
+    pub cancel: &'a CancellationToken,
+}
+
+impl Source<'_> {
+    /// What the primary says of itself.
+    pub async fn ask(&self) -> Observed {
+        let answer = match (&self.connection.commands, &self.primary.access) {
+            (Some(commands), _) => sync_info::ask(commands.as_ref(), self.server).await,
+            (None, Access::Path(home)) => path::read(home, self.server).await.map(|inventory| active(inventory)),
+            (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
+        };
+        answer.unwrap_or_else(|failure| self.failed(failure).into())
+    }
+
+    /// Adds the history files, which sync-info leaves out in part, and the annotations, which it does not know.
+    pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Failure> {
+        if self.connection.commands.is_none() {
+            return Ok(());
+        }
+        let fetcher = self.fetcher();
+        archive::add_histories(&fetcher, there, here).await.map_err(|failure| self.failed(failure))?;
+        annotations::add(&fetcher, there).await.map_err(|failure| self.failed(failure))
+    }
+
+    /// Adds what is only worth knowing of that which is copied: whether the WAL is really there, and the manifests of
+    /// backups that may share files with one that is here.
+    pub async fn look_closer(
+        &self,
+        there: &mut PrimaryInventory,
+        here: &ReplicaInventory,
+        lacking: &Lacking,
+    ) -> Result<(), Failure> {
+        let fetcher = self.fetcher();
+        if self.connection.commands.is_some() {
+            let gone = archive::gone(&fetcher, &there.directories.wals_directory, &lacking.wals).await;
+            there.gone = gone.map_err(|failure| self.failed(failure))?;
+        }
+        if here.backups.values().any(|local| local.manifest.is_some()) {
+            add_manifests(&fetcher, there, &lacking.backups).await.map_err(|failure| self.failed(failure))?;
+        }
+        Ok(())
+    }
+
+    fn fetcher(&self) -> Fetcher<'_> {
+        Fetcher { files: self.connection.files.as_ref(), cancel: self.cancel, bandwidth: self.primary.bandwidth }
+    }
+
+    fn failed(&self, failure: Failure) -> Failure {
+        let name = format!("primary {}", self.primary.name);
+        if failure.message.starts_with(&name) {
+            return failure;
+        }
+        failure.of(format_args!("{name}, server {}", self.server))
+    }
+}
+
+fn active(inventory: PrimaryInventory) -> Observed {
+    Observed::Active(Box::new(inventory))
+}
+
+/// A backup at a primary; what is wrong with its metadata keeps this one back and no other.
+fn primary_backup(id: BackupId, info: BackupInfo, notes: &mut Vec<String>) -> PrimaryBackup {
+    let (facts, base) = match BackupFacts::read(id, &info) {
+        Ok(facts) => (facts, base_kind(&info)),
+        Err(error) => {
+            notes.push(format!("backup {id} is left alone: {error}"));
+            (BackupFacts::of_readable(id, &info), BaseKind::Unreadable)
+        }
+    };
+    PrimaryBackup { facts, info, base, keep: None, going_away: false, manifest: None }
+}
+
+async fn add_manifests(
+    fetcher: &Fetcher<'_>,
+    there: &mut PrimaryInventory,
+    ids: &BTreeSet<BackupId>,
+) -> Result<(), Failure> {
+    let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
+    let fetched = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
+    let ids = ids.clone();
+    let manifests = tokio::task::spawn_blocking(move || {
+        let manifest = |id: BackupId| Some((id, Manifest::parse(&fetched.read(&path(&id), MAX_MANIFEST)?)));
+        ids.into_iter().filter_map(manifest).collect::<Vec<_>>()
+    });
+    for (id, manifest) in manifests.await? {
+        match (manifest, there.backups.get_mut(&id)) {
+            (Ok(manifest), Some(backup)) => backup.manifest = Some(Arc::new(manifest)),
+            (Err(error), _) => there.notes.push(format!("backup {id} is copied in full: {error}")),
+            (Ok(_), None) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! A primary whose catalog this host can read: a mount, a second disk, a test. Its Barman is not run.
+
+use std::path::Path;
+
+use crate::barman::ids::ServerName;
+use crate::barman::layout::ServerDirs;
+use crate::observe::catalog::{Catalog, Depth};
+use crate::observe::failure::Failure;
+use crate::observe::inventory::PrimaryInventory;
+use crate::observe::version::likely;
+
+/// Reads a server of the catalog at `home`.
+pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Failure> {
+    let dirs = ServerDirs::of_catalog(home, server.clone());
+    let (dirs, catalog) =
+        tokio::task::spawn_blocking(move || Catalog::read(&dirs, Depth::Metadata).map(|catalog| (dirs, catalog)))
+            .await??;
+    if !catalog.exists {
+        let path = dirs.backup_directory.display();
+        return Err(Failure::new(format!("there is no directory {path}")).hint(
+            "set `server:` if it has another name than the replica; is the file system mounted?",
+        ));
+    }
+    Ok(inventory(catalog, dirs))
+}
+
+fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
+    let mut notes = catalog.notes();
+    let barman = likely(catalog.version_bounds());
+    let mut backups = std::collections::BTreeMap::new();
+    for (id, backup) in catalog.backups.by_id {
+        // Like sync-info: a base without a backup.info is no backup.
+        let Some(info) = backup.info() else { continue };
+        let mut there = super::primary_backup(id, info.fields().clone(), &mut Vec::new());
+        there.keep = backup.keep;
+        there.going_away = backup.going_away;
+        backups.insert(id, there);
+    }
+    let list = catalog.xlogdb.any().cloned().unwrap_or_default();
+    if catalog.xlogdb.any().is_none() && !catalog.wals.sizes.is_empty() {
+        notes.push("it has no xlog.db, so none of its WAL is known; `barman rebuild-xlogdb` there makes it".to_owned());
+    } else if list.unsorted + list.doubled + list.unreadable > 0 {
+        notes.push("its xlog.db has lines that are doubled, out of order or unreadable; `barman rebuild-xlogdb` there repairs it".to_owned());
+    }
+    let on_disk = &catalog.wals.sizes;
+    let is_gone = |name, size| on_disk.get(&name) != Some(&size);
+    let gone = list.entries.iter().filter(|entry| is_gone(entry.name, entry.size)).map(|entry| entry.name).collect();
+    PrimaryInventory {
+        barman,
+        directories,
+        backups,
+        wals: list.entries,
+        gone,
+        histories: catalog.wals.histories,
+        last: list.last,
+        notes,
+    }
+}

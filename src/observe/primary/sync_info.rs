@@ -1,0 +1,90 @@
+//! What `barman sync-info` says of a server.
+
+use crate::barman::ids::ServerName;
+use crate::barman::layout::ServerDirs;
+use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, frame};
+use crate::barman::wal_entry::WalEntry;
+use crate::barman::xlogdb::XlogDb;
+use crate::observe::failure::Failure;
+use crate::observe::inventory::{Observed, PrimaryInventory};
+use crate::transport::{BarmanCommands, TransportError, TransportErrorKind};
+
+/// What every Barman since 2.19 says of a name that is not in its configuration.
+const UNKNOWN_SERVER: &str = "Unknown server '";
+
+/// Runs sync-info and reads its answer.
+pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<Observed, Failure> {
+    let stdout = commands.sync_info(server).await.map_err(|error| refused(error, server))?;
+    let server = server.clone();
+    // Hundreds of megabytes for a million WAL files: not on a thread that others wait for.
+    tokio::task::spawn_blocking(move || read(&stdout, &server)).await?
+}
+
+fn refused(error: TransportError, server: &ServerName) -> Failure {
+    if error.kind == TransportErrorKind::CommandFailed && error.stderr.contains(UNKNOWN_SERVER) {
+        return Failure::new(format!("its Barman has no server named {server}"))
+            .hint("see `barman list-servers` there, and set `server:` if it has another name than the replica");
+    }
+    error.into()
+}
+
+fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Failure> {
+    let invalid = |error: crate::barman::sync_info::SyncInfoError| Failure::new(error.to_string());
+    match frame(stdout).map_err(invalid)? {
+        Framed::Inactive(sentence) => Ok(Observed::Inactive(sentence)),
+        Framed::Json(json) => {
+            let info = SyncInfo::parse(json).map_err(invalid)?;
+            Ok(Observed::Active(Box::new(inventory(info, server)?)))
+        }
+    }
+}
+
+fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Failure> {
+    if let Some(other) = info.config.name.as_ref().filter(|name| *name != server) {
+        return Err(Failure::new(format!("sync-info answered for the server {other}"))
+            .hint("does the ssh key force a command with a fixed server name?"));
+    }
+    let directories = directories(&info.config, server)
+        .ok_or_else(|| Failure::new("sync-info does not say where the server's files are (`backup_directory`)"))?;
+    let mut notes = Vec::new();
+    let backups =
+        info.backups.into_iter().map(|(id, info)| (id, super::primary_backup(id, info, &mut notes))).collect();
+    Ok(PrimaryInventory {
+        barman: info.version,
+        directories,
+        backups,
+        wals: in_order(info.wals, &mut notes),
+        gone: Default::default(),
+        histories: Default::default(),
+        last: info.last_name.map(|name| (name, info.last_position)),
+        notes,
+    })
+}
+
+/// The primary's directories; those that it does not name are where Barman has them by default.
+fn directories(config: &SyncConfig, server: &ServerName) -> Option<ServerDirs> {
+    let path = |directory: &Option<RemoteDir>| directory.as_ref().map(|directory| directory.as_str().into());
+    let defaults = ServerDirs::of_backup_directory(path(&config.backup_directory)?, server.clone());
+    let wals_directory = path(&config.wals_directory).unwrap_or(defaults.wals_directory);
+    Some(ServerDirs {
+        basebackups_directory: path(&config.basebackups_directory).unwrap_or(defaults.basebackups_directory),
+        xlogdb_directory: path(&config.xlogdb_directory).unwrap_or_else(|| wals_directory.clone()),
+        wals_directory,
+        ..defaults
+    })
+}
+
+/// The list sorted and with each name once, as it should have come.
+fn in_order(wals: Vec<WalEntry>, notes: &mut Vec<String>) -> Vec<WalEntry> {
+    if wals.is_sorted_by(|a, b| a.name < b.name) {
+        return wals;
+    }
+    let listed = wals.len();
+    let sorted = XlogDb::new(wals).into_entries();
+    let what = match listed - sorted.len() {
+        0 => "is not sorted".to_owned(),
+        doubled => format!("has {doubled} names more than once"),
+    };
+    notes.push(format!("its xlog.db {what}; `barman rebuild-xlogdb` there repairs it"));
+    sorted
+}

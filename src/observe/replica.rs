@@ -1,0 +1,73 @@
+//! The site's end of a replica: its catalog, told for the Barman that will read it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::barman::backup_info::Status;
+use crate::barman::ids::BackupId;
+use crate::barman::layout::ServerDirs;
+use crate::barman::version::BarmanVersion;
+
+use super::catalog::backups::{CatalogBackup, InfoFile};
+use super::catalog::{Catalog, CatalogError, base, files};
+use super::inventory::{BaseState, LocalBackup, OwnBarman, Published, ReplicaInventory};
+
+/// Tells what a Barman of this version has in hand.
+pub fn inventory(
+    catalog: Catalog,
+    directories: ServerDirs,
+    own_barman: OwnBarman,
+    version: BarmanVersion,
+) -> ReplicaInventory {
+    let notes = catalog.notes();
+    let backups = catalog.backups.by_id.into_iter();
+    ReplicaInventory {
+        exists: catalog.exists,
+        barman: version,
+        backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, &directories))).collect(),
+        wals: catalog.wals.sizes,
+        xlogdb: catalog.xlogdb.into_state(&directories, version),
+        histories: catalog.wals.histories,
+        sync_wals: catalog.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
+        staged: catalog.staged,
+        own_barman,
+        free: files::free(&directories.basebackups_directory),
+        identity: catalog.identity,
+        notes,
+        directories,
+    }
+}
+
+fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dirs: &ServerDirs) -> LocalBackup {
+    let published = match backup.info_for(version, dirs, id) {
+        Some((InfoFile::Readable(metadata), is_read)) => Some(Published {
+            facts: metadata.facts.clone(),
+            info: metadata.info.clone(),
+            damage: metadata.info.damages(),
+            is_read,
+        }),
+        Some((InfoFile::Broken(_), _)) | None => None,
+    };
+    LocalBackup { published, base: backup.base, keep: backup.keep, manifest: None }
+}
+
+/// Reads the manifests of the backups whose files a copy of the `missing` ones can share: for each the nearest
+/// complete one before it, or after it.
+pub fn read_reuse_manifests(here: &mut ReplicaInventory, missing: &BTreeSet<BackupId>) -> Result<(), CatalogError> {
+    let whole: BTreeSet<BackupId> =
+        here.backups.iter().filter(|(id, local)| !missing.contains(id) && is_whole(local)).map(|(id, _)| *id).collect();
+    let nearest = |id: &BackupId| whole.range(..id).next_back().or_else(|| whole.range(id..).next()).copied();
+    let bases: BTreeSet<BackupId> = missing.iter().filter_map(nearest).collect();
+    for id in bases {
+        let manifest = base::manifest(&here.directories.base(id))?;
+        if let Some(local) = here.backups.get_mut(&id) {
+            local.manifest = manifest.map(Arc::new);
+        }
+    }
+    Ok(())
+}
+
+fn is_whole(local: &LocalBackup) -> bool {
+    local.base == BaseState::Complete
+        && local.published.as_ref().is_some_and(|published| published.facts.status == Status::Done)
+}

@@ -1,0 +1,40 @@
+//! What a plan would copy: the observer asks the primary for the details of these and of nothing else, so that a
+//! site which is in sync costs little.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::barman::ids::BackupId;
+use crate::barman::wal::SegmentSize;
+use crate::barman::wal_entry::WalEntry;
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
+use crate::site::model::Replica;
+
+use super::{diff_backups, diff_wals};
+
+/// What a plan would copy.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Lacking {
+    /// Backups that are not here, or are damaged here.
+    pub backups: BTreeSet<BackupId>,
+    /// WAL files that are not here, or are here with another size.
+    pub wals: Vec<WalEntry>,
+}
+
+/// What a plan of this replica would copy, as far as the primary's lists tell.
+pub fn lacking(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory, now: Timestamp) -> Lacking {
+    let policy = &replica.policy;
+    let kept = diff_backups::diff(policy, primary, here, now).kept;
+    // The size of the segments only says how they are put together in batches.
+    let wals = diff_wals::diff(policy, primary, here, &kept, SegmentSize::DEFAULT);
+    let is_at_primary = |id: &BackupId| primary.backups.get(id).is_some_and(diff_backups::is_usable);
+    Lacking {
+        backups: kept
+            .iter()
+            .filter(|(id, kept)| is_at_primary(id) && (kept.copy.is_some() || !here.is_whole(**id)))
+            .map(|(id, _)| *id)
+            .collect(),
+        wals: wals.missing.into_iter().chain(wals.differing).flat_map(|batch| batch.entries).collect(),
+    }
+}

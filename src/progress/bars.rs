@@ -1,0 +1,106 @@
+//! Progress bars on a terminal: one for each transfer that runs, finished steps scroll away above them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use crate::apply::events::{Event, Observer};
+use crate::plan::action::Address;
+use crate::transport::ByteCounter;
+
+/// How often the bars move.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Shows events as bars on stderr.
+pub struct Bars {
+    screen: MultiProgress,
+    running: Running,
+    ticker: JoinHandle<()>,
+}
+
+type Running = Arc<Mutex<BTreeMap<Address, (ProgressBar, ByteCounter)>>>;
+
+impl Bars {
+    /// Begins to show. Needs a tokio runtime.
+    pub fn new() -> Self {
+        let running = Running::default();
+        let watched = Arc::clone(&running);
+        let ticker = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                for (bar, counter) in lock(&watched).values() {
+                    // What is copied may turn out to be more than was planned.
+                    let position = counter.get();
+                    bar.set_position(bar.length().map_or(position, |length| position.min(length)));
+                }
+            }
+        });
+        Self { screen: MultiProgress::new(), running, ticker }
+    }
+
+    fn add(&self, address: &Address, doing: &'static str, total: u64, counter: &ByteCounter) {
+        let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
+        let template = if total == 0 {
+            "{spinner} {prefix}  {msg} {elapsed}"
+        } else {
+            "{spinner} {prefix}  {msg} {wide_bar} {binary_bytes} of {binary_total_bytes} {binary_bytes_per_sec} {eta}"
+        };
+        // A template that could not be read would only cost the looks.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        bar.set_prefix(address.to_string());
+        bar.set_message(doing);
+        let bar = self.screen.add(bar);
+        bar.enable_steady_tick(EVERY);
+        lock(&self.running).insert(address.clone(), (bar, counter.clone()));
+    }
+
+    fn remove(&self, address: &Address) {
+        if let Some((bar, _)) = lock(&self.running).remove(address) {
+            bar.finish_and_clear();
+            self.screen.remove(&bar);
+        }
+    }
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.ticker.abort();
+        // The terminal may be gone; then there is nothing to clear.
+        let _ = self.screen.clear();
+    }
+}
+
+impl Observer for Bars {
+    fn notice(&self, event: &Event) {
+        match event {
+            Event::Started { address, deed, total, counter } => {
+                self.add(address, deed.doing, *total, counter);
+                return;
+            }
+            Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
+                self.remove(address);
+            }
+            Event::Retrying { .. } | Event::Interrupted => {}
+        }
+        if let Some(line) = super::line(event) {
+            // As above: without a terminal there is nobody to tell.
+            let _ = self.screen.println(line);
+        }
+    }
+}
+
+fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<Address, (ProgressBar, ByteCounter)>> {
+    // A map of what is shown: even half-changed it only misleads a reader for a moment.
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}

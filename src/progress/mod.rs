@@ -1,0 +1,67 @@
+//! An apply as people follow it: bars on a terminal, plain lines elsewhere.
+
+mod bars;
+mod lines;
+
+pub use bars::Bars;
+pub use lines::Lines;
+
+use crate::apply::events::Event;
+use crate::render::units;
+
+/// The line that tells an event; `None` for what only a moving display shows.
+fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Started { address, deed, total: 0, .. } => format!("{address}: {}...", deed.doing),
+        Event::Started { address, deed, total, .. } => format!("{address}: {} {}...", deed.doing, units::bytes(*total)),
+        Event::Retrying { address, message, pause } => {
+            format!("{address}: {message}; trying again in {}", units::duration(pause.as_secs().max(1)))
+        }
+        Event::Finished { address, deed, elapsed, transferred } => {
+            let after = units::duration(elapsed.as_secs());
+            match transferred {
+                0 => format!("{address}: {} after {after}", deed.done),
+                bytes => format!("{address}: {} after {after} ({} transferred)", deed.done, units::bytes(*bytes)),
+            }
+        }
+        Event::Failed { address, failure } => match &failure.hint {
+            Some(hint) => format!("{address}: failed: {}\n  hint: {hint}", failure.message),
+            None => format!("{address}: failed: {}", failure.message),
+        },
+        Event::Skipped { address, because } => format!("{address}: skipped: {because}"),
+        Event::Interrupted => {
+            "Interrupted: nothing new is started, running transfers end and keep what they have...".to_owned()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::apply::events::{Deed, Failure};
+    use crate::plan::action::Address;
+    use crate::transport::ByteCounter;
+
+    #[test]
+    fn events_are_told_in_whole_sentences() {
+        let address = Address::new(&"main".parse().unwrap(), "backup", "20261122T092435");
+        let deed = Deed { doing: "copying", done: "copied and verified" };
+        let started = |total| Event::Started { address: address.clone(), deed, total, counter: ByteCounter::default() };
+        let finished =
+            Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };
+        let failure = Failure::new("the disk is full").hint("free space");
+        for (event, text) in [
+            (started(0), "main/backup/20261122T092435: copying..."),
+            (started(3 << 30), "main/backup/20261122T092435: copying 3 GiB..."),
+            (finished, "main/backup/20261122T092435: copied and verified after 3 min 3 s (2 GiB transferred)"),
+            (
+                Event::Failed { address: address.clone(), failure },
+                "main/backup/20261122T092435: failed: the disk is full\n  hint: free space",
+            ),
+        ] {
+            assert_eq!(line(&event).as_deref(), Some(text));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the user should know or do: one sentence for each typed blocker, warning and note.
+
+use crate::barman::backup_info::Status;
+use crate::barman::ids::BackupId;
+use crate::barman::wal_set::WalRange;
+use crate::plan::action::ReplicaPlan;
+use crate::plan::reason::{Blocker, Note, Warning};
+
+use super::tree::segment_size;
+use super::units::{bytes, count, exact, list, plural};
+
+/// So many WAL ranges are named in a sentence.
+const NAMED_RANGES: usize = 3;
+
+/// Why nothing is planned for a replica, and how that is settled.
+pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
+    let server = &replica.server;
+    match blocker {
+        Blocker::OtherSystem { here, new, backup } => {
+            let here: Vec<String> = here.iter().map(ToString::to_string).collect();
+            format!(
+                "backup {backup} at the primary is of system {new}, and this replica holds {}; \
+                 after a pg_upgrade add {new} to `accept_systems`, else point the replica at the right server",
+                list(&here)
+            )
+        }
+        Blocker::RunHere => format!(
+            "the site's own Barman takes backups of a server with this name; \
+             give the replica another name and say `server: {server}`"
+        ),
+        Blocker::NotPassive { backup, mode } => format!(
+            "backup {backup} was taken here (its mode is `{mode}`), and a replica holds copies only; \
+             give the replica another name and say `server: {server}`"
+        ),
+        Blocker::TooFewLeft { left, minimum } => format!(
+            "the prune would leave {}, and `protect.min_backups` asks for {minimum}; \
+             select more backups or lower the minimum",
+            count(*left as u64, "recoverable backup")
+        ),
+    }
+}
+
+/// What the user should do something about.
+pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
+    let name = &replica.name;
+    match warning {
+        Warning::PassiveCron => "the site's own Barman synchronises this server as well; \
+             set `active = false` beside its `primary_ssh_command` in barman.conf"
+            .to_owned(),
+        Warning::OwnRetention(policy) => format!(
+            "the site's own Barman deletes what `{policy}` finds too much; \
+             take `retention_policy` out of its barman.conf and let `prune` decide"
+        ),
+        Warning::NotConfigured => "the site's barman.conf does not have this server, so Barman neither lists nor \
+             restores it; `antipode barman-conf` prints the section to add"
+            .to_owned(),
+        Warning::NoSpace { needed, free } => format!(
+            "the copy needs {}, and {} are free here; make room or select fewer backups",
+            bytes(*needed),
+            bytes(*free)
+        ),
+        Warning::DamagedAndGone { backup, files: 0 } => format!(
+            "backup {backup} has no files here, and the primary no longer has it; \
+             bring them back from elsewhere, or run `barman delete {name} {backup}`"
+        ),
+        Warning::DamagedAndGone { backup, files } => format!(
+            "backup {backup} is damaged ({} missing or of another size), and the primary no longer has it; \
+             do not rely on it before `barman verify-backup {name} {backup}` succeeds",
+            count(*files as u64, "file")
+        ),
+    }
+}
+
+/// What the user should know.
+pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
+    match note {
+        Note::Primary(sentence) => format!("at the primary: {}", sentence.trim_end()),
+        Note::Site(sentence) => format!("at the site: {}", sentence.trim_end()),
+        Note::NotDone { backup, status: Status::Failed } => {
+            format!("backup {backup} is FAILED at the primary; it is not copied")
+        }
+        Note::NotDone { backup, status } => {
+            format!("backup {backup} is {status} at the primary; it is copied once it is DONE")
+        }
+        Note::GoingAway(backup) => format!("backup {backup} is being deleted at the primary; it is not copied"),
+        Note::CloudSnapshot(backup) => {
+            format!(
+                "backup {backup} is a snapshot of cloud volumes and has no files to copy; take one that has for this site"
+            )
+        }
+        Note::ParentMissing { backup, parent } => {
+            format!("backup {backup} builds on {parent}, which neither end has; take a new full backup")
+        }
+        Note::GoneAtBothEnds { backup, ranges } => gone_at_both_ends(replica, *backup, ranges, verbose),
+        Note::TruncatedAndGone { count: 1, first } => {
+            format!("WAL segment {first} has a wrong size here, and the primary no longer has it; take a new backup")
+        }
+        Note::TruncatedAndGone { count, first } => format!(
+            "{} WAL segments from {first} on have a wrong size here, and the primary no longer has them; \
+             take a new backup",
+            exact(*count)
+        ),
+        Note::OrphanedBase(backup) => format!(
+            "the files of backup {backup} are here without a backup.info, and the primary does not have it; \
+             delete them by hand, or let `prune.gone_at_primary` do it"
+        ),
+        Note::KeptHereOnly(n) => format!(
+            "{} here {} no longer at the primary and {}; `prune.gone_at_primary` would delete {}",
+            count(*n as u64, "backup"),
+            one_or(*n, "is", "are"),
+            one_or(*n, "stays", "stay"),
+            one_or(*n, "it", "them"),
+        ),
+        Note::Unselected(n) => format!(
+            "{} here {} not selected and {}; `prune.unselected` would delete {}",
+            count(*n as u64, "backup"),
+            one_or(*n, "is", "are"),
+            one_or(*n, "stays", "stay"),
+            one_or(*n, "it", "them"),
+        ),
+        Note::PruneLater(n) => format!(
+            "{} more {} may be pruned, and `protect.max_prune` leaves {} to a later apply",
+            exact(*n as u64),
+            plural(*n as u64, "backup"),
+            one_or(*n, "it", "them"),
+        ),
+        Note::Renamed(server) => format!("its name at the primary is {server}"),
+    }
+}
+
+fn gone_at_both_ends(replica: &ReplicaPlan, backup: BackupId, ranges: &[WalRange], verbose: bool) -> String {
+    let shown = if verbose { ranges.len() } else { NAMED_RANGES };
+    let size = segment_size(replica);
+    let mut names: Vec<String> = ranges.iter().take(shown).map(|range| range.display(size)).collect();
+    if ranges.len() > shown {
+        names.push(format!("{} more", count((ranges.len() - shown) as u64, "range")));
+    }
+    let segments: u64 = ranges.iter().map(|range| range.count()).sum();
+    format!(
+        "backup {backup} is not recoverable: neither end has {} that it needs, {}; take a new backup",
+        count(segments, "WAL segment"),
+        list(&names)
+    )
+}
+
+fn one_or<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
+    if n == 1 { one } else { many }
+}

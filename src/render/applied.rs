@@ -1,0 +1,59 @@
+//! The last lines of an apply: what was done, what failed, what was left.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::apply::events::Summary;
+use crate::plan::action::{Address, Plan};
+
+use super::summary::{Things, Totals};
+use super::units::{bytes, count, duration};
+
+/// Tells how an apply went.
+pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
+    let failed: BTreeSet<&Address> = summary.failed.iter().map(|(address, _)| address).collect();
+    let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
+    let totals = Totals::of_some(plan, |action| done.contains(&action.address));
+    let verdict = if summary.interrupted {
+        "Apply interrupted"
+    } else if failed.is_empty() && summary.skipped.is_empty() {
+        "Apply complete"
+    } else {
+        "Apply finished with failures"
+    };
+    let mut text = format!("\n{verdict}: {}.", deeds(&totals));
+    if summary.transferred > 0 {
+        text.push_str(&format!(
+            " {} transferred in {}.",
+            bytes(summary.transferred),
+            duration(elapsed.as_secs().max(1))
+        ));
+    }
+    text.push('\n');
+    if !failed.is_empty() {
+        text.push_str(&format!("{} failed:\n", count(failed.len() as u64, "action")));
+        for (address, failure) in &summary.failed {
+            text.push_str(&format!("  {address}: {}\n", super::clean(&failure.message)));
+        }
+    }
+    let skipped: BTreeSet<&Address> = summary.skipped.iter().filter(|address| !failed.contains(address)).collect();
+    if !skipped.is_empty() {
+        text.push_str(&format!("{} left for the next apply.\n", count(skipped.len() as u64, "action")));
+    }
+    text
+}
+
+/// `1 backup and 12 WAL segments added, 2 repaired`
+fn deeds(totals: &Totals) -> String {
+    let in_words = |things: &Things, verb: &str| (things.total() > 0).then(|| format!("{} {verb}", things.words()));
+    let parts: Vec<String> = [
+        in_words(&totals.add, "added"),
+        in_words(&totals.repair, "repaired"),
+        in_words(&totals.update, "updated"),
+        in_words(&totals.prune, "pruned"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() { "nothing was done".to_owned() } else { parts.join(", ") }
+}

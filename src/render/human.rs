@@ -1,0 +1,176 @@
+//! A plan for people: what a DBA reads on a terminal, in a log and in a pull request.
+
+use std::collections::BTreeSet;
+
+use crate::plan::action::{Outcome, Plan, ReplicaPlan};
+
+use super::ink::{Ink, Line, width, wrap};
+use super::remarks::{Remarks, labelled};
+use super::summary::{self, Totals};
+use super::table::{self, Mark};
+use super::units::{count, duration, timestamp};
+use super::{Style, tree};
+
+/// A longer name pushes its state aside instead of all others.
+const NAME_COLUMN: usize = 40;
+
+/// The plan as a text for people.
+pub fn human(plan: &Plan, style: Style) -> String {
+    let remarks = Remarks::of(plan, style);
+    let mut lines = vec![title(plan)];
+    lines.extend(legend(plan));
+    let mut is_short = false;
+    for block in blocks(plan, &remarks, style) {
+        // States of one line stand together, whatever is longer stands by itself.
+        let follows = std::mem::replace(&mut is_short, block.len() == 1) && is_short;
+        if !follows {
+            lines.push(Line::new());
+        }
+        lines.extend(block);
+    }
+    let common = remarks.common_lines(plan, style);
+    if !common.is_empty() {
+        lines.push(Line::new());
+        lines.extend(common);
+    }
+    lines.push(Line::new());
+    lines.extend(summary_lines(plan, style));
+    let mut out = String::new();
+    for line in lines {
+        line.write_to(&mut out, style.colour);
+    }
+    out
+}
+
+fn title(plan: &Plan) -> Line {
+    let primaries: BTreeSet<&str> = plan.replicas.iter().map(|replica| replica.primary.as_str()).collect();
+    Line::new()
+        .with(Ink::Plain, "site ")
+        .with(Ink::Strong, &plan.site)
+        .with(Ink::Plain, format!(" · {}", count(plan.replicas.len() as u64, "replica")))
+        .with(Ink::Plain, format!(" · {}", count(primaries.len() as u64, "primary")))
+}
+
+/// What the symbols in use mean.
+fn legend(plan: &Plan) -> Option<Line> {
+    let totals = Totals::of(plan);
+    let change = match (totals.repair.total() > 0, totals.update.total() > 0) {
+        (true, true) => "repair or update",
+        (false, true) => "update",
+        _ => "repair",
+    };
+    let in_use = [
+        (Mark::Add, "add", totals.add.total() > 0),
+        (Mark::Change, change, totals.repair.total() + totals.update.total() > 0),
+        (Mark::Remove, "prune", totals.prune.total() > 0),
+    ];
+    let mut line = Line::new();
+    for (mark, word, _) in in_use.into_iter().filter(|(_, _, is_used)| *is_used) {
+        line = if line.width() > 0 { line.with(Ink::Plain, "   ") } else { line };
+        line = line.with(mark.ink(), mark.symbol()).with(Ink::Dim, format!(" {word}"));
+    }
+    (line.width() > 0).then_some(line)
+}
+
+/// The lines of each replica.
+fn blocks(plan: &Plan, remarks: &Remarks, style: Style) -> Vec<Vec<Line>> {
+    let columns = style.width.map(usize::from);
+    let names = plan.replicas.iter().map(|r| width(&name(r))).filter(|w| *w <= NAME_COLUMN).max().unwrap_or(0);
+    let mut hints = BTreeSet::new();
+    let mut blocks = Vec::new();
+    for (index, replica) in plan.replicas.iter().enumerate() {
+        let mut block = heading(replica, names, plan.is_empty(), columns, style.verbose);
+        block.extend(table::lines(&tree::rows(replica, style.verbose), columns));
+        if let Outcome::Unobserved { hint: Some(hint), .. } = &replica.outcome
+            && hints.insert((&replica.primary, hint))
+        {
+            block.extend(labelled("  ", Ink::Strong, "hint", hint, columns));
+        }
+        block.extend(remarks.lines_of(index, style));
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// `main (frankfurt)`, with the server's name at the primary where it is another.
+fn name(replica: &ReplicaPlan) -> String {
+    if replica.name == replica.server {
+        format!("{} ({})", replica.name, replica.primary)
+    } else {
+        format!("{} ({}: {})", replica.name, replica.primary, replica.server)
+    }
+}
+
+fn heading(replica: &ReplicaPlan, names: usize, all: bool, columns: Option<usize>, verbose: bool) -> Vec<Line> {
+    let server = name(replica);
+    let rest = server.strip_prefix(replica.name.as_str()).unwrap_or_default();
+    let head = Line::new().with(Ink::Strong, replica.name.as_str()).with(Ink::Dim, rest);
+    let (ink, state) = state(replica, all, verbose);
+    let at = names.max(head.width()) + 3;
+    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(at));
+    if width(&state) <= room {
+        return vec![head.pad_to(at).with(ink, state)];
+    }
+    // A long state goes below, where there is more room for it.
+    let room = columns.unwrap_or(usize::MAX).saturating_sub(4);
+    let below = wrap(&state, room).into_iter().map(|text| Line::new().pad_to(4).with(ink, text));
+    std::iter::once(head).chain(below).collect()
+}
+
+/// How a replica stands. `all` says that the plan is empty, and then the whole window is of interest.
+fn state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
+    let here = replica.before.window.map(|_| match replica.before.to {
+        Some(to) => format!("; recoverable here to {}", timestamp(to)),
+        None => "; recoverable here".to_owned(),
+    });
+    let here = here.unwrap_or_else(|| "; not recoverable here".to_owned());
+    match &replica.outcome {
+        Outcome::Inactive(sentence) => (Ink::Change, format!("inactive at the primary: {}{here}", sentence.trim())),
+        Outcome::Unobserved { message, .. } => (Ink::Remove, format!("unreachable: {}{here}", message.trim())),
+        Outcome::Blocked(_) => (Ink::Remove, format!("blocked: nothing is done until this is settled{here}")),
+        Outcome::Planned => planned_state(replica, all, verbose),
+    }
+}
+
+fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
+    let before = &replica.before;
+    if before.window.is_none() {
+        let yet = if replica.after.window.is_some() { " yet" } else { "" };
+        return (Ink::Change, format!("not recoverable{yet}"));
+    }
+    let is_level = before.lag.segments == 0;
+    if replica.actions.is_empty() && is_level {
+        let window = if all || verbose { format!(", {}", summary::window(before)) } else { String::new() };
+        return (Ink::Add, format!("in sync{window}"));
+    }
+    let reach = if all || verbose {
+        summary::window(before)
+    } else {
+        let to = before.to.map(|to| format!(" to {}", timestamp(to))).unwrap_or_default();
+        format!("recoverable{to}")
+    };
+    if is_level {
+        return (Ink::Plain, format!("{reach}, level with the primary"));
+    }
+    let segments = count(before.lag.segments, "segment");
+    let behind = match before.lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0) {
+        Some(seconds) if verbose => format!("{} and {segments}", duration(seconds)),
+        Some(seconds) => duration(seconds),
+        None => segments,
+    };
+    (Ink::Plain, format!("{reach}, {behind} behind"))
+}
+
+/// The summary, with further lines below the first word after the head.
+fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
+    let columns = style.width.map_or(usize::MAX, usize::from);
+    let mut lines = Vec::new();
+    for (head, text) in summary::sentences(plan, style.verbose) {
+        let at = width(head) + 1;
+        for (i, text) in wrap(&text, columns.saturating_sub(at)).into_iter().enumerate() {
+            let line = if i == 0 { Line::new().with(Ink::Strong, head) } else { Line::new() };
+            lines.push(line.pad_to(at).with(Ink::Plain, text));
+        }
+    }
+    lines
+}

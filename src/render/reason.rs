@@ -1,0 +1,122 @@
+//! Why a row is there: one short phrase for each typed reason.
+
+use crate::barman::ids::BackupId;
+use crate::barman::keep::Keep;
+use crate::plan::action::{Action, Change};
+use crate::plan::reason::{Reason, XlogFinding};
+
+use super::units::{count, exact, list, plural};
+
+/// So many keys are named in a phrase; the lines below it show all.
+const NAMED_KEYS: usize = 4;
+/// So many findings are told in a phrase.
+const SHORT_LIST: usize = 2;
+
+/// The phrase for an action. `under` is the backup beneath which it is shown.
+pub fn phrase(action: &Action, under: Option<BackupId>) -> String {
+    let phrase = of_reason(&action.reason, under);
+    match &action.change {
+        Change::RepairWals(batch) => match batch.needed_by {
+            Some(id) => format!("{phrase}; {}", needed_by(id, under)),
+            None => phrase,
+        },
+        Change::RewriteSyncWals { from: Some((name, _)), to: (newest, _) } if name != newest => {
+            format!("ends at {name}, the primary at {newest}")
+        }
+        Change::RewriteSyncWals { from: Some((_, here)), to: (_, there) } => {
+            format!("position {} here, {} at the primary", exact(*here), exact(*there))
+        }
+        Change::CreateServer => format!("{phrase}: its directories, xlog.db and sync-wals.info"),
+        Change::SetKeep { from: Some(from), to, .. } => {
+            format!("`{}` here, `{}` at the primary", keep(*from), keep(*to))
+        }
+        _ => phrase,
+    }
+}
+
+/// What is wrong with xlog.db, a line each, where that is too much for the phrase.
+pub fn findings(reason: &Reason) -> Vec<String> {
+    match reason {
+        Reason::XlogDb(findings) if findings.len() > SHORT_LIST => findings.iter().map(|f| xlogdb(*f)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// How Barman writes a keep annotation.
+pub fn keep(keep: Keep) -> &'static str {
+    match keep {
+        Keep::Full => "full",
+        Keep::Standalone => "standalone",
+    }
+}
+
+fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
+    match reason {
+        Reason::MissingHere => "missing here".to_owned(),
+        Reason::NeededBy(id) => format!("missing here, {}", needed_by(*id, under)),
+        Reason::Interrupted(status) => format!("its copy was begun and never finished ({status})"),
+        Reason::Unpublished => "its files are here, its backup.info is not".to_owned(),
+        Reason::SizeDiffers { here, there, files } => size_differs(*here, *there, *files),
+        Reason::FilesDamaged { count, first } => {
+            let first = first.display();
+            match count {
+                0 | 1 => format!("{first} is missing or has another size"),
+                _ => format!("{first} and {} more are missing or have another size", exact(*count as u64 - 1)),
+            }
+        }
+        Reason::XlogDb(findings) if findings.len() > SHORT_LIST => format!("{} things are wrong", findings.len()),
+        Reason::XlogDb(findings) => findings.iter().map(|finding| xlogdb(*finding)).collect::<Vec<_>>().join(", "),
+        Reason::EncodedTwice(keys) => format!("{} encoded twice by Barman's own sync", subject(keys, "was", "were")),
+        Reason::InfoDiffers(keys) => format!("{} from the primary's", subject(keys, "differs", "differ")),
+        Reason::NotReadBy(version) => format!("Barman {version} does not look where it is"),
+        Reason::KeptAtPrimary => "kept at the primary".to_owned(),
+        Reason::SyncWalsBroken => "absent or unreadable; Barman's cron would trip over it".to_owned(),
+        Reason::SyncWalsBehind => "says something else than the primary".to_owned(),
+        Reason::InterruptedAndGone => "its copy was interrupted, and the primary no longer has it".to_owned(),
+        Reason::InterruptedAndUnselected => "its copy was interrupted, and it is not selected".to_owned(),
+        Reason::Unselected(rules) => format!("not among {rules}; `prune.unselected` allows it"),
+        Reason::GoneAtPrimary => "no longer at the primary; `prune.gone_at_primary` allows it".to_owned(),
+        Reason::NoBackupNeedsIt => "no kept backup needs it".to_owned(),
+    }
+}
+
+fn needed_by(id: BackupId, under: Option<BackupId>) -> String {
+    if under == Some(id) { "needed by the backup".to_owned() } else { format!("needed by backup {id}") }
+}
+
+fn size_differs(here: u64, there: u64, files: u64) -> String {
+    let (here, there) = (count(here, "byte"), exact(there));
+    match files {
+        0 | 1 => format!("here {here}, {there} at the primary"),
+        _ => format!("the first has {here} here, {there} at the primary"),
+    }
+}
+
+fn subject(keys: &[String], one: &str, many: &str) -> String {
+    let mut names: Vec<String> = keys.iter().take(NAMED_KEYS).map(|key| format!("`{key}`")).collect();
+    if keys.len() > NAMED_KEYS {
+        names.push(format!("{} more", keys.len() - NAMED_KEYS));
+    }
+    format!("{} {}", list(&names), if keys.len() == 1 { one } else { many })
+}
+
+/// What is wrong with xlog.db.
+fn xlogdb(finding: XlogFinding) -> String {
+    let lines = |n| count(n, "line");
+    match finding {
+        XlogFinding::Missing => "missing here".to_owned(),
+        XlogFinding::OtherName => "has the name that another version of Barman uses".to_owned(),
+        XlogFinding::TooManyFields(n) => format!("{} with more fields than the site's Barman reads", lines(n)),
+        XlogFinding::Unreadable(n) => format!("{} unreadable", lines(n)),
+        XlogFinding::Unsorted(n) => format!("{} out of order", lines(n)),
+        XlogFinding::Doubled(n) => format!("{} doubled", lines(n)),
+        XlogFinding::NotListed(n) => format!("{} not listed", count(n, "file")),
+        XlogFinding::NotOnDisk(n) => format!("{} without {} file", lines(n), if n == 1 { "its" } else { "their" }),
+        XlogFinding::Differs(n) => format!("{} {} from the primary's", lines(n), plural_verb(n, "differ")),
+    }
+}
+
+/// A verb in the number that `n` asks for.
+fn plural_verb(n: u64, verb: &str) -> String {
+    if n == 1 { plural(0, verb) } else { verb.to_owned() }
+}

@@ -1,0 +1,285 @@
+//! What a plan comes to: counted once, and said in a few lines.
+
+use serde::Serialize;
+
+use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, WalBatch};
+use crate::plan::bytes_to_copy;
+use crate::plan::reason::Reason;
+
+use super::ink::width;
+use super::table::Mark;
+use super::tree;
+use super::units::{bytes, count, exact, list, timestamp};
+
+/// The windows of more replicas than this are not all told.
+const MANY: usize = 20;
+
+/// Everything that a plan does, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Totals {
+    /// What the site does not have.
+    pub add: Things,
+    /// What is damaged.
+    pub repair: Things,
+    /// What was right once, and follows the primary.
+    pub update: Things,
+    /// What is deleted.
+    pub prune: Things,
+    /// Bytes that come from the primary, without the damaged files of backups: only the copy finds out which they are.
+    pub bytes_to_copy: u64,
+    /// Whether part of them may be here already, from a copy that was begun.
+    pub copy_is_upper_bound: bool,
+    /// Bytes that are deleted. Backups that share files free less.
+    pub bytes_freed: u64,
+}
+
+/// Things of each kind, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Things {
+    /// Servers, of which the site has nothing so far.
+    pub servers: u64,
+    /// Backups.
+    pub backups: u64,
+    /// Whole WAL segments.
+    pub wal_segments: u64,
+    /// Other files of a WAL archive, such as `.backup` and `.partial`.
+    pub wal_files: u64,
+    /// History files of timelines.
+    pub history_files: u64,
+    /// Keep annotations.
+    pub keep_annotations: u64,
+    /// Barman's own files: backup.info, xlog.db, sync-wals.info.
+    pub metadata_files: u64,
+    /// What interrupted copies left.
+    pub interrupted_copies: u64,
+}
+
+impl Totals {
+    /// Counts a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self::of_some(plan, |_| true)
+    }
+
+    /// Counts the actions of a plan that `wanted` accepts.
+    pub fn of_some(plan: &Plan, wanted: impl Fn(&Action) -> bool) -> Self {
+        let mut totals = Self::default();
+        for action in plan.replicas.iter().flat_map(|replica| &replica.actions).filter(|action| wanted(action)) {
+            totals.count(action);
+        }
+        totals
+    }
+
+    fn count(&mut self, action: &Action) {
+        let things = match tree::mark(action) {
+            Mark::Add => &mut self.add,
+            Mark::Remove => &mut self.prune,
+            Mark::Change | Mark::More if is_update(action) => &mut self.update,
+            Mark::Change | Mark::More => &mut self.repair,
+        };
+        things.count(action);
+        self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
+        self.copy_is_upper_bound |= matches!(&action.change, Change::AddBackup(copy) if copy.adopt || copy.resume);
+        self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
+            Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
+            Change::RemoveWals { files, .. } => files.values().sum(),
+            _ => 0,
+        });
+    }
+}
+
+/// Whether a change follows the primary rather than repairs damage.
+fn is_update(action: &Action) -> bool {
+    matches!(action.change, Change::SetKeep { .. })
+        || matches!(action.reason, Reason::SyncWalsBehind | Reason::InfoDiffers(_) | Reason::NotReadBy(_))
+}
+
+impl Things {
+    /// How many they are together.
+    pub fn total(&self) -> u64 {
+        self.servers
+            + self.backups
+            + self.wal_segments
+            + self.wal_files
+            + self.history_files
+            + self.keep_annotations
+            + self.metadata_files
+            + self.interrupted_copies
+    }
+
+    fn count(&mut self, action: &Action) {
+        let was_interrupted = matches!(action.reason, Reason::InterruptedAndGone | Reason::InterruptedAndUnselected);
+        match &action.change {
+            Change::CreateServer => self.servers += 1,
+            Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } | Change::UpdateInfo { .. } => {
+                self.metadata_files += 1;
+            }
+            Change::ShipHistory { .. } => self.history_files += 1,
+            Change::AddWals(batch) | Change::RepairWals(batch) => self.count_wals(batch),
+            Change::RemoveStaging { .. } => self.interrupted_copies += 1,
+            Change::RemoveBackup { .. } if was_interrupted => self.interrupted_copies += 1,
+            Change::AddBackup(_) | Change::RepairBackup(_) | Change::RemoveBackup { .. } => self.backups += 1,
+            Change::SetKeep { .. } => self.keep_annotations += 1,
+            Change::RemoveWals { files, .. } => {
+                let segments = files.keys().filter(|name| name.segment().is_some()).count() as u64;
+                self.wal_segments += segments;
+                self.wal_files += files.len() as u64 - segments;
+            }
+        }
+    }
+
+    fn count_wals(&mut self, batch: &WalBatch) {
+        let segments = tree::segments(batch);
+        self.wal_segments += segments;
+        self.wal_files += batch.entries.len() as u64 - segments;
+    }
+
+    /// In words: `1 backup and 111 WAL segments`.
+    pub fn words(&self) -> String {
+        let mut kinds = vec![
+            (self.servers, "server"),
+            (self.backups, "backup"),
+            (self.wal_segments, "WAL segment"),
+            (self.history_files, "history file"),
+            (self.keep_annotations, "keep annotation"),
+            (self.metadata_files, "metadata file"),
+            (self.interrupted_copies, "interrupted copy"),
+        ];
+        // The labels that every backup leaves in the archive are worth a word only when they are all there is.
+        if self.wal_segments == 0 {
+            kinds.push((self.wal_files, "WAL file"));
+        }
+        let words: Vec<String> = kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
+        list(&words)
+    }
+}
+
+/// A sentence of the summary: a head that is set off, and what follows it.
+pub type Sentence = (&'static str, String);
+
+/// The last lines of a plan.
+pub fn sentences(plan: &Plan, verbose: bool) -> Vec<Sentence> {
+    let totals = Totals::of(plan);
+    let mut lines = vec![headline(plan, &totals)];
+    lines.extend(not_planned(plan));
+    lines.extend(traffic(plan, &totals));
+    lines.extend(after(plan, verbose));
+    lines
+}
+
+fn headline(plan: &Plan, totals: &Totals) -> Sentence {
+    if plan.is_empty() {
+        return no_changes(plan);
+    }
+    let mut parts = Vec::new();
+    if totals.add.total() > 0 {
+        parts.push(format!("{} to add", totals.add.words()));
+    }
+    for (things, verb) in [(&totals.repair, "to repair"), (&totals.update, "to update")] {
+        if things.total() > 0 {
+            parts.push(format!("{} {verb}", exact(things.total())));
+        }
+    }
+    if totals.prune.total() > 0 {
+        parts.push(format!("{} to prune", totals.prune.words()));
+    }
+    ("Plan:", format!("{}.", parts.join(", ")))
+}
+
+fn no_changes(plan: &Plan) -> Sentence {
+    let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
+    let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
+    let text = match (planned.len(), plan.replicas.len()) {
+        (_, 0) => "The site file names no replica, and its mirrors found no server.",
+        (0, _) => "No replica could be planned.",
+        (1, all) if all > 1 => return ("No changes", "to the replica that could be planned.".to_owned()),
+        (n, all) if n < all => return ("No changes", format!("to the {n} replicas that could be planned.")),
+        _ if planned.iter().all(has_all) => "The site has everything it should.",
+        _ => "The site has everything that the primary can give.",
+    };
+    ("No changes.", text.to_owned())
+}
+
+/// Which replicas the plan says nothing about.
+fn not_planned(plan: &Plan) -> Option<Sentence> {
+    let word = |replica: &ReplicaPlan| match &replica.outcome {
+        Outcome::Planned | Outcome::Inactive(_) => None,
+        Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
+        Outcome::Unobserved { .. } => Some(format!("{} (unreachable)", replica.name)),
+    };
+    let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
+    (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
+}
+
+/// How much is copied and freed, and how much room there is.
+fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
+    let mut copied = Vec::new();
+    if totals.bytes_to_copy > 0 {
+        let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
+        copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
+    }
+    if totals.repair.backups > 0 {
+        copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
+    }
+    let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
+    let freed = bytes(totals.bytes_freed);
+    match (copied.is_empty(), totals.bytes_freed > 0) {
+        (true, false) => None,
+        (true, true) => Some(("Frees", format!("up to {freed}{free}."))),
+        (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
+        (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
+    }
+}
+
+/// The room at the site. Replicas may be on different file systems; then the least is told.
+fn free(plan: &Plan) -> Option<String> {
+    let copies = plan.replicas.iter().filter(|r| r.actions.iter().any(|action| bytes_to_copy(action) > 0));
+    let rooms: Vec<u64> = copies.filter_map(|replica| replica.target.as_ref()?.free).collect();
+    let (least, most) = (rooms.iter().min()?, rooms.iter().max()?);
+    let same = bytes(*least) == bytes(*most);
+    Some(format!("{}{} free", if same { "" } else { "at least " }, bytes(*least)))
+}
+
+/// What recovery will reach, for each replica that the plan changes.
+fn after(plan: &Plan, verbose: bool) -> Vec<Sentence> {
+    let changed: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).collect();
+    let shown = if verbose || changed.len() <= MANY { changed.len() } else { MANY };
+    let names: Vec<&str> = changed.iter().take(shown).map(|replica| replica.name.as_str()).collect();
+    let column = names.iter().map(|name| width(name)).max().unwrap_or_default();
+    let outlook = |(name, replica): (&&str, &&ReplicaPlan)| {
+        let gap = " ".repeat(column - width(name));
+        format!("{name}{gap} {}.", outlook(&replica.before, &replica.after))
+    };
+    let mut lines: Vec<String> = names.iter().zip(&changed).map(outlook).collect();
+    if changed.len() > shown {
+        lines.push(format!("… and {} more replicas; `-v` shows them.", exact((changed.len() - shown) as u64)));
+    }
+    let head = |i| if i == 0 { "After it:" } else { "         " };
+    lines.into_iter().enumerate().map(|(i, line)| (head(i), line)).collect()
+}
+
+/// The window to come, and the present one where it differs.
+fn outlook(before: &Recovery, after: &Recovery) -> String {
+    if after.window.is_none() {
+        return "is not recoverable".to_owned();
+    }
+    let now = match (before.window.is_some(), before.from == after.from, before.to == after.to) {
+        (false, ..) => Some("now not at all".to_owned()),
+        (true, true, true) => None,
+        (true, true, false) => before.to.map(|to| format!("now to {}", timestamp(to))),
+        (true, false, true) => before.from.map(|from| format!("now from {}", timestamp(from))),
+        (true, false, false) => {
+            before.from.zip(before.to).map(|(from, to)| format!("now from {} to {}", timestamp(from), timestamp(to)))
+        }
+    };
+    let now = now.map(|now| format!(" ({now})")).unwrap_or_default();
+    let lag = count(after.lag.segments, "segment");
+    let behind = if after.lag.segments > 0 { format!(", {lag} behind") } else { String::new() };
+    format!("{}{now}{behind}", window(after))
+}
+
+/// `recoverable from … to …`, as far as the times are known.
+pub fn window(recovery: &Recovery) -> String {
+    let from = recovery.from.map(|time| format!(" from {}", timestamp(time))).unwrap_or_default();
+    let to = recovery.to.map(|time| format!(" to {}", timestamp(time))).unwrap_or_default();
+    format!("recoverable{from}{to}")
+}

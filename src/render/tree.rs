@@ -1,0 +1,246 @@
+//! Actions become rows: what a backup needs hangs under it, and many of a kind become a few.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::barman::ids::BackupId;
+use crate::barman::wal::SegmentSize;
+use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan, WalBatch};
+use crate::plan::reason::Reason;
+
+use super::ink::Ink;
+use super::table::{Branch, Mark, Row};
+use super::units::{bytes, count, exact, plural};
+use super::{diff, reason};
+
+/// More rows of a kind than this are not all shown.
+const MANY: usize = 20;
+/// So many of them are.
+const SHOWN: usize = 12;
+
+/// The rows of a replica, in the plan's order except that what a backup needs follows it.
+pub fn rows(replica: &ReplicaPlan, verbose: bool) -> Vec<Row> {
+    let copied: BTreeSet<BackupId> = replica.actions.iter().filter_map(copied_backup).collect();
+    let parent = |action: &Action| belongs_to(action).filter(|id| copied.contains(id));
+    let mut twigs: BTreeMap<BackupId, Vec<&Action>> = BTreeMap::new();
+    let mut trunk: Vec<&Action> = Vec::new();
+    for action in &replica.actions {
+        match parent(action) {
+            Some(id) => twigs.entry(id).or_default().push(action),
+            None => trunk.push(action),
+        }
+    }
+    let builder = Builder { size: segment_size(replica), verbose };
+    let mut rows = Vec::new();
+    for run in trunk.chunk_by(|a, b| is_alike(a, b)) {
+        rows.extend(builder.run(run, None));
+        // A run that can hang something is a single backup.
+        let id = run.first().and_then(|action| copied_backup(action));
+        let Some(hanging) = id.and_then(|id| twigs.remove(&id)) else { continue };
+        if let Some(backup) = rows.last_mut() {
+            backup.has_twigs = true;
+        }
+        rows.extend(hanging.chunk_by(|a, b| is_alike(a, b)).flat_map(|run| builder.run(run, id)));
+        if let Some(last) = rows.last_mut() {
+            last.branch = Branch::LastTwig;
+        }
+    }
+    rows
+}
+
+/// The size of a replica's WAL segments; 16 MiB where nobody could be asked.
+pub fn segment_size(replica: &ReplicaPlan) -> SegmentSize {
+    replica.target.as_ref().map(|target| target.segment_size).unwrap_or_default()
+}
+
+/// What happens to an action's thing.
+pub fn mark(action: &Action) -> Mark {
+    match &action.change {
+        Change::SetKeep { from: Some(_), .. }
+        | Change::RepairXlogDb { .. }
+        | Change::RewriteSyncWals { .. }
+        | Change::RepairWals(_)
+        | Change::RepairBackup(_)
+        | Change::UpdateInfo { .. } => Mark::Change,
+        Change::ShipHistory { .. } if matches!(action.reason, Reason::SizeDiffers { .. }) => Mark::Change,
+        Change::CreateServer
+        | Change::ShipHistory { .. }
+        | Change::AddWals(_)
+        | Change::AddBackup(_)
+        | Change::SetKeep { from: None, .. } => Mark::Add,
+        Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. } => Mark::Remove,
+    }
+}
+
+/// The backup that an action copies.
+fn copied_backup(action: &Action) -> Option<BackupId> {
+    match &action.change {
+        Change::AddBackup(copy) | Change::RepairBackup(copy) => Some(copy.id),
+        _ => None,
+    }
+}
+
+/// The backup that an action is done for.
+fn belongs_to(action: &Action) -> Option<BackupId> {
+    match &action.change {
+        Change::SetKeep { id, .. } | Change::UpdateInfo { id, .. } => Some(*id),
+        _ => needed_by(action),
+    }
+}
+
+/// The backup that is not consistent without an action's WAL.
+fn needed_by(action: &Action) -> Option<BackupId> {
+    match &action.change {
+        Change::AddWals(batch) | Change::RepairWals(batch) => batch.needed_by,
+        _ => None,
+    }
+}
+
+/// Whether two neighbours may be shown as one. A backup is always shown: somebody must agree to its deletion.
+fn is_alike(a: &Action, b: &Action) -> bool {
+    let never =
+        |action: &Action| copied_backup(action).is_some() || matches!(action.change, Change::RemoveBackup { .. });
+    mark(a) == mark(b)
+        && std::mem::discriminant(&a.change) == std::mem::discriminant(&b.change)
+        && !never(a)
+        && needed_by(a) == needed_by(b)
+}
+
+struct Builder {
+    size: SegmentSize,
+    verbose: bool,
+}
+
+impl Builder {
+    /// The rows of neighbours that are alike.
+    fn run(&self, run: &[&Action], under: Option<BackupId>) -> Vec<Row> {
+        if self.verbose || run.len() <= MANY {
+            return run.iter().map(|action| self.row(action, under)).collect();
+        }
+        let (shown, hidden) = run.split_at(SHOWN);
+        let mut rows: Vec<Row> = shown.iter().map(|action| self.row(action, under)).collect();
+        rows.push(more(hidden, branch(under)));
+        rows
+    }
+
+    fn row(&self, action: &Action, under: Option<BackupId>) -> Row {
+        Row {
+            branch: branch(under),
+            mark: mark(action),
+            noun: self.noun(action),
+            size: size(action),
+            reason: reason::phrase(action, under),
+            details: self.details(action),
+            has_twigs: false,
+        }
+    }
+
+    /// The address without the replica, as words; a range of WAL in the form for readers.
+    fn noun(&self, action: &Action) -> String {
+        let range = match &action.change {
+            Change::AddWals(batch) | Change::RepairWals(batch) => batch.range,
+            Change::RemoveWals { range, .. } => *range,
+            _ => None,
+        };
+        match range {
+            Some(range) => format!("wal {}", range.display(self.size)),
+            None => action.address.as_str().split('/').skip(1).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    fn details(&self, action: &Action) -> Vec<(Ink, String)> {
+        match &action.change {
+            Change::AddBackup(copy) => dim(copy_details(copy)),
+            Change::RepairBackup(_) => dim(vec!["copies only what is missing or differs".to_owned()]),
+            Change::RepairXlogDb { .. } => dim(reason::findings(&action.reason)),
+            Change::UpdateInfo { from, to, .. } => diff::lines(from, to, self.verbose),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn branch(under: Option<BackupId>) -> Branch {
+    if under.is_some() { Branch::Twig } else { Branch::Trunk }
+}
+
+fn dim(lines: Vec<String>) -> Vec<(Ink, String)> {
+    lines.into_iter().map(|text| (Ink::Dim, text)).collect()
+}
+
+/// Where a backup's bytes come from.
+fn copy_details(copy: &BackupCopy) -> Vec<String> {
+    let mut details = Vec::new();
+    if let Some(parent) = copy.parent {
+        details.push(format!("incremental, builds on {parent}"));
+    }
+    if copy.adopt {
+        details.push("takes over the files that Barman left here, copies what they lack".to_owned());
+    }
+    if copy.resume {
+        details.push("goes on with what an interrupted apply copied".to_owned());
+    }
+    if let Some(reuse) = &copy.reuse {
+        let rest = copy.size.saturating_sub(reuse.bytes);
+        details.push(format!("reuses {} of {}, copies {}", bytes(reuse.bytes), reuse.from, bytes(rest)));
+    }
+    details
+}
+
+/// How much an action is about.
+fn size(action: &Action) -> String {
+    match &action.change {
+        Change::AddWals(batch) | Change::RepairWals(batch) => wal_size(segments(batch), batch.bytes()),
+        Change::RemoveWals { files, .. } => {
+            let segments = files.keys().filter(|name| name.segment().is_some()).count();
+            wal_size(segments as u64, files.values().sum())
+        }
+        Change::AddBackup(copy) | Change::RepairBackup(copy) => bytes(copy.size),
+        Change::RemoveBackup { size, .. } => size.map(bytes).unwrap_or_default(),
+        Change::ShipHistory { size, .. } => bytes(*size),
+        Change::SetKeep { to, .. } => reason::keep(*to).to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn wal_size(segments: u64, total: u64) -> String {
+    match segments {
+        0 | 1 => bytes(total),
+        _ => format!("{}, {}", count(segments, "segment"), bytes(total)),
+    }
+}
+
+/// The whole segments of a batch.
+pub fn segments(batch: &WalBatch) -> u64 {
+    batch.entries.iter().filter(|entry| entry.name.segment().is_some()).count() as u64
+}
+
+/// One row for those that are not shown.
+fn more(hidden: &[&Action], branch: Branch) -> Row {
+    let n = hidden.len() as u64;
+    let noun = match hidden.first().map(|action| &action.change) {
+        Some(Change::AddWals(_) | Change::RepairWals(_) | Change::RemoveWals { .. }) => plural(n, "range"),
+        _ => String::new(),
+    };
+    let (mut files, mut total) = (0, 0);
+    for action in hidden {
+        match &action.change {
+            Change::AddWals(batch) | Change::RepairWals(batch) => {
+                files += segments(batch);
+                total += batch.bytes();
+            }
+            Change::RemoveWals { files: removed, .. } => {
+                files += removed.keys().filter(|name| name.segment().is_some()).count() as u64;
+                total += removed.values().sum::<u64>();
+            }
+            _ => {}
+        }
+    }
+    Row {
+        branch,
+        mark: Mark::More,
+        noun: format!("and {} more {noun}", exact(n)).trim_end().to_owned(),
+        size: if files > 0 { wal_size(files, total) } else { String::new() },
+        reason: "`-v` shows them".to_owned(),
+        details: Vec::new(),
+        has_twigs: false,
+    }
+}

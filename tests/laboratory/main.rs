@@ -1,0 +1,32 @@
+//! Tests with the real programs: `PostgreSQL`, Barman, sshd and rsync.
+//!
+//! `./test` at the root of the repository installs them; a test that lacks one
+//! fails and says so. Every test has a [`ground::Lab`] of its own, a directory
+//! under `/tmp` that goes with it, and takes from the [`scenario`]s a primary
+//! whose backups were made once for all tests of the process.
+//!
+//! ```text
+//! tools, account ──► ground ──► process
+//!                                  ├─► postgres ─┐
+//!                                  ├─► barman ───┼─► primary ─► scenario
+//!                                  └─► sshd      └─► site ─► catalog_compare, restore
+//! ```
+
+#![allow(dead_code, reason = "the laboratory offers more than the tests of one day use")]
+
+mod account;
+mod antipode;
+mod barman;
+mod catalog_compare;
+mod ground;
+mod postgres;
+mod primary;
+mod process;
+mod restore;
+mod scenario;
+mod site;
+mod sshd;
+mod tools;
+
+mod barman_alone;
+mod empty_site;

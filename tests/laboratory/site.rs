@@ -1,0 +1,52 @@
+//! A disaster-recovery site: a catalog that somebody fills from a primary, and
+//! a real Barman that judges the result.
+
+use std::path::{Path, PathBuf};
+
+use crate::account::ACCOUNT;
+use crate::barman::Barman;
+use crate::ground::Lab;
+use crate::sshd::Sshd;
+use crate::tools::BarmanVersion;
+
+/// A site's directory and catalog.
+#[derive(Debug)]
+pub struct Site {
+    /// Barman with its own barman.conf, in which the server is passive.
+    pub barman: Barman,
+    /// The same catalog with the server switched off, as when another program
+    /// synchronises it.
+    pub coexisting: Barman,
+    /// The site's directory: the catalog and both barman.conf are in it.
+    pub directory: PathBuf,
+}
+
+impl Site {
+    /// Makes an empty site, which knows a primary.
+    pub fn new(lab: &Lab, version: BarmanVersion, primary: &Sshd) -> Self {
+        let directory = lab.directory("site");
+        let passive = |name: &str| {
+            Barman::configure(
+                version,
+                &directory.join("home"),
+                &directory.join(name),
+                [("primary_ssh_command", primary.command_line())],
+            )
+        };
+        let mut coexisting = passive("coexisting.conf");
+        coexisting.set("active", "false");
+        Self { barman: passive("barman.conf"), coexisting, directory }
+    }
+
+    /// Writes the desired state, and returns its path.
+    pub fn declare(&self, yaml: &str) -> PathBuf {
+        let path = self.directory.join("antipode.yaml");
+        ACCOUNT.write(&path, yaml);
+        path
+    }
+
+    /// The catalog, `barman_home`.
+    pub fn catalog(&self) -> &Path {
+        &self.barman.home
+    }
+}
