@@ -1,7 +1,7 @@
 //! `antipode apply`: shows what would change, asks, and does it.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::apply::events::{FailureKind, Observer, Summary};
 use crate::apply::{self, Means, RunLock};
@@ -53,10 +53,10 @@ async fn plan_and_apply(
     if !arguments.auto_approve && !approved(terminal, interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-    let begin = Instant::now();
-    let summary = carry_out(&plan, session, arguments, terminal, interrupt).await?;
-    terminal.print(&render::applied(&plan, &summary, begin.elapsed()));
-    Ok(exit(&summary).unwrap_or(otherwise))
+    let observer: Box<dyn Observer> =
+        if terminal.shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
+    let exit = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref(), terminal).await?;
+    Ok(if exit == Exit::Done { otherwise } else { exit })
 }
 
 /// Asks. Only `yes` is a yes.
@@ -77,30 +77,35 @@ async fn approved(terminal: &Terminal, interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-async fn carry_out(
+/// Does what the plan says and tells what it came to.
+pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-    arguments: &cli::Apply,
+    lock_timeout: Duration,
+    observer: &dyn Observer,
     terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> Result<Summary, CommandError> {
+) -> Result<Exit, CommandError> {
     let connections = session.open_connections();
     let means = Means {
         replicas: &session.replicas,
         primaries: &session.site.primaries,
         connections: &connections,
         lock_directory: session.lock_directory()?,
-        lock_timeout: arguments.lock_timeout,
+        lock_timeout,
     };
-    let observer: Box<dyn Observer> =
-        if terminal.shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    Ok(apply::apply(plan, &means, observer.as_ref(), &interrupt.token).await)
+    let begin = Instant::now();
+    let summary = apply::apply(plan, &means, observer, session.cancel).await;
+    terminal.print(&render::applied(plan, &summary, begin.elapsed()));
+    Ok(exit(&summary))
 }
 
-/// How an apply that did not do everything ends.
-fn exit(summary: &Summary) -> Option<Exit> {
+/// How an apply ends: an interruption is told by the signal.
+fn exit(summary: &Summary) -> Exit {
     if summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::ServerBusy) {
-        return Some(Exit::Locked);
+        Exit::Locked
+    } else if summary.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::PartFailed
     }
-    (!summary.failed.is_empty()).then_some(Exit::PartFailed)
 }
