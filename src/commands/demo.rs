@@ -21,6 +21,7 @@ use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 
 use super::interrupt::Interrupt;
+<<<<<<< HEAD
 use super::session::Session;
 use super::terminal::Terminal;
 use super::{apply, plan, source};
@@ -28,6 +29,9 @@ use super::{apply, plan, source};
 /// Nobody else works on these catalogs.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const SERVER: &str = "main";
+=======
+use super::terminal::{self, Terminal};
+>>>>>>> main
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Demo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {

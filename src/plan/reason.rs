@@ -177,7 +177,7 @@ pub enum Note {
         /// The first.
         first: String,
     },
-    /// A base here without a backup.info that the primary does not have either.
+    /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),
     /// Backups here that the primary no longer has.
     KeptHereOnly(usize),

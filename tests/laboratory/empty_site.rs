@@ -36,7 +36,7 @@ replicas:
 /// Makes an empty site, and fills it: plan says that there are changes, apply makes them, plan says that there are none.
 fn fill(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
     let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let site = Site::new(lab, scenario.primary.barman.version, &sshd);
+    let site = Site::new(lab, scenario.primary.barman.version, &scenario.primary, &sshd);
     site.declare(&site_file(&site, &sshd));
     let planned = antipode(&site.directory, &["plan", "--detailed-exitcode"]);
     println!("{planned}");
@@ -79,4 +79,23 @@ fn an_empty_site_becomes_one_that_restores_both_timelines() {
     let old_timeline = Restore { timeline: "1", wals: Wals::Fetched, ..to_the_end };
     let postgres = old_timeline.start(&lab.join("old"));
     assert_eq!(chapters(&postgres), scenario.chapters_of_timeline_1);
+}
+
+/// Tablespaces of incremental backups need their links at the site, and absolute ones: `pg_combinebackup` refuses
+/// the relative, and loses rows without.
+#[test]
+fn an_empty_site_becomes_one_that_restores_incrementals() {
+    let lab = Lab::new();
+    let scenario = scenario::incrementals();
+    let (_sshd, site) = fill(&lab, scenario);
+    judge(scenario, &site);
+    let restore = Restore {
+        barman: &site.coexisting,
+        release: PostgresRelease::Seventeen,
+        backup: &scenario.backups[2],
+        timeline: "latest",
+        wals: Wals::Copied,
+    };
+    let postgres = restore.start(&lab.join("restored"));
+    assert_eq!(chapters(&postgres), scenario.chapters);
 }
