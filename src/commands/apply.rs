@@ -53,17 +53,10 @@ async fn plan_and_apply(
     if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-<<<<<<< HEAD
     let observer: Box<dyn Observer> =
-        if terminal.shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    let exit = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref(), terminal).await?;
-    Ok(if exit == Exit::Done { otherwise } else { exit })
-=======
-    let begin = Instant::now();
-    let summary = carry_out(&plan, session, arguments, interrupt).await?;
-    terminal::print(&render::applied(&plan, &summary, begin.elapsed()));
+        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
+    let summary = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref()).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
->>>>>>> main
 }
 
 /// Asks. Only `yes` is a yes.
@@ -84,20 +77,13 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-/// Does what the plan says and tells what it came to.
+/// Does what the plan says, and prints what it came to.
 pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-<<<<<<< HEAD
     lock_timeout: Duration,
     observer: &dyn Observer,
-    terminal: &Terminal,
-) -> Result<Exit, CommandError> {
-=======
-    arguments: &cli::Apply,
-    interrupt: &Interrupt,
 ) -> Result<Summary, CommandError> {
->>>>>>> main
     let connections = session.open_connections();
     let means = Means {
         replicas: &session.replicas,
@@ -106,25 +92,16 @@ pub async fn carry_out(
         lock_directory: session.lock_directory()?,
         lock_timeout,
     };
-<<<<<<< HEAD
     let begin = Instant::now();
     let summary = apply::apply(plan, &means, observer, session.cancel).await;
-    terminal.print(&render::applied(plan, &summary, begin.elapsed()));
-    Ok(exit(&summary))
-=======
-    let observer: Box<dyn Observer> =
-        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    Ok(apply::apply(plan, &means, observer.as_ref(), &interrupt.token).await)
->>>>>>> main
+    terminal::print(&render::applied(plan, &summary, begin.elapsed()));
+    Ok(summary)
 }
 
-/// How an apply ends: an interruption is told by the signal.
-fn exit(summary: &Summary) -> Exit {
+/// How an apply that did not do everything ends.
+fn exit(summary: &Summary) -> Option<Exit> {
     if summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::ServerBusy) {
-        Exit::Locked
-    } else if summary.failed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::PartFailed
+        return Some(Exit::Locked);
     }
+    (!summary.failed.is_empty()).then_some(Exit::PartFailed)
 }

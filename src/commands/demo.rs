@@ -21,17 +21,13 @@ use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 
 use super::interrupt::Interrupt;
-<<<<<<< HEAD
 use super::session::Session;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{apply, plan, source};
 
 /// Nobody else works on these catalogs.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const SERVER: &str = "main";
-=======
-use super::terminal::{self, Terminal};
->>>>>>> main
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Demo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -141,7 +137,7 @@ impl Stage<'_> {
         let text = site_file(&self.site(), &self.directory.join("frankfurt"));
         fs::write(self.site_file(), &text).map_err(unwritten)?;
         self.command("cat antipode.yaml");
-        self.terminal.print(&format!("{text}\n"));
+        terminal::print(&format!("{text}\n"));
         Ok(())
     }
 
@@ -150,7 +146,7 @@ impl Stage<'_> {
         let site = ServerDirs::of_catalog(&self.site(), server);
         for damage in Damage::ALL {
             damage.inflict(&site).map_err(unwritten)?;
-            self.terminal.print(&self.dim(format_args!("#   {damage}\n")));
+            terminal::print(&self.dim(format_args!("#   {damage}\n")));
         }
         Ok(())
     }
@@ -164,7 +160,7 @@ impl Stage<'_> {
         self.check_interrupt()?;
         let plan = plan?;
         plan::show(&plan, self.terminal);
-        self.terminal.print("\n");
+        terminal::print("\n");
         Ok(plan)
     }
 
@@ -190,9 +186,9 @@ impl Stage<'_> {
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let exit = apply::carry_out(&plan, session, LOCK_TIMEOUT, &Silent, self.terminal).await?;
-        self.terminal.print("\n");
-        if exit == Exit::Done { Ok(()) } else { Err(unexpected("apply failed in part")) }
+        let summary = apply::carry_out(&plan, session, LOCK_TIMEOUT, &Silent).await?;
+        terminal::print("\n");
+        if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }
 
     fn load(&self) -> Result<crate::site::Site, CommandError> {
@@ -206,12 +202,12 @@ impl Stage<'_> {
     /// What a user would have typed.
     fn command(&self, words: &str) {
         let prompt = self.dim(format_args!("$"));
-        self.terminal.print(&format!("{prompt} {words}\n"));
+        terminal::print(&format!("{prompt} {words}\n"));
     }
 
     /// What a user should know.
     fn say(&self, text: &str) {
-        self.terminal.print(&self.dim(format_args!("# {text}\n")));
+        terminal::print(&self.dim(format_args!("# {text}\n")));
     }
 
     fn dim(&self, text: fmt::Arguments<'_>) -> String {
