@@ -78,8 +78,6 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         staged: BTreeSet::new(),
         own_barman: OwnBarman::default(),
         free: None,
-        identity: None,
-        notes: Vec::new(),
     }
 }
 
