@@ -127,6 +127,10 @@ impl<'a> Builder<'a> {
                 Change::ShipHistory { timeline, .. } if needed.is_some_and(|n| *timeline <= n.timeline) => {
                     self.edge((j, Part::Whole), (i, Part::Publish), Dependency::Needs);
                 }
+                // It was planned before this backup was there, and would leave it out of its parent's children.
+                Change::UpdateInfo { id, .. } if copy.parent == Some(*id) => {
+                    self.edge((j, Part::Whole), (i, Part::Publish), Dependency::After);
+                }
                 Change::AddBackup(parent) if copy.parent == Some(parent.id) => {
                     self.edge((j, Part::Publish), (i, Part::Publish), Dependency::Needs);
                 }
