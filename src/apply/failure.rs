@@ -14,8 +14,16 @@ impl From<TransportError> for Failure {
             TransportErrorKind::Cancelled => FailureKind::Interrupted,
             _ => FailureKind::Failed,
         };
+        let says_all = matches!(
+            error.kind,
+            TransportErrorKind::PermissionDenied
+                | TransportErrorKind::NotFound
+                | TransportErrorKind::NoSpace
+                | TransportErrorKind::ReadOnly
+        );
         let mut message = error.message;
-        if let Some(last) = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+        let mut said = error.stderr.lines().rev().map(str::trim).filter(|_| !says_all);
+        if let Some(last) = said.find(|line| !line.is_empty()) {
             if !message.contains(last) {
                 message = format!("{message}: {last}");
             }

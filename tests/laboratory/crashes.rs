@@ -17,6 +17,9 @@ use crate::running::Link;
 use crate::scenario;
 use crate::sshd::Manners;
 
+/// Files of other backups would make up for what is lost.
+const NO_REUSE: &str = "transfer: {reuse: none}";
+
 /// A real Barman reads the catalog; what it lists as DONE verifies; what xlog.db lists is there.
 #[track_caller]
 fn judge(barman: &Barman) {
@@ -42,7 +45,8 @@ fn judge(barman: &Barman) {
 /// What an apply sends that nobody interrupts.
 fn undisturbed(primary: &crate::primary::Primary) -> u64 {
     let lab = Lab::new();
-    let link = Link::with(&lab, primary, &[], &Manners { counts: true, ..Manners::default() });
+    let mut link = Link::with(&lab, primary, &[], &Manners { counts: true, ..Manners::default() });
+    link.replica_keys = NO_REUSE;
     link.finish();
     link.sshd.sent()
 }
@@ -53,7 +57,10 @@ fn killed_again_and_again_an_apply_goes_on_where_it_was() {
     let scenario = scenario::two_timelines();
     let baseline = undisturbed(&scenario.primary);
     let manners = Manners { counts: true, ..Manners::default() };
-    let link = Link::with(&lab, &scenario.primary, &["bandwidth: 12MiB/s", "streams: 2"], &manners);
+    let limits = ["bandwidth: 12MiB/s", "streams: 2"];
+    let mut link = Link::with(&lab, &scenario.primary, &limits, &manners);
+    link.replica_keys = NO_REUSE;
+    link.limit(&limits);
     // By lines of progress first, and then at moments that are nothing in particular.
     let mut kills = 0;
     for (lines, pause) in [(1, 0), (2, 0), (4, 300), (6, 0), (3, 900), (8, 50), (2, 1700), (10, 0)] {
@@ -128,12 +135,17 @@ fn wals_without_their_lines_are_listed_without_another_copy() {
     link.finish();
     let xlogdb = link.site.barman.xlogdb();
     let lines = fs::read_to_string(&xlogdb).unwrap();
+    // What was killed while it deleted a backup, and while it copied WAL.
+    let own = link.site.barman.server_directory().join(".antipode");
+    let left = [own.join("trash/20200101T000000/data"), own.join("wals/.antipode-aBcDeF")];
+    left.iter().for_each(|path| drop(ACCOUNT.make_directory(path)));
     let cut = lines.lines().take(2).map(|line| format!("{line}\n")).collect::<String>();
     ACCOUNT.write(&xlogdb, cut);
     let before = link.sshd.sent();
     link.finish();
     let sent = link.sshd.sent() - before;
     assert!(sent < 2 << 20, "{sent} bytes were sent again");
+    assert!(left.iter().all(|path| !path.exists()), "what a killed run left is cleaned up");
     assert_same_told(&scenario.primary.barman, &link.site.barman);
 }
 

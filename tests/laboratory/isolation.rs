@@ -57,12 +57,11 @@ fn a_transfer_that_breaks_is_tried_again() {
     let servers = || processes(&catalog).into_iter().filter(|process| process.is_rsync_server());
     apply.wait_until("rsync runs at the primary", || servers().next().is_some());
     // The same primary may serve other tests: only those of this sshd.
-    let ours = |pid: u32| descends_from(pid, link.sshd.id());
-    servers().filter(|process| ours(process.pid)).for_each(|process| process.kill());
+    servers().filter(|process| process.descends_from(link.sshd.id())).for_each(|process| process.kill());
     apply.wait_until("it is told", || apply_log(&link).contains("trying again in"));
 
     let port = format!("-p\0{}", link.sshd.port());
-    let masters = || processes(&port).into_iter().chain(mux(&link)).filter(|process| process.is_ssh_master());
+    let masters = || processes(&port).into_iter().filter(|process| process.is_ssh_master());
     apply.wait_until("there is a connection", || masters().next().is_some());
     masters().for_each(|process| process.kill());
     let status = apply.wait_for_end();
@@ -73,20 +72,6 @@ fn a_transfer_that_breaks_is_tried_again() {
 
 fn apply_log(link: &Link) -> String {
     fs::read_to_string(link.site.directory.join("antipode.log")).unwrap_or_default()
-}
-
-/// A master that ssh has renamed after its socket.
-fn mux(link: &Link) -> Vec<crate::running::Process> {
-    let _ = link;
-    Vec::new()
-}
-
-fn descends_from(pid: u32, ancestor: u32) -> bool {
-    let parent = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
-    };
-    std::iter::successors(Some(pid), |pid| parent(*pid).filter(|parent| *parent > 1)).any(|pid| pid == ancestor)
 }
 
 #[test]
@@ -196,9 +181,9 @@ fn an_sshd_that_comes_back_is_found_again() {
     let link = Link::new(&lab, &scenario.primary, &["bandwidth: 6MiB/s"]);
     let mut apply = link.start_copying();
     // Everything that serves this site at the primary, but for the listener.
-    let ours: Vec<_> = processes("").into_iter().filter(|p| p.pid != link.sshd.id()).collect();
-    let ours = ours.into_iter().filter(|process| descends_from(process.pid, link.sshd.id()));
-    ours.for_each(|process| process.kill());
+    let all = processes("").into_iter().filter(|process| process.pid != link.sshd.id());
+    let ours: Vec<_> = all.filter(|process| process.descends_from(link.sshd.id())).collect();
+    ours.iter().for_each(|process| process.kill());
     wait_until("it is told", || apply_log(&link).contains("trying again in"));
     let status = apply.wait_for_end();
     println!("{}", apply.log());

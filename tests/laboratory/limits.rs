@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::ground::Lab;
-use crate::running::{Link, processes};
+use crate::running::{Link, Process, processes};
 use crate::scenario;
 use crate::sshd::Manners;
 
@@ -13,7 +13,9 @@ fn most_servers(link: &Link, catalog: &str) -> usize {
     let mut most = 0;
     let mut apply = link.start();
     while !apply.has_ended() {
-        let servers = processes(catalog).into_iter().filter(|process| process.is_rsync_server()).count();
+        // The primary serves other tests too, through other sshds.
+        let is_ours = |process: &Process| process.is_rsync_server() && process.descends_from(link.sshd.id());
+        let servers = processes(catalog).into_iter().filter(is_ours).count();
         most = most.max(servers);
         sleep(Duration::from_millis(20));
     }

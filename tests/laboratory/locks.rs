@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use crate::account::ACCOUNT;
 use crate::antipode::antipode;
 use crate::barman::SERVER;
 use crate::catalog_compare::assert_same_told;
@@ -80,10 +81,10 @@ fn a_server_that_barman_works_on_is_left_alone_and_the_holder_is_named() {
 
 #[test]
 fn a_backup_that_barman_works_on_fails_alone() {
-    let lab = Lab::new();
     let scenario = scenario::two_timelines();
     for name in ["ID-sync-backup", "ID"] {
-        let link = Link::new(&Lab::new(), &scenario.primary, &[]);
+        let lab = Lab::new();
+        let link = Link::new(&lab, &scenario.primary, &[]);
         let busy = &scenario.backups[1];
         let holder = Holder::of(&link.site.catalog().join(format!(".main-{}.lock", name.replace("ID", busy))));
         let applied = antipode(&link.site.directory, &["apply", "--auto-approve", "--lock-timeout", "1s"]);
@@ -97,7 +98,6 @@ fn a_backup_that_barman_works_on_fails_alone() {
         link.finish();
         assert_same_told(&scenario.primary.barman, &link.site.barman);
     }
-    drop(lab);
 }
 
 #[test]
@@ -204,4 +204,36 @@ fn a_lock_that_barman_unlinked_does_not_let_two_in() {
     assert!(!apply.has_ended(), "{}", apply.log());
     apply.signal(rustix::process::Signal::INT);
     assert_eq!(apply.wait_for_end().code(), Some(130));
+}
+
+#[test]
+fn the_steps_of_one_apply_wait_for_each_other_however_short_the_patience() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    primary.barman.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
+    let mut link = Link::new(&lab, &primary, &[]);
+    link.finish();
+    let site = link.site.coexisting.clone();
+    let [oldest, middle, newest] = &scenario.backups[..] else { panic!("three backups") };
+    // Both change one backup: its files come back, and its backup.info is corrected.
+    std::fs::remove_file(site.server_directory().join("base").join(newest).join("data/PG_VERSION")).expect("damage");
+    let info = std::fs::read_to_string(site.backup_info(newest)).expect("read");
+    ACCOUNT.write(&site.backup_info(newest), info.replace("mode=passive", "mode=postgres"));
+    let repaired = antipode(&link.site.directory, &["apply", "--auto-approve", "--lock-timeout", "0s"]);
+    assert_eq!(repaired.code(), 0, "{repaired}");
+    for done in [format!("main/backup/{newest}: repaired"), format!("main/info/{newest}: written")] {
+        assert!(repaired.stderr.contains(&done), "{done}: {repaired}");
+    }
+    // Barman has one lock for all deletions of a server.
+    link.replica_keys =
+        "backups: [{last: 1}]\n    prune: {unselected: true}\n    protect: {min_backups: 1, max_prune: 100%}";
+    link.limit(&[]);
+    let pruned = antipode(&link.site.directory, &["apply", "--auto-approve", "--lock-timeout", "0s"]);
+    println!("{pruned}");
+    assert_eq!(pruned.code(), 0, "{pruned}");
+    for gone in [oldest, middle] {
+        assert!(pruned.stderr.contains(&format!("main/backup/{gone}: deleted")), "{pruned}");
+    }
+    assert_eq!(site.backup_ids(), [newest.clone()]);
 }

@@ -31,6 +31,16 @@ impl Process {
         let _ = kill_process(pid, Signal::KILL);
     }
 
+    /// Whether that process started it, or started what did.
+    pub fn descends_from(&self, ancestor: u32) -> bool {
+        let parent = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
+        };
+        std::iter::successors(Some(self.pid), |pid| parent(*pid).filter(|parent| *parent > 1))
+            .any(|pid| pid == ancestor)
+    }
+
     /// Whether it is rsync at a primary.
     pub fn is_rsync_server(&self) -> bool {
         self.words.first().is_some_and(|word| word.ends_with("rsync"))
@@ -61,6 +71,8 @@ pub struct Link {
     pub sshd: Sshd,
     /// The site.
     pub site: Site,
+    /// Keys of the replica, such as `transfer: {reuse: none}`.
+    pub replica_keys: &'static str,
 }
 
 impl Link {
@@ -73,7 +85,7 @@ impl Link {
     pub fn with(lab: &Lab, primary: &Primary, limits: &[&str], manners: &Manners) -> Self {
         let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, manners);
         let site = Site::new(lab, primary.barman.version, &sshd);
-        let link = Self { sshd, site };
+        let link = Self { sshd, site, replica_keys: "" };
         link.limit(limits);
         link
     }
@@ -82,6 +94,7 @@ impl Link {
     pub fn limit(&self, limits: &[&str]) {
         let keys: String = limits.iter().map(|limit| format!("    {limit}\n")).collect();
         let text = site_file(&self.site, &self.sshd);
+        let text = format!("{text}    {}\n", self.replica_keys);
         self.site.declare(&text.replace("    ssh_command:", &format!("{keys}    ssh_command:")));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::account::ACCOUNT;
 use crate::barman::Barman;
-use crate::process::{Daemon, program, run};
+use crate::process::{Daemon, program, run, wait_until};
 use crate::tools;
 
 /// What this sshd does beside running commands.
@@ -88,9 +88,12 @@ impl Sshd {
         )
     }
 
-    /// Bytes that commands have sent, when these are counted.
+    /// Bytes that commands have sent, when these are counted; all have ended.
+    #[track_caller]
     pub fn sent(&self) -> u64 {
-        let counts = fs::read_to_string(self.directory.join("sent")).unwrap_or_default();
+        let read = || fs::read_to_string(self.directory.join("sent")).unwrap_or_default();
+        wait_until("every command is counted", || read().lines().count() == self.commands().len());
+        let counts = read();
         counts.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum()
     }
 
