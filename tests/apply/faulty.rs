@@ -115,9 +115,11 @@ fn half(what: &What) -> What {
             let paths: Vec<PathBuf> = paths.iter().take(paths.len() / 2).cloned().collect();
             What::Files { paths, flatten: *flatten }
         }
-        What::Tree { exclude } => {
-            let exclude = exclude.iter().cloned().chain(["/data/base".to_owned()]).collect();
-            What::Tree { exclude }
-        }
+        What::Directories { exclude } => What::Directories { exclude: and_base(exclude) },
+        What::Tree { exclude } => What::Tree { exclude: and_base(exclude) },
     }
+}
+
+fn and_base(exclude: &[String]) -> Vec<String> {
+    exclude.iter().cloned().chain(["/data/base".to_owned()]).collect()
 }

@@ -23,10 +23,18 @@ mod postgres;
 mod primary;
 mod process;
 mod restore;
+mod running;
 mod scenario;
 mod site;
 mod sshd;
+mod terminal;
 mod tools;
 
 mod barman_alone;
+mod crashes;
 mod empty_site;
+mod interrupts;
+mod isolation;
+mod limits;
+mod locks;
+mod output;
