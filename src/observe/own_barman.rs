@@ -85,8 +85,7 @@ impl SiteBarman {
     pub fn server(&self, server: &ServerName) -> Result<(ServerDirs, OwnBarman), SiteConfError> {
         let defaults = || (ServerDirs::of_catalog(&self.catalog, server.clone()), OwnBarman::default());
         let Some((path, conf)) = &self.conf else { return Ok(defaults()) };
-        let conf =
-            conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
+        let conf = conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
         Ok(conf.map_or_else(defaults, |conf| {
             let own = OwnBarman {
                 configured: true,

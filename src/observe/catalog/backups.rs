@@ -169,9 +169,8 @@ impl Backups {
 
     fn judge_bases(&mut self, dirs: &ServerDirs) -> Result<(), CatalogError> {
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
-        let states = parallel::map(&backups, |(id, backup)| {
-            base::state(&dirs.base(**id), backup.info().map(InfoFile::fields))
-        });
+        let states =
+            parallel::map(&backups, |(id, backup)| base::state(&dirs.base(**id), backup.info().map(InfoFile::fields)));
         for ((_, backup), state) in backups.iter_mut().zip(states) {
             backup.base = state?;
         }

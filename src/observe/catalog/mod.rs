@@ -98,10 +98,7 @@ impl Catalog {
     }
 }
 
-fn read_small<T>(
-    path: &std::path::Path,
-    parse: impl FnOnce(&[u8]) -> Option<T>,
-) -> Result<Option<T>, CatalogError> {
+fn read_small<T>(path: &std::path::Path, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, CatalogError> {
     Ok(files::read(path, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
 }
 

@@ -66,7 +66,11 @@ fn is_expected(name: &str, server: &ServerName) -> bool {
     name.starts_with('.')
         || has_suffix(name, ".tmp")
         || name == "sync-wals.info"
-        || name.strip_prefix(server.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name).starts_with("xlog.db")
+        || name
+            .strip_prefix(server.as_str())
+            .and_then(|rest| rest.strip_prefix('-'))
+            .unwrap_or(name)
+            .starts_with("xlog.db")
 }
 
 fn has_suffix(name: &str, suffix: &str) -> bool {

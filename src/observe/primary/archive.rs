@@ -34,7 +34,8 @@ pub async fn add_histories(
     };
     let sizes: BTreeMap<Timeline, u64> = listed.iter().filter_map(history_of).collect();
     let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| history.size == size);
-    let missing = sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
+    let missing =
+        sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
     let fetched = fetcher.fetch(directory, missing.map(|(timeline, _)| name(*timeline).into()).collect()).await?;
     for (timeline, size) in sizes {
         let read = |stored: Vec<u8>| HistoryFile { size, ..history::read(timeline, &stored) };

@@ -17,9 +17,8 @@ pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, 
             .await??;
     if !catalog.exists {
         let path = dirs.backup_directory.display();
-        return Err(Failure::new(format!("there is no directory {path}")).hint(
-            "set `server:` if it has another name than the replica; is the file system mounted?",
-        ));
+        return Err(Failure::new(format!("there is no directory {path}"))
+            .hint("set `server:` if it has another name than the replica; is the file system mounted?"));
     }
     Ok(inventory(catalog, dirs))
 }

@@ -1,0 +1,33 @@
+//! Passive nodes that Barman itself made.
+
+use crate::barman::{Barman, SERVER};
+use crate::ground::Lab;
+use crate::scenario::Scenario;
+use crate::site::Site;
+use crate::sshd::Sshd;
+
+/// Lets Barman's passive node copy all of a primary.
+fn synchronise(site: &Site, backups: &[String]) {
+    site.barman.expect(&["sync-info", "--primary", SERVER]);
+    for id in backups {
+        site.barman.expect(&["sync-backup", SERVER, id]);
+    }
+    site.barman.expect(&["sync-wals", SERVER]);
+}
+
+/// Makes a passive node of a scenario's primary.
+pub fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
+    passive_node_of(lab, &scenario.primary.barman, &scenario.backups)
+}
+
+/// Makes a passive node of a primary that has these backups.
+pub fn passive_node_of(lab: &Lab, primary: &Barman, backups: &[String]) -> (Sshd, Site) {
+    let sshd = Sshd::start(&lab.join("sshd"), primary);
+    let mut site = Site::new(lab, primary.version, &sshd);
+    // Without it sync-wals refuses: "does not match local compression method".
+    if let Some(compression) = primary.setting("compression") {
+        site.barman.set("compression", compression);
+    }
+    synchronise(&site, backups);
+    (sshd, site)
+}
