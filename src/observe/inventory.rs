@@ -97,7 +97,7 @@ pub struct PrimaryBackup {
     pub keep: Option<Keep>,
     /// Whether the primary is deleting it.
     pub going_away: bool,
-    /// Its backup_manifest, where the plan can use it.
+    /// Its `backup_manifest`, where the plan can use it.
     pub manifest: Option<Arc<Manifest>>,
 }
 
@@ -177,7 +177,7 @@ pub struct LocalBackup {
     pub base: BaseState,
     /// Its keep annotation.
     pub keep: Option<Keep>,
-    /// Its backup_manifest, where the plan can reuse files of it.
+    /// Its `backup_manifest`, where the plan can reuse files of it.
     pub manifest: Option<Arc<Manifest>>,
 }
 
