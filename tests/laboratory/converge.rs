@@ -129,13 +129,15 @@ pub fn identities(bases: &Path) -> BTreeMap<PathBuf, Identity> {
         .collect()
 }
 
-/// Every file of a catalog with its content and times, but for what any Barman
-/// command may write: locks, and a passive node's `primary.info`.
+/// Every file of a catalog with its content and times, but for what Barman's
+/// cron writes for itself: locks, a passive node's `primary.info`, and the
+/// queue of changes to its own configuration.
 pub fn contents(catalog: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
     regular_files(catalog)
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-            name != "primary.info" && !(name.starts_with('.') && path.extension().is_some_and(|end| end == "lock"))
+            !["primary.info", "cfg_changes.queue"].contains(&name)
+                && !(name.starts_with('.') && path.extension().is_some_and(|end| end == "lock"))
         })
         .map(|path| {
             let content = fs::read(&path).expect("read a file of the catalog");

@@ -114,7 +114,7 @@ fn assert_judged_good(site: &Site, scenario: &Scenario) {
             site.barman.expect(&["verify-backup", SERVER, id]);
         }
     }
-    let kept = site.coexisting.expect(&["keep", "--status", SERVER, scenario.kept_backup()]);
+    let kept = site.barman.expect(&["keep", "--status", SERVER, scenario.kept_backup()]);
     assert!(kept.contains("full"), "{kept}");
 }
 

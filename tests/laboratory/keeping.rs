@@ -37,19 +37,19 @@ fn keep_annotations_are_shipped_and_those_set_at_the_site_stay() {
     let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
     let (_sshd, site) = filled_site(&lab, &primary, primary.version);
     let [kept_there, later, kept_here] = &scenario.backups[..] else { panic!("three backups") };
-    assert_keep(&site.coexisting, kept_there, "full");
-    assert_keep(&site.coexisting, later, "nokeep");
+    assert_keep(&site.barman, kept_there, "full");
+    assert_keep(&site.barman, later, "nokeep");
 
-    site.coexisting.expect(&["keep", "--target", "standalone", SERVER, kept_here]);
+    site.barman.expect(&["keep", "--target", "standalone", SERVER, kept_here]);
     site.expect_no_changes();
     primary.expect(&["keep", "--target", "standalone", SERVER, later]);
     primary.expect(&["keep", "--release", SERVER, kept_there]);
     let plan = site.converge();
     assert!(plan.contains("keep") && !plan.contains("+ backup"), "{plan}");
-    assert_keep(&site.coexisting, later, "standalone");
+    assert_keep(&site.barman, later, "standalone");
     // It was released at the primary only; the site's is for the site to release.
-    assert_keep(&site.coexisting, kept_there, "full");
-    assert_keep(&site.coexisting, kept_here, "standalone");
+    assert_keep(&site.barman, kept_there, "full");
+    assert_keep(&site.barman, kept_here, "standalone");
 }
 
 #[test]
