@@ -15,10 +15,9 @@ impl From<TransportError> for Failure {
             _ => FailureKind::Failed,
         };
         let mut message = error.message;
-        if let Some(last) = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
-            if !message.contains(last) {
-                message = format!("{message}: {last}");
-            }
+        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        if let Some(last) = last.filter(|last| !message.contains(last)) {
+            message = format!("{message}: {last}");
         }
         Self { kind, message, hint: error.hint }
     }

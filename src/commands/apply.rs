@@ -13,7 +13,7 @@ use crate::render;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{plan, source};
 
 /// Runs the command.
@@ -50,18 +50,18 @@ async fn plan_and_apply(
     if plan.is_empty() || interrupt.token.is_cancelled() {
         return Ok(otherwise);
     }
-    if !arguments.auto_approve && !approved(terminal, interrupt).await {
+    if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
     let begin = Instant::now();
-    let summary = carry_out(&plan, session, arguments, terminal, interrupt).await?;
-    terminal.print(&render::applied(&plan, &summary, begin.elapsed()));
+    let summary = carry_out(&plan, session, arguments, interrupt).await?;
+    terminal::print(&render::applied(&plan, &summary, begin.elapsed()));
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
 /// Asks. Only `yes` is a yes.
-async fn approved(terminal: &Terminal, interrupt: &Interrupt) -> bool {
-    terminal.tell(
+async fn approved(interrupt: &Interrupt) -> bool {
+    terminal::tell(
         "\nDo you want to perform these actions?\n  Antipode will do what is described above.\n  \
          Only 'yes' will be accepted to approve.\n\n  Enter a value: ",
     );
@@ -73,7 +73,7 @@ async fn approved(terminal: &Terminal, interrupt: &Interrupt) -> bool {
         answer = answer => answer,
         () = interrupt.token.cancelled() => return false,
     };
-    terminal.tell("\n");
+    terminal::tell("\n");
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
@@ -81,7 +81,6 @@ async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
     arguments: &cli::Apply,
-    terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
@@ -93,7 +92,7 @@ async fn carry_out(
         lock_timeout: arguments.lock_timeout,
     };
     let observer: Box<dyn Observer> =
-        if terminal.shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
+        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
     Ok(apply::apply(plan, &means, observer.as_ref(), &interrupt.token).await)
 }
 

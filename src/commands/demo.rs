@@ -4,7 +4,7 @@ use crate::cli;
 use crate::error::{CommandError, Exit};
 
 use super::interrupt::Interrupt;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(_arguments: &cli::Demo, _terminal: &Terminal, _interrupt: &Interrupt) -> Result<Exit, CommandError> {

@@ -26,8 +26,7 @@ fn barmans_own_cron_finds_nothing_to_do_among_incrementals() {
 
 fn finds_nothing_to_do(scenario: &Scenario) {
     let lab = Lab::new();
-    let primary = &scenario.primary.barman;
-    let (_sshd, site) = filled_site(&lab, primary, primary.version);
+    let (_sshd, site) = filled_site(&lab, &scenario.primary, scenario.primary.barman.version);
     let before = contents(site.catalog());
     for _ in 0..2 {
         let cron = site.barman.run(&["cron"]);
@@ -52,8 +51,7 @@ fn finds_nothing_to_do(scenario: &Scenario) {
 fn a_server_that_is_not_active_here_is_listed_restored_and_deleted() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = &scenario.primary.barman;
-    let (_sshd, site) = filled_site(&lab, primary, primary.version);
+    let (_sshd, site) = filled_site(&lab, &scenario.primary, scenario.primary.barman.version);
     let barman = &site.coexisting;
     let cron = barman.expect(&["cron"]);
     assert!(cron.contains("Skipping inactive server 'main'"), "{cron}");

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use crate::antipode::antipode;
-use crate::barman::{Barman, SERVER};
+use crate::barman::SERVER;
 use crate::ground::Lab;
+use crate::primary::Primary;
 use crate::process::Finished;
 use crate::site::Site;
 use crate::sshd::Sshd;
@@ -40,15 +41,15 @@ replicas:
 }
 
 /// An empty site that is to have everything that a primary has.
-pub fn empty_site(lab: &Lab, primary: &Barman, version: BarmanVersion) -> (Sshd, Site) {
-    let sshd = Sshd::start(&lab.join("sshd"), primary);
-    let site = Site::new(lab, version, &sshd);
+pub fn empty_site(lab: &Lab, primary: &Primary, version: BarmanVersion) -> (Sshd, Site) {
+    let sshd = Sshd::start(&lab.join("sshd"), &primary.barman);
+    let site = Site::new(lab, version, primary, &sshd);
     site.declare(&site_file(&site, &sshd));
     (sshd, site)
 }
 
 /// A site that has everything that a primary has.
-pub fn filled_site(lab: &Lab, primary: &Barman, version: BarmanVersion) -> (Sshd, Site) {
+pub fn filled_site(lab: &Lab, primary: &Primary, version: BarmanVersion) -> (Sshd, Site) {
     let (sshd, site) = empty_site(lab, primary, version);
     site.converge();
     (sshd, site)

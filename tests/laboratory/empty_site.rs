@@ -32,7 +32,7 @@ fn an_empty_site_with_the_oldest_barman_becomes_one_that_restores_both_timelines
 fn becomes_one_that_restores_both_timelines(scenario: &Scenario) {
     let lab = Lab::new();
     let primary = &scenario.primary.barman;
-    let (sshd, site) = filled_site(&lab, primary, primary.version);
+    let (sshd, site) = filled_site(&lab, &scenario.primary, primary.version);
     assert_same_files(primary, &site.barman);
     assert_same_told(primary, &site.barman);
     assert_judged_good(&site, scenario);
@@ -46,10 +46,7 @@ fn an_empty_site_gets_incremental_backups_that_combine() {
     let lab = Lab::new();
     let scenario = scenario::incrementals();
     let primary = &scenario.primary.barman;
-    let (sshd, mut site) = filled_site(&lab, primary, primary.version);
-    let programs = PostgresRelease::Seventeen.programs().display().to_string();
-    site.barman.set("path_prefix", &programs);
-    site.coexisting.set("path_prefix", &programs);
+    let (sshd, site) = filled_site(&lab, &scenario.primary, primary.version);
     assert_same_files(primary, &site.barman);
     assert_same_told(primary, &site.barman);
     assert_judged_good(&site, scenario);
@@ -84,7 +81,7 @@ fn version_skew_of_years_between_a_newer_primary_and_an_older_site_is_bridged() 
 fn is_bridged(scenario: &Scenario, version: BarmanVersion) {
     let lab = Lab::new();
     let primary = &scenario.primary.barman;
-    let (_sshd, site) = filled_site(&lab, primary, version);
+    let (_sshd, site) = filled_site(&lab, &scenario.primary, version);
     assert_same_files(primary, &site.barman);
     assert!(site.barman.xlogdb().exists());
     for id in &scenario.backups {

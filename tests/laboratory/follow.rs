@@ -39,8 +39,9 @@ fn assert_same(primary: &LivePrimary, site: &Site) {
 fn new_wal_is_shipped_and_nothing_else() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let live = scenario.primary.copy_to(&lab.join("primary")).start();
-    let (_sshd, site) = filled_site(&lab, &live.barman, BarmanVersion::Newest);
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
+    let live = primary.start();
     let bases = site.barman.server_directory().join("base");
     let before = identities(&bases);
 
@@ -58,8 +59,9 @@ fn new_wal_is_shipped_and_nothing_else() {
 fn a_new_backup_shares_the_files_that_did_not_change() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let live = scenario.primary.copy_to(&lab.join("primary")).start();
-    let (_sshd, site) = filled_site(&lab, &live.barman, BarmanVersion::Newest);
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
+    let live = primary.start();
     let id = live.back_up(&[]);
     let live = write_chapter(live, "after the backup");
 
@@ -96,8 +98,9 @@ fn shared_and_own_bytes(base: &Path) -> (u64, u64) {
 fn a_compression_change_is_no_obstacle() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let mut live = scenario.primary.copy_to(&lab.join("primary")).start();
-    let (_sshd, site) = filled_site(&lab, &live.barman, BarmanVersion::Newest);
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
+    let mut live = primary.start();
 
     live.barman.set("compression", "bzip2");
     let live = write_chapter(live, "bzip2");
@@ -113,7 +116,7 @@ fn another_promotion_is_followed() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
     let primary = scenario.primary.copy_to(&lab.join("primary"));
-    let (_sshd, site) = filled_site(&lab, &primary.barman, BarmanVersion::Newest);
+    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
 
     primary.cluster.promote_at_next_start();
     let mut live = primary.start();
@@ -131,8 +134,9 @@ fn another_promotion_is_followed() {
 fn late_segments_of_an_old_timeline_are_not_lost() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
-    let late = late_segment(&primary);
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
+    let late = late_segment(primary);
     let path = format!("wals/{}/{late}", &late[..16]);
     let (archived, aside) = (primary.server_directory().join(&path), lab.join(&late));
     fs::rename(&archived, &aside).expect("take a segment away");
@@ -141,13 +145,13 @@ fn late_segments_of_an_old_timeline_are_not_lost() {
         lines.lines().filter(|line| !line.starts_with(&late)).map(|line| format!("{line}\n")).collect();
     fs::write(primary.xlogdb(), without).expect("write xlog.db");
 
-    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
+    let (_sshd, site) = filled_site(&lab, &copy, BarmanVersion::Newest);
     assert!(!site.barman.server_directory().join(&path).exists());
     fs::rename(&aside, &archived).expect("bring the segment back");
     fs::write(primary.xlogdb(), lines).expect("write xlog.db");
     let plan = site.converge();
     assert!(plan.contains(&format!("+ wal {late}")), "{plan}");
-    assert_same_told(&primary, &site.barman);
+    assert_same_told(primary, &site.barman);
 }
 
 /// The last segment of timeline 1.

@@ -34,8 +34,9 @@ fn assert_restores_newest(lab: &Lab, scenario: &Scenario, site: &Site) {
 fn keep_annotations_are_shipped_and_those_set_at_the_site_stay() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
-    let (_sshd, site) = filled_site(&lab, &primary, primary.version);
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
+    let (_sshd, site) = filled_site(&lab, &copy, primary.version);
     let [kept_there, later, kept_here] = &scenario.backups[..] else { panic!("three backups") };
     assert_keep(&site.barman, kept_there, "full");
     assert_keep(&site.barman, later, "nokeep");
@@ -56,10 +57,11 @@ fn keep_annotations_are_shipped_and_those_set_at_the_site_stay() {
 fn a_backup_deleted_at_the_primary_stays() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
-    let (_sshd, site) = filled_site(&lab, &primary, primary.version);
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
+    let (_sshd, site) = filled_site(&lab, &copy, primary.version);
     let before = contents(site.catalog());
-    scenario.forget_timeline_1(&primary);
+    scenario.forget_timeline_1(primary);
 
     let planned = site.plan();
     println!("{planned}");
@@ -84,9 +86,10 @@ fn unselected_backups_are_pruned_with_their_wal_in_the_legacy_layout() {
 
 fn prunes_unselected(scenario: &Scenario) {
     let lab = Lab::new();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
     primary.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
-    let (sshd, site) = filled_site(&lab, &primary, primary.version);
+    let (sshd, site) = filled_site(&lab, &copy, primary.version);
     let wals_before = told_by(&site.barman).wals.len();
 
     site.declare_with(
@@ -128,9 +131,10 @@ fn assert_archive_is_listed(site: &Site) {
 fn a_prune_that_leaves_too_few_backups_is_refused() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
     primary.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
-    let (sshd, site) = filled_site(&lab, &primary, primary.version);
+    let (sshd, site) = filled_site(&lab, &copy, primary.version);
     let before = contents(site.catalog());
     site.declare_with(&sshd, &["backups: [{last: 1}]", "prune: {unselected: true}", "protect: {max_prune: 100%}"]);
     let planned = site.plan();
@@ -145,9 +149,10 @@ fn a_prune_that_leaves_too_few_backups_is_refused() {
 fn backups_that_the_local_retention_would_delete_are_never_copied() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
+    let copy = scenario.primary.copy_to(&lab.join("primary"));
+    let primary = &copy.barman;
     primary.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
-    let (sshd, site) = empty_site(&lab, &primary, primary.version);
+    let (sshd, site) = empty_site(&lab, &copy, primary.version);
     site.declare_with(&sshd, &["backups: [{last: 2}]"]);
     site.converge();
     assert_eq!(site.coexisting.backup_ids(), scenario.backups[1..]);
@@ -159,6 +164,6 @@ fn backups_that_the_local_retention_would_delete_are_never_copied() {
     site.declare_with(&sshd, &["backups: all"]);
     let plan = site.converge();
     assert!(plan.contains(&format!("+ backup {}", scenario.backups[0])) && plan.contains("+ wal"), "{plan}");
-    assert_same_told(&primary, &site.barman);
+    assert_same_told(primary, &site.barman);
     assert!(fs::read_dir(site.base(&scenario.backups[0])).is_ok());
 }

@@ -1,7 +1,8 @@
 //! Passive nodes that Barman itself made.
 
-use crate::barman::{Barman, SERVER};
+use crate::barman::SERVER;
 use crate::ground::Lab;
+use crate::primary::Primary;
 use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::sshd::Sshd;
@@ -17,15 +18,15 @@ fn synchronise(site: &Site, backups: &[String]) {
 
 /// Makes a passive node of a scenario's primary.
 pub fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
-    passive_node_of(lab, &scenario.primary.barman, &scenario.backups)
+    passive_node_of(lab, &scenario.primary, &scenario.backups)
 }
 
 /// Makes a passive node of a primary that has these backups.
-pub fn passive_node_of(lab: &Lab, primary: &Barman, backups: &[String]) -> (Sshd, Site) {
-    let sshd = Sshd::start(&lab.join("sshd"), primary);
-    let mut site = Site::new(lab, primary.version, &sshd);
+pub fn passive_node_of(lab: &Lab, primary: &Primary, backups: &[String]) -> (Sshd, Site) {
+    let sshd = Sshd::start(&lab.join("sshd"), &primary.barman);
+    let mut site = Site::new(lab, primary.barman.version, primary, &sshd);
     // Without it sync-wals refuses: "does not match local compression method".
-    if let Some(compression) = primary.setting("compression") {
+    if let Some(compression) = primary.barman.setting("compression") {
         site.barman.set("compression", compression);
     }
     synchronise(&site, backups);

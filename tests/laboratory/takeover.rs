@@ -52,8 +52,8 @@ fn mends_doubled_lines(scenario: &Scenario) {
 fn history_files_missing_at_a_passive_node_are_fetched() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
-    let timeline_2 = scenario.forget_timeline_1(&primary);
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let timeline_2 = scenario.forget_timeline_1(&primary.barman);
     let (sshd, site) = passive_node_of(&lab, &primary, std::slice::from_ref(&timeline_2));
     let history = "wals/00000002.history";
     assert!(!site.barman.server_directory().join(history).exists());
@@ -63,9 +63,9 @@ fn history_files_missing_at_a_passive_node_are_fetched() {
     assert!(plan.contains("+ history"), "{plan}");
     assert_eq!(
         fs::read(site.barman.server_directory().join(history)).expect("read the history file here"),
-        fs::read(primary.server_directory().join(history)).expect("read the primary's")
+        fs::read(primary.barman.server_directory().join(history)).expect("read the primary's")
     );
-    assert_same_told(&primary, &site.barman);
+    assert_same_told(&primary.barman, &site.barman);
     assert_only_from(&site.barman, &timeline_2);
     let restore = Restore {
         barman: &site.coexisting,
@@ -86,14 +86,13 @@ fn assert_only_from(barman: &Barman, id: &str) {
 fn incrementals_that_broke_the_passives_catalog_are_mended() {
     let lab = Lab::new();
     let scenario = scenario::incrementals();
-    let (sshd, mut site) = passive_node(&lab, scenario);
+    let (sshd, site) = passive_node(&lab, scenario);
     site.declare(&site_file(&site, &sshd));
     let plan = take_over(&site);
     assert!(plan.contains("children_backup_ids"), "{plan}");
     assert_eq!(site.barman.backup_field(&scenario.backups[0], "children_backup_ids"), scenario.backups[1]);
     assert_same_told(&scenario.primary.barman, &site.barman);
 
-    site.coexisting.set("path_prefix", &PostgresRelease::Seventeen.programs().display().to_string());
     let restore = Restore {
         barman: &site.coexisting,
         release: PostgresRelease::Seventeen,
@@ -136,24 +135,24 @@ fn an_interrupted_copy_of_barman_is_adopted() {
 fn syncing_zombies_of_backups_gone_at_the_primary_are_cleaned_up() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary")).barman;
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
     let (sshd, site) = passive_node_of(&lab, &primary, &scenario.backups);
     let id = &scenario.backups[1];
     interrupt(&site, id);
-    primary.expect(&["delete", SERVER, id]);
+    primary.barman.expect(&["delete", SERVER, id]);
 
     site.declare(&site_file(&site, &sshd));
     let plan = site.converge();
     assert!(plan.contains(&format!("- backup {id}")), "{plan}");
     assert!(!site.base(id).exists());
-    assert_same_told(&primary, &site.barman);
+    assert_same_told(&primary.barman, &site.barman);
 }
 
 #[test]
 fn an_empty_sync_wals_info_is_rebuilt() {
     let lab = Lab::new();
-    let primary = &scenario::two_timelines().primary.barman;
-    let (sshd, site) = empty_site(&lab, primary, primary.version);
+    let primary = &scenario::two_timelines().primary;
+    let (sshd, site) = empty_site(&lab, primary, primary.barman.version);
     site.apply();
     let info = site.barman.server_directory().join("wals/sync-wals.info");
     let written = fs::read(&info).expect("read sync-wals.info");

@@ -1,0 +1,13 @@
+//! Tests of the planner, by what they are about.
+
+mod backups;
+mod case;
+mod graph;
+mod guard;
+mod metadata;
+mod model;
+mod notation;
+mod properties;
+mod prune;
+mod wals;
+mod xlogdb;
