@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::antipode;
-use crate::empty_site::site_file;
+use crate::converge::site_file;
 use crate::ground::Lab;
 use crate::primary::Primary;
 use crate::process::Daemon;
