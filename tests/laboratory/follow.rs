@@ -124,7 +124,7 @@ fn another_promotion_is_followed() {
     let live = write_chapter(live, "third timeline");
     let plan = site.converge();
     assert!(plan.contains("+ history 00000003") && plan.contains("+ wal 00000003"), "{plan}");
-    assert!(!plan.contains("+ backup"), "{plan}");
+    assert!(!plan.contains("+ backup 2"), "{plan}");
     assert_same(&live, &site);
     let expected = [&scenario.chapters[..], &["third timeline"]].concat();
     assert_restores(&site, &scenario.backups[0], &lab.join("restored"), &expected);

@@ -19,7 +19,7 @@ fn take_over(site: &Site) -> String {
     let bases = site.barman.server_directory().join("base");
     let before = identities(&bases);
     let plan = site.converge();
-    assert!(!plan.contains("+ backup"), "{plan}");
+    assert!(!plan.contains("+ backup 2"), "{plan}");
     assert_eq!(identities(&bases), before, "{plan}");
     plan
 }
@@ -122,7 +122,7 @@ fn an_interrupted_copy_of_barman_is_adopted() {
 
     site.declare(&site_file(&site, &sshd));
     let plan = site.converge();
-    assert_eq!(plan.matches("+ backup").count(), 1, "{plan}");
+    assert_eq!(plan.matches("+ backup 2").count(), 1, "{plan}");
     assert!(plan.contains(&format!("+ backup {id}")) && plan.contains("SYNCING"), "{plan}");
     let after = identities(&site.base(id));
     assert!(before.iter().all(|(path, identity)| after.get(path) == Some(identity)));
