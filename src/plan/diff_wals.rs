@@ -72,6 +72,7 @@ pub fn diff(
         notes: gap_notes(primary, replica, kept, size),
         ..WalDiff::default()
     };
+    diff.notes.extend(listed_and_gone(primary, replica, &wanted));
     diff.missing = groups.batches(&missing, replica, size);
     diff.differing = groups.batches(&differing, replica, size);
     if policy.prune.unselected || policy.prune.gone_at_primary {
@@ -83,6 +84,16 @@ pub fn diff(
             .collect();
     }
     diff
+}
+
+/// What is wanted, and the primary's xlog.db lists, and neither end has. What a backup needs is told with it.
+fn listed_and_gone(primary: &PrimaryInventory, replica: &ReplicaInventory, wanted: &Wanted) -> Option<Note> {
+    let is_told = |name: WalName| segment_of(name).is_some_and(|segment| wanted.makes_consistent(segment));
+    let is_nowhere = |name: WalName| primary.gone.contains(&name) && !replica.wals.contains_key(&name);
+    let names = primary.wals.iter().map(|entry| entry.name);
+    let mut gone = names.filter(|name| is_nowhere(*name) && wanted.covers(*name) && !is_told(*name));
+    let first = gone.next()?;
+    Some(Note::ListedAndGone { count: 1 + gone.count() as u64, first })
 }
 
 /// The WAL that the kept backups ask for.
@@ -111,9 +122,12 @@ impl Wanted {
     /// Whether a file is wanted. A history file always is: without it no later timeline can be entered.
     fn covers(&self, name: WalName) -> bool {
         let Some(segment) = segment_of(name) else { return true };
-        self.everything
-            || self.from.is_some_and(|from| segment >= from)
-            || self.needed.iter().any(|(first, last)| *first <= segment && segment <= *last)
+        self.everything || self.from.is_some_and(|from| segment >= from) || self.makes_consistent(segment)
+    }
+
+    /// Whether a kept backup is not consistent without a segment.
+    fn makes_consistent(&self, segment: Segment) -> bool {
+        self.needed.iter().any(|(first, last)| *first <= segment && segment <= *last)
     }
 }
 
