@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use antipode::demo::catalog;
 use serde_json::Value;
 
+use crate::demo;
 use crate::support::sshd::Sshd;
 use crate::sync_info::sync_info;
 
@@ -49,7 +49,7 @@ impl Bench {
         }
         fs::write(bench.path("outside/canary"), "alive").unwrap();
         bench.program("barman", &format!("cd '{}' || exit 1{BARMAN}", bench.path("answers").display()));
-        catalog::write(&bench.path("primary")).unwrap();
+        demo::write_whole(&bench.path("primary"));
         bench.says("main", &bench.sync_info("main"));
         bench.declare(&bench.usual_site());
         bench

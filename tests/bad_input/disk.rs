@@ -6,9 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use antipode::demo::catalog;
-
 use crate::bench::{Finished, command, run};
+use crate::demo;
 
 /// Runs a script with the catalog on a tmpfs of this size, as the root of a mount namespace.
 #[track_caller]
@@ -34,7 +33,7 @@ fn in_namespace(directory: &Path, size: &str, script: &str) {
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path().display();
-    catalog::write(&directory.path().join("primary")).unwrap();
+    demo::write_whole(&directory.path().join("primary"));
     fs::create_dir(directory.path().join("catalog")).unwrap();
     let site = format!(
         "version: 1\nsite: lisbon\ncatalog: {{path: '{at}/catalog', barman: '3.19.1'}}\n\

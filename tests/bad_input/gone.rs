@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use antipode::demo::catalog::PrimaryCatalog;
-
 use crate::bench::Bench;
+use crate::demo;
 
 const WAL: &str = "000000010000000000000009";
 
@@ -25,7 +24,7 @@ fn a_wal_that_is_listed_and_gone_is_a_note_and_the_rest_is_shipped() {
 fn one_missing_source_file_blocks_all_progress() {
     let bench = Bench::start();
     fs::remove_dir_all(bench.path("primary/main")).unwrap();
-    PrimaryCatalog::create(&bench.path("primary"), "main").unwrap().first_day().unwrap();
+    demo::write_first_day(&bench.path("primary"), "main");
     bench.says("main", &bench.sync_info("main"));
     // While there is no history file, only WAL is fetched by name from that directory.
     let wals = bench.path("primary/main/wals");

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::bench::{Bench, snapshot};
+use crate::demo;
 
 const BACKUP: &str = "20261122T030000";
 
@@ -48,7 +49,7 @@ fn hostile_paths_in_a_manifest_touch_nothing_outside() {
     let absolute = bench.path("outside/canary").display().to_string();
     for evil in ["../../../../../outside/canary", &absolute, "base/../../../../../../outside/canary", "\\u001b[31mred"]
     {
-        fs::write(&manifest, good.replacen("\"PG_VERSION\"", &format!("\"{evil}\""), 1)).unwrap();
+        fs::write(&manifest, demo::sealed(&good.replacen("\"PG_VERSION\"", &format!("\"{evil}\""), 1))).unwrap();
         let applied = bench.antipode(&["apply", "--auto-approve"]);
         applied.expect(4).says(&[BACKUP, "manifest"]);
         assert!(!bench.path(&format!("catalog/main/meta/{BACKUP}-backup.info")).exists());

@@ -7,6 +7,7 @@
 mod support;
 
 mod bench;
+mod demo;
 mod sync_info;
 
 mod answers;

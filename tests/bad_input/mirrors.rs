@@ -2,13 +2,12 @@
 
 use std::fs;
 
-use antipode::demo::catalog::PrimaryCatalog;
-
 use crate::bench::{Bench, snapshot};
+use crate::demo;
 
 /// Adds a server with one backup to the primary, which says so.
 fn add_server(bench: &Bench, name: &str) {
-    PrimaryCatalog::create(&bench.path("primary"), name).unwrap().first_day().unwrap();
+    demo::write_first_day(&bench.path("primary"), name);
     bench.says(name, &bench.sync_info(name));
 }
 
@@ -57,7 +56,7 @@ fn a_mirror_has_every_server_but_the_excepted_and_tells_the_inactive() {
 fn two_servers_of_one_name_are_an_error_that_proposes_another_and_stops_nothing_else() {
     let bench = Bench::start();
     for (home, server) in [("nyc", "main"), ("nyc", "billing")] {
-        PrimaryCatalog::create(&bench.path(home), server).unwrap().first_day().unwrap();
+        demo::write_first_day(&bench.path(home), server);
     }
     bench.lists("main\n");
     let nyc = format!("  nyc: {{path: '{}'}}\n", bench.path("nyc").display());

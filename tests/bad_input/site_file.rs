@@ -31,12 +31,17 @@ fn several_mistakes_are_told_at_once() {
             "relative/path",
             "`stream`",
             "streams",
-            "frankfrut",
-            "frankfurt",
-            "../etc",
-            "4 mistakes",
+            "\"../etc\" is not a server name",
+            "3 mistakes",
         ]);
     }
+}
+
+#[test]
+fn references_to_what_is_not_there_are_told_with_a_suggestion() {
+    let mistaken = MISTAKEN.replace("relative", "/absolute").replace("stream:", "streams:").replace("../etc", "etc");
+    let told = in_directory(Some(&mistaken), &["plan"]);
+    told.expect(1).says(&["antipode.yaml:7:", "`frankfrut`", "did you mean `frankfurt`?", "1 mistake"]);
 }
 
 #[test]
