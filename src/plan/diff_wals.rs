@@ -112,6 +112,8 @@ enum Fate {
     Differs(WalEntry),
     /// It is broken here, and there is nothing to repair it with.
     Broken,
+    /// The primary lists it, and neither end has it.
+    Gone,
     /// It goes; its bytes.
     Unneeded(u64),
 }
@@ -127,6 +129,7 @@ impl Scope<'_> {
             (None, Some(there)) => Fate::Missing(*there),
             (Some(here), Some(there)) if here != there.size => Fate::Differs(*there),
             (Some(_), _) if !file.is_intact() => Fate::Broken,
+            (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
         }
     }
@@ -157,6 +160,7 @@ struct Found {
     missing: Vec<WalEntry>,
     differing: Vec<WalEntry>,
     broken: Vec<WalName>,
+    gone: Vec<WalName>,
     unneeded: Vec<(WalName, u64)>,
     after: Segments,
     not_listed: u64,
@@ -169,7 +173,7 @@ impl Found {
         let will_be_whole = match fate {
             Fate::Stays => file.is_intact(),
             Fate::Missing(_) | Fate::Differs(_) => true,
-            Fate::Broken | Fate::Unneeded(_) => false,
+            Fate::Broken | Fate::Gone | Fate::Unneeded(_) => false,
         };
         if let Some(segment) = file.name.segment().filter(|_| will_be_whole) {
             self.after.insert(segment);
@@ -179,6 +183,7 @@ impl Found {
             Fate::Missing(there) => self.missing.push(*there),
             Fate::Differs(there) => self.differing.push(*there),
             Fate::Broken => self.broken.push(file.name),
+            Fate::Gone => self.gone.push(file.name),
             Fate::Unneeded(bytes) => self.unneeded.push((file.name, *bytes)),
         }
     }
@@ -294,6 +299,14 @@ fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found) -> Vec<Note> {
         if !gone.is_empty() {
             notes.push(Note::GoneAtBothEnds { backup: *id, ranges: gone.ranges().collect() });
         }
+    }
+    let is_told = |segment: Segment| {
+        let needed = |kept: &Kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?));
+        kept.values().filter_map(needed).any(|(first, last)| first <= segment && segment <= last)
+    };
+    let mut gone = found.gone.iter().filter(|name| !segment_of(**name).is_some_and(is_told));
+    if let Some(first) = gone.next() {
+        notes.push(Note::ListedAndGone { count: 1 + gone.count() as u64, first: *first });
     }
     let mut broken = found.broken.iter().filter(|name| name.segment().is_some());
     if let Some(first) = broken.next() {

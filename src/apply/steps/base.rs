@@ -18,7 +18,7 @@ use crate::verify::manifest::Manifest;
 use crate::verify::tablespaces;
 use crate::verify::tree::{self, Fault};
 
-use super::{Job, publish, server};
+use super::{Job, publish, removal, server};
 
 /// How many files a message names.
 const NAMED: usize = 3;
@@ -58,14 +58,20 @@ pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
     repaired
 }
 
-/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone.
+/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
+/// is one in staging already, that goes on, and the other makes way.
 async fn prepare(job: Job<'_>, id: BackupId, staging: &Path) -> Result<(), Failure> {
     let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, staging.to_owned());
+    let trash = job.run.staging().trash(id);
     blocking(move || {
         server::own_directory(&dirs)?;
         let base = dirs.base(id);
-        if base.exists() && !staging.exists() {
+        if base.exists() {
             publish::remove_infos(layout, &dirs, id)?;
+        }
+        if base.exists() && staging.exists() {
+            removal::remove_base(&base, &trash)?;
+        } else if base.exists() {
             let above = staging.parent().unwrap_or(&staging);
             durable::create_directory(above).doing("create", above)?;
             durable::rename(&base, &staging).doing("move to staging", &base)?;
@@ -198,7 +204,10 @@ async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<Path
 /// The files of the backup at the primary, but for Barman's own.
 async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failure> {
     let directory = job.run.target.there.base(copy.id);
-    let mut listed = job.run.moving.files.list(&List { directory, recursive: true, only: Vec::new() }).await?;
+    let mut listed = {
+        let request = List { directory, recursive: true, only: Vec::new() };
+        job.run.list(&job.action.address, &request, job.urgency).await?
+    };
     let own = [Path::new("backup.info"), Path::new(".backup.lock")];
     listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
     Ok(listed)
