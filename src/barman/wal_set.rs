@@ -79,6 +79,11 @@ impl WalSet {
     pub fn insert(&mut self, range: WalRange) {
         let ranges = self.ranges.entry(range.timeline).or_default();
         let (mut first, mut last) = (range.first, range.last);
+        // Segments mostly come in order.
+        if let Some(end) = ranges.last_mut().filter(|end| end.0 <= first && end.1.saturating_add(1) >= first) {
+            end.1 = end.1.max(last);
+            return;
+        }
         // Those that touch the new one on either side melt into it.
         let start = ranges.partition_point(|r| r.1.saturating_add(1) < first);
         let end = ranges.partition_point(|r| r.0 <= last.saturating_add(1));

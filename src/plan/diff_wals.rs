@@ -16,8 +16,9 @@ use crate::site::model::Policy;
 
 use super::action::WalBatch;
 use super::diff_backups::{BackupDiff, Kept};
-use super::order::{Places, Stage};
+use super::order::Places;
 use super::reason::{Note, XlogFinding};
+use super::runs::{Runs, Shipment, segment_of};
 use super::wal_files::{WalFile, find, wal_files};
 use super::wanted::Wanted;
 use super::window::{Segments, needed};
@@ -35,6 +36,8 @@ pub struct WalDiff {
     pub xlogdb: Vec<XlogFinding>,
     /// What is here and no kept backup needs, in order.
     pub unneeded: Vec<(Option<WalRange>, BTreeMap<WalName, u64>)>,
+    /// The whole segments that are here.
+    pub now: Segments,
     /// The whole segments that will be here.
     pub after: Segments,
     /// What is not done, and why.
@@ -63,34 +66,23 @@ pub fn diff(
     size: SegmentSize,
 ) -> WalDiff {
     let scope = Scope { wanted: Wanted::new(policy, primary, &backups.kept), primary, barman: replica.barman };
-    let mut found = Found {
-        after: Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size)),
-        ..Found::default()
-    };
+    let places = Places::new(&backups.stages, &backups.kept);
+    let mut found = Found::new(&places, size);
+    found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
+    found.after = Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size));
     for file in wal_files(Some(primary), replica) {
         found.count_lines(&file, &scope);
         found.sort(&file, &scope.fate(&file));
     }
-    let cutter = Cutter { stages: &backups.stages, places: Places::new(&backups.stages, &backups.kept), replica, size };
     WalDiff {
-        missing: cutter.batches(&found.missing),
-        differing: cutter.batches(&found.differing),
         histories: missing_histories(primary, replica),
         xlogdb: found.xlogdb_findings(replica),
-        unneeded: runs(&found.unneeded, |item| item.0, size)
-            .into_iter()
-            .map(|(range, files)| (range, files.into_iter().collect()))
-            .collect(),
         notes: gap_notes(&backups.kept, &found),
+        missing: found.missing.batches(&backups.stages, &BTreeMap::new()),
+        differing: found.differing.batches(&backups.stages, &replica.wals),
+        unneeded: found.unneeded.into_runs().map(|(range, files)| (range, files.into_iter().collect())).collect(),
+        now: found.now,
         after: found.after,
-    }
-}
-
-/// The segment that a file is, or belongs to.
-fn segment_of(name: WalName) -> Option<Segment> {
-    match name {
-        WalName::Segment(segment) | WalName::Partial(segment) | WalName::BackupLabel { segment, .. } => Some(segment),
-        WalName::History(_) => None,
     }
 }
 
@@ -103,13 +95,13 @@ struct Scope<'a> {
 }
 
 /// What becomes of a WAL file.
-enum Fate {
+enum Fate<'a> {
     /// It stays as it is, here or away.
     Stays,
     /// It is shipped.
-    Missing(WalEntry),
+    Missing(&'a WalEntry),
     /// It is shipped again.
-    Differs(WalEntry),
+    Differs(&'a WalEntry),
     /// It is broken here, and there is nothing to repair it with.
     Broken,
     /// The primary lists it, and neither end has it.
@@ -119,15 +111,15 @@ enum Fate {
 }
 
 impl Scope<'_> {
-    fn fate(&self, file: &WalFile<'_>) -> Fate {
+    fn fate<'f>(&self, file: &WalFile<'f>) -> Fate<'f> {
         // History files are few and always wanted: they are compared with the primary's directory, not with its list.
         let Some(segment) = segment_of(file.name) else { return Fate::Stays };
         if !self.wanted.covers(segment) {
             return file.here.filter(|_| self.wanted.may_prune).map_or(Fate::Stays, Fate::Unneeded);
         }
         match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
-            (None, Some(there)) => Fate::Missing(*there),
-            (Some(here), Some(there)) if here != there.size => Fate::Differs(*there),
+            (None, Some(there)) => Fate::Missing(there),
+            (Some(here), Some(there)) if here != there.size => Fate::Differs(there),
             (Some(_), _) if !file.is_intact() => Fate::Broken,
             (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
@@ -155,36 +147,53 @@ impl Scope<'_> {
 }
 
 /// What a pass over both archives found.
-#[derive(Default)]
-struct Found {
-    missing: Vec<WalEntry>,
-    differing: Vec<WalEntry>,
+struct Found<'a> {
+    missing: Shipment<'a>,
+    differing: Shipment<'a>,
     broken: Vec<WalName>,
     gone: Vec<WalName>,
-    unneeded: Vec<(WalName, u64)>,
+    unneeded: Runs<(WalName, u64)>,
+    now: Segments,
     after: Segments,
     not_listed: u64,
     not_on_disk: u64,
     line_differs: u64,
 }
 
-impl Found {
-    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate) {
+impl<'a> Found<'a> {
+    fn new(places: &'a Places, size: SegmentSize) -> Self {
+        Self {
+            missing: Shipment::new(places, size),
+            differing: Shipment::new(places, size),
+            broken: Vec::new(),
+            gone: Vec::new(),
+            unneeded: Runs::new(size),
+            now: Segments::default(),
+            after: Segments::default(),
+            not_listed: 0,
+            not_on_disk: 0,
+            line_differs: 0,
+        }
+    }
+
+    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate<'_>) {
+        let is_whole = file.is_intact();
         let will_be_whole = match fate {
-            Fate::Stays => file.is_intact(),
+            Fate::Stays => is_whole,
             Fate::Missing(_) | Fate::Differs(_) => true,
             Fate::Broken | Fate::Gone | Fate::Unneeded(_) => false,
         };
-        if let Some(segment) = file.name.segment().filter(|_| will_be_whole) {
-            self.after.insert(segment);
+        if let Some(segment) = file.name.segment() {
+            self.now.extend(is_whole.then_some(segment));
+            self.after.extend(will_be_whole.then_some(segment));
         }
         match fate {
             Fate::Stays => {}
-            Fate::Missing(there) => self.missing.push(*there),
-            Fate::Differs(there) => self.differing.push(*there),
+            Fate::Missing(there) => self.missing.push(there),
+            Fate::Differs(there) => self.differing.push(there),
             Fate::Broken => self.broken.push(file.name),
             Fate::Gone => self.gone.push(file.name),
-            Fate::Unneeded(bytes) => self.unneeded.push((file.name, *bytes)),
+            Fate::Unneeded(bytes) => self.unneeded.push(file.name, (file.name, *bytes)),
         }
     }
 
@@ -218,63 +227,6 @@ impl Found {
     }
 }
 
-/// Cuts what is shipped into batches: by stage, and within a stage into consecutive segments.
-struct Cutter<'a> {
-    stages: &'a [Stage],
-    places: Places,
-    replica: &'a ReplicaInventory,
-    size: SegmentSize,
-}
-
-impl Cutter<'_> {
-    fn batches(&self, entries: &[WalEntry]) -> BTreeMap<usize, Vec<WalBatch>> {
-        let mut by_stage: BTreeMap<usize, Vec<WalEntry>> = BTreeMap::new();
-        for entry in entries {
-            let stage = segment_of(entry.name).map(|segment| self.places.of(segment));
-            by_stage.entry(stage.unwrap_or_default()).or_default().push(*entry);
-        }
-        by_stage.into_iter().map(|(stage, entries)| (stage, self.cut(stage, &entries))).collect()
-    }
-
-    fn cut(&self, stage: usize, entries: &[WalEntry]) -> Vec<WalBatch> {
-        let needed_by = match self.stages.get(stage) {
-            Some(Stage::Backup(id)) => Some(*id),
-            _ => None,
-        };
-        let batch = |(range, entries): (Option<WalRange>, Vec<WalEntry>)| {
-            let here = entries.iter().filter_map(|e| Some((e.name, *self.replica.wals.get(&e.name)?))).collect();
-            WalBatch { range, entries, here, needed_by }
-        };
-        runs(entries, |entry| entry.name, self.size).into_iter().map(batch).collect()
-    }
-}
-
-/// Cuts sorted files into runs of consecutive segments; a label or partial file goes with its segment. Files that
-/// have no place in a range are gathered into runs without one.
-fn runs<T: Clone>(items: &[T], name: impl Fn(&T) -> WalName, size: SegmentSize) -> Vec<(Option<WalRange>, Vec<T>)> {
-    let mut runs: Vec<(Option<WalRange>, Vec<T>)> = Vec::new();
-    let mut timeline = None;
-    for item in items {
-        let name = name(item);
-        let is_segment = name.segment().is_some();
-        let number = segment_of(name).and_then(|segment| segment.number(size));
-        let last = runs.last_mut().filter(|_| timeline == Some(name.timeline()));
-        timeline = Some(name.timeline());
-        match (last, number) {
-            (Some((Some(range), files)), Some(number)) if number == range.last + u64::from(is_segment) => {
-                range.last = number;
-                files.push(item.clone());
-            }
-            (Some((None, files)), number) if number.is_none() || !is_segment => files.push(item.clone()),
-            (_, number) => {
-                let range = |first| WalRange { timeline: name.timeline(), first, last: first };
-                runs.push((number.filter(|_| is_segment).map(range), vec![item.clone()]));
-            }
-        }
-    }
-    runs
-}
-
 fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> Vec<MissingHistory> {
     let missing = |history: &HistoryFile| {
         let name = WalName::History(history.timeline);
@@ -290,7 +242,7 @@ fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> 
 }
 
 /// Gaps that nobody can close: what a kept backup needs and neither end has, and what is broken here and gone there.
-fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found) -> Vec<Note> {
+fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     for (id, backup) in kept.iter().rev() {
         let Some(range) = needed(&backup.facts) else { continue };

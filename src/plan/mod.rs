@@ -13,6 +13,7 @@ pub mod reason;
 mod recovery;
 mod replica;
 mod reuse;
+mod runs;
 mod selection;
 mod wal_files;
 mod wanted;

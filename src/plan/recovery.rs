@@ -14,22 +14,18 @@ use super::diff_backups::{self, BackupDiff};
 use super::wal_files::{WalFile, find, wal_files};
 use super::window::{Archive, Point, Segments, Window, recoverable, window};
 
-/// What recovery can reach now. Without the primary's answer the replica alone tells, and the lag stays unknown.
-pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory) -> Recovery {
-    let facts: Vec<&BackupFacts> = here.published().filter(|facts| here.is_whole(facts.id)).collect();
-    let segments = present(primary, here, &facts);
+/// What recovery can reach now, with these segments. Without the primary's answer the lag stays unknown.
+pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, segments: &Segments) -> Recovery {
+    let facts = here.published().filter(|facts| here.is_whole(facts.id)).collect();
     let wals = primary.map_or(&[][..], |primary| &primary.wals);
-    let lines = &here.xlogdb.entries;
-    Reached { facts, segments: &segments, histories: &here.histories, wals, lines }.recovery()
+    Reached { facts, segments, histories: &here.histories, wals, lines: &here.xlogdb.entries }.recovery()
 }
 
-/// The whole segments that are here, numbered as these backups number them.
-pub fn present(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, facts: &[&BackupFacts]) -> Segments {
-    let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
-    for segment in wal_files(primary, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()) {
-        segments.insert(segment);
-    }
-    segments
+/// What recovery can reach now, as the site alone tells.
+pub fn unobserved(here: &ReplicaInventory) -> Recovery {
+    let mut segments = Segments::of_sizes(here.published().map(|facts| facts.segment_size));
+    segments.extend(wal_files(None, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()));
+    before(None, here, &segments)
 }
 
 /// What recovery will reach when every action of the plan is done, and these segments are here.

@@ -1,6 +1,6 @@
 //! Plan for one replica: the differences become actions, in the order in which they are worth doing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{SegmentSize, WalName};
-use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{
     BaseKind, BaseState, LocalBackup, Observed, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
     ReplicaObservation,
@@ -24,6 +23,7 @@ use super::diff_wals::{self, WalDiff};
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
+use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery};
 
@@ -45,12 +45,12 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
     match &observed.primary {
         Observed::Failed { message, hint } => {
             plan.outcome = Outcome::Unobserved { message: message.clone(), hint: hint.clone() };
-            plan.before = recovery::before(None, here);
+            plan.before = recovery::unobserved(here);
             plan.after = plan.before;
         }
         Observed::Inactive(sentence) => {
             plan.outcome = Outcome::Inactive(sentence.clone());
-            plan.before = recovery::before(None, here);
+            plan.before = recovery::unobserved(here);
             plan.after = plan.before;
         }
         Observed::Active(primary) => Planner { replica, primary, here, now }.plan_into(&mut plan),
@@ -70,8 +70,8 @@ impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
         let size = self.segment_size();
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
-        let wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
-        plan.before = recovery::before(Some(self.primary), self.here);
+        let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
+        plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
         plan.after = recovery::after(self.primary, self.here, &backups, &wals.after);
         plan.notes = self.notes(&backups, &wals);
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.backups);
@@ -80,7 +80,7 @@ impl Planner<'_> {
             plan.after = plan.before;
             return;
         }
-        plan.actions = self.actions(&backups, &wals);
+        plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.primary, self.here, &backups, &plan.actions);
         plan.target = Some(Target {
             here: self.here.directories.clone(),
@@ -132,7 +132,8 @@ impl Planner<'_> {
             .collect()
     }
 
-    fn actions(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
+    /// Takes the batches out of the differences, as there may be a million entries in them.
+    fn actions(&self, backups: &BackupDiff, wals: &mut WalDiff) -> Vec<Action> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
         let mut sources = Sources::new(self.primary, self.here);
@@ -145,12 +146,10 @@ impl Planner<'_> {
                     sources.add(*id);
                 }
             }
-            let of_stage = |batches: &BTreeMap<usize, Vec<WalBatch>>, differs| {
-                let batches = batches.get(&number).into_iter().flatten();
-                batches.map(|batch| self.wal_action(batch, differs)).collect::<Vec<_>>()
-            };
-            actions.extend(of_stage(&wals.differing, true));
-            actions.extend(of_stage(&wals.missing, false));
+            let differing = wals.differing.remove(&number).unwrap_or_default();
+            actions.extend(differing.into_iter().map(|batch| self.wal_action(batch, true)));
+            let missing = wals.missing.remove(&number).unwrap_or_default();
+            actions.extend(missing.into_iter().map(|batch| self.wal_action(batch, false)));
         }
         actions.extend(self.removals(backups, wals));
         actions
@@ -165,8 +164,8 @@ impl Planner<'_> {
         }
         let mut actions = Vec::new();
         if !wals.xlogdb.is_empty() {
-            let is_known = |entry: &&WalEntry| entry.size > 0 && self.here.wals.contains_key(&entry.name);
-            let known = self.primary.wals.iter().filter(is_known);
+            let on_disk = wal_files(Some(self.primary), self.here).filter(|file| file.here.is_some());
+            let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
             actions.push(Action {
                 address: Address::single(name, "xlog.db"),
                 change: Change::RepairXlogDb { entries: known.copied().collect() },
@@ -291,7 +290,7 @@ impl Planner<'_> {
         (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
     }
 
-    fn wal_action(&self, batch: &WalBatch, differs: bool) -> Action {
+    fn wal_action(&self, batch: WalBatch, differs: bool) -> Action {
         let name = match (batch.range, batch.entries.first()) {
             (Some(range), _) => range.address(self.segment_size()),
             (None, entry) => entry.map(|entry| entry.name.to_string()).unwrap_or_default(),
@@ -305,7 +304,7 @@ impl Planner<'_> {
             (Some(id), _) => Reason::NeededBy(id),
             _ => Reason::MissingHere,
         };
-        let change = if differs { Change::RepairWals(batch.clone()) } else { Change::AddWals(batch.clone()) };
+        let change = if differs { Change::RepairWals(batch) } else { Change::AddWals(batch) };
         Action { address: Address::new(&self.replica.name, "wal", name), change, reason }
     }
 

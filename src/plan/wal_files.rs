@@ -35,8 +35,8 @@ pub fn wal_files<'a>(
     let mut here = replica.wals.iter().peekable();
     let mut lines = replica.xlogdb.entries.iter().peekable();
     std::iter::from_fn(move || {
-        let heads = [there.peek().map(|e| e.name), here.peek().map(|(name, _)| **name), lines.peek().map(|e| e.name)];
-        let name = heads.into_iter().flatten().min()?;
+        let ends = lower(there.peek().map(|entry| entry.name), here.peek().map(|(name, _)| **name));
+        let name = lower(ends, lines.peek().map(|entry| entry.name))?;
         Some(WalFile {
             name,
             there: there.next_if(|entry| entry.name == name),
@@ -44,6 +44,15 @@ pub fn wal_files<'a>(
             line: lines.next_if(|entry| entry.name == name),
         })
     })
+}
+
+/// The name that comes first. Mostly both are the same, which is faster to see.
+fn lower(a: Option<WalName>, b: Option<WalName>) -> Option<WalName> {
+    match (a, b) {
+        (Some(a), Some(b)) if a == b => Some(a),
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 /// The entry of a name in a sorted list.

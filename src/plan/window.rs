@@ -29,15 +29,6 @@ impl Segments {
         Self { sets: sizes.into_iter().map(|size| (size, WalSet::new())).collect() }
     }
 
-    /// Adds a segment, for each size with which its name exists.
-    pub fn insert(&mut self, segment: Segment) {
-        for (size, set) in &mut self.sets {
-            if let Some(number) = segment.number(*size) {
-                set.insert_segment(segment.timeline, number);
-            }
-        }
-    }
-
     /// The segments numbered by this size.
     pub fn numbered(&self, size: SegmentSize) -> Option<&WalSet> {
         self.sets.get(&size)
@@ -46,6 +37,19 @@ impl Segments {
     /// The whole range around a segment.
     pub fn range_of(&self, size: SegmentSize, timeline: Timeline, number: u64) -> Option<WalRange> {
         self.numbered(size)?.range_of(timeline, number)
+    }
+}
+
+impl Extend<Segment> for Segments {
+    /// Adds each segment under every size with which its name exists.
+    fn extend<I: IntoIterator<Item = Segment>>(&mut self, segments: I) {
+        for segment in segments {
+            for (size, set) in &mut self.sets {
+                if let Some(number) = segment.number(*size) {
+                    set.insert_segment(segment.timeline, number);
+                }
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use proptest::test_runner::TestCaseError;
 
 use crate::barman::ids::BackupId;
 use crate::plan::action::{Change, Outcome, ReplicaPlan};
-use crate::plan::recovery::present;
-use crate::plan::window::recoverable;
+use crate::plan::wal_files::{WalFile, wal_files};
+use crate::plan::window::{Segments, recoverable};
 
 use super::case::{Case, whole, words};
 use super::generate::any_case;
@@ -25,7 +25,9 @@ fn removed(plan: &ReplicaPlan) -> BTreeSet<BackupId> {
 /// The backups that can be recovered now.
 fn recoverable_now(case: &Case) -> BTreeSet<BackupId> {
     let facts: Vec<_> = case.here.published().filter(|facts| case.here.is_whole(facts.id)).collect();
-    let segments = present(Some(&case.primary), &case.here, &facts);
+    let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
+    let intact = wal_files(Some(&case.primary), &case.here).filter(WalFile::is_intact);
+    segments.extend(intact.filter_map(|file| file.name.segment()));
     recoverable(facts, &segments).into_keys().collect()
 }
 
