@@ -1,6 +1,6 @@
 //! A primary, and a site that is planned and applied in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,10 +11,11 @@ use antipode::apply::events::{Event, Observer, Summary};
 use antipode::apply::{Means, RunLock, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
-use antipode::observe::observe;
+use antipode::observe::{Connections, observe};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
-use antipode::transport::{self, Files};
+use antipode::site::model::Replica;
+use antipode::transport;
 use antipode::verify::checksum::{Algorithm, Checksum};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -94,49 +95,52 @@ impl TestSite {
     }
 
     pub async fn plan(&self) -> Plan {
-        self.run(|plan, _| async { (plan, ()) }).await.0
+        self.plan_over(&self.call().await).await
     }
 
     /// Plans and applies; the wrapper gets all that the apply asks of the primary. The catalog is looked at whenever
     /// anything happens.
     pub async fn apply(&self, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
         let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
-        self.run(|plan, mut connections| async {
-            if let Some(faulty) = faulty {
-                for connection in connections.values_mut() {
-                    connection.files = faulty.around(Arc::clone(&connection.files)) as Arc<dyn Files>;
-                }
+        let connections = self.call().await;
+        let plan = self.plan_over(&connections).await;
+        let mut connections: BTreeMap<_, _> =
+            connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
+        if let Some(faulty) = faulty {
+            for connection in connections.values_mut() {
+                connection.files = faulty.around(Arc::clone(&connection.files));
             }
-            let replicas: Vec<_> = self.site.replicas.values().cloned().collect();
-            let means = Means {
-                replicas: &replicas,
-                primaries: &self.site.primaries,
-                connections: &connections,
-                lock_directory: self.catalog.clone(),
-                lock_timeout: Duration::from_secs(5),
-            };
-            let summary = apply(&plan, &means, &Watch(self.dirs()), &CancellationToken::new()).await;
-            (plan, summary)
-        })
-        .await
+        }
+        let means = Means {
+            replicas: &self.replicas(),
+            primaries: &self.site.primaries,
+            connections: &connections,
+            lock_directory: self.catalog.clone(),
+            lock_timeout: Duration::from_secs(5),
+        };
+        let summary = apply(&plan, &means, &Watch(self.dirs()), &CancellationToken::new()).await;
+        (plan, summary)
     }
 
-    async fn run<T, F: Future<Output = (Plan, T)>>(
-        &self,
-        then: impl FnOnce(Plan, BTreeMap<String, transport::Connection>) -> F,
-    ) -> (Plan, T) {
-        let cancel = CancellationToken::new();
-        let mut connections = BTreeMap::new();
+    async fn call(&self) -> Connections {
+        let mut connections = Connections::new();
         for (name, primary) in &self.site.primaries {
-            connections.insert(name.clone(), transport::open(primary, Path::new("/tmp"), &cancel).await);
+            let call = transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
+            connections.insert(name.clone(), call);
         }
-        let replicas: Vec<_> = self.site.replicas.values().cloned().collect();
-        let now = Timestamp::now();
-        let observation = observe(&self.site, &replicas, &connections, now, &cancel).await.unwrap();
+        connections
+    }
+
+    async fn plan_over(&self, connections: &Connections) -> Plan {
+        let (replicas, now) = (self.replicas(), Timestamp::now());
+        let observation = observe(&self.site, &replicas, connections, now, &CancellationToken::new()).await.unwrap();
         let plan = plan(&self.site.name, &self.site.catalog.path, &replicas, &observation, now);
         assert!(!plan.is_blocked(), "{plan:?}");
-        let open = connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
-        then(plan, open).await
+        plan
+    }
+
+    fn replicas(&self) -> Vec<Replica> {
+        self.site.replicas.values().cloned().collect()
     }
 
     /// The next apply does the rest, and then there is nothing left to do; the bytes that it transferred.
@@ -147,6 +151,14 @@ impl TestSite {
         assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
         assert_readable(&self.dirs());
         summary.transferred
+    }
+
+    /// Asserts that it holds what the other holds.
+    pub fn assert_same(&self, other: &Self, when: &str) {
+        let (ours, theirs) = (self.content(), other.content());
+        let differs = |(path, _): &(&PathBuf, &String)| ours.get(*path) != theirs.get(*path);
+        let differing: BTreeSet<&PathBuf> = ours.iter().chain(&theirs).filter(differs).map(|(path, _)| path).collect();
+        assert!(differing.is_empty(), "{when}: {differing:?}");
     }
 
     /// Every file of the catalog with the checksum of its bytes; locks and our own directories aside.
