@@ -7,6 +7,8 @@ use std::fmt;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
 
+use crate::barman::ids::is_unprintable;
+
 /// The version of the JSON form; it changes when a reader of the last one would be misled.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -100,6 +102,19 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
 }
 
+/// The text with every character that could steer a terminal replaced by one of as many bytes, as places are offsets.
+fn harmless(text: &str) -> String {
+    let replaced = |c: char| match c.len_utf8() {
+        _ if matches!(c, '\n' | '\t') || !is_unprintable(c) => c,
+        1 if c == '\r' => ' ',
+        1 => '?',
+        2 => '\u{bf}',
+        3 => char::REPLACEMENT_CHARACTER,
+        _ => '\u{1fbc4}',
+    };
+    text.chars().map(replaced).collect()
+}
+
 impl Diagnostics {
     /// The mistakes of the source that the person knows by this name, usually a path.
     pub fn new(source_name: &str, mut list: Vec<Diagnostic>) -> Self {
@@ -117,7 +132,7 @@ impl Diagnostics {
         let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler =
             GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width).with_context_lines(1);
-        let source = NamedSource::new(&self.source_name, text.to_owned());
+        let source = NamedSource::new(&self.source_name, harmless(text));
         let mut out = String::new();
         for (i, diagnostic) in self.list.iter().enumerate() {
             if i > 0 {

@@ -1,6 +1,7 @@
 //! What ends a command: a message, what to do next, and an exit code.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use crate::apply::RunLockError;
 use crate::transport::{TransportError, TransportErrorKind};
@@ -78,7 +79,19 @@ impl From<RunLockError> for CommandError {
             RunLockError::Busy { .. } => Exit::Locked,
             RunLockError::Owner { .. } | RunLockError::Io { .. } => Exit::Error,
         };
-        Self { exit, ..Self::new(error.to_string()) }
+        Self { exit, hint: advice(&error).map(str::to_owned), ..Self::new(error.to_string()) }
+    }
+}
+
+/// What to do about a catalog that cannot be worked on.
+fn advice(error: &RunLockError) -> Option<&'static str> {
+    let RunLockError::Io { source, .. } = error else { return None };
+    match source.kind() {
+        ErrorKind::ReadOnlyFilesystem => Some("mount its file system writable; `antipode plan` works as it is"),
+        ErrorKind::PermissionDenied => Some("run as the user that owns the catalog"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free space on its file system and apply again"),
+        ErrorKind::NotFound => Some("make the directory above it, or correct `catalog.path`"),
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod layout;
 pub mod locks;
 pub mod python_float;
 pub mod python_literal;
+pub mod secret;
 pub mod staging;
 pub mod sync_info;
 pub mod sync_wals;

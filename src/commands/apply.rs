@@ -25,7 +25,9 @@ pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interr
     let site = source::load(&arguments.site, terminal)?;
     let run_lock = tokio::select! {
         lock = RunLock::acquire(&site.catalog.path, arguments.lock_timeout) => lock?,
-        () = interrupt.token.cancelled() => return Ok(Exit::Interrupted),
+        () = interrupt.token.cancelled() => {
+            return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
+        }
     };
     let session = Session::open(&site, &interrupt.token).await;
     let result = plan_and_apply(arguments, &session, terminal, interrupt).await;

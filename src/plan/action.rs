@@ -211,6 +211,13 @@ pub enum Change {
         /// What it will say.
         to: Box<BackupInfo>,
     },
+    /// Makes the links by which PostgreSQL finds the tablespaces of a backup.
+    LinkTablespaces {
+        /// The backup.
+        id: BackupId,
+        /// The OIDs of the tablespaces.
+        oids: Vec<u32>,
+    },
     /// Writes a keep annotation.
     SetKeep {
         /// The backup.
@@ -272,7 +279,7 @@ pub struct BackupCopy {
     /// The backup.info to publish. Its children are those that are published here already: when another is
     /// published, its parent's backup.info gets its name.
     pub info: BackupInfo,
-    /// Bytes on disk.
+    /// Bytes on disk; of a repair, those of the files that are missing or wrong.
     pub size: u64,
     /// The segments that make it consistent.
     pub needed: Option<WalRange>,

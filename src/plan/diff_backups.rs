@@ -42,13 +42,8 @@ pub struct Kept {
     pub copy: Option<Reason>,
     /// Its keep annotation at either end.
     pub keep: Option<Keep>,
-}
-
-impl Kept {
-    /// Whether only what makes it consistent is needed: nobody recovers past the end of a standalone backup.
-    pub fn is_standalone(&self) -> bool {
-        self.keep == Some(Keep::Standalone)
-    }
+    /// Whether a later apply will delete it.
+    pub leaves: bool,
 }
 
 /// Compares what the primary has with what the site has, and both with what is wanted.
@@ -189,8 +184,9 @@ impl Ends<'_> {
 
     fn kept(&self, selected: &BTreeSet<BackupId>, prunes: &Prunes) -> BTreeMap<BackupId, Kept> {
         let is_pruned = |id: &BackupId| prunes.now.iter().any(|(pruned, _)| pruned == id);
-        let kept =
-            |id: BackupId, facts: &BackupFacts, copy| (id, Kept { facts: facts.clone(), copy, keep: self.keep(id) });
+        let kept = |id: BackupId, facts: &BackupFacts, copy| {
+            (id, Kept { facts: facts.clone(), copy, keep: self.keep(id), leaves: prunes.later.contains(&id) })
+        };
         let here = self.here();
         let copied = selected.iter().filter(|id| !here.contains_key(id)).filter_map(|id| {
             let facts = &self.primary.backups.get(id)?.facts;

@@ -4,23 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::barman::backup_info::Status;
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::BackupId;
-use crate::barman::keep::Keep;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::barman::xlogdb::FIVE_FIELDS;
-use crate::observe::inventory::{BackupFacts, BaseKind, PrimaryInventory, ReplicaInventory};
-use crate::site::model::{Policy, WalsFrom};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
+use crate::site::model::Policy;
 
 use super::action::WalBatch;
 use super::diff_backups::{BackupDiff, Kept};
 use super::order::{Places, Stage};
 use super::reason::{Note, XlogFinding};
 use super::wal_files::{WalFile, find, wal_files};
+use super::wanted::Wanted;
 use super::window::{Segments, needed};
 
 /// What becomes of the WAL of one replica.
@@ -70,7 +69,7 @@ pub fn diff(
     };
     for file in wal_files(Some(primary), replica) {
         found.count_lines(&file, &scope);
-        found.sort(&file, scope.fate(&file));
+        found.sort(&file, &scope.fate(&file));
     }
     let cutter = Cutter { stages: &backups.stages, places: Places::new(&backups.stages, &backups.kept), replica, size };
     WalDiff {
@@ -85,71 +84,6 @@ pub fn diff(
         notes: gap_notes(&backups.kept, &found),
         after: found.after,
     }
-}
-
-/// The WAL that the backups ask for.
-struct Wanted {
-    /// Everything from this name on; `None`: nothing but `needed`.
-    from: Option<Segment>,
-    /// Everything, as nothing tells where to begin.
-    everything: bool,
-    /// What makes the backups consistent, from a first to a last name: in order, and disjoint.
-    needed: Vec<(Segment, Segment)>,
-    /// Whether the rest may be deleted.
-    may_prune: bool,
-}
-
-impl Wanted {
-    fn new(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Self {
-        let snapshots = primary.backups.iter().filter(|(_, backup)| {
-            backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
-        });
-        // A snapshot cannot be copied, but whoever restores it in its cloud needs WAL as for any other backup.
-        let snapshots = snapshots.map(|(id, backup)| (*id, (&backup.facts, backup.keep == Some(Keep::Standalone))));
-        let kept = kept.iter().map(|(id, kept)| (*id, (&kept.facts, kept.is_standalone())));
-        let backups: BTreeMap<BackupId, (&BackupFacts, bool)> = snapshots.chain(kept).collect();
-        let spans = || backups.values().map(|(facts, _)| facts.begin_wal.zip(facts.end_wal));
-        let begins = || backups.values().filter(|(_, standalone)| !standalone).map(|(facts, _)| facts.begin_wal);
-        let is_vague = begins().any(|begin| begin.is_none()) || backups.is_empty();
-        let from = match policy.wals_from {
-            // Barman counts from the smallest name as well, so that both list the same WAL.
-            WalsFrom::OldestBackup => begins().flatten().min(),
-            WalsFrom::NewestBackup => begins().flatten().next_back(),
-            WalsFrom::BackupsOnly => None,
-        };
-        let is_allowed = policy.prune.unselected || policy.prune.gone_at_primary;
-        Self {
-            from,
-            everything: match policy.wals_from {
-                WalsFrom::OldestBackup => is_vague,
-                WalsFrom::NewestBackup => backups.is_empty(),
-                WalsFrom::BackupsOnly => false,
-            },
-            may_prune: is_allowed && !backups.is_empty() && spans().all(|span| span.is_some()),
-            needed: disjoint(spans().flatten().collect()),
-        }
-    }
-
-    fn covers(&self, segment: Segment) -> bool {
-        let is_needed = || {
-            let before = self.needed.partition_point(|(first, _)| *first <= segment);
-            before.checked_sub(1).and_then(|i| self.needed.get(i)).is_some_and(|(_, last)| segment <= *last)
-        };
-        self.everything || self.from.is_some_and(|from| segment >= from) || is_needed()
-    }
-}
-
-/// The same spans in order, overlapping ones melted into one.
-fn disjoint(mut spans: Vec<(Segment, Segment)>) -> Vec<(Segment, Segment)> {
-    spans.sort_unstable();
-    let mut disjoint: Vec<(Segment, Segment)> = Vec::with_capacity(spans.len());
-    for (first, last) in spans {
-        match disjoint.last_mut() {
-            Some((_, end)) if first <= *end => *end = last.max(*end),
-            _ => disjoint.push((first, last)),
-        }
-    }
-    disjoint
 }
 
 /// The segment that a file is, or belongs to.
@@ -178,6 +112,8 @@ enum Fate {
     Differs(WalEntry),
     /// It is broken here, and there is nothing to repair it with.
     Broken,
+    /// The primary lists it, and neither end has it.
+    Gone,
     /// It goes; its bytes.
     Unneeded(u64),
 }
@@ -193,6 +129,7 @@ impl Scope<'_> {
             (None, Some(there)) => Fate::Missing(*there),
             (Some(here), Some(there)) if here != there.size => Fate::Differs(*there),
             (Some(_), _) if !file.is_intact() => Fate::Broken,
+            (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
         }
     }
@@ -223,6 +160,7 @@ struct Found {
     missing: Vec<WalEntry>,
     differing: Vec<WalEntry>,
     broken: Vec<WalName>,
+    gone: Vec<WalName>,
     unneeded: Vec<(WalName, u64)>,
     after: Segments,
     not_listed: u64,
@@ -231,21 +169,22 @@ struct Found {
 }
 
 impl Found {
-    fn sort(&mut self, file: &WalFile<'_>, fate: Fate) {
+    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate) {
         let will_be_whole = match fate {
             Fate::Stays => file.is_intact(),
             Fate::Missing(_) | Fate::Differs(_) => true,
-            Fate::Broken | Fate::Unneeded(_) => false,
+            Fate::Broken | Fate::Gone | Fate::Unneeded(_) => false,
         };
         if let Some(segment) = file.name.segment().filter(|_| will_be_whole) {
             self.after.insert(segment);
         }
         match fate {
             Fate::Stays => {}
-            Fate::Missing(there) => self.missing.push(there),
-            Fate::Differs(there) => self.differing.push(there),
+            Fate::Missing(there) => self.missing.push(*there),
+            Fate::Differs(there) => self.differing.push(*there),
             Fate::Broken => self.broken.push(file.name),
-            Fate::Unneeded(bytes) => self.unneeded.push((file.name, bytes)),
+            Fate::Gone => self.gone.push(file.name),
+            Fate::Unneeded(bytes) => self.unneeded.push((file.name, *bytes)),
         }
     }
 
@@ -254,9 +193,9 @@ impl Found {
         match (file.line, file.here) {
             (None, Some(_)) => self.not_listed += 1,
             (Some(_), None) if !scope.is_shipped(file) => self.not_on_disk += 1,
-            // Where the sizes differ, the file is wrong rather than its line.
+            // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
             (Some(line), Some(here)) => {
-                let differs = |there: &WalEntry| there.size == here && !scope.is_same(line, there);
+                let differs = |there: &WalEntry| here > 0 && there.size == here && !scope.is_same(line, there);
                 self.line_differs += u64::from(file.there.is_some_and(differs));
             }
             _ => {}
@@ -360,6 +299,14 @@ fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found) -> Vec<Note> {
         if !gone.is_empty() {
             notes.push(Note::GoneAtBothEnds { backup: *id, ranges: gone.ranges().collect() });
         }
+    }
+    let is_told = |segment: Segment| {
+        let needed = |kept: &Kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?));
+        kept.values().filter_map(needed).any(|(first, last)| first <= segment && segment <= last)
+    };
+    let mut gone = found.gone.iter().filter(|name| !segment_of(**name).is_some_and(is_told));
+    if let Some(first) = gone.next() {
+        notes.push(Note::ListedAndGone { count: 1 + gone.count() as u64, first: *first });
     }
     let mut broken = found.broken.iter().filter(|name| name.segment().is_some());
     if let Some(first) = broken.next() {

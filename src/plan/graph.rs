@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
             let earlier = actions.get(..i).unwrap_or_default();
             match &action.change {
                 Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } => {
-                    self.needs(at.begin, earlier, is_groundwork)
+                    self.needs(at.begin, earlier, is_groundwork);
                 }
                 // xlog.db and sync-wals.info must be right before the first WAL is placed.
                 Change::ShipHistory { .. } | Change::AddWals(_) | Change::RepairWals(_) => {
@@ -113,9 +113,12 @@ impl<'a> Builder<'a> {
                 Change::RemoveWals { .. } => {
                     self.needs(at.begin, earlier, |other| !matches!(other.change, Change::RemoveWals { .. }));
                 }
-                // What an interrupted copy left is in nobody's way.
-                Change::RemoveBackup { .. } | Change::RemoveStaging { .. } => {}
-                Change::CreateServer | Change::UpdateInfo { .. } => {}
+                // What an interrupted copy left is in nobody's way: it is removed at any time.
+                Change::CreateServer
+                | Change::UpdateInfo { .. }
+                | Change::LinkTablespaces { .. }
+                | Change::RemoveBackup { .. }
+                | Change::RemoveStaging { .. } => {}
             }
         }
         for ((from, to), dependency) in self.edges {

@@ -45,7 +45,8 @@ fn other_system(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInv
     let there = || primary.backups.iter().filter_map(|(id, backup)| Some((*id, backup.facts.system?)));
     let mut known: BTreeSet<SystemId> = here.published().filter_map(|facts| facts.system).collect();
     if known.is_empty() {
-        known.extend(there().next_back().map(|(_, system)| system));
+        let noted = here.identity.as_ref().map(|identity| identity.systemid);
+        known.extend(noted.or_else(|| there().next_back().map(|(_, system)| system)));
     }
     let is_new = |system: &SystemId| !known.contains(system) && !replica.policy.accept_systems.contains(system);
     let (backup, new) = there().find(|(_, system)| is_new(system))?;
@@ -85,6 +86,7 @@ pub fn bytes_to_copy(action: &Action) -> u64 {
     match &action.change {
         Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
         Change::AddBackup(copy) => copy.size.saturating_sub(copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes)),
+        Change::RepairBackup(copy) => copy.size,
         Change::ShipHistory { size, .. } => *size,
         _ => 0,
     }

@@ -28,8 +28,8 @@ pub fn lacking(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInve
     let backups = diff_backups::diff(policy, primary, here, now);
     // The size of the segments only says how they are put together in batches.
     let wals = diff_wals::diff(policy, primary, here, &backups, SegmentSize::DEFAULT);
-    let batches = wals.missing.into_iter().chain(wals.differing).flat_map(|(_, batches)| batches);
-    let is_at_primary = |id: &BackupId| primary.backups.get(id).is_some_and(diff_backups::is_usable);
+    let is_at_primary = |id: &BackupId| diff_backups::is_usable_at(primary, *id);
+    let batches = wals.missing.into_values().chain(wals.differing.into_values());
     Lacking {
         backups: backups
             .kept
@@ -37,6 +37,6 @@ pub fn lacking(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInve
             .filter(|(id, kept)| is_at_primary(id) && (kept.copy.is_some() || !here.is_whole(**id)))
             .map(|(id, _)| *id)
             .collect(),
-        wals: batches.flat_map(|batch| batch.entries).collect(),
+        wals: batches.flatten().flat_map(|batch| batch.entries).collect(),
     }
 }

@@ -15,6 +15,7 @@ mod replica;
 mod reuse;
 mod selection;
 mod wal_files;
+mod wanted;
 pub mod window;
 
 use std::path::Path;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
+use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 
 /// Why an action is planned.
@@ -36,6 +37,8 @@ pub enum Reason {
     },
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
+    /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.
+    Unlinked(usize),
     /// Metadata that Barman's own sync encoded twice: the keys.
     EncodedTwice(Vec<String>),
     /// Metadata that differs from the primary's: the keys.
@@ -176,6 +179,13 @@ pub enum Note {
         count: u64,
         /// The first.
         first: String,
+    },
+    /// Files that the primary's xlog.db lists, and that neither end has. No backup needs them to be consistent.
+    ListedAndGone {
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
     },
     /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),

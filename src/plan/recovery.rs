@@ -11,19 +11,25 @@ use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory}
 
 use super::action::{Lag, Recovery};
 use super::diff_backups::{self, BackupDiff};
-use super::wal_files::{find, wal_files};
+use super::wal_files::{WalFile, find, wal_files};
 use super::window::{Archive, Point, Segments, Window, recoverable, window};
 
 /// What recovery can reach now. Without the primary's answer the replica alone tells, and the lag stays unknown.
 pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory) -> Recovery {
     let facts: Vec<&BackupFacts> = here.published().filter(|facts| here.is_whole(facts.id)).collect();
-    let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
-    for segment in wal_files(primary, here).filter(|file| file.is_intact()).filter_map(|file| file.name.segment()) {
-        segments.insert(segment);
-    }
+    let segments = present(primary, here, &facts);
     let wals = primary.map_or(&[][..], |primary| &primary.wals);
     let lines = &here.xlogdb.entries;
     Reached { facts, segments: &segments, histories: &here.histories, wals, lines }.recovery()
+}
+
+/// The whole segments that are here, numbered as these backups number them.
+pub fn present(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, facts: &[&BackupFacts]) -> Segments {
+    let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
+    for segment in wal_files(primary, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()) {
+        segments.insert(segment);
+    }
+    segments
 }
 
 /// What recovery will reach when every action of the plan is done, and these segments are here.

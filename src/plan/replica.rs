@@ -1,16 +1,20 @@
 //! Plan for one replica: the differences become actions, in the order in which they are worth doing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{SegmentSize, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{
-    BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
+    BaseKind, BaseState, LocalBackup, Observed, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
+    ReplicaObservation,
 };
 use crate::site::model::{Replica, Reuse};
+use crate::verify::manifest::barman_path;
 
 use super::action::{
     Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
@@ -91,7 +95,9 @@ impl Planner<'_> {
 
     /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
     fn segment_size(&self) -> SegmentSize {
-        let there = self.primary.backups.values().rfind(|backup| backup.facts.status == Status::Done);
+        let is_complete =
+            |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
+        let there = self.primary.backups.values().rfind(|backup| is_complete(backup));
         let there = there.map(|backup| &backup.facts);
         there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
     }
@@ -155,7 +161,8 @@ impl Planner<'_> {
         }
         let mut actions = Vec::new();
         if !wals.xlogdb.is_empty() {
-            let known = self.primary.wals.iter().filter(|entry| self.here.wals.contains_key(&entry.name));
+            let is_known = |entry: &&WalEntry| entry.size > 0 && self.here.wals.contains_key(&entry.name);
+            let known = self.primary.wals.iter().filter(is_known);
             actions.push(Action {
                 address: Address::single(name, "xlog.db"),
                 change: Change::RepairXlogDb { entries: known.copied().collect() },
@@ -193,7 +200,11 @@ impl Planner<'_> {
             let change = Change::AddBackup(Box::new(BackupCopy { adopt, ..self.copy(id, kept, sources) }));
             actions.push(Action { address: self.address("backup", id), change, reason: reason.clone() });
         } else if let Some((published, local)) = local.and_then(|l| Some((l.published.as_ref()?, l))) {
-            actions.extend(self.damage(id, kept, local, sources));
+            match self.damage(id, kept, local, sources) {
+                // Whoever mends the files makes the links as well.
+                Some(repair) => actions.push(repair),
+                None => actions.extend(self.links(id, local)),
+            }
             actions.extend(self.metadata(id, published));
         }
         actions.extend(self.keep(id, kept, local));
@@ -234,13 +245,28 @@ impl Planner<'_> {
         if !diff_backups::is_repaired(self.primary, id, local) {
             return None;
         }
-        let files = match &local.base {
-            BaseState::Damaged { files } => files.clone(),
-            BaseState::Complete | BaseState::Absent => vec!["data".into()],
+        let copy = self.copy(id, kept, sources);
+        let (files, size) = match &local.base {
+            BaseState::Damaged { files } => (files.clone(), self.size_of(id, files)),
+            BaseState::Complete | BaseState::Absent => (vec!["data".into()], copy.size),
         };
         let reason = Reason::FilesDamaged { count: files.len(), first: files.into_iter().next().unwrap_or_default() };
-        let change = Change::RepairBackup(Box::new(self.copy(id, kept, sources)));
+        let change = Change::RepairBackup(Box::new(BackupCopy { size, ..copy }));
         Some(Action { address: self.address("backup", id), change, reason })
+    }
+
+    fn links(&self, id: BackupId, local: &LocalBackup) -> Option<Action> {
+        let oids = local.unlinked.clone();
+        let reason = Reason::Unlinked(oids.len());
+        let change = Change::LinkTablespaces { id, oids };
+        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
+    }
+
+    /// Bytes of these files of a backup, as far as the primary's manifest tells.
+    fn size_of(&self, id: BackupId, files: &[PathBuf]) -> u64 {
+        let manifest = self.primary.backups.get(&id).and_then(|backup| backup.manifest.as_ref());
+        let all = manifest.into_iter().flat_map(|manifest| &manifest.files);
+        all.filter(|(path, _)| files.binary_search(&barman_path(path)).is_ok()).map(|(_, file)| file.size).sum()
     }
 
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete

@@ -18,9 +18,10 @@ pub struct WalFile<'a> {
 }
 
 impl WalFile<'_> {
-    /// Whether the file here is whole, as far as anybody knows its size. An empty one never is.
+    /// Whether the file here is whole, as far as anybody knows its size. An empty one never is, and who lists it as
+    /// empty knows nothing of it.
     pub fn is_intact(&self) -> bool {
-        let size = self.there.or(self.line).map(|entry| entry.size);
+        let size = [self.there, self.line].into_iter().flatten().map(|entry| entry.size).find(|size| *size > 0);
         self.here.is_some_and(|here| here > 0 && size.is_none_or(|size| size == here))
     }
 }

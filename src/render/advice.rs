@@ -26,7 +26,7 @@ pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
         }
         Blocker::RunHere => format!(
             "the site's own Barman takes backups of a server with this name; \
-             give the replica another name and say `server: {server}`"
+             give the replica another name and say `server: {server}`, or leave it out (of a mirror with `except`)"
         ),
         Blocker::NotPassive { backup, mode } => format!(
             "backup {backup} was taken here (its mode is `{mode}`), and a replica holds copies only; \
@@ -98,6 +98,13 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
         Note::TruncatedAndGone { count, first } => format!(
             "{} WAL segments from {first} on have a wrong size here, and the primary no longer has them; \
              take a new backup",
+            exact(*count)
+        ),
+        Note::ListedAndGone { count: 1, first } => {
+            format!("the primary lists WAL file {first} and does not have it; it is not copied")
+        }
+        Note::ListedAndGone { count, first } => format!(
+            "the primary lists {} WAL files from {first} on and does not have them; they are not copied",
             exact(*count)
         ),
         Note::OrphanedBase(backup) => format!(

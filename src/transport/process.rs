@@ -75,7 +75,8 @@ async fn to_the_end(program: &mut Child, pipes: impl Future<Output = ()>, group:
     // A child that is still busy (rsync's receiver puts a partial file away) holds the pipes; one that hangs does too.
     if tokio::time::timeout(LINGER, &mut pipes).await.is_err() {
         signal(group, Signal::KILL);
-        pipes.await;
+        // ssh gives its pipes to its master, which keeps them until the program at the primary ends.
+        let _given_up = tokio::time::timeout(LINGER, &mut pipes).await;
     }
     status
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
-use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, frame};
+use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, SyncInfoError, frame};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
 use crate::observe::failure::Failure;
@@ -31,7 +31,7 @@ fn refused(error: TransportError, server: &ServerName) -> Failure {
 }
 
 fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Failure> {
-    let invalid = |error: crate::barman::sync_info::SyncInfoError| Failure::new(error.to_string());
+    let invalid = |error: SyncInfoError| Failure::new(error.to_string()).hint(advice(&error, server));
     match frame(stdout).map_err(invalid)? {
         Framed::Inactive(sentence) => Ok(Observed::Inactive(sentence)),
         Framed::Json(json) => {
@@ -41,13 +41,34 @@ fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Failure> {
     }
 }
 
+/// What to do about an answer that cannot be used.
+fn advice(error: &SyncInfoError, server: &ServerName) -> String {
+    match error {
+        SyncInfoError::InvalidName { invalid, .. } if invalid.text.contains("://") => format!(
+            "Antipode copies files of a host: keep {server} on a disk of the primary, or leave it out of the site file \
+             (of a mirror with `except`)"
+        ),
+        SyncInfoError::InvalidName { .. } => format!(
+            "Barman does not write such a name: find out at the primary who did, with `barman sync-info {server}`"
+        ),
+        SyncInfoError::NotJson { .. }
+        | SyncInfoError::CutOff { .. }
+        | SyncInfoError::Malformed { .. }
+        | SyncInfoError::Shape { .. } => {
+            format!("run `barman sync-info {server}` at the primary and see how it ends")
+        }
+    }
+}
+
 fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Failure> {
     if let Some(other) = info.config.name.as_ref().filter(|name| *name != server) {
         return Err(Failure::new(format!("sync-info answered for the server {other}"))
             .hint("does the ssh key force a command with a fixed server name?"));
     }
-    let directories = directories(&info.config, server)
-        .ok_or_else(|| Failure::new("sync-info does not say where the server's files are (`backup_directory`)"))?;
+    let directories = directories(&info.config, server).ok_or_else(|| {
+        Failure::new("sync-info does not say where the server's files are (`backup_directory`)")
+            .hint(format!("run `barman sync-info {server}` at the primary and look at `config`"))
+    })?;
     let mut notes = Vec::new();
     let backups =
         info.backups.into_iter().map(|(id, info)| (id, super::primary_backup(id, info, &mut notes))).collect();

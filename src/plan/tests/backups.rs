@@ -172,6 +172,17 @@ fn damaged_files_are_repaired() {
 }
 
 #[test]
+fn a_repair_copies_what_is_damaged_and_not_what_is_whole() {
+    let there = "@21 1/08 files=abc size=5000 | 1/08";
+    let damaged = case(there, "@21 1/08 damaged | 1/08").with(|case| {
+        let files = vec!["data/a".into(), "data/c".into()];
+        case.here.backups.get_mut(&id("21")).unwrap().base = BaseState::Damaged { files };
+    });
+    assert_eq!(copies(&damaged)[0].size, 200);
+    assert_eq!(copies(&case(there, "@21 1/08 absent | 1/08"))[0].size, 5000);
+}
+
+#[test]
 fn damage_that_the_primary_cannot_repair_is_warned_of() {
     let case = case("| 1/08..0F", "@21 1/08..0A damaged  @22 1/0C..0D absent | 1/08..0F");
     assert_eq!(case.actions(), [""; 0]);

@@ -1,25 +1,57 @@
 //! One situation: what both ends have, what is wanted, and what is planned.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal::{Segment, Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
-use crate::observe::inventory::{Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use crate::observe::inventory::{BackupFacts, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use crate::plan::action::{Action, Change, Outcome, Plan, ReplicaPlan};
 use crate::plan::reason::{Blocker, Reason};
+use crate::plan::wal_files::wal_files;
 use crate::site::model::{Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 
 use super::notation;
 
 /// A replica in a situation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Case {
     pub primary: PrimaryInventory,
     pub here: ReplicaInventory,
     pub replica: Replica,
     pub now: Timestamp,
+}
+
+/// Short, as a property that fails shows it: what is there, what is here, and what is wanted.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for b in self.primary.backups.values() {
+            writeln!(f, "there {} {:?} leaving: {} {:?}", facts(&b.facts), b.base, b.going_away, b.keep)?;
+        }
+        for (id, b) in &self.here.backups {
+            let said = b.published.as_ref().map(|published| facts(&published.facts));
+            writeln!(f, "here  {} {} {:?} {:?}", day(id.as_str()), said.unwrap_or_default(), b.base, b.keep)?;
+        }
+        for file in wal_files(Some(&self.primary), &self.here) {
+            let size = |entry: Option<&WalEntry>| entry.map(|entry| entry.size);
+            writeln!(f, "{} there {:?} here {:?} line {:?}", file.name, size(file.there), file.here, size(file.line))?;
+        }
+        writeln!(f, "gone {:?}", self.primary.gone)?;
+        writeln!(f, "histories there {:?} here {:?}", self.primary.histories.keys(), self.here.histories.keys())?;
+        writeln!(f, "{:?} staged {:?}", self.here.xlogdb.findings, self.here.staged)?;
+        writeln!(f, "{:?}", self.replica.policy)
+    }
+}
+
+fn facts(facts: &BackupFacts) -> String {
+    let segment = |segment: Option<Segment>| segment.map(|segment| segment.to_string()).unwrap_or_default();
+    let parent = facts.parent.map(|parent| format!("<{}", day(parent.as_str()))).unwrap_or_default();
+    let (begin, end) = (segment(facts.begin_wal), segment(facts.end_wal));
+    format!("{}{parent} {begin}..{end} {}", day(facts.id.as_str()), facts.status)
 }
 
 /// What the primary and the site have, in the notation. Everything is wanted and nothing may be deleted.
@@ -44,7 +76,7 @@ fn policy() -> Policy {
         protect: Protect { min_backups: 1, max_prune_percent: 100 },
         transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto },
         rpo: None,
-        accept_systems: Default::default(),
+        accept_systems: BTreeSet::new(),
     }
 }
 
@@ -123,6 +155,7 @@ pub fn words(action: &Action) -> String {
         Change::AddBackup(copy) => format!("+backup {}", day(copy.id.as_str())),
         Change::RepairBackup(copy) => format!("~backup {}", day(copy.id.as_str())),
         Change::UpdateInfo { id, .. } => format!("~info {}", day(id.as_str())),
+        Change::LinkTablespaces { id, .. } => format!("~tablespaces {}", day(id.as_str())),
         Change::SetKeep { id, to, .. } => format!("keep {} {to}", day(id.as_str())),
         Change::RemoveBackup { id, .. } => format!("-backup {}", day(id.as_str())),
         Change::RemoveStaging { id } => format!("-staging {}", day(id.as_str())),

@@ -1,5 +1,6 @@
 //! What forbids a plan, and what is warned of.
 
+use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::observe::inventory::{Observed, OwnBarman, ReplicaObservation};
 use crate::plan::action::Outcome;
@@ -32,6 +33,13 @@ fn an_empty_site_takes_the_system_of_the_newest_backup() {
     let case = case("@20 1/02 system=8  @21 1/08..0A | 1/02..0F", "");
     let refused = Blocker::OtherSystem { here: vec![SystemId(7)], new: SystemId(8), backup: id("20") };
     assert_eq!(case.blockers(), [refused]);
+}
+
+#[test]
+fn a_site_without_backups_keeps_the_system_that_its_identity_names() {
+    let identity = Identity { systemid: SystemId(9), version: "17".to_owned() };
+    let case = case(ONE, "|").with(|case| case.here.identity = Some(identity));
+    assert_eq!(case.blockers(), [Blocker::OtherSystem { here: vec![SystemId(9)], new: SystemId(7), backup: id("21") }]);
 }
 
 #[test]

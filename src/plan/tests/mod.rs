@@ -2,6 +2,7 @@
 
 mod backups;
 mod case;
+mod generate;
 mod graph;
 mod guard;
 mod metadata;

@@ -62,13 +62,18 @@ impl Model<'_> {
             Change::AddBackup(copy) => self.publish(copy),
             Change::RepairBackup(copy) => {
                 self.here.staged.remove(&copy.id);
-                self.local(copy.id).base = BaseState::Complete;
+                let local = self.local(copy.id);
+                local.base = BaseState::Complete;
+                local.unlinked.clear();
             }
             Change::UpdateInfo { id, to, .. } => self.update_info(*id, to),
+            Change::LinkTablespaces { id, oids } => self.local(*id).unlinked.retain(|oid| !oids.contains(oid)),
             Change::SetKeep { id, to, .. } => self.local(*id).keep = Some(*to),
             Change::RemoveBackup { id, parent, .. } => {
                 self.here.backups.remove(id);
-                parent.iter().for_each(|parent| self.rewrite_children(*parent));
+                if let Some(parent) = parent {
+                    self.rewrite_children(*parent);
+                }
             }
             Change::RemoveStaging { id } => assert!(self.here.staged.remove(id)),
             Change::RemoveWals { files, .. } => {
@@ -110,12 +115,15 @@ impl Model<'_> {
         let backup = LocalBackup {
             published: Some(published),
             base: BaseState::Complete,
+            unlinked: Vec::new(),
             keep,
             manifest: there.manifest.clone(),
         };
         self.here.backups.insert(copy.id, backup);
         self.here.staged.remove(&copy.id);
-        copy.parent.iter().for_each(|parent| self.rewrite_children(*parent));
+        if let Some(parent) = copy.parent {
+            self.rewrite_children(parent);
+        }
     }
 
     fn update_info(&mut self, id: BackupId, to: &BackupInfo) {

@@ -5,6 +5,7 @@
 //!   `damaged`, `absent`, `bare` (a base without backup.info).
 //! - `1/08..1F` segments of timeline 1, hexadecimal; `-1/09` without them, `1/09=5` of 5 bytes, `?1/09` listed and gone.
 //!   `1/09.partial`, `1/09.backup`; `h2<1/1A` the history of timeline 2, which left timeline 1 in that segment.
+//!
 //! The empty text is a server that does not exist here. xlog.db and sync-wals.info are right unless a test breaks them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -200,7 +201,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace().map(str::to_owned);
         let day = words.next().unwrap();
         let (day, parent) = day.split_once('<').map_or((day.as_str(), None), |(day, parent)| (day, Some(id(parent))));
@@ -274,6 +275,7 @@ impl Backup {
                 (_, true) => BaseState::Damaged { files: vec!["data/base/1/2".into()] },
                 _ => BaseState::Complete,
             },
+            unlinked: if self.has("unlinked") { vec![16384] } else { Vec::new() },
             keep: self.keep(),
             manifest: self.manifest(),
         }
@@ -308,6 +310,6 @@ pub fn info(facts: &BackupFacts, children: &[BackupId]) -> BackupInfo {
         ("parent_backup_id", text(facts.parent.map(|parent| parent.to_string()))),
         ("children_backup_ids", text((!children.is_empty()).then(|| children.join(",")))),
     ];
-    let file: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    BackupInfo::parse(file.as_bytes()).unwrap()
+    let lines = lines.map(|(key, value)| format!("{key}={value}"));
+    BackupInfo::parse(lines.join("\n").as_bytes()).unwrap()
 }

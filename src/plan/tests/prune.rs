@@ -4,7 +4,6 @@ use crate::plan::reason::{Blocker, Note, Reason};
 use crate::site::model::WalsFrom;
 
 use super::case::case;
-use super::notation::id;
 
 const FOUR: &str = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A";
 

@@ -1,5 +1,7 @@
 //! xlog.db and sync-wals.info.
 
+use std::collections::BTreeSet;
+
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::plan::action::Change;
@@ -61,7 +63,9 @@ fn a_file_without_a_line_is_listed() {
 
 #[test]
 fn a_line_without_a_file_goes_unless_the_file_comes() {
-    let coming = case(ONE, ONE).with(|case| drop(case.here.wals.remove(&WalName::Segment(segment("1/0C")))));
+    let coming = case(ONE, ONE).with(|case| {
+        case.here.wals.remove(&WalName::Segment(segment("1/0C")));
+    });
     assert_eq!(coming.actions(), ["+wal 1/0C"]);
     let gone = case("@21 1/08..0A | 1/08..0F ?1/0C h2<1/0F=0", "@21 1/08..0A | 1/08..0F h2<1/0F").with(|case| {
         case.here.wals.retain(|name, _| matches!(name, WalName::Segment(s) if *s != segment("1/0C")));
@@ -94,7 +98,7 @@ fn a_barman_that_knows_no_encryption_lists_none() {
         case.here.barman = BarmanVersion::new(3, 13, 3);
         let name = "main".parse().unwrap();
         let info = &case.primary.backups.values().next().unwrap().info;
-        let info = info.for_site(&name, case.here.barman, &Default::default());
+        let info = info.for_site(&name, case.here.barman, &BTreeSet::new());
         case.here.backups.values_mut().for_each(|local| local.published.as_mut().unwrap().info = info.clone());
     });
     assert_eq!(old.actions(), [""; 0]);
