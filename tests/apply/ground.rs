@@ -1,6 +1,6 @@
 //! A primary, and a site that is planned and applied in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -151,6 +151,14 @@ impl TestSite {
         assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
         assert_readable(&self.dirs());
         summary.transferred
+    }
+
+    /// Asserts that it holds what the other holds.
+    pub fn assert_same(&self, other: &Self, when: &str) {
+        let (ours, theirs) = (self.content(), other.content());
+        let differs = |(path, _): &(&PathBuf, &String)| ours.get(*path) != theirs.get(*path);
+        let differing: BTreeSet<&PathBuf> = ours.iter().chain(&theirs).filter(differs).map(|(path, _)| path).collect();
+        assert!(differing.is_empty(), "{when}: {differing:?}");
     }
 
     /// Every file of the catalog with the checksum of its bytes; locks and our own directories aside.
