@@ -202,10 +202,9 @@ impl<'a> Executor<'a> {
         let mut left: Vec<NodeIndex> = self.waiting.keys().copied().filter(|n| !self.ends.contains_key(n)).collect();
         left.sort_unstable();
         for node in left {
-            if let Some(action) = self.action(self.graph[node]) {
-                if !self.summary.skipped.contains(&action.address) {
-                    self.summary.skipped.push(action.address.clone());
-                }
+            let action = self.action(self.graph[node]);
+            if let Some(action) = action.filter(|action| !self.summary.skipped.contains(&action.address)) {
+                self.summary.skipped.push(action.address.clone());
             }
         }
         self.summary.interrupted |= self.cancel.is_cancelled();

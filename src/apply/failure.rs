@@ -22,11 +22,9 @@ impl From<TransportError> for Failure {
                 | TransportErrorKind::ReadOnly
         );
         let mut message = error.message;
-        let mut said = error.stderr.lines().rev().map(str::trim).filter(|_| !says_all);
-        if let Some(last) = said.find(|line| !line.is_empty()) {
-            if !message.contains(last) {
-                message = format!("{message}: {last}");
-            }
+        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty() && !says_all);
+        if let Some(last) = last.filter(|last| !message.contains(last)) {
+            message = format!("{message}: {last}");
         }
         Self { kind, message, hint: error.hint }
     }

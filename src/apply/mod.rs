@@ -44,7 +44,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::barman::ids::ServerName;
 use crate::plan::Plan;
 use crate::plan::action::ReplicaPlan;
 use crate::site::model::{Primary, Replica};
@@ -134,9 +133,4 @@ fn bandwidth(primary: &Primary, replica: &Replica) -> Option<u64> {
 
 fn count(streams: NonZeroU32) -> usize {
     usize::try_from(streams.get()).unwrap_or(usize::MAX)
-}
-
-/// The servers of a plan that have something to do, for messages.
-pub fn servers(plan: &Plan) -> Vec<&ServerName> {
-    plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect()
 }

@@ -63,13 +63,11 @@ impl Drop for Slot {
         loop {
             let next = {
                 let mut state = slots.state();
-                match state.waiting.pop_first() {
-                    Some((_, sender)) => sender,
-                    None => {
-                        state.free += 1;
-                        return;
-                    }
-                }
+                let Some((_, sender)) = state.waiting.pop_first() else {
+                    state.free += 1;
+                    return;
+                };
+                sender
             };
             match next.send(Slot(Some(slots.clone()))) {
                 Ok(()) => return,

@@ -257,7 +257,7 @@ mod tests {
     fn ranges_are_written_as_readers_and_addresses_want_them() {
         let range = |first, last| WalRange { timeline: Timeline(1), first, last };
         let cases = [
-            (range(0x1A4_10, 0x1A4_3F), "00000001000001A4000000[10..3F]", "00000001000001A400000010..3F"),
+            (range(0x1_A410, 0x1_A43F), "00000001000001A4000000[10..3F]", "00000001000001A400000010..3F"),
             (range(0x0C, 0x0C), "00000001000000000000000C", "00000001000000000000000C"),
             (range(0x0FF, 0x101), "00000001000000[00000000FF..0100000001]", "0000000100000000000000FF..0100000001"),
         ];

@@ -1,7 +1,7 @@
 //! `antipode apply`: shows what would change, asks, and does it.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::apply::events::{FailureKind, Observer, Summary};
 use crate::apply::{self, Means, RunLock};
@@ -13,7 +13,7 @@ use crate::render;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{plan, source};
 
 /// Runs the command.
@@ -52,18 +52,18 @@ async fn plan_and_apply(
     if plan.is_empty() || interrupt.token.is_cancelled() {
         return Ok(otherwise);
     }
-    if !arguments.auto_approve && !approved(terminal, interrupt).await {
+    if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-    let begin = Instant::now();
-    let summary = carry_out(&plan, session, arguments, terminal, interrupt).await?;
-    terminal.print(&render::applied(&plan, &summary, begin.elapsed()));
+    let observer: Box<dyn Observer> =
+        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
+    let summary = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref()).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
 /// Asks. Only `yes` is a yes.
-async fn approved(terminal: &Terminal, interrupt: &Interrupt) -> bool {
-    terminal.tell(
+async fn approved(interrupt: &Interrupt) -> bool {
+    terminal::tell(
         "\nDo you want to perform these actions?\n  Antipode will do what is described above.\n  \
          Only 'yes' will be accepted to approve.\n\n  Enter a value: ",
     );
@@ -75,16 +75,16 @@ async fn approved(terminal: &Terminal, interrupt: &Interrupt) -> bool {
         answer = answer => answer,
         () = interrupt.token.cancelled() => return false,
     };
-    terminal.tell("\n");
+    terminal::tell("\n");
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-async fn carry_out(
+/// Does what the plan says, and prints what it came to.
+pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-    arguments: &cli::Apply,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
+    lock_timeout: Duration,
+    observer: &dyn Observer,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
     let means = Means {
@@ -92,11 +92,12 @@ async fn carry_out(
         primaries: &session.site.primaries,
         connections: &connections,
         lock_directory: session.lock_directory()?,
-        lock_timeout: arguments.lock_timeout,
+        lock_timeout,
     };
-    let observer: Box<dyn Observer> =
-        if terminal.shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    Ok(apply::apply(plan, &means, observer.as_ref(), &interrupt.token).await)
+    let begin = Instant::now();
+    let summary = apply::apply(plan, &means, observer, session.cancel).await;
+    terminal::print(&render::applied(plan, &summary, begin.elapsed()));
+    Ok(summary)
 }
 
 /// How an apply that did not do everything ends.

@@ -49,7 +49,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema => {
-            terminal.print(&site::schema());
+            terminal::print(&site::schema());
             Ok(Exit::Done)
         }
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,

@@ -8,7 +8,7 @@ use crate::render::{self, Style};
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::source;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -33,6 +33,6 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
 
 /// Prints a plan for people.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    let style = Style { colour: terminal.colour(), width: terminal.width(), verbose: terminal.verbose > 0 };
-    terminal.print(&render::human(plan, style));
+    let style = Style { colour: terminal.colour(), width: terminal::width(), verbose: terminal.verbose > 0 };
+    terminal::print(&render::human(plan, style));
 }

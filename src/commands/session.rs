@@ -25,7 +25,8 @@ pub struct Session<'a> {
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<CommandError>,
     connections: Connections,
-    cancel: &'a CancellationToken,
+    /// Fires when the run is interrupted.
+    pub cancel: &'a CancellationToken,
 }
 
 impl<'a> Session<'a> {

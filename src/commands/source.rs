@@ -7,7 +7,7 @@ use crate::cli::SiteFile;
 use crate::error::{CommandError, Exit};
 use crate::site::{self, Site};
 
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// What a site file is called unless it is named.
 const DEFAULT: &str = "antipode.yaml";
@@ -23,10 +23,10 @@ pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandEr
     match site::load(&path.display().to_string(), &text, home.as_deref()) {
         Ok(loaded) => Ok(loaded.site),
         Err(mistakes) => {
-            terminal.tell(&mistakes.render(
+            terminal::tell(&mistakes.render(
                 &text,
                 terminal.colour_on_stderr(),
-                usize::from(terminal.width().unwrap_or(100)),
+                usize::from(terminal::width().unwrap_or(100)),
             ));
             let count = mistakes.list().len();
             let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };

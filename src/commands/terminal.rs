@@ -56,45 +56,40 @@ impl Terminal {
         }
     }
 
-    /// Whether somebody sees progress bars, and can answer.
-    pub fn is_interactive(self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
-    /// Whether stderr is a terminal.
-    pub fn shows_progress(self) -> bool {
-        io::stderr().is_terminal()
-    }
-
-    /// Columns: what COLUMNS says, else what the terminal says, else unknown.
-    pub fn width(self) -> Option<u16> {
-        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-        columns.or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
-    }
-
-    /// Prints an answer to stdout. A reader that went away is not an error.
-    pub fn print(self, text: &str) {
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-
-    /// Tells a person something on stderr.
-    pub fn tell(self, text: &str) {
-        let mut err = io::stderr().lock();
-        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
-    }
-
     /// Tells an error, and how the command ends because of it.
     pub fn error(self, error: &CommandError) -> Exit {
         let mut text = format!("{}: {}\n", self.styled("Error", RED), error.message);
         if let Some(hint) = &error.hint {
             text.push_str(&format!("  {}: {hint}\n", self.styled("hint", BOLD)));
         }
-        self.tell(&text);
+        tell(&text);
         error.exit
     }
 
     fn styled(self, text: &str, style: Style) -> String {
         if self.colour_on_stderr() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Whether stderr is a terminal.
+pub fn shows_progress() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Columns: what COLUMNS says, else what the terminal says, else unknown.
+pub fn width() -> Option<u16> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
+    columns.or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
+}
+
+/// Prints an answer to stdout. A reader that went away is not an error.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Tells a person something on stderr.
+pub fn tell(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }

@@ -4,7 +4,7 @@ use crate::cli::SiteFile;
 use crate::error::{CommandError, Exit};
 
 use super::source;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub fn run(arguments: &SiteFile, terminal: &Terminal) -> Result<Exit, CommandError> {
@@ -15,6 +15,6 @@ pub fn run(arguments: &SiteFile, terminal: &Terminal) -> Result<Exit, CommandErr
     if !site.mirrors.is_empty() {
         parts.push(count(site.mirrors.len(), "mirror"));
     }
-    terminal.print(&format!("Success! Site {} is valid: {}.\n", site.name, parts.join(", ")));
+    terminal::print(&format!("Success! Site {} is valid: {}.\n", site.name, parts.join(", ")));
     Ok(Exit::Done)
 }

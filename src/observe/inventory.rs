@@ -97,7 +97,7 @@ pub struct PrimaryBackup {
     pub keep: Option<Keep>,
     /// Whether the primary is deleting it.
     pub going_away: bool,
-    /// Its backup_manifest, where the plan can use it.
+    /// Its `backup_manifest`, where the plan can use it.
     pub manifest: Option<Arc<Manifest>>,
 }
 
@@ -175,9 +175,11 @@ pub struct LocalBackup {
     pub published: Option<Published>,
     /// What is on disk of its base.
     pub base: BaseState,
+    /// Tablespaces, by their OIDs, that are on disk and that no link in `pg_tblspc` leads to.
+    pub unlinked: Vec<u32>,
     /// Its keep annotation.
     pub keep: Option<Keep>,
-    /// Its backup_manifest, where the plan can reuse files of it.
+    /// Its `backup_manifest`, where the plan can reuse files of it.
     pub manifest: Option<Arc<Manifest>>,
 }
 

@@ -70,11 +70,11 @@ pub async fn observe<'a>(
     let reading = Semaphore::new(CATALOGS_AT_ONCE);
     let observer = Observer { site, barman, installed, connections, asking, reading, now, cancel };
     let observer = &observer;
-    let observed = replicas.into_iter().map(|replica| async move {
-        let observed = observer.replica(replica).await?;
-        Ok((replica.name.clone(), observed))
+    let both_ends = replicas.into_iter().map(|replica| async move {
+        let ends = observer.replica(replica).await?;
+        Ok((replica.name.clone(), ends))
     });
-    let replicas = join_all(observed).await.into_iter().collect::<Result<_, SiteConfError>>()?;
+    let replicas = join_all(both_ends).await.into_iter().collect::<Result<_, SiteConfError>>()?;
     Ok(Observation { replicas })
 }
 

@@ -1,1 +1,340 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use tempfile::TempDir;
+
+use super::*;
+use crate::barman::keep::Keep;
+use crate::barman::layout::wal_path;
+use crate::barman::wal::{Timeline, WalName};
+use crate::site::model::{
+    Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
+};
+use crate::transport::TransportErrorKind;
+use crate::transport::fake::{FakePrimary, Fault};
+
+const HOME: &str = "/var/lib/barman";
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
+/// A primary that answers as a real one did, with the files that its catalog had and WAL of the listed sizes.
+fn primary(version: &str) -> FakePrimary {
+    let answer = fs::read(fixture(version).join("primary/sync-info.json")).unwrap();
+    let mut fake = FakePrimary::new().sync_info("main", answer);
+    let source = fixture(version).join("primary/main");
+    for entry in walkdir::WalkDir::new(&source).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file()) {
+        let relative = entry.path().strip_prefix(&source).unwrap();
+        fake = fake.file(Path::new(HOME).join("main").join(relative), fs::read(entry.path()).unwrap());
+    }
+    for (name, size) in listed(version) {
+        if !matches!(name, WalName::History(_)) {
+            fake = fake.file(there(name), vec![0; size]);
+        }
+    }
+    fake
+}
+
+/// The WAL that the primary lists.
+fn listed(version: &str) -> Vec<(WalName, usize)> {
+    let list = walkdir::WalkDir::new(fixture(version).join("primary/main/wals")).into_iter().map(Result::unwrap);
+    let list = list.into_iter().find(|entry| entry.file_name().to_string_lossy().ends_with("xlog.db")).unwrap();
+    let text = fs::read_to_string(list.path()).unwrap();
+    let line = |line: &str| {
+        let mut fields = line.split('\t');
+        (fields.next().unwrap().parse().unwrap(), fields.next().unwrap().parse().unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+fn there(name: WalName) -> PathBuf {
+    Path::new(HOME).join("main/wals").join(wal_path(name))
+}
+
+/// A site with one replica `main` of the primary `fra`.
+struct World {
+    home: TempDir,
+    site: Site,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let one = NonZeroU32::MIN;
+        let timeouts = Timeouts { connect: Duration::ZERO, idle: Duration::ZERO, sync_info: Duration::ZERO };
+        let access = Access::Ssh { words: vec!["ssh".into(), "fra".into()] };
+        let primary = Primary {
+            name: "fra".into(),
+            access,
+            barman_command: vec!["barman".into()],
+            barman_config: None,
+            timeouts,
+            bandwidth: None,
+            streams: one,
+        };
+        let policy = Policy {
+            backups: Selection::All,
+            wals_from: WalsFrom::OldestBackup,
+            wals_unfinished: false,
+            prune: Prune { unselected: false, gone_at_primary: false },
+            protect: Protect { min_backups: 1, max_prune_percent: 25 },
+            transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto },
+            rpo: None,
+            accept_systems: BTreeSet::new(),
+        };
+        let name: crate::barman::ids::ServerName = "main".parse().unwrap();
+        let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };
+        let catalog =
+            SiteCatalog { path: home.path().to_owned(), config: None, barman: Some("3.19.1".parse().unwrap()) };
+        let site = Site {
+            name: "lisbon".into(),
+            catalog,
+            primaries: BTreeMap::from([("fra".into(), primary)]),
+            replicas: BTreeMap::from([(name, replica)]),
+            mirrors: vec![],
+        };
+        Self { home, site }
+    }
+
+    fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.home.path().join("main").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Gives the site all that the primary has.
+    fn copy_all(&self, version: &str) {
+        let source = fixture(version).join("primary/main");
+        for entry in walkdir::WalkDir::new(&source).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file())
+        {
+            let relative = entry.path().strip_prefix(&source).unwrap();
+            self.write(relative, fs::read(entry.path()).unwrap());
+            if let Some(id) = relative.to_str().unwrap().strip_suffix("-backup.info") {
+                let base = Path::new("base").join(id.strip_prefix("meta/").unwrap());
+                self.write(base.join("data/PG_VERSION"), "15\n");
+                self.write(base.join("data/global/pg_control"), "x");
+                self.write(base.join("16384/x"), "x");
+                self.write(base.join("16385/x"), "x");
+            }
+        }
+        for (name, size) in listed(version) {
+            if !matches!(name, WalName::History(_)) {
+                self.write(Path::new("wals").join(wal_path(name)), vec![0; size]);
+            }
+        }
+    }
+
+    async fn observe(&self, connections: Connections) -> ReplicaObservation {
+        let now = "2026-11-22T13:00:00Z".parse().unwrap();
+        let cancel = CancellationToken::new();
+        let observation = observe(&self.site, self.site.replicas.values(), &connections, now, &cancel).await.unwrap();
+        observation.replicas.into_values().next().unwrap()
+    }
+
+    async fn observe_fake(&self, fake: &FakePrimary) -> ReplicaObservation {
+        self.observe(BTreeMap::from([("fra".into(), Ok(fake.connect()))])).await
+    }
+}
+
+fn active(observation: ReplicaObservation) -> PrimaryInventory {
+    match observation.primary {
+        Observed::Active(there) => *there,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failure(observation: ReplicaObservation) -> String {
+    match observation.primary {
+        Observed::Failed { message, .. } => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_primary_is_observed_with_what_sync_info_leaves_out() {
+    for version in ["3.4.1/pg15", "3.12.1/pg15", "3.19.1/pg15", "3.19.1/pg17"] {
+        let there = active(World::new().observe_fake(&primary(version)).await);
+        assert_eq!(there.directories.wals_directory, Path::new("/var/lib/barman/main/wals"), "{version}");
+        assert_eq!(there.wals.len(), listed(version).len(), "{version}");
+        assert!(there.gone.is_empty(), "{version}: {:?}", there.gone);
+        assert_eq!(there.histories[&Timeline(2)].ancestors.len(), 1, "{version}");
+        let kept = there.backups.values().next().unwrap().keep;
+        assert!(matches!(kept, Some(Keep::Full | Keep::Standalone)), "{version}");
+        assert_eq!(there.backups.values().filter(|backup| backup.keep.is_some()).count(), 1, "{version}");
+        assert_eq!(there.notes, [] as [String; 0], "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_site_in_sync_pays_for_no_listing_but_that_of_history_files() {
+    let (world, fake) = (World::new(), primary("3.19.1/pg15"));
+    world.copy_all("3.19.1/pg15");
+    let observation = world.observe_fake(&fake).await;
+    assert!(observation.replica.backups.keys().all(|id| observation.replica.is_whole(*id)));
+    assert_eq!(active(observation).histories.len(), 1);
+    assert_eq!(fake.calls(), ["sync-info main", "list /var/lib/barman/main/wals", "fetch /var/lib/barman/main"]);
+}
+
+#[tokio::test]
+async fn wal_that_the_primary_lost_is_known_before_it_is_planned() {
+    let fake = primary("3.19.1/pg15");
+    let names: Vec<WalName> = listed("3.19.1/pg15").into_iter().map(|(name, _)| name).collect();
+    fake.lose(there(names[0]));
+    let fake = fake.file(there(names[2]), "cut");
+    let there = active(World::new().observe_fake(&fake).await);
+    assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0], names[2]]);
+}
+
+#[tokio::test]
+async fn an_inactive_server_is_told_apart_from_one_that_fails() {
+    let fake = FakePrimary::new().sync_info("main", "banner\nSkipping inactive server 'main'\n");
+    let observation = World::new().observe_fake(&fake).await;
+    assert_eq!(observation.primary, Observed::Inactive("Skipping inactive server 'main'".into()));
+    let message = failure(World::new().observe_fake(&FakePrimary::new().sync_info("main", "")).await);
+    assert!(message.starts_with("primary fra, server main: sync-info printed nothing"), "{message}");
+}
+
+#[tokio::test]
+async fn an_answer_about_another_server_is_refused() {
+    let answer = r#"{"backups": {}, "wals": [], "config": {"name": "other", "backup_directory": "/b/other"}}"#;
+    let message = failure(World::new().observe_fake(&FakePrimary::new().sync_info("main", answer)).await);
+    assert!(message.contains("sync-info answered for the server other"), "{message}");
+}
+
+#[tokio::test]
+async fn hostile_paths_never_reach_the_disk() {
+    for config in [r#"{"backup_directory": "/b/../../etc"}"#, r#"{"backup_directory": "relative"}"#, "{}"] {
+        let answer = format!(r#"{{"backups": {{}}, "wals": [], "config": {config}}}"#);
+        let fake = FakePrimary::new().sync_info("main", answer);
+        failure(World::new().observe_fake(&fake).await);
+        assert_eq!(fake.calls(), ["sync-info main"], "{config}");
+    }
+    let answer = r#"{"backups": {"../../x": {}}, "wals": [], "config": {"backup_directory": "/b"}}"#;
+    failure(World::new().observe_fake(&FakePrimary::new().sync_info("main", answer)).await);
+}
+
+#[tokio::test]
+async fn a_malformed_backup_holds_back_itself_alone() {
+    let answer = r#"{"backups": {"20261122T125916": {"status": "DONE", "begin_wal": "000000010000000000000002",
+        "end_wal": "00000002.history"}}, "wals": [], "config": {"backup_directory": "/b/main"}}"#;
+    let fake = FakePrimary::new().sync_info("main", answer).file("/b/main/wals/x", "");
+    let there = active(World::new().observe_fake(&fake).await);
+    assert_eq!(there.backups.values().next().unwrap().base, inventory::BaseKind::Unreadable);
+    assert!(there.notes[0].starts_with("backup 20261122T125916 is left alone: end_wal"), "{:?}", there.notes);
+}
+
+#[tokio::test]
+async fn a_list_out_of_order_is_a_note() {
+    let wal = |name: &str| format!(r#"{{"name": "0000000100000000000000{name}", "size": 1, "time": 1.0}}"#);
+    let wals = [wal("0B"), wal("0A"), wal("0A")].join(",");
+    let answer = format!(r#"{{"backups": {{}}, "wals": [{wals}], "config": {{"backup_directory": "/b/main"}}}}"#);
+    let fake = FakePrimary::new().sync_info("main", answer).file("/b/main/wals/x", "");
+    let there = active(World::new().observe_fake(&fake).await);
+    assert!(there.wals.is_sorted_by(|a, b| a.name < b.name) && there.wals.len() == 2);
+    assert_eq!(there.notes, ["its xlog.db has 1 names more than once; `barman rebuild-xlogdb` there repairs it"]);
+}
+
+#[tokio::test]
+async fn an_unreachable_primary_leaves_the_site_observed() {
+    let world = World::new();
+    world.copy_all("3.19.1/pg15");
+    let error = TransportError::new(TransportErrorKind::Unreachable, "primary fra: no route to host");
+    let observation = world.observe(BTreeMap::from([("fra".into(), Err(error))])).await;
+    assert_eq!(observation.replica.backups.len(), 3);
+    assert_eq!(failure(observation), "primary fra: no route to host");
+    assert_eq!(failure(world.observe(BTreeMap::new()).await), "primary fra: it was not called");
+}
+
+#[tokio::test]
+async fn a_line_that_is_lost_midway_is_a_failure_of_this_replica() {
+    let fake = primary("3.19.1/pg15").fault(Fault::FullAfter(0)).fault(Fault::Fail(TransportErrorKind::Lost));
+    let message = failure(World::new().observe_fake(&fake).await);
+    assert_eq!(message, "primary fra, server main: scripted: connection lost");
+}
+
+#[tokio::test]
+async fn a_catalog_on_this_host_says_the_same_as_its_barman() {
+    let version = "3.19.1/pg15";
+    let mut world = World::new();
+    let other = World::new();
+    other.copy_all(version);
+    let asked = active(world.observe_fake(&primary(version)).await);
+    let primary = world.site.primaries.get_mut("fra").unwrap();
+    primary.access = Access::Path(other.home.path().to_owned());
+    let cancel = CancellationToken::new();
+    let connection = crate::transport::open(primary, Path::new("/tmp"), &cancel).await;
+    let read = active(world.observe(BTreeMap::from([("fra".into(), connection)])).await);
+    assert_eq!(read.wals, asked.wals);
+    assert_eq!((read.last, read.gone, read.histories), (asked.last, asked.gone, asked.histories));
+    for (id, backup) in &asked.backups {
+        assert_eq!((&backup.facts, backup.keep), (&read.backups[id].facts, read.backups[id].keep), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_on_this_host_without_the_server_is_a_failure() {
+    let mut world = World::new();
+    let other = tempfile::tempdir().unwrap();
+    let primary = world.site.primaries.get_mut("fra").unwrap();
+    primary.access = Access::Path(other.path().to_owned());
+    let connection = crate::transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
+    let message = failure(world.observe(BTreeMap::from([("fra".into(), connection)])).await);
+    assert!(message.starts_with("primary fra, server main: there is no directory "), "{message}");
+}
+
+#[tokio::test]
+async fn manifests_are_fetched_where_files_can_be_shared() {
+    let version = "3.19.1/pg15";
+    let (world, manifest) = (World::new(), catalog::tests::manifest(&[("PG_VERSION", 3)]));
+    world.copy_all(version);
+    let fake = primary(version);
+    let ids: Vec<_> = world.observe_fake(&fake).await.replica.backups.into_keys().collect();
+    for id in &ids {
+        world.write(format!("base/{id}/data/backup_manifest"), &manifest);
+    }
+    // Only the newest is missing, and the nearest before it is the one that it can share files with.
+    fs::remove_dir_all(world.home.path().join(format!("main/base/{}", ids[2]))).unwrap();
+    let fake = fake.file(format!("{HOME}/main/base/{}/data/backup_manifest", ids[2]), manifest.clone());
+    let observation = world.observe_fake(&fake).await;
+    let here: Vec<bool> = observation.replica.backups.values().map(|local| local.manifest.is_some()).collect();
+    assert_eq!(here, [false, true, false]);
+    let there: Vec<bool> = active(observation).backups.values().map(|backup| backup.manifest.is_some()).collect();
+    assert_eq!(there, [false, false, true]);
+    let fake = fake.file(format!("{HOME}/main/base/{}/data/backup_manifest", ids[2]), "{}");
+    let there = active(world.observe_fake(&fake).await);
+    assert!(there.notes[0].starts_with(&format!("backup {} is copied in full: ", ids[2])), "{:?}", there.notes);
+}
+
+#[tokio::test]
+async fn a_catalog_here_that_cannot_be_read_is_a_failure_of_its_replica() {
+    let world = World::new();
+    world.write("base/x", "");
+    std::os::unix::fs::symlink("meta", world.home.path().join("main/meta")).unwrap();
+    let message = failure(world.observe_fake(&primary("3.19.1/pg15")).await);
+    assert!(message.starts_with("replica main, at the site: ") && message.contains("main/meta"), "{message}");
+}
+
+#[tokio::test]
+async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
+    let mut world = World::new();
+    let home = world.home.path().to_owned();
+    let conf = home.join("barman.conf");
+    let text = format!("[barman]\nbarman_home = {0}\n[main]\nwals_directory = {0}/pg_wals\n", home.display());
+    fs::write(&conf, text).unwrap();
+    fs::create_dir_all(home.join("main")).unwrap();
+    fs::create_dir_all(home.join("pg_wals/0000000100000000")).unwrap();
+    fs::write(home.join("pg_wals/0000000100000000/000000010000000000000002"), "x").unwrap();
+    world.site.catalog.config = Some(conf.clone());
+    let replica = world.observe_fake(&primary("3.19.1/pg15")).await.replica;
+    assert_eq!(replica.wals.len(), 1);
+    assert!(replica.own_barman.configured && replica.own_barman.active && !replica.own_barman.passive);
+    fs::remove_file(&conf).unwrap();
+    let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
+    let now = Timestamp::UNIX_EPOCH;
+    let error = observe(&world.site, world.site.replicas.values(), &connections, now, &cancel).await.unwrap_err();
+    assert!(error.to_string().contains("barman.conf"), "{error}");
+}

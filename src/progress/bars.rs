@@ -93,10 +93,8 @@ impl Observer for Bars {
             }
             Event::Retrying { .. } | Event::Interrupted => {}
         }
-        if let Some(line) = super::line(event) {
-            // As above: without a terminal there is nobody to tell.
-            let _ = self.screen.println(line);
-        }
+        // Without a terminal there is nobody to tell.
+        let _ = self.screen.println(super::line(event));
     }
 }
 

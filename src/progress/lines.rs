@@ -72,9 +72,7 @@ impl Observer for Lines {
             }
             Event::Retrying { .. } | Event::Interrupted => {}
         }
-        if let Some(line) = super::line(event) {
-            tell(&line);
-        }
+        tell(&super::line(event));
     }
 }
 

@@ -9,9 +9,9 @@ pub use lines::Lines;
 use crate::apply::events::Event;
 use crate::render::units;
 
-/// The line that tells an event; `None` for what only a moving display shows.
-fn line(event: &Event) -> Option<String> {
-    Some(match event {
+/// The line that tells an event.
+fn line(event: &Event) -> String {
+    match event {
         Event::Started { address, deed, total: 0, .. } => format!("{address}: {}...", deed.doing),
         Event::Started { address, deed, total, .. } => format!("{address}: {} {}...", deed.doing, units::bytes(*total)),
         Event::Retrying { address, message, pause } => {
@@ -32,7 +32,7 @@ fn line(event: &Event) -> Option<String> {
         Event::Interrupted => {
             "Interrupted: nothing new is started, running transfers end and keep what they have...".to_owned()
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
                 "main/backup/20261122T092435: failed: the disk is full\n  hint: free space",
             ),
         ] {
-            assert_eq!(line(&event).as_deref(), Some(text));
+            assert_eq!(line(&event), text);
         }
     }
 }

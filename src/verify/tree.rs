@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::checksum::Checksum;
@@ -82,7 +82,7 @@ pub fn verify(base: &Path, manifest: &Manifest, go_on: &(dyn Fn() -> bool + Sync
             });
         }
     });
-    let mut faults = found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
+    let mut faults = found.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     faults.sort();
     Ok(faults)
 }

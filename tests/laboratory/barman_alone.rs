@@ -1,35 +1,19 @@
 //! Barman's own passive node, over our sshd: the laboratory's own proof, and
 //! the failings that are the reason for Antipode.
 
-use crate::barman::SERVER;
+use std::os::unix::fs::symlink;
+
+use crate::account::ACCOUNT;
+use crate::barman::{Barman, SERVER};
 use crate::catalog_compare::{differing_files, told_by};
 use crate::ground::Lab;
+use crate::passive::{passive_node, passive_node_of};
+use crate::postgres::TABLESPACE_OID;
 use crate::restore::{Restore, Wals};
 use crate::scenario::{self, Scenario, chapters};
 use crate::site::Site;
 use crate::sshd::{Manners, Sshd};
 use crate::tools::{BarmanVersion, PostgresRelease};
-
-/// Lets Barman's passive node copy all of a primary.
-fn synchronise(site: &Site, backups: &[String]) {
-    site.barman.expect(&["sync-info", "--primary", SERVER]);
-    for id in backups {
-        site.barman.expect(&["sync-backup", SERVER, id]);
-    }
-    site.barman.expect(&["sync-wals", SERVER]);
-}
-
-/// Makes a passive node of a scenario's primary.
-fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
-    let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let mut site = Site::new(lab, scenario.primary.barman.version, &sshd);
-    // Without it sync-wals refuses: "does not match local compression method".
-    if let Some(compression) = scenario.primary.barman.setting("compression") {
-        site.barman.set("compression", compression);
-    }
-    synchronise(&site, &scenario.backups);
-    (sshd, site)
-}
 
 #[test]
 fn newest_barman_restores_both_timelines() {
@@ -106,21 +90,11 @@ fn passive_node_never_gets_the_history_of_its_first_backups_timeline() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
     let primary = scenario.primary.copy_to(&lab.join("primary"));
-    let (timeline_2, timeline_1) = scenario.backups.split_last().expect("backups");
-    primary.barman.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
-    for id in timeline_1 {
-        primary.barman.expect(&["delete", SERVER, id]);
-    }
-    let only_timeline_2 = Scenario {
-        primary,
-        backups: vec![timeline_2.clone()],
-        chapters: Vec::new(),
-        chapters_of_timeline_1: Vec::new(),
-    };
-    let (_sshd, site) = passive_node(&lab, &only_timeline_2);
+    let timeline_2 = scenario.forget_timeline_1(&primary.barman);
+    let (_sshd, site) = passive_node_of(&lab, &primary, &[timeline_2]);
 
     let history = "main/wals/00000002.history";
-    assert!(only_timeline_2.primary.barman.home.join(history).exists());
+    assert!(primary.barman.home.join(history).exists());
     assert!(!site.catalog().join(history).exists());
 }
 
@@ -133,25 +107,50 @@ fn passive_node_writes_the_children_of_a_backup_letter_by_letter() {
     let child = &scenario.backups[1];
     let letters: Vec<String> = child.chars().map(String::from).collect();
     assert_eq!(site.barman.backup_field(&scenario.backups[0], "children_backup_ids"), letters.join(","));
+}
 
+/// `sync-backup` leaves out the links of tablespaces, so `pg_combinebackup`
+/// sees none at the passive node: what the restored tablespace had before the
+/// newest incremental backup is gone, and nothing says so.
+#[test]
+fn incremental_restored_at_a_passive_node_silently_loses_rows() {
+    let lab = Lab::new();
+    let scenario = scenario::incrementals();
+    let (_sshd, site) = passive_node(&lab, scenario);
     let restore = Restore {
-        barman: &scenario.primary.barman,
+        barman: &site.barman,
         release: PostgresRelease::Seventeen,
         backup: &scenario.backups[2],
         timeline: "latest",
         wals: Wals::Copied,
     };
-    let postgres = restore.start(&lab.join("restored"));
+    let postgres = restore.start(&lab.join("without-links"));
+    assert!(!chapters(&postgres).contains(&"opened".to_owned()));
+    drop(postgres);
+
+    for id in &scenario.backups {
+        link_tablespace(&site.barman, id);
+    }
+    let postgres = restore.start(&lab.join("with-links"));
     assert_eq!(chapters(&postgres), scenario.chapters);
+}
+
+/// Makes the link that a passive node's copy of a backup lacks, absolute as
+/// `pg_basebackup` makes it: `pg_combinebackup` refuses a relative one.
+fn link_tablespace(barman: &Barman, id: &str) {
+    let base = barman.server_directory().join("base").join(id);
+    let link = base.join("data/pg_tblspc").join(TABLESPACE_OID);
+    symlink(base.join(TABLESPACE_OID), &link).expect("link the tablespace");
+    ACCOUNT.own(&link);
 }
 
 #[test]
 fn a_banner_breaks_sync_info_for_a_passive_node() {
     let lab = Lab::new();
     let manners = Manners { banner: "Welcome to frankfurt!\n".to_owned(), ..Manners::default() };
-    let primary = &scenario::two_timelines().primary.barman;
-    let sshd = Sshd::start_with(&lab.join("sshd"), primary, &manners);
-    let site = Site::new(&lab, BarmanVersion::Newest, &sshd);
+    let primary = &scenario::two_timelines().primary;
+    let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, &manners);
+    let site = Site::new(&lab, BarmanVersion::Newest, primary, &sshd);
 
     let refused = site.barman.run(&["sync-info", "--primary", SERVER]);
     assert_eq!(refused.code(), 1, "{refused}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::antipode;
-use crate::empty_site::site_file;
+use crate::converge::site_file;
 use crate::ground::Lab;
 use crate::primary::Primary;
 use crate::process::Daemon;
@@ -84,7 +84,7 @@ impl Link {
     /// The same with an sshd that behaves in some other way.
     pub fn with(lab: &Lab, primary: &Primary, limits: &[&str], manners: &Manners) -> Self {
         let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, manners);
-        let site = Site::new(lab, primary.barman.version, &sshd);
+        let site = Site::new(lab, primary.barman.version, &primary, &sshd);
         let link = Self { sshd, site, replica_keys: "" };
         link.limit(limits);
         link

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::account::ACCOUNT;
 use crate::barman::Barman;
 use crate::ground::Lab;
+use crate::primary::Primary;
 use crate::sshd::Sshd;
 use crate::tools::BarmanVersion;
 
@@ -22,20 +23,34 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes an empty site, which knows a primary.
-    pub fn new(lab: &Lab, version: BarmanVersion, primary: &Sshd) -> Self {
+    /// Makes an empty site of a primary that is reached through `sshd`.
+    pub fn new(lab: &Lab, version: BarmanVersion, primary: &Primary, sshd: &Sshd) -> Self {
         let directory = lab.directory("site");
+        let programs = primary.cluster.release.programs();
         let passive = |name: &str| {
             Barman::configure(
                 version,
                 &directory.join("home"),
                 &directory.join(name),
-                [("primary_ssh_command", primary.command_line())],
+                [
+                    ("primary_ssh_command", sshd.command_line()),
+                    // pg_verifybackup and pg_combinebackup of the same release.
+                    ("path_prefix", programs.display().to_string()),
+                ],
             )
         };
         let mut coexisting = passive("coexisting.conf");
         coexisting.set("active", "false");
         Self { barman: passive("barman.conf"), coexisting, directory }
+    }
+
+    /// The Barman that tells what is here: where it is new enough, one that
+    /// knows the server as switched off. Older ones list nothing of it then.
+    pub fn judge(&self) -> &Barman {
+        match self.barman.version {
+            BarmanVersion::Newest => &self.coexisting,
+            BarmanVersion::Legacy | BarmanVersion::Oldest => &self.barman,
+        }
     }
 
     /// Writes the desired state, and returns its path.

@@ -35,6 +35,11 @@ pub struct Sshd {
 impl Sshd {
     /// Starts it with fresh keys, and a `known_hosts` that knows its host key.
     pub fn start() -> Self {
+        Self::start_with(|_| String::new())
+    }
+
+    /// Starts one with more lines in its configuration, made from its directory.
+    pub fn start_with(more: impl FnOnce(&Path) -> String) -> Self {
         // Short, for the sockets; and readable by sshd whoever runs it.
         let directory = tempfile::Builder::new().prefix("ap").tempdir_in("/tmp").unwrap();
         let at = |name: &str| directory.path().join(name);
@@ -48,7 +53,7 @@ impl Sshd {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         write_known_hosts(&at("known_hosts"), port, &at("host_key.pub"));
         fs::write(at("port"), port.to_string()).unwrap();
-        let daemon = start_daemon(directory.path(), port);
+        let daemon = start_daemon(directory.path(), port, &more(directory.path()));
         Self { directory: directory.path().to_owned(), port, owned: Some((daemon, directory)) }
     }
 
@@ -146,11 +151,11 @@ fn write_known_hosts(path: &Path, port: u16, key: &Path) {
     fs::write(path, format!("[127.0.0.1]:{port} {}", fs::read_to_string(key).unwrap())).unwrap();
 }
 
-fn start_daemon(directory: &Path, port: u16) -> Child {
+fn start_daemon(directory: &Path, port: u16, more: &str) -> Child {
     let at = |name: &str| directory.join(name).display().to_string();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\n{more}",
         at("host_key"),
         at("authorized_keys"),
     );

@@ -15,6 +15,7 @@ use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::site::model::Reuse;
 use crate::transport::{Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
+use crate::verify::tablespaces;
 use crate::verify::tree::{self, Fault};
 
 use super::{Job, publish, removal, server};
@@ -144,11 +145,11 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
         discard(into, faults).await?;
         return Err(failure);
     }
-    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    let (tree, oids, base) = (into.to_owned(), copy.tablespaces.clone(), job.run.target.here.base(copy.id));
     blocking(move || {
-        paths::remove_scratch(&base).doing("remove temporary files of", &base)?;
-        link_tablespaces(&base, &tablespaces)?;
-        durable::sync_file_system(&base).doing("sync", &base)
+        paths::remove_scratch(&tree).doing("remove temporary files of", &tree)?;
+        tablespaces::link(&tree, &base, &oids).doing("link the tablespaces of", &tree)?;
+        durable::sync_file_system(&tree).doing("sync", &tree)
     })
     .await?;
     Ok(transferred)
@@ -216,25 +217,6 @@ async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failur
 fn excluded(tablespaces: &[u32]) -> Vec<String> {
     let own = ["/backup.info", "/.backup.lock", "/annotations"].map(str::to_owned);
     own.into_iter().chain(tablespaces.iter().map(|oid| format!("/data/pg_tblspc/{oid}"))).collect()
-}
-
-/// The links by which PostgreSQL finds its tablespaces, relative so that the backup is whole wherever it is.
-fn link_tablespaces(base: &Path, tablespaces: &[u32]) -> Result<(), Failure> {
-    let links = base.join("data").join("pg_tblspc");
-    if !links.is_dir() {
-        // Archives of a tree bring their own links.
-        return Ok(());
-    }
-    for oid in tablespaces {
-        let link = links.join(oid.to_string());
-        match std::os::unix::fs::symlink(format!("../../{oid}"), &link) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(error).doing("make the link", &link);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The files that are not what the primary's backup has: by its manifest, or else by its list of files.

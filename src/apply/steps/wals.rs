@@ -33,12 +33,14 @@ const COMMIT_FILES: usize = 2048;
 /// How many files a message names.
 const NAMED: usize = 3;
 
+/// A file that was not placed, with the reason.
+type Refused = (WalName, String);
+
 /// What became of one commit.
 #[derive(Debug, Default)]
 struct Shipped {
     transferred: u64,
-    /// Files that were not placed, with the reason.
-    refused: Vec<(WalName, String)>,
+    refused: Vec<Refused>,
     /// What ended the commit itself.
     failure: Option<Failure>,
 }
@@ -64,15 +66,13 @@ fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {
-        match commits.last_mut().filter(|last| last.len() < COMMIT_FILES && bytes + entry.size <= COMMIT_BYTES) {
-            Some(last) => {
-                last.push(*entry);
-                bytes += entry.size;
-            }
-            None => {
-                commits.push(vec![*entry]);
-                bytes = entry.size;
-            }
+        let has_room = |last: &&mut Vec<WalEntry>| last.len() < COMMIT_FILES && bytes + entry.size <= COMMIT_BYTES;
+        if let Some(last) = commits.last_mut().filter(has_room) {
+            last.push(*entry);
+            bytes += entry.size;
+        } else {
+            commits.push(vec![*entry]);
+            bytes = entry.size;
         }
     }
     commits
@@ -141,7 +141,7 @@ impl Placing {
     }
 
     /// The entries that are in place, durably, and those that were refused.
-    fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<(WalName, String)>), Failure> {
+    fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
         let (mut good, mut refused) = (Vec::new(), Vec::new());
         for entry in entries {
             match self.verify(entry)? {
@@ -210,7 +210,7 @@ impl Placing {
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
 fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
     let transferred = shipped.iter().map(|s| s.transferred).sum();
-    let mut refused: Vec<(WalName, String)> = Vec::new();
+    let mut refused: Vec<Refused> = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for part in shipped {
         refused.extend(part.refused);

@@ -111,4 +111,4 @@ fn staged(dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,1 +1,289 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
+use super::backups::InfoFile;
+use super::*;
+use crate::barman::keep::Keep;
+use crate::barman::wal::{Timeline, WalName};
+use crate::observe::inventory::BaseState;
+use crate::verify::checksum::{Algorithm, Hasher};
+
+const ID: &str = "20261122T125916";
+const INFO: &str = "begin_wal=000000010000000000000002\nend_wal=000000010000000000000002\nstatus=DONE\ntimeline=1\n";
+
+/// A catalog in a temporary directory, with one server `main`.
+struct Disk(TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(disk.at("")).unwrap();
+        disk
+    }
+
+    fn fixture(path: &str) -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path);
+        for entry in walkdir::WalkDir::new(&source).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file())
+        {
+            let relative = entry.path().strip_prefix(&source).unwrap().to_str().unwrap();
+            disk.write(relative, fs::read(entry.path()).unwrap());
+        }
+        disk
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join("main").join(path)
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        fs::write(self.at(path), content).unwrap();
+        self
+    }
+
+    fn dirs(&self) -> ServerDirs {
+        ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap())
+    }
+
+    fn read(&self) -> Catalog {
+        Catalog::read(&self.dirs(), Depth::Bases).unwrap()
+    }
+
+    /// What is on disk of the only backup.
+    fn base(&self) -> BaseState {
+        self.read().backups.by_id.into_values().next().unwrap().base
+    }
+}
+
+fn id() -> BackupId {
+    ID.parse().unwrap()
+}
+
+/// The manifest of files with these paths and sizes.
+pub fn manifest(files: &[(&str, usize)]) -> String {
+    let files: Vec<String> = files
+        .iter()
+        .map(|(path, size)| {
+            format!(r#"{{ "Path": "{path}", "Size": {size}, "Last-Modified": "2026-11-22 12:59:16 GMT", "Checksum-Algorithm": "CRC32C", "Checksum": "00000000" }}"#)
+        })
+        .collect();
+    let body = format!(
+        "{{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{}\n],\n\"WAL-Ranges\": [\n\
+         {{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }}\n],\n",
+        files.join(",\n")
+    );
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(body.as_bytes());
+    format!("{body}\"Manifest-Checksum\": \"{}\"}}\n", hasher.finish())
+}
+
+fn damaged(files: &[&str]) -> BaseState {
+    BaseState::Damaged { files: files.iter().map(PathBuf::from).collect() }
+}
+
+#[test]
+fn real_catalogs_of_every_version_are_read() {
+    for (fixture, backups, lines, at_least, before) in [
+        ("3.4.1/pg15/primary/main", 3, 13, None, Some("3.13.0")),
+        ("3.12.1/pg15/primary/main", 3, 12, None, Some("3.13.0")),
+        ("3.19.1/pg15/primary/main", 3, 12, Some("3.14.0"), None),
+        ("3.19.1/pg17/primary/main", 5, 19, Some("3.14.0"), None),
+        ("3.19.1/pg17/passive/main", 5, 19, Some("3.14.0"), None),
+    ] {
+        let catalog = Disk::fixture(fixture).read();
+        let readable = catalog.backups.by_id.values().filter(|b| matches!(b.info(), Some(InfoFile::Readable(_))));
+        assert_eq!(readable.count(), backups, "{fixture}");
+        assert_eq!(catalog.xlogdb.any().unwrap().entries.len(), lines, "{fixture}");
+        let bounds = catalog.version_bounds();
+        let text = |version: Option<crate::barman::version::BarmanVersion>| version.map(|version| version.to_string());
+        assert_eq!((text(bounds.at_least).as_deref(), text(bounds.before).as_deref()), (at_least, before), "{fixture}");
+        let history = &catalog.wals.histories[&Timeline(2)];
+        assert_eq!(history.ancestors.len(), 1, "{fixture}: a gzip history file is decompressed");
+        assert_eq!(catalog.identity.is_some(), fixture.contains("primary"), "{fixture}");
+        assert_eq!(catalog.sync_wals.is_some(), fixture.contains("passive"), "{fixture}");
+        let kept: Vec<_> = catalog.backups.by_id.values().filter_map(|backup| backup.keep).collect();
+        assert_eq!(kept.len(), usize::from(!fixture.contains("passive")), "{fixture}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_empty() {
+    let disk = Disk::new();
+    fs::remove_dir(disk.at("")).unwrap();
+    assert_eq!(disk.read(), Catalog::default());
+}
+
+#[test]
+fn metadata_in_meta_wins_and_an_old_barman_is_blind_for_it() {
+    let disk = Disk::new();
+    disk.write(&format!("meta/{ID}-backup.info"), format!("{INFO}size=2\n"));
+    disk.write(&format!("base/{ID}/backup.info"), format!("{INFO}size=1\n"));
+    let backup = &disk.read().backups.by_id[&id()];
+    let size = |version: &str| {
+        let (info, is_read) = backup.info_for(version.parse().unwrap(), &disk.dirs(), id()).unwrap();
+        (info.fields().get("size").unwrap().to_owned(), is_read)
+    };
+    assert_eq!(size("3.19.1"), ("2".to_owned(), true));
+    assert_eq!(size("3.12.1"), ("1".to_owned(), true));
+    fs::remove_file(disk.at(&format!("base/{ID}/backup.info"))).unwrap();
+    let backup = &disk.read().backups.by_id[&id()];
+    assert!(!backup.info_for("3.12.1".parse().unwrap(), &disk.dirs(), id()).unwrap().1);
+}
+
+#[test]
+fn broken_metadata_is_a_note_and_the_rest_is_read() {
+    let disk = Disk::new();
+    disk.write("meta/20261122T125916-backup.info", "no key\n");
+    disk.write("meta/20261122T125917-backup.info", format!("{INFO}backup_id=20200101T000000\n"));
+    disk.write("meta/20261122T125918-backup.info", INFO);
+    disk.write("meta/20261122T125918-keep", "for ever\x1b[31m");
+    let backups = disk.read().backups;
+    let broken = |id: &str| matches!(backups.by_id[&id.parse().unwrap()].info(), Some(InfoFile::Broken(_)));
+    assert!(broken("20261122T125916") && broken("20261122T125917") && !broken("20261122T125918"));
+    assert_eq!(backups.notes.len(), 3);
+    assert!(backups.notes[1].contains("20200101T000000"), "{:?}", backups.notes);
+    assert!(backups.notes.iter().all(|note| !note.contains('\u{1b}')));
+}
+
+#[test]
+fn annotations_are_found_in_both_layouts() {
+    let disk = Disk::new();
+    disk.write("meta/20261122T125916-backup.info", INFO).write("meta/20261122T125916-keep", "full");
+    disk.write("base/20261122T125917/backup.info", INFO).write("base/20261122T125917/annotations/keep", "standalone");
+    disk.write("base/20261122T125918/backup.info", INFO).write("meta/20261122T125918-delete_this", "");
+    let backups: Vec<_> = disk.read().backups.by_id.into_values().map(|b| (b.keep, b.going_away)).collect();
+    assert_eq!(backups, [(Some(Keep::Full), false), (Some(Keep::Standalone), false), (None, true)]);
+}
+
+#[test]
+fn a_base_is_compared_with_its_manifest() {
+    let disk = Disk::new();
+    let base = |path: &str| format!("base/{ID}/{path}");
+    disk.write(&base("backup.info"), INFO);
+    let files = [("PG_VERSION", 3), ("base/1/2", 5), ("pg_tblspc/16384/PG_15/1", 2), ("pg_tblspc/16385/PG_15/1", 2)];
+    disk.write(&base("data/backup_manifest"), manifest(&files));
+    disk.write(&base("data/PG_VERSION"), "15\n").write(&base("data/base/1/2"), "12345");
+    disk.write(&base("16384/PG_15/1"), "12").write(&base("data/pg_tblspc/16385/PG_15/1"), "12");
+    assert_eq!(disk.base(), BaseState::Complete);
+    disk.write(&base("data/base/1/2"), "1234");
+    fs::remove_file(disk.at(&base("16384/PG_15/1"))).unwrap();
+    assert_eq!(disk.base(), damaged(&["data/base/1/2", "16384/PG_15/1"]));
+    disk.write(&base("data/backup_manifest"), "{}");
+    assert_eq!(disk.base(), damaged(&["data/backup_manifest"]));
+}
+
+#[test]
+fn a_file_behind_a_link_is_missing() {
+    let disk = Disk::new();
+    let base = |path: &str| format!("base/{ID}/{path}");
+    disk.write("elsewhere", "15\n").write(&base("backup.info"), INFO);
+    disk.write(&base("data/backup_manifest"), manifest(&[("PG_VERSION", 3), ("pg_tblspc/16384/f", 3)]));
+    symlink(disk.at("elsewhere"), disk.at(&base("data/PG_VERSION"))).unwrap();
+    fs::create_dir(disk.at(&base("data/pg_tblspc"))).unwrap();
+    disk.write("outside/f", "15\n");
+    symlink(disk.at("outside"), disk.at(&base("data/pg_tblspc/16384"))).unwrap();
+    assert_eq!(disk.base(), damaged(&["data/PG_VERSION", "16384/f"]));
+}
+
+#[test]
+fn archives_are_opaque_but_not_empty() {
+    let disk = Disk::new();
+    let base = |path: &str| format!("base/{ID}/{path}");
+    disk.write(&base("backup.info"), format!("{INFO}compression=gzip\ntablespaces=[('a', 16384, '/a')]\n"));
+    disk.write(&base("data/backup_manifest"), manifest(&[("PG_VERSION", 3)]));
+    assert_eq!(disk.base(), damaged(&["data/base.tar", "data/16384.tar"]));
+    disk.write(&base("data/base.tar.gz"), "x").write(&base("data/16384.tar.gz"), "");
+    assert_eq!(disk.base(), damaged(&["data/16384.tar.gz"]));
+    disk.write(&base("data/16384.tar.gz"), "x");
+    assert_eq!(disk.base(), BaseState::Complete);
+}
+
+#[test]
+fn a_base_without_a_manifest_is_judged_by_its_landmarks() {
+    let disk = Disk::new();
+    let base = |path: &str| format!("base/{ID}/{path}");
+    disk.write(&format!("meta/{ID}-backup.info"), format!("{INFO}tablespaces=[('a', 16384, '/a')]\n"));
+    assert_eq!(disk.base(), BaseState::Absent);
+    disk.write(&base("data/PG_VERSION"), "12\n");
+    assert_eq!(disk.base(), damaged(&["data/global/pg_control", "16384"]));
+    disk.write(&base("data/global/pg_control"), "x").write(&base("16384/PG_12/1"), "x");
+    assert_eq!(disk.base(), BaseState::Complete);
+}
+
+#[test]
+fn a_cloud_snapshot_needs_no_files() {
+    let disk = Disk::new();
+    disk.write(&format!("meta/{ID}-backup.info"), format!("{INFO}snapshots_info={{'provider': 'gcp'}}\n"));
+    assert_eq!(disk.base(), BaseState::Complete);
+}
+
+#[test]
+fn wal_is_what_is_on_disk_under_its_right_name() {
+    let disk = Disk::new();
+    let segment = "wals/0000000100000000/000000010000000000000002";
+    disk.write(segment, "12").write(&format!("{segment}.00000028.backup"), "123");
+    disk.write("wals/0000000100000000/000000010000000000000003.partial", "");
+    disk.write("wals/00000002.history", "1\t0/A0000D8\tx\n");
+    for expected in ["main-xlog.db", "xlog.db", "xlog.db.old", "main-xlog.db.tmp", "sync-wals.info", ".hidden", "x.tmp"]
+    {
+        disk.write(&format!("wals/{expected}"), "");
+    }
+    disk.write("wals/0000000100000000/000000010000000000000004.tmp", "").write("wals/.antipode.tmp/wals/x", "");
+    let sizes = disk.read().wals.sizes;
+    let names: Vec<String> = sizes.iter().map(|(name, size)| format!("{name} {size}")).collect();
+    assert_eq!(
+        names,
+        [
+            "000000010000000000000002 2",
+            "000000010000000000000002.00000028.backup 3",
+            "000000010000000000000003.partial 0",
+            "00000002.history 14",
+        ]
+    );
+    assert_eq!(disk.read().notes(), [] as [String; 0]);
+}
+
+#[test]
+fn what_has_no_business_among_the_wal_is_counted() {
+    let disk = Disk::new();
+    disk.write("wals/0000000100000000/000000020000000000000002", "of another directory");
+    disk.write("wals/000000010000000000000002", "without a directory").write("wals/lost+found/x", "");
+    disk.write("elsewhere/000000030000000000000001", "");
+    symlink(disk.at("elsewhere"), disk.at("wals/0000000300000000")).unwrap();
+    symlink(disk.at("elsewhere"), disk.at("wals/00000003.history")).unwrap();
+    let catalog = disk.read();
+    assert_eq!(catalog.wals.sizes.len(), 0);
+    assert_eq!(catalog.notes(), ["5 entries of wals/ are no WAL files; they are left alone"]);
+}
+
+#[test]
+fn an_encrypted_history_file_is_there_but_tells_nothing() {
+    let disk = Disk::new();
+    disk.write("wals/00000002.history", b"\x85\x02\x0c\x03\xff");
+    let wals = disk.read().wals;
+    assert_eq!(wals.sizes[&WalName::History(Timeline(2))], 5);
+    assert_eq!(wals.histories[&Timeline(2)].ancestors, []);
+}
+
+#[test]
+fn what_earlier_runs_left_in_staging_is_found() {
+    let disk = Disk::new();
+    disk.write(".antipode/staging/20261122T125916/data/f", "").write(".antipode/staging/junk/f", "");
+    disk.write("base/.20261122T125917.antipode.tmp/data/f", "").write("base/.20261122T125918.trash.antipode.tmp/f", "");
+    let catalog = disk.read();
+    let staged: Vec<_> = catalog.staged.iter().map(ToString::to_string).collect();
+    assert_eq!(staged, ["20261122T125916", "20261122T125917"]);
+    assert_eq!(catalog.backups.by_id.len(), 0);
+}
+
+#[test]
+fn a_broken_sync_wals_info_is_absent() {
+    let disk = Disk::new();
+    assert_eq!(disk.write("wals/sync-wals.info", "").read().sync_wals, None);
+    let pair = disk.write("wals/sync-wals.info", "000000020000000000000008\t703").read().sync_wals.unwrap();
+    assert_eq!(pair.to_string(), "000000020000000000000008\t703");
+}

@@ -20,17 +20,17 @@ const MAX_SIZE: u64 = 64;
 /// Adds the annotations of every backup.
 pub async fn add(fetcher: &Fetcher<'_>, there: &mut PrimaryInventory) -> Result<(), Failure> {
     let dirs = there.directories.clone();
-    let fetched = Annotations::fetch(fetcher, &dirs, there.backups.keys().copied()).await?;
+    let found = Annotations::fetch(fetcher, &dirs, there.backups.keys().copied()).await?;
     for (id, backup) in &mut there.backups {
         for layout in Layout::readable() {
-            match fetched.read(&layout.keep(&dirs, *id)).map(|bytes| Keep::parse(&bytes)) {
+            match found.read(&layout.keep(&dirs, *id)).map(|bytes| Keep::parse(&bytes)) {
                 Some(Ok(keep)) => backup.keep = backup.keep.or(Some(keep)),
                 Some(Err(error)) => {
                     there.notes.push(format!("the keep annotation of backup {id} is passed over: {error}"));
                 }
                 None => {}
             }
-            backup.going_away |= fetched.read(&layout.delete_this(&dirs, *id)).is_some();
+            backup.going_away |= found.read(&layout.delete_this(&dirs, *id)).is_some();
         }
     }
     Ok(())
@@ -58,12 +58,12 @@ impl Annotations {
                 }
             }
         }
-        let mut fetched = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for (root, paths) in wanted {
             let files = fetcher.fetch(&root, paths).await?;
-            fetched.insert(root, files);
+            found.insert(root, files);
         }
-        Ok(Self(fetched))
+        Ok(Self(found))
     }
 
     fn read(&self, path: &Path) -> Option<Vec<u8>> {

@@ -36,11 +36,11 @@ pub async fn add_histories(
     let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| history.size == size);
     let missing =
         sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
-    let fetched = fetcher.fetch(directory, missing.map(|(timeline, _)| name(*timeline).into()).collect()).await?;
+    let files = fetcher.fetch(directory, missing.map(|(timeline, _)| name(*timeline).into()).collect()).await?;
     for (timeline, size) in sizes {
         let read = |stored: Vec<u8>| HistoryFile { size, ..history::read(timeline, &stored) };
         let history = known(&timeline, size).cloned();
-        let history = history.or_else(|| fetched.read(Path::new(&name(timeline)), history::MAX_SIZE).map(read));
+        let history = history.or_else(|| files.read(Path::new(&name(timeline)), history::MAX_SIZE).map(read));
         there.histories.extend(history.map(|history| (timeline, history)));
     }
     Ok(())

@@ -50,7 +50,7 @@ impl Source<'_> {
     pub async fn ask(&self) -> Observed {
         let answer = match (&self.connection.commands, &self.primary.access) {
             (Some(commands), _) => sync_info::ask(commands.as_ref(), self.server).await,
-            (None, Access::Path(home)) => path::read(home, self.server).await.map(|inventory| active(inventory)),
+            (None, Access::Path(home)) => path::read(home, self.server).await.map(active),
             (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
         };
         answer.unwrap_or_else(|failure| self.failed(failure).into())
@@ -79,7 +79,8 @@ impl Source<'_> {
             let gone = archive::gone(&fetcher, &there.directories.wals_directory, &lacking.wals).await;
             there.gone = gone.map_err(|failure| self.failed(failure))?;
         }
-        if here.backups.values().any(|local| local.manifest.is_some()) {
+        // Files are shared with a backup that is here, or with another one that comes.
+        if lacking.backups.len() > 1 || here.backups.values().any(|local| local.manifest.is_some()) {
             add_manifests(&fetcher, there, &lacking.backups).await.map_err(|failure| self.failed(failure))?;
         }
         Ok(())
@@ -120,10 +121,10 @@ async fn add_manifests(
     ids: &BTreeSet<BackupId>,
 ) -> Result<(), Failure> {
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
-    let fetched = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
+    let files = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
     let ids = ids.clone();
     let manifests = tokio::task::spawn_blocking(move || {
-        let manifest = |id: BackupId| Some((id, Manifest::parse(&fetched.read(&path(&id), MAX_MANIFEST)?)));
+        let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
         ids.into_iter().filter_map(manifest).collect::<Vec<_>>()
     });
     for (id, manifest) in manifests.await? {

@@ -1,5 +1,7 @@
 //! What `barman sync-info` says of a server.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, frame};
@@ -54,8 +56,8 @@ fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Fa
         directories,
         backups,
         wals: in_order(info.wals, &mut notes),
-        gone: Default::default(),
-        histories: Default::default(),
+        gone: BTreeSet::new(),
+        histories: BTreeMap::new(),
         last: info.last_name.map(|name| (name, info.last_position)),
         notes,
     })
@@ -87,4 +89,22 @@ fn in_order(wals: Vec<WalEntry>, notes: &mut Vec<String>) -> Vec<WalEntry> {
     };
     notes.push(format!("its xlog.db {what}; `barman rebuild-xlogdb` there repairs it"));
     sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_the_primary_does_not_have_is_named() {
+        let server = "nosuch".parse().unwrap();
+        let stderr = include_bytes!("../../../tests/fixtures/3.19.1/pg15/primary/sync-info-unknown.stderr");
+        let error = TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(stderr);
+        let failure = refused(error, &server);
+        assert_eq!(failure.message, "its Barman has no server named nosuch");
+        assert!(failure.hint.is_some());
+        let error =
+            TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(b"ERROR: no disk");
+        assert_eq!(refused(error, &server).message, "exit status 1: ERROR: no disk");
+    }
 }

@@ -1,0 +1,140 @@
+//! A disk that is full or read-only, and a catalog of somebody else.
+//!
+//! The catalog is a small tmpfs in a mount namespace of its own, which root and ordinary users can make.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use antipode::demo::catalog;
+
+use crate::bench::{Finished, command, run};
+
+/// Runs a script with the catalog on a tmpfs of this size, as the root of a mount namespace.
+#[track_caller]
+fn in_namespace(directory: &Path, size: &str, script: &str) {
+    let is_root = rustix::process::geteuid().is_root();
+    let prelude = format!(
+        "set -e\nmount -t tmpfs -o size={size},mode=755 none catalog\n\
+         antipode() {{ name=$1; shift; code=0; '{}' \"$@\" > \"$name.out\" 2>&1 || code=$?; echo $code > \"$name.code\"; }}\n",
+        env!("CARGO_BIN_EXE_antipode"),
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.arg(if is_root { "-m" } else { "-Urm" }).args(["sh", "-c", &format!("{prelude}{script}")]);
+    let output = unshare.env("HOME", directory).env("RUST_BACKTRACE", "0").current_dir(directory).output().unwrap();
+    assert!(
+        output.status.success(),
+        "this test needs mount namespaces (`unshare -m` as root, or unprivileged user namespaces):\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A directory with a primary `main` and a site file.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().display();
+    catalog::write(&directory.path().join("primary")).unwrap();
+    fs::create_dir(directory.path().join("catalog")).unwrap();
+    let site = format!(
+        "version: 1\nsite: lisbon\ncatalog: {{path: '{at}/catalog', barman: '3.19.1'}}\n\
+         primaries: {{frankfurt: {{path: '{at}/primary'}}}}\nreplicas: {{main: {{primary: frankfurt}}}}\n"
+    );
+    fs::write(directory.path().join("antipode.yaml"), site).unwrap();
+    directory
+}
+
+fn read(directory: &Path, name: &str) -> String {
+    fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// What a step of a script printed, after its exit code was checked.
+#[track_caller]
+fn step(directory: &Path, name: &str, code: i32) -> String {
+    let output = read(directory, &format!("{name}.out"));
+    assert_eq!(read(directory, &format!("{name}.code")).trim(), code.to_string(), "{name}: {output}");
+    output.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
+    let directory = directory();
+    let at = directory.path();
+    // Either base has 7.2 MiB, and the WAL about 4 MiB.
+    in_namespace(
+        at,
+        "11m",
+        "antipode full apply --auto-approve
+         find catalog -type f -size +64k -printf '%f %i\\n' | sort > before
+         mount -o remount,size=64m catalog
+         antipode more apply --auto-approve
+         find catalog -type f -size +64k -printf '%f %i\\n' | sort > after
+         antipode plan plan --detailed-exitcode
+         cp -a catalog copy",
+    );
+    let told = step(at, "full", 4);
+    for said in ["main", "No space left on device", "free space on this file system and apply again"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    step(at, "more", 0);
+    assert!(step(at, "plan", 0).contains("in sync"));
+    // What had arrived whole is the same file still.
+    let (before, after) = (read(at, "before"), read(at, "after"));
+    assert!(before.lines().count() > 3, "{before}");
+    let again: Vec<&str> = before.lines().filter(|line| !after.lines().any(|other| other == *line)).collect();
+    assert!(again.is_empty(), "copied again: {again:?}\n{told}");
+    for id in ["20261121T030000", "20261122T030000"] {
+        assert!(at.join(format!("copy/main/meta/{id}-backup.info")).exists());
+    }
+}
+
+#[test]
+fn a_read_only_catalog_is_planned_and_not_applied() {
+    let directory = directory();
+    let at = directory.path();
+    in_namespace(
+        at,
+        "64m",
+        "mount -o remount,ro catalog
+         antipode plan plan --detailed-exitcode
+         antipode apply apply --auto-approve
+         mount -o remount,rw catalog
+         antipode fill apply --auto-approve
+         mount -o remount,ro catalog
+         antipode again plan --detailed-exitcode",
+    );
+    assert!(step(at, "plan", 2).contains("backup 20261122T030000"));
+    let told = step(at, "apply", 1);
+    for said in ["/catalog cannot be written", "Read-only file system", "hint:"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    step(at, "fill", 0);
+    step(at, "again", 0);
+}
+
+fn antipode(directory: &Path, arguments: &[&str]) -> Finished {
+    run(&mut command(directory, arguments))
+}
+
+#[test]
+fn a_catalog_of_another_user_is_refused_with_both_names() {
+    let directory = directory();
+    let (catalog, owner) = if rustix::process::geteuid().is_root() {
+        let catalog = directory.path().join("catalog");
+        std::os::unix::fs::chown(&catalog, Some(1), Some(1)).unwrap();
+        (catalog, 1)
+    } else {
+        (std::path::PathBuf::from("/usr/games"), 0)
+    };
+    let site = read(directory.path(), "antipode.yaml");
+    let own = directory.path().join("catalog").display().to_string();
+    fs::write(directory.path().join("antipode.yaml"), site.replace(&own, &catalog.display().to_string())).unwrap();
+    let us = rustix::process::geteuid().as_raw();
+    antipode(directory.path(), &["apply", "--auto-approve"]).expect(1).says(&[
+        &catalog.display().to_string(),
+        &format!("user id {owner}"),
+        &format!("user id {us}"),
+        "run as its owner",
+    ]);
+    assert_eq!(fs::read_dir(directory.path().join("catalog")).unwrap().count(), 0);
+}

@@ -1,0 +1,23 @@
+//! What bad input gets: a clear error that says what to do, and a catalog left as it was.
+//!
+//! The primary is a small catalog behind a real sshd, with a `barman` that prints what a test wants, or simply a
+//! directory. The laboratory has the cases that need a real Barman.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod sync_info;
+
+mod answers;
+mod buckets;
+mod disk;
+mod gone;
+mod hostile_files;
+mod hostile_names;
+mod mirrors;
+mod own_barman;
+mod programs;
+mod secrets;
+mod site_file;
+mod unreachable;

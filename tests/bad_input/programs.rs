@@ -1,0 +1,56 @@
+//! rsync, and Barman, that are missing or too old, here and at the primary.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::bench::{Bench, run, which, write_script};
+
+/// Makes `here`, a PATH with what Antipode runs on this machine, but for rsync.
+fn path_without_rsync(bench: &Bench) -> String {
+    fs::create_dir(bench.path("here")).unwrap();
+    for name in ["ssh", "sh"] {
+        symlink(which(name), bench.path("here").join(name)).unwrap();
+    }
+    bench.path("here").display().to_string()
+}
+
+#[test]
+fn an_rsync_that_is_missing_or_too_old_here_is_told_with_the_version_needed() {
+    let bench = Bench::start();
+    let path = path_without_rsync(&bench);
+    let plan = || run(bench.command(&["plan"]).env("PATH", &path));
+    plan().expect(1).says(&[
+        "main",
+        "frankfurt",
+        "`rsync` cannot be run on this machine",
+        "install rsync 3.2.3 or newer",
+    ]);
+    write_script(&bench.path("here/rsync"), "echo 'rsync  version 3.1.3  protocol version 31'");
+    plan().expect(1).says(&[
+        "main",
+        "frankfurt",
+        "the rsync of this machine is 3.1.3",
+        "3.2.3 or newer is needed",
+        "upgrade rsync",
+    ]);
+    write_script(&bench.path("here/rsync"), "echo 'openrsync: protocol \u{1b}[31mversion 29'");
+    plan().expect(1).says(&["main", "3.2.3 or newer is needed"]);
+    assert!(!bench.path("catalog/main").exists());
+}
+
+#[test]
+fn an_rsync_that_is_missing_or_too_old_at_the_primary_is_told_with_the_version_needed() {
+    let bench = Bench::start();
+    fs::remove_file(bench.path("bin/rsync")).unwrap();
+    bench.refuses_to_plan(&["main", "primary frankfurt", "no program `rsync`", "3."]);
+    bench.program("rsync", "echo 'rsync: --new-thing: unknown option' >&2; exit 1");
+    bench.refuses_to_plan(&["main", "primary frankfurt", "its rsync does not know", "3."]);
+    assert!(!bench.path("catalog/main").exists());
+}
+
+#[test]
+fn a_barman_that_is_missing_at_the_primary_is_named() {
+    let bench = Bench::start();
+    fs::remove_file(bench.path("bin/barman")).unwrap();
+    bench.refuses_to_plan(&["main", "primary frankfurt", "there is no program", "`barman.command`"]);
+}
