@@ -28,8 +28,8 @@ use super::Job;
 
 /// A commit carries at most this many bytes, so that an interruption loses little.
 const COMMIT_BYTES: u64 = 1 << 30;
-/// And at most this many files.
-const COMMIT_FILES: usize = 256;
+/// And at most this many files: so many that starting rsync and syncing the disk do not count.
+const COMMIT_FILES: usize = 2048;
 /// How many files a message names.
 const NAMED: usize = 3;
 
