@@ -79,6 +79,7 @@ impl Deed {
             (Change::AddBackup(_), _) => ("copying", "copied and verified"),
             (Change::RepairBackup(_), _) => ("copying what is damaged", "repaired and verified"),
             (Change::UpdateInfo { .. } | Change::SetKeep { .. }, _) => ("writing", "written"),
+            (Change::LinkTablespaces { .. }, _) => ("linking", "linked"),
             (Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. }, _) => {
                 ("deleting", "deleted")
             }

@@ -36,6 +36,7 @@ pub trait Steps: Sync {
 enum End {
     Done,
     Failed,
+    Interrupted,
     Skipped,
 }
 
@@ -92,14 +93,16 @@ impl<'a> Executor<'a> {
             }
             let is_new_interruption = !self.summary.interrupted;
             tokio::select! {
-                report = running.next() => match report {
-                    Some((node, result, elapsed)) => self.finish(node, result, elapsed),
-                    None => break,
-                },
+                // First, so that the interruption is told before what ends because of it.
+                biased;
                 () = self.cancel.cancelled(), if is_new_interruption => {
                     self.summary.interrupted = true;
                     self.observer.notice(&Event::Interrupted);
                 }
+                report = running.next() => match report {
+                    Some((node, result, elapsed)) => self.finish(node, result, elapsed),
+                    None => break,
+                },
             }
         }
         self.close()
@@ -145,7 +148,7 @@ impl<'a> Executor<'a> {
             Err(failure) if failure.kind == FailureKind::Interrupted => {
                 self.summary.skipped.push(address.clone());
                 self.observer.notice(&Event::Skipped { address, because: failure.message });
-                self.end(node, End::Failed);
+                self.end(node, End::Interrupted);
             }
             Err(failure) => {
                 self.summary.failed.push((address.clone(), failure.clone()));
@@ -165,7 +168,8 @@ impl<'a> Executor<'a> {
                 self.graph.edges(node).map(|edge| (edge.target(), *edge.weight())).collect();
             for (dependent, dependency) in dependents {
                 if end != End::Done && dependency == Dependency::Needs {
-                    if self.waiting.contains_key(&dependent) {
+                    // After an interruption everything that waits is left, which is said once, at the end.
+                    if end != End::Interrupted && self.waiting.contains_key(&dependent) {
                         self.skip(dependent, node);
                         ended.push((dependent, End::Skipped));
                     }

@@ -14,8 +14,15 @@ impl From<TransportError> for Failure {
             TransportErrorKind::Cancelled => FailureKind::Interrupted,
             _ => FailureKind::Failed,
         };
+        let says_all = matches!(
+            error.kind,
+            TransportErrorKind::PermissionDenied
+                | TransportErrorKind::NotFound
+                | TransportErrorKind::NoSpace
+                | TransportErrorKind::ReadOnly
+        );
         let mut message = error.message;
-        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty() && !says_all);
         if let Some(last) = last.filter(|last| !message.contains(last)) {
             message = format!("{message}: {last}");
         }

@@ -11,7 +11,7 @@ use crate::barman::staging::OWN_DIRECTORY;
 
 use super::durable;
 use super::events::{Failure, FailureKind};
-use super::replica_run::ReplicaRun;
+use super::replica_run::{Held, ReplicaRun};
 
 /// Keeps a second Antipode from the same catalog.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl RunLock {
 }
 
 /// Takes Barman's locks of a server for the whole run: its cron then skips the server, and a `sync-wals` waits.
-pub async fn server(run: &ReplicaRun<'_>) -> Result<[Lock; 2], Failure> {
+pub async fn server(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
     let busy = |mut failure: Failure| {
         if failure.kind == FailureKind::Busy {
             failure.kind = FailureKind::ServerBusy;

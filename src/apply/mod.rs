@@ -30,6 +30,7 @@ pub mod durable;
 pub mod events;
 mod executor;
 mod failure;
+mod leftovers;
 mod locks;
 mod replica_run;
 mod slots;
@@ -51,7 +52,7 @@ use crate::transport::Connection;
 use events::{Failure, Observer, Summary};
 use executor::Executor;
 pub use locks::{RunLock, RunLockError};
-use replica_run::{Locking, Moving, ReplicaRun};
+use replica_run::{Held, Locking, Moving, ReplicaRun};
 use slots::Slots;
 use steps::PlanSteps;
 
@@ -77,7 +78,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     for replica in &plan.replicas {
         let mut run = prepare(replica, means, &slots, observer, cancel);
         if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
-            match locks::server(prepared).await {
+            match take(prepared).await {
                 Ok(locks) => held.extend(locks),
                 Err(failure) => run = Err(failure),
             }
@@ -88,6 +89,13 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let summary = Executor::new(plan, &steps, observer, cancel).run().await;
     drop(held);
     summary
+}
+
+/// Locks a server for the run, and finishes what a killed run began to delete.
+async fn take(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
+    let locks = locks::server(run).await?;
+    leftovers::sweep(run).await?;
+    Ok(locks)
 }
 
 fn prepare<'a>(

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::{BackupId, SystemId};
@@ -16,14 +17,17 @@ use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;
 use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
-use crate::transport::{ByteCounter, Fetch, Fetched, Files};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
 
 use super::events::{Event, Failure, Observer};
-use super::slots::{Slots, Urgency};
+use super::slots::{Slot, Slots, Urgency};
 use super::xlogdb::Ledger;
 
 /// How often a transfer is tried after it failed in a way that may pass.
 const RETRIES: usize = 5;
+
+/// How long a transfer may take to end well after an interruption: longer than the transport gives rsync.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// How bytes of one replica are moved.
 #[derive(Clone)]
@@ -51,6 +55,29 @@ pub struct Locking {
     pub patience: Duration,
 }
 
+/// One of Barman's locks, held until it is dropped.
+pub struct Held {
+    // In this order: the lock is free before the next step gets its turn.
+    _lock: Lock,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Whose turn it is among the steps of one run to take a lock: they wait for each other as long as it takes, and only
+/// for other processes no longer than `--lock-timeout`.
+#[derive(Debug, Default)]
+struct Turns(Mutex<BTreeMap<LockKind, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, kind: LockKind) -> OwnedMutexGuard<()> {
+        let turn = {
+            // Nothing in here can panic half-way.
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(kind).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
 /// What the steps of one replica share.
 pub struct ReplicaRun<'a> {
     /// Where its files are, and for which Barman they are written.
@@ -72,7 +99,8 @@ pub struct ReplicaRun<'a> {
     bases_inside: bool,
     wals_inside: bool,
     /// Locks of backups that are being copied, held until they are published.
-    backup_locks: Mutex<BTreeMap<BackupId, Vec<Lock>>>,
+    backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
+    turns: Turns,
 }
 
 impl<'a> ReplicaRun<'a> {
@@ -92,6 +120,7 @@ impl<'a> ReplicaRun<'a> {
             systems: target.systems.iter().copied().collect(),
             ledger: Ledger::default(),
             backup_locks: Mutex::default(),
+            turns: Turns::default(),
             target,
             moving,
             locking,
@@ -105,18 +134,24 @@ impl<'a> ReplicaRun<'a> {
         Staging::new(&self.target.here, self.bases_inside, self.wals_inside)
     }
 
-    /// Takes one of Barman's locks of this server, waiting while it is busy.
-    pub async fn lock(&self, kind: LockKind) -> Result<Lock, Failure> {
+    /// Takes one of Barman's locks of this server, waiting while it is busy. An interruption ends the waiting; a lock
+    /// that is free is taken all the same, so that what is in place can still be published.
+    pub async fn lock(&self, kind: LockKind) -> Result<Held, Failure> {
         let path = kind.path(&self.locking.directory, &self.target.here.server);
+        let held = async {
+            let turn = self.turns.take(kind).await;
+            Ok(Held { _lock: Lock::acquire(&path, self.locking.patience).await?, _turn: turn })
+        };
         tokio::select! {
-            lock = Lock::acquire(&path, self.locking.patience) => Ok(lock?),
+            biased;
+            held = held => held,
             () = self.cancel.cancelled() => Err(Failure::interrupted()),
         }
     }
 
     /// Takes the locks of a backup and holds them until `release`: nobody else copies, checks or deletes it.
     pub async fn hold(&self, id: BackupId) -> Result<(), Failure> {
-        let locks = vec![self.lock(LockKind::SyncBackup(id)).await?, self.lock(LockKind::BackupId(id)).await?];
+        let locks = [self.lock(LockKind::SyncBackup(id)).await?, self.lock(LockKind::BackupId(id)).await?];
         self.held().insert(id, locks);
         Ok(())
     }
@@ -126,7 +161,7 @@ impl<'a> ReplicaRun<'a> {
         self.held().remove(&id);
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<BackupId, Vec<Lock>>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<BackupId, [Held; 2]>> {
         // Inserting and removing cannot leave the map half-changed.
         self.backup_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,21 +175,48 @@ impl<'a> ReplicaRun<'a> {
         counter: &ByteCounter,
     ) -> Result<Fetched, Failure> {
         request.bandwidth = self.moving.bandwidth;
+        let _slots = self.slots(urgency).await?;
+        self.patiently(address, || self.moving.files.fetch(&request, counter, self.cancel)).await
+    }
+
+    /// Lists files at the primary when it is their turn, and tries again what may pass.
+    pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Failure> {
+        let _slots = self.slots(urgency).await?;
+        self.patiently(address, || self.moving.files.list(request)).await
+    }
+
+    /// Waits for a slot of the replica and one of the primary.
+    async fn slots(&self, urgency: Urgency) -> Result<[Slot; 2], Failure> {
         let turn = async {
             let replica = self.moving.replica_slots.acquire(urgency).await;
-            (replica, self.moving.primary_slots.acquire(urgency).await)
+            [replica, self.moving.primary_slots.acquire(urgency).await]
         };
-        let _slots = tokio::select! {
-            slots = turn => slots,
-            () = self.cancel.cancelled() => return Err(Failure::interrupted()),
-        };
-        let attempt = || self.moving.files.fetch(&request, counter, self.cancel);
+        tokio::select! {
+            slots = turn => Ok(slots),
+            () = self.cancel.cancelled() => Err(Failure::interrupted()),
+        }
+    }
+
+    /// Tries, and tries again what may pass. An interruption ends a pause at once; the attempt after it does not begin.
+    async fn patiently<T, F: Future<Output = Result<T, TransportError>>>(
+        &self,
+        address: &Address,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, Failure> {
         let patience = ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(1))
             .with_max_delay(Duration::from_secs(30))
             .with_max_times(RETRIES);
-        let fetched = attempt
+        let cancel = self.cancel.clone();
+        let pause_unless_cancelled = move |pause| {
+            let cancel = cancel.clone();
+            async move {
+                let _either = tokio::time::timeout(pause, cancel.cancelled()).await;
+            }
+        };
+        let done = attempt
             .retry(patience)
+            .sleep(pause_unless_cancelled)
             .when(|error| error.kind.can_be_retried() && !self.cancel.is_cancelled())
             .notify(|error, pause| {
                 let message = error.message.clone();
@@ -162,14 +224,14 @@ impl<'a> ReplicaRun<'a> {
             });
         tokio::select! {
             biased;
-            fetched = fetched => Ok(fetched?),
-            // A transfer that runs ends by itself and keeps its partial files; only a pause is cut short here.
-            () = cancelled_for(self.cancel, Duration::from_secs(10)) => Err(Failure::interrupted()),
+            done = done => Ok(done?),
+            // Whatever runs watches the token itself and ends well; this is for what would not.
+            () = cancelled_for(self.cancel, GRACE) => Err(Failure::interrupted()),
         }
     }
 }
 
-/// Fires some time after the token, when whoever watches the token itself has had the time to end well.
+/// Fires some time after the token.
 async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(grace).await;

@@ -45,7 +45,7 @@ impl Ledger {
     pub async fn publish(&self, run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(), Failure> {
         let mut pending = self.0.lock().await;
         pending.entries.extend(entries);
-        if pending.is_due() { Self::write(&mut pending, run).await } else { Ok(()) }
+        if !pending.entries.is_empty() && pending.is_due() { Self::write(&mut pending, run).await } else { Ok(()) }
     }
 
     /// Publishes what is still pending.
@@ -55,9 +55,11 @@ impl Ledger {
     }
 
     async fn write(pending: &mut Pending, run: &ReplicaRun<'_>) -> Result<(), Failure> {
-        let entries = std::mem::take(&mut pending.entries);
+        // They stay pending until they are written: when this fails, whoever has lines among them must not succeed.
+        let entries = pending.entries.clone();
         let begin = Instant::now();
         rewrite(run, move |lines| lines.with(entries)).await?;
+        pending.entries.clear();
         pending.last = Some((Instant::now(), begin.elapsed()));
         Ok(())
     }

@@ -55,6 +55,16 @@ impl<'a> Staging<'a> {
         self.dirs.wals_directory.join(".antipode.tmp").join("wals")
     }
 
+    /// Whether a name in `basebackups_directory` is that of a trash.
+    pub fn is_trash_beside(name: &str) -> bool {
+        name.starts_with('.') && name.ends_with(".trash.antipode.tmp")
+    }
+
+    /// Our own directory in which deleted backups wait for their files to go.
+    pub fn trash_inside(self) -> PathBuf {
+        self.own().join("trash")
+    }
+
     /// Where a backup that is being deleted waits for its files to go.
     pub fn trash(self, id: BackupId) -> PathBuf {
         if self.bases_inside {

@@ -1,7 +1,7 @@
 //! `antipode apply`: shows what would change, asks, and does it.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::apply::events::{FailureKind, Observer, Summary};
 use crate::apply::{self, Means, RunLock};
@@ -25,7 +25,9 @@ pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interr
     let site = source::load(&arguments.site, terminal)?;
     let run_lock = tokio::select! {
         lock = RunLock::acquire(&site.catalog.path, arguments.lock_timeout) => lock?,
-        () = interrupt.token.cancelled() => return Ok(Exit::Interrupted),
+        () = interrupt.token.cancelled() => {
+            return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
+        }
     };
     let session = Session::open(&site, &interrupt.token).await;
     let result = plan_and_apply(arguments, &session, terminal, interrupt).await;
@@ -53,9 +55,9 @@ async fn plan_and_apply(
     if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-    let begin = Instant::now();
-    let summary = carry_out(&plan, session, arguments, interrupt).await?;
-    terminal::print(&render::applied(&plan, &summary, begin.elapsed()));
+    let observer: Box<dyn Observer> =
+        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
+    let summary = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref()).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
@@ -77,11 +79,12 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-async fn carry_out(
+/// Does what the plan says, and prints what it came to.
+pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-    arguments: &cli::Apply,
-    interrupt: &Interrupt,
+    lock_timeout: Duration,
+    observer: &dyn Observer,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
     let means = Means {
@@ -89,11 +92,12 @@ async fn carry_out(
         primaries: &session.site.primaries,
         connections: &connections,
         lock_directory: session.lock_directory()?,
-        lock_timeout: arguments.lock_timeout,
+        lock_timeout,
     };
-    let observer: Box<dyn Observer> =
-        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    Ok(apply::apply(plan, &means, observer.as_ref(), &interrupt.token).await)
+    let begin = Instant::now();
+    let summary = apply::apply(plan, &means, observer, session.cancel).await;
+    terminal::print(&render::applied(plan, &summary, begin.elapsed()));
+    Ok(summary)
 }
 
 /// How an apply that did not do everything ends.

@@ -25,7 +25,8 @@ pub struct Session<'a> {
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<CommandError>,
     connections: Connections,
-    cancel: &'a CancellationToken,
+    /// Fires when the run is interrupted.
+    pub cancel: &'a CancellationToken,
 }
 
 impl<'a> Session<'a> {
@@ -73,6 +74,10 @@ impl<'a> Session<'a> {
         let observation = observe::observe(self.site, &self.replicas, &self.connections, now, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
+        if self.cancel.is_cancelled() {
+            // Half an observation would read as a primary that cannot be reached.
+            return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
+        }
         Ok(plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now))
     }
 

@@ -20,7 +20,7 @@ use super::files::{noise, write};
 const TABLESPACE: u32 = 16384;
 /// Directories that `pg_basebackup` leaves empty.
 const EMPTY: [&str; 5] = ["pg_wal", "pg_dynshmem", "pg_notify", "pg_replslot", "pg_stat_tmp"];
-/// What PostgreSQL 15 calls its directory in a tablespace.
+/// Files with pages, by their paths below PGDATA, and their sizes.
 const RELATIONS: [(&str, usize, Written); 10] = [
     ("global/pg_control", 8 << 10, Written::Always),
     ("global/1262", 8 << 10, Written::Once),
@@ -109,10 +109,9 @@ impl Base {
             Written::Always => (u64::from(self.begin.seg), self.begin_time),
         };
         let mut content = vec![0; size];
-        for page in content.chunks_mut(256 << 10) {
-            let used = page.len().min(8 << 10);
-            let filling = noise(seed ^ size as u64, used);
-            page.iter_mut().zip(filling).for_each(|(to, from)| *to = from);
+        let page = noise(seed ^ size as u64, 8 << 10);
+        for part in content.chunks_mut(256 << 10) {
+            part.iter_mut().zip(&page).for_each(|(to, from)| *to = *from);
         }
         File { path, content, modified }
     }

@@ -5,5 +5,6 @@
 
 mod base;
 pub mod catalog;
+pub mod damage;
 mod files;
 mod wal;

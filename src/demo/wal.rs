@@ -15,22 +15,22 @@ const MAGIC: u16 = 0xD110;
 /// `XLP_LONG_HEADER`: the first page of a segment names system and sizes.
 const LONG_HEADER: u16 = 0x0002;
 /// `XLOG_BLCKSZ`
-const PAGE: u16 = 8192;
+const PAGE: usize = 8192;
 /// Pages that hold records; the rest of a segment is zeros, as after `pg_switch_wal()`.
-const FEWEST_PAGES: u64 = 2;
+const FEWEST_PAGES: usize = 2;
 
 /// A segment of a system; `None` when the name does not exist for this segment size.
 pub fn segment(system: SystemId, segment: Segment, size: SegmentSize) -> Option<Vec<u8>> {
     let start = segment.number(size)?.checked_mul(size.bytes())?;
     // Some segments were filled more than others before they were switched.
-    let pages = FEWEST_PAGES + u64::from(segment.seg) % 4;
-    let mut content = Vec::with_capacity(usize::try_from(size.bytes()).ok()?);
-    for address in (start..).step_by(usize::from(PAGE)).take(usize::try_from(pages).ok()?) {
-        let mut page = header(system, segment, address, (address == start).then_some(size));
-        page.extend(noise(address ^ u64::from(segment.timeline.0), usize::from(PAGE) - page.len()));
-        content.extend(page);
+    let used = FEWEST_PAGES + usize::try_from(segment.seg % 4).ok()?;
+    let mut content = vec![0; usize::try_from(size.bytes()).ok()?];
+    let addresses = (start..).step_by(PAGE);
+    for (page, address) in content.chunks_exact_mut(PAGE).zip(addresses).take(used) {
+        let header = header(system, segment, address, (address == start).then_some(size));
+        let records = noise(address ^ u64::from(segment.timeline.0), PAGE - header.len());
+        page.copy_from_slice(&[header, records].concat());
     }
-    content.resize(content.capacity(), 0);
     Some(content)
 }
 
@@ -46,7 +46,7 @@ fn header(system: SystemId, segment: Segment, address: u64, long: Option<Segment
     if let Some(size) = long {
         bytes.extend(system.0.to_le_bytes());
         bytes.extend(size.bytes().to_le_bytes().into_iter().take(4));
-        bytes.extend(u32::from(PAGE).to_le_bytes());
+        bytes.extend(PAGE.to_le_bytes().into_iter().take(4));
     }
     bytes
 }

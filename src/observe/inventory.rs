@@ -175,6 +175,8 @@ pub struct LocalBackup {
     pub published: Option<Published>,
     /// What is on disk of its base.
     pub base: BaseState,
+    /// Tablespaces, by their OIDs, that are on disk and that no link in `pg_tblspc` leads to.
+    pub unlinked: Vec<u32>,
     /// Its keep annotation.
     pub keep: Option<Keep>,
     /// Its `backup_manifest`, where the plan can reuse files of it.

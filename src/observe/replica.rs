@@ -7,6 +7,7 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
+use crate::verify::tablespaces;
 
 use super::catalog::backups::{CatalogBackup, InfoFile};
 use super::catalog::{Catalog, CatalogError, base, files};
@@ -48,7 +49,9 @@ fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dir
         }),
         Some((InfoFile::Broken(_), _)) | None => None,
     };
-    LocalBackup { published, base: backup.base, keep: backup.keep, manifest: None }
+    let oids = published.as_ref().map_or(&[][..], |published| &published.facts.tablespaces);
+    let unlinked = tablespaces::unlinked(&dirs.base(id), oids);
+    LocalBackup { published, base: backup.base, unlinked, keep: backup.keep, manifest: None }
 }
 
 /// Reads the manifests of the backups whose files a copy of the `missing` ones can share: for each the nearest

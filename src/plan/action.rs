@@ -174,7 +174,7 @@ pub enum Change {
     CreateServer,
     /// Makes xlog.db list exactly what is on disk, sorted and once.
     RepairXlogDb {
-        /// Of each WAL file that will be on disk, what the primary says of it.
+        /// Of each WAL file on disk that the primary archived, what it says of it. Any other keeps its line.
         entries: Vec<WalEntry>,
     },
     /// Makes sync-wals.info say what was observed, so that Barman's own sync does not start over.
@@ -188,7 +188,8 @@ pub enum Change {
     ShipHistory {
         /// The timeline.
         timeline: Timeline,
-        /// What the primary's xlog.db says of it; `None` when only its directory has it.
+        /// What the primary's xlog.db says of it; `None` when only its directory has it: then the line is made from
+        /// the file.
         entry: Option<WalEntry>,
         /// Its size at the primary.
         size: u64,
@@ -210,6 +211,13 @@ pub enum Change {
         /// What it will say.
         to: Box<BackupInfo>,
     },
+    /// Makes the links by which PostgreSQL finds the tablespaces of a backup.
+    LinkTablespaces {
+        /// The backup.
+        id: BackupId,
+        /// The OIDs of the tablespaces.
+        oids: Vec<u32>,
+    },
     /// Writes a keep annotation.
     SetKeep {
         /// The backup.
@@ -219,7 +227,7 @@ pub enum Change {
         /// What it will be.
         to: Keep,
     },
-    /// Deletes a backup: its backup.info first, its base last.
+    /// Deletes a backup: its backup.info first, its base last. Its parent then no longer names it.
     RemoveBackup {
         /// The backup.
         id: BackupId,
@@ -245,13 +253,14 @@ pub enum Change {
 /// WAL files that are shipped together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WalBatch {
-    /// The segments, as a range for readers; `None` when there is no whole segment among the entries.
+    /// The segments, as a range for readers; `None` when there is no whole segment among the entries, or none that
+    /// has a number in the replica's segment size.
     pub range: Option<WalRange>,
     /// What the primary says of each, sorted by name.
     pub entries: Vec<WalEntry>,
     /// The sizes of those that are here already.
     pub here: BTreeMap<WalName, u64>,
-    /// The newest kept backup that is not consistent without them.
+    /// The most urgent kept backup that is not consistent without them.
     pub needed_by: Option<BackupId>,
 }
 
@@ -267,9 +276,10 @@ impl WalBatch {
 pub struct BackupCopy {
     /// Its id.
     pub id: BackupId,
-    /// The backup.info to publish. Its children are those that the site will have when all is done.
+    /// The backup.info to publish. Its children are those that are published here already: when another is
+    /// published, its parent's backup.info gets its name.
     pub info: BackupInfo,
-    /// Bytes on disk.
+    /// Bytes on disk; of a repair, those of the files that are missing or wrong.
     pub size: u64,
     /// The segments that make it consistent.
     pub needed: Option<WalRange>,

@@ -8,10 +8,11 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::observe::inventory::{
-    BackupFacts, BaseKind, LocalBackup, PrimaryBackup, PrimaryInventory, ReplicaInventory,
+    BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
 };
 use crate::site::model::Policy;
 
+use super::order::{Stage, stages};
 use super::reason::{Note, Reason};
 use super::selection::{Candidate, select};
 
@@ -20,12 +21,14 @@ use super::selection::{Candidate, select};
 pub struct BackupDiff {
     /// Every backup that the site will have, newest last: those selected, and those that stay.
     pub kept: BTreeMap<BackupId, Kept>,
+    /// The order in which the replica is filled with them and their WAL.
+    pub stages: Vec<Stage>,
     /// Those that are deleted, in the order of deletion: children before their parents, oldest first.
     pub pruned: Vec<(BackupId, Reason)>,
     /// Interrupted copies that are cleaned up.
     pub zombies: Vec<(BackupId, Reason)>,
     /// Staging of earlier runs that is of no more use.
-    pub stale_staging: BTreeSet<BackupId>,
+    pub stale_staging: Vec<(BackupId, Reason)>,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -39,38 +42,30 @@ pub struct Kept {
     pub copy: Option<Reason>,
     /// Its keep annotation at either end.
     pub keep: Option<Keep>,
-}
-
-impl Kept {
-    /// Whether only what makes it consistent is needed: nobody recovers past the end of a standalone backup.
-    pub fn is_standalone(&self) -> bool {
-        self.keep == Some(Keep::Standalone)
-    }
+    /// Whether a later apply will delete it.
+    pub leaves: bool,
 }
 
 /// Compares what the primary has with what the site has, and both with what is wanted.
 pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInventory, now: Timestamp) -> BackupDiff {
-    let mut diff = BackupDiff { notes: unusable_notes(primary), ..BackupDiff::default() };
-    let candidates = candidates(policy, primary, replica);
+    let ends = Ends { policy, primary, replica };
+    let candidates = ends.candidates();
     let selected = select(&policy.backups, &candidates, now);
-    diff.notes.extend(orphan_notes(&candidates, replica));
-    let (pruned, later) = prunes(policy, primary, replica, &selected);
-    diff.pruned = pruned;
-    if later > 0 {
-        diff.notes.push(Note::PruneLater(later));
-    }
-    diff.kept = kept(primary, replica, &selected, &diff.pruned);
-    diff.notes.extend(staying_notes(primary, &selected, &diff, later));
-    let (zombies, orphans) = leftovers(policy, primary, replica, &diff.kept);
-    diff.zombies = zombies;
-    diff.notes.extend(orphans);
-    diff.stale_staging = replica.staged.iter().copied().filter(|id| !diff.is_copied(*id)).collect();
-    diff
-}
-
-impl BackupDiff {
-    fn is_copied(&self, id: BackupId) -> bool {
-        self.kept.get(&id).is_some_and(|kept| kept.copy.is_some())
+    let prunes = ends.prunes(&selected);
+    let kept = ends.kept(&selected, &prunes);
+    let (zombies, left) = ends.leftovers(&kept);
+    let mut notes = unusable_notes(primary);
+    notes.extend(ends.orphan_notes(&candidates));
+    notes.extend((!prunes.later.is_empty()).then_some(Note::PruneLater(prunes.later.len())));
+    notes.extend(ends.staying_notes(&selected, &kept, &prunes));
+    notes.extend(left);
+    BackupDiff {
+        stages: stages(&kept),
+        pruned: prunes.now,
+        zombies,
+        stale_staging: ends.stale_staging(&kept),
+        notes,
+        kept,
     }
 }
 
@@ -79,9 +74,19 @@ pub fn is_usable(backup: &PrimaryBackup) -> bool {
     backup.facts.status == Status::Done && backup.base == BaseKind::Files && !backup.going_away
 }
 
-/// Whether a backup at the site is one that Barman lists as good.
-fn is_published(backup: &LocalBackup) -> bool {
-    backup.published.as_ref().is_some_and(|published| published.facts.status == Status::Done)
+/// Whether the primary has a backup that can be copied.
+pub fn is_usable_at(primary: &PrimaryInventory, id: BackupId) -> bool {
+    primary.backups.get(&id).is_some_and(is_usable)
+}
+
+/// Whether a backup here lacks files that the primary has.
+pub fn is_repaired(primary: &PrimaryInventory, id: BackupId, local: &LocalBackup) -> bool {
+    local.base != BaseState::Complete && is_usable_at(primary, id)
+}
+
+/// What Barman lists as good, of a backup at the site.
+fn published(local: &LocalBackup) -> Option<&Published> {
+    local.published.as_ref().filter(|published| published.facts.status == Status::Done)
 }
 
 fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
@@ -89,146 +94,169 @@ fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
         if backup.base == BaseKind::Unreadable {
             // The observer said so, and why.
             None
-        } else if backup.base == BaseKind::CloudSnapshot {
-            Some(Note::CloudSnapshot(*id))
         } else if backup.going_away {
             Some(Note::GoingAway(*id))
-        } else if backup.facts.status == Status::Done {
-            None
-        } else {
+        } else if backup.facts.status != Status::Done {
             Some(Note::NotDone { backup: *id, status: backup.facts.status })
+        } else {
+            (backup.base == BaseKind::CloudSnapshot).then_some(Note::CloudSnapshot(*id))
         }
     };
     primary.backups.iter().filter_map(note).collect()
 }
 
-/// The whole set that the selection is made over: what the primary and the site have together.
-fn candidates(
-    policy: &Policy,
-    primary: &PrimaryInventory,
-    replica: &ReplicaInventory,
-) -> BTreeMap<BackupId, Candidate> {
-    let mut candidates = BTreeMap::new();
-    for (id, local) in &replica.backups {
-        let Some(published) = local.published.as_ref().filter(|_| is_published(local)) else { continue };
+/// The backups that are deleted now, and those that may only be deleted by a later apply.
+struct Prunes {
+    now: Vec<(BackupId, Reason)>,
+    later: BTreeSet<BackupId>,
+}
+
+/// Both ends of a replica, and what is wanted of it.
+struct Ends<'a> {
+    policy: &'a Policy,
+    primary: &'a PrimaryInventory,
+    replica: &'a ReplicaInventory,
+}
+
+impl Ends<'_> {
+    /// What is known of each backup that the site's Barman lists as good: the primary's word counts where it has it.
+    fn here(&self) -> BTreeMap<BackupId, &BackupFacts> {
+        let facts = |(id, local)| {
+            let there = self.primary.backups.get(id).filter(|backup| is_usable(backup));
+            Some((*id, there.map_or(&published(local)?.facts, |backup| &backup.facts)))
+        };
+        self.replica.backups.iter().filter(|(_, local)| published(local).is_some()).filter_map(facts).collect()
+    }
+
+    /// The keep annotation that a backup will have: one end alone may ask for it, and the one that asks for more counts.
+    fn keep(&self, id: BackupId) -> Option<Keep> {
+        let here = self.replica.backups.get(&id).and_then(|local| local.keep);
+        stronger(here, self.primary.backups.get(&id).and_then(|backup| backup.keep))
+    }
+
+    fn is_gone(&self, id: BackupId) -> bool {
+        !self.primary.backups.contains_key(&id)
+    }
+
+    /// The whole set that the selection is made over: what the primary and the site have together.
+    fn candidates(&self) -> BTreeMap<BackupId, Candidate> {
         // What may be deleted because the primary no longer has it must not use up a place in the selection.
-        let is_leaving = policy.prune.gone_at_primary && !primary.backups.contains_key(id) && local.keep.is_none();
-        if !is_leaving {
-            candidates.insert(*id, candidate(&published.facts, local.keep));
+        let is_leaving = |id| self.policy.prune.gone_at_primary && self.is_gone(id) && self.keep(id).is_none();
+        let here = self.here().into_iter().filter(|(id, _)| !is_leaving(*id));
+        let there = self.primary.backups.iter().filter(|(_, backup)| is_usable(backup));
+        let there = there.map(|(id, backup)| (*id, &backup.facts));
+        let candidate = |(id, facts): (BackupId, &BackupFacts)| {
+            (id, Candidate { end_time: facts.end_time, parent: facts.parent, keep: self.keep(id) })
+        };
+        here.chain(there).map(candidate).collect()
+    }
+
+    fn orphan_notes(&self, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<Note> {
+        let here = self.here();
+        let note = |(id, candidate): (&BackupId, &Candidate)| {
+            let is_missing = |parent: &BackupId| !candidates.contains_key(parent) && !here.contains_key(parent);
+            candidate.parent.filter(is_missing).map(|parent| Note::ParentMissing { backup: *id, parent })
+        };
+        candidates.iter().filter_map(note).collect()
+    }
+
+    fn prunes(&self, selected: &BTreeSet<BackupId>) -> Prunes {
+        let here = self.here();
+        let unwanted = here.keys().filter(|id| !selected.contains(id));
+        let mut allowed = unwanted.filter_map(|id| Some((*id, self.prune_reason(*id)?))).collect();
+        spare_parents(&mut allowed, &here);
+        let order = children_first(&allowed, &here);
+        let limit = (here.len() * usize::from(self.policy.protect.max_prune_percent) / 100).max(1);
+        let (now, later) = order.split_at(limit.min(order.len()));
+        let now = now.iter().filter_map(|id| Some((*id, allowed.remove(id)?))).collect();
+        Prunes { now, later: later.iter().copied().collect() }
+    }
+
+    fn prune_reason(&self, id: BackupId) -> Option<Reason> {
+        if self.keep(id).is_some() {
+            None
+        } else if self.policy.prune.gone_at_primary && self.is_gone(id) {
+            Some(Reason::GoneAtPrimary)
+        } else {
+            self.policy.prune.unselected.then(|| Reason::Unselected(self.policy.backups.to_string()))
         }
     }
-    for (id, backup) in primary.backups.iter().filter(|(_, backup)| is_usable(backup)) {
-        let keep = replica.backups.get(id).and_then(|local| local.keep).or(backup.keep);
-        candidates.insert(*id, candidate(&backup.facts, keep));
+
+    fn kept(&self, selected: &BTreeSet<BackupId>, prunes: &Prunes) -> BTreeMap<BackupId, Kept> {
+        let is_pruned = |id: &BackupId| prunes.now.iter().any(|(pruned, _)| pruned == id);
+        let kept = |id: BackupId, facts: &BackupFacts, copy| {
+            (id, Kept { facts: facts.clone(), copy, keep: self.keep(id), leaves: prunes.later.contains(&id) })
+        };
+        let here = self.here();
+        let copied = selected.iter().filter(|id| !here.contains_key(id)).filter_map(|id| {
+            let facts = &self.primary.backups.get(id)?.facts;
+            Some(kept(*id, facts, Some(copy_reason(self.replica.backups.get(id)))))
+        });
+        let staying = here.iter().filter(|(id, _)| !is_pruned(id)).map(|(id, facts)| kept(*id, facts, None));
+        staying.chain(copied).collect()
     }
-    candidates
-}
 
-fn candidate(facts: &BackupFacts, keep: Option<Keep>) -> Candidate {
-    Candidate { end_time: facts.end_time, parent: facts.parent, keep }
-}
-
-fn orphan_notes(candidates: &BTreeMap<BackupId, Candidate>, replica: &ReplicaInventory) -> Vec<Note> {
-    let note = |(id, candidate): (&BackupId, &Candidate)| {
-        let parent = candidate.parent.filter(|parent| !candidates.contains_key(parent))?;
-        (!replica.backups.contains_key(&parent)).then_some(Note::ParentMissing { backup: *id, parent })
-    };
-    candidates.iter().filter_map(note).collect()
-}
-
-/// The backups that are deleted now, and how many may only be deleted by a later apply.
-fn prunes(
-    policy: &Policy,
-    primary: &PrimaryInventory,
-    replica: &ReplicaInventory,
-    selected: &BTreeSet<BackupId>,
-) -> (Vec<(BackupId, Reason)>, usize) {
-    let published: BTreeMap<BackupId, &LocalBackup> =
-        replica.backups.iter().filter(|(_, local)| is_published(local)).map(|(id, local)| (*id, local)).collect();
-    let mut allowed: BTreeMap<BackupId, Reason> = published
-        .iter()
-        .filter(|(id, local)| local.keep.is_none() && !selected.contains(id))
-        .filter_map(|(id, _)| Some((*id, prune_reason(policy, primary, *id)?)))
-        .collect();
-    spare_parents(&mut allowed, &published);
-    let order = children_first(&allowed, &published);
-    let limit = (published.len() * usize::from(policy.protect.max_prune_percent) / 100).max(1);
-    let later = order.len().saturating_sub(limit);
-    let pruned = order.into_iter().take(limit).filter_map(|id| Some((id, allowed.remove(&id)?))).collect();
-    (pruned, later)
-}
-
-fn prune_reason(policy: &Policy, primary: &PrimaryInventory, id: BackupId) -> Option<Reason> {
-    let is_gone = !primary.backups.contains_key(&id);
-    if is_gone && policy.prune.gone_at_primary {
-        Some(Reason::GoneAtPrimary)
-    } else if primary.backups.get(&id).is_some_and(|backup| backup.keep.is_some()) {
-        None
-    } else {
-        policy.prune.unselected.then(|| Reason::Unselected(policy.backups.to_string()))
+    /// What is said of backups that stay although the primary has them no longer, or the selection leaves them out.
+    fn staying_notes(
+        &self,
+        selected: &BTreeSet<BackupId>,
+        kept: &BTreeMap<BackupId, Kept>,
+        prunes: &Prunes,
+    ) -> Vec<Note> {
+        let stays = |id: &&BackupId| !prunes.later.contains(id);
+        let (gone, both): (Vec<_>, Vec<_>) = kept.keys().filter(stays).partition(|id| self.is_gone(**id));
+        let unselected = both.iter().filter(|id| !selected.contains(id)).count();
+        let here_only = (!gone.is_empty()).then_some(Note::KeptHereOnly(gone.len()));
+        here_only.into_iter().chain((unselected > 0).then_some(Note::Unselected(unselected))).collect()
     }
-}
 
-/// A backup stays as long as one that builds on it does.
-fn spare_parents(allowed: &mut BTreeMap<BackupId, Reason>, published: &BTreeMap<BackupId, &LocalBackup>) {
-    loop {
-        let spared: Vec<BackupId> = published
-            .iter()
-            .filter(|(id, _)| !allowed.contains_key(id))
-            .filter_map(|(_, local)| parent_of(local))
-            .filter(|parent| allowed.contains_key(parent))
-            .collect();
-        if spared.is_empty() {
-            return;
+    /// Interrupted copies that nobody will finish are cleaned up; what may be whole is only spoken of.
+    fn leftovers(&self, kept: &BTreeMap<BackupId, Kept>) -> (Vec<(BackupId, Reason)>, Vec<Note>) {
+        let (mut zombies, mut notes) = (Vec::new(), Vec::new());
+        let unpublished = self.replica.backups.iter().filter(|(_, local)| published(local).is_none());
+        for (id, local) in unpublished.filter(|(id, _)| !kept.contains_key(id)) {
+            let is_parent = kept.values().any(|kept| kept.facts.parent == Some(*id));
+            match self.zombie_reason(*id, local).filter(|_| local.keep.is_none() && !is_parent) {
+                Some(reason) => zombies.push((*id, reason)),
+                None if is_usable_at(self.primary, *id) || self.is_gone(*id) => notes.push(Note::OrphanedBase(*id)),
+                // It is not DONE at the primary either, which a note says already.
+                None => {}
+            }
         }
-        allowed.retain(|id, _| !spared.contains(id));
+        (zombies, notes)
     }
-}
 
-fn parent_of(local: &LocalBackup) -> Option<BackupId> {
-    local.published.as_ref().and_then(|published| published.facts.parent)
-}
-
-/// Oldest chain first, and within a chain every child before what it builds on, so that any beginning of the list
-/// can be deleted by itself.
-fn children_first(allowed: &BTreeMap<BackupId, Reason>, published: &BTreeMap<BackupId, &LocalBackup>) -> Vec<BackupId> {
-    let parent =
-        |id: BackupId| published.get(&id).and_then(|local| parent_of(local)).filter(|p| allowed.contains_key(p));
-    let mut keyed: Vec<(BackupId, usize, BackupId)> = allowed
-        .keys()
-        .map(|id| {
-            // The chain is at most as long as there are backups, even if its parents go in a circle.
-            let chain: Vec<BackupId> =
-                std::iter::successors(Some(*id), |id| parent(*id)).take(published.len() + 1).collect();
-            (chain.last().copied().unwrap_or(*id), chain.len(), *id)
-        })
-        .collect();
-    keyed.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
-    keyed.into_iter().map(|(_, _, id)| id).collect()
-}
-
-fn kept(
-    primary: &PrimaryInventory,
-    replica: &ReplicaInventory,
-    selected: &BTreeSet<BackupId>,
-    pruned: &[(BackupId, Reason)],
-) -> BTreeMap<BackupId, Kept> {
-    let mut kept = BTreeMap::new();
-    for (id, local) in &replica.backups {
-        let Some(published) = local.published.as_ref().filter(|_| is_published(local)) else { continue };
-        if pruned.iter().all(|(pruned, _)| pruned != id) {
-            let there = primary.backups.get(id).filter(|backup| is_usable(backup));
-            let facts = there.map_or(&published.facts, |backup| &backup.facts).clone();
-            let keep = local.keep.or(there.and_then(|backup| backup.keep));
-            kept.insert(*id, Kept { facts, copy: None, keep });
+    /// Why a backup that was never published may be deleted. A base that may be whole is treated as a backup is.
+    fn zombie_reason(&self, id: BackupId, local: &LocalBackup) -> Option<Reason> {
+        let may_be_whole = local.published.as_ref().is_none_or(|published| published.facts.status.is_copied());
+        let prune = self.policy.prune;
+        if self.is_gone(id) {
+            let reason = if may_be_whole { Reason::GoneAtPrimary } else { Reason::InterruptedAndGone };
+            (!may_be_whole || prune.gone_at_primary).then_some(reason)
+        } else {
+            let is_allowed = is_usable_at(self.primary, id) && (!may_be_whole || prune.unselected);
+            is_allowed.then_some(Reason::InterruptedAndUnselected)
         }
     }
-    for id in selected {
-        let Some(backup) = primary.backups.get(id).filter(|_| !kept.contains_key(id)) else { continue };
-        let copy = Some(copy_reason(replica.backups.get(id)));
-        kept.insert(*id, Kept { facts: backup.facts.clone(), copy, keep: backup.keep });
+
+    fn stale_staging(&self, kept: &BTreeMap<BackupId, Kept>) -> Vec<(BackupId, Reason)> {
+        let reason = |id: &BackupId| {
+            let local = self.replica.backups.get(id);
+            match kept.get(id) {
+                Some(Kept { copy: Some(_), .. }) => None,
+                Some(_) if local.is_some_and(|local| is_repaired(self.primary, *id, local)) => None,
+                Some(_) => Some(Reason::Interrupted(Status::Done)),
+                None if self.is_gone(*id) => Some(Reason::InterruptedAndGone),
+                None => Some(Reason::InterruptedAndUnselected),
+            }
+        };
+        self.replica.staged.iter().filter_map(|id| Some((*id, reason(id)?))).collect()
     }
-    kept
+}
+
+/// Of two keep annotations the one that keeps more.
+fn stronger(a: Option<Keep>, b: Option<Keep>) -> Option<Keep> {
+    if [a, b].contains(&Some(Keep::Full)) { Some(Keep::Full) } else { a.or(b) }
 }
 
 fn copy_reason(local: Option<&LocalBackup>) -> Reason {
@@ -239,52 +267,31 @@ fn copy_reason(local: Option<&LocalBackup>) -> Reason {
     }
 }
 
-/// What is said of backups that stay although the primary has them no longer, or the selection leaves them out.
-fn staying_notes(
-    primary: &PrimaryInventory,
-    selected: &BTreeSet<BackupId>,
-    diff: &BackupDiff,
-    later: usize,
-) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let here_only = diff.kept.keys().filter(|id| !primary.backups.contains_key(id)).count();
-    if here_only > 0 {
-        notes.push(Note::KeptHereOnly(here_only));
-    }
-    let unselected = diff
-        .kept
-        .iter()
-        .filter(|(id, kept)| kept.copy.is_none() && !selected.contains(id) && primary.backups.contains_key(id))
-        .count()
-        .saturating_sub(later);
-    if unselected > 0 {
-        notes.push(Note::Unselected(unselected));
-    }
-    notes
-}
-
-/// Interrupted copies that nobody will finish are cleaned up; a base that may be whole is only spoken of.
-fn leftovers(
-    policy: &Policy,
-    primary: &PrimaryInventory,
-    replica: &ReplicaInventory,
-    kept: &BTreeMap<BackupId, Kept>,
-) -> (Vec<(BackupId, Reason)>, Vec<Note>) {
-    let (mut zombies, mut notes) = (Vec::new(), Vec::new());
-    for (id, local) in replica.backups.iter().filter(|(id, _)| !kept.contains_key(id)) {
-        let is_gone = !primary.backups.contains_key(id);
-        match &local.published {
-            Some(published) if published.facts.status == Status::Done => {}
-            Some(_) if is_gone => zombies.push((*id, Reason::InterruptedAndGone)),
-            Some(_) if is_usable_at(primary, *id) => zombies.push((*id, Reason::InterruptedAndUnselected)),
-            Some(_) => {}
-            None if is_gone && policy.prune.gone_at_primary => zombies.push((*id, Reason::GoneAtPrimary)),
-            None => notes.push(Note::OrphanedBase(*id)),
+/// A backup stays as long as one that builds on it does.
+fn spare_parents(allowed: &mut BTreeMap<BackupId, Reason>, here: &BTreeMap<BackupId, &BackupFacts>) {
+    loop {
+        let staying = here.iter().filter(|(id, _)| !allowed.contains_key(id));
+        let spared: Vec<BackupId> =
+            staying.filter_map(|(_, facts)| facts.parent).filter(|parent| allowed.contains_key(parent)).collect();
+        if spared.is_empty() {
+            return;
         }
+        allowed.retain(|id, _| !spared.contains(id));
     }
-    (zombies, notes)
 }
 
-fn is_usable_at(primary: &PrimaryInventory, id: BackupId) -> bool {
-    primary.backups.get(&id).is_some_and(is_usable)
+/// Oldest chain first, and within a chain every child before what it builds on, so that any beginning of the list
+/// can be deleted by itself.
+fn children_first(allowed: &BTreeMap<BackupId, Reason>, here: &BTreeMap<BackupId, &BackupFacts>) -> Vec<BackupId> {
+    let parent = |id: &BackupId| here.get(id)?.parent.filter(|parent| allowed.contains_key(parent));
+    let mut keyed: Vec<(BackupId, usize, BackupId)> = allowed
+        .keys()
+        .map(|id| {
+            // The chain is at most as long as there are backups, even if its parents go in a circle.
+            let chain: Vec<BackupId> = std::iter::successors(Some(*id), parent).take(here.len() + 1).collect();
+            (chain.last().copied().unwrap_or(*id), chain.len(), *id)
+        })
+        .collect();
+    keyed.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+    keyed.into_iter().map(|(_, _, id)| id).collect()
 }

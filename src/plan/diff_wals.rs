@@ -6,30 +6,37 @@ use std::collections::BTreeMap;
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::BackupId;
+use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::{WalRange, WalSet};
+use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
-use crate::site::model::{Policy, WalsFrom};
+use crate::site::model::Policy;
 
 use super::action::WalBatch;
-use super::diff_backups::Kept;
+use super::diff_backups::{BackupDiff, Kept};
+use super::order::{Places, Stage};
 use super::reason::{Note, XlogFinding};
-use super::window::needed;
+use super::wal_files::{WalFile, find, wal_files};
+use super::wanted::Wanted;
+use super::window::{Segments, needed};
 
 /// What becomes of the WAL of one replica.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WalDiff {
-    /// What is not here, newest recoverable point first.
-    pub missing: Vec<WalBatch>,
-    /// What is here with another size, in the same order.
-    pub differing: Vec<WalBatch>,
+    /// What is not here, by the number of the stage that it is shipped in.
+    pub missing: BTreeMap<usize, Vec<WalBatch>>,
+    /// What is here with another size, in the same way.
+    pub differing: BTreeMap<usize, Vec<WalBatch>>,
     /// History files that are not here, or differ.
     pub histories: Vec<MissingHistory>,
     /// What is wrong with xlog.db.
     pub xlogdb: Vec<XlogFinding>,
     /// What is here and no kept backup needs, in order.
     pub unneeded: Vec<(Option<WalRange>, BTreeMap<WalName, u64>)>,
+    /// The whole segments that will be here.
+    pub after: Segments,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -52,155 +59,216 @@ pub fn diff(
     policy: &Policy,
     primary: &PrimaryInventory,
     replica: &ReplicaInventory,
-    kept: &BTreeMap<BackupId, Kept>,
+    backups: &BackupDiff,
     size: SegmentSize,
 ) -> WalDiff {
-    let wanted = Wanted::new(policy, kept);
-    let groups = Groups::new(kept);
-    let on_offer = |entry: &&WalEntry| wanted.covers(entry.name) && !primary.gone.contains(&entry.name);
-    let (mut missing, mut differing) = (Vec::new(), Vec::new());
-    for entry in primary.wals.iter().filter(on_offer) {
-        match replica.wals.get(&entry.name) {
-            None => missing.push(*entry),
-            Some(here) if *here != entry.size => differing.push(*entry),
-            Some(_) => {}
-        }
-    }
-    let mut diff = WalDiff {
-        histories: missing_histories(primary, replica),
-        xlogdb: xlogdb_findings(primary, replica, &missing),
-        notes: gap_notes(primary, replica, kept, size),
-        ..WalDiff::default()
+    let scope = Scope { wanted: Wanted::new(policy, primary, &backups.kept), primary, barman: replica.barman };
+    let mut found = Found {
+        after: Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size)),
+        ..Found::default()
     };
-    diff.notes.extend(listed_and_gone(primary, replica, &wanted));
-    diff.missing = groups.batches(&missing, replica, size);
-    diff.differing = groups.batches(&differing, replica, size);
-    if policy.prune.unselected || policy.prune.gone_at_primary {
-        let unneeded: Vec<(WalName, u64)> =
-            replica.wals.iter().filter(|(name, _)| !wanted.covers(**name)).map(|(n, s)| (*n, *s)).collect();
-        diff.unneeded = runs(&unneeded, |item| item.0, size)
+    for file in wal_files(Some(primary), replica) {
+        found.count_lines(&file, &scope);
+        found.sort(&file, &scope.fate(&file));
+    }
+    let cutter = Cutter { stages: &backups.stages, places: Places::new(&backups.stages, &backups.kept), replica, size };
+    WalDiff {
+        missing: cutter.batches(&found.missing),
+        differing: cutter.batches(&found.differing),
+        histories: missing_histories(primary, replica),
+        xlogdb: found.xlogdb_findings(replica),
+        unneeded: runs(&found.unneeded, |item| item.0, size)
             .into_iter()
             .map(|(range, files)| (range, files.into_iter().collect()))
-            .collect();
-    }
-    diff
-}
-
-/// What is wanted, and the primary's xlog.db lists, and neither end has. What a backup needs is told with it.
-fn listed_and_gone(primary: &PrimaryInventory, replica: &ReplicaInventory, wanted: &Wanted) -> Option<Note> {
-    let is_told = |name: WalName| segment_of(name).is_some_and(|segment| wanted.makes_consistent(segment));
-    let is_nowhere = |name: WalName| primary.gone.contains(&name) && !replica.wals.contains_key(&name);
-    let names = primary.wals.iter().map(|entry| entry.name);
-    let mut gone = names.filter(|name| is_nowhere(*name) && wanted.covers(*name) && !is_told(*name));
-    let first = gone.next()?;
-    Some(Note::ListedAndGone { count: 1 + gone.count() as u64, first })
-}
-
-/// The WAL that the kept backups ask for.
-struct Wanted {
-    /// Everything from this name on; `None`: nothing but `needed`.
-    from: Option<Segment>,
-    /// Everything, as there is no backup to count from.
-    everything: bool,
-    /// What makes each kept backup consistent: first and last name.
-    needed: Vec<(Segment, Segment)>,
-}
-
-impl Wanted {
-    fn new(policy: &Policy, kept: &BTreeMap<BackupId, Kept>) -> Self {
-        let needed = kept.values().filter_map(|k| Some((k.facts.begin_wal?, k.facts.end_wal?))).collect();
-        let begins = || kept.values().filter(|k| !k.is_standalone()).filter_map(|k| k.facts.begin_wal);
-        let from = match policy.wals_from {
-            // Barman counts from the smallest name as well, so that both list the same WAL.
-            WalsFrom::OldestBackup => begins().min(),
-            WalsFrom::NewestBackup => begins().next_back(),
-            WalsFrom::BackupsOnly => None,
-        };
-        Self { from, everything: kept.is_empty() && policy.wals_from != WalsFrom::BackupsOnly, needed }
-    }
-
-    /// Whether a file is wanted. A history file always is: without it no later timeline can be entered.
-    fn covers(&self, name: WalName) -> bool {
-        let Some(segment) = segment_of(name) else { return true };
-        self.everything || self.from.is_some_and(|from| segment >= from) || self.makes_consistent(segment)
-    }
-
-    /// Whether a kept backup is not consistent without a segment.
-    fn makes_consistent(&self, segment: Segment) -> bool {
-        self.needed.iter().any(|(first, last)| *first <= segment && segment <= *last)
+            .collect(),
+        notes: gap_notes(&backups.kept, &found),
+        after: found.after,
     }
 }
 
 /// The segment that a file is, or belongs to.
-pub fn segment_of(name: WalName) -> Option<Segment> {
+fn segment_of(name: WalName) -> Option<Segment> {
     match name {
         WalName::Segment(segment) | WalName::Partial(segment) | WalName::BackupLabel { segment, .. } => Some(segment),
         WalName::History(_) => None,
     }
 }
 
-/// The order in which WAL is shipped: what makes the newest backup consistent, what follows it, then the same for
-/// each older one, and at last what no kept backup begins before.
-struct Groups {
-    /// Newest backup first: its id, its first and last segment.
-    backups: Vec<(BackupId, Segment, Segment)>,
+/// What the fate of a WAL file depends on.
+struct Scope<'a> {
+    wanted: Wanted,
+    primary: &'a PrimaryInventory,
+    /// The version of Barman to write for.
+    barman: BarmanVersion,
 }
 
-impl Groups {
-    fn new(kept: &BTreeMap<BackupId, Kept>) -> Self {
-        let backups =
-            kept.iter().rev().filter_map(|(id, k)| Some((*id, k.facts.begin_wal?, k.facts.end_wal?))).collect();
-        Self { backups }
-    }
+/// What becomes of a WAL file.
+enum Fate {
+    /// It stays as it is, here or away.
+    Stays,
+    /// It is shipped.
+    Missing(WalEntry),
+    /// It is shipped again.
+    Differs(WalEntry),
+    /// It is broken here, and there is nothing to repair it with.
+    Broken,
+    /// The primary lists it, and neither end has it.
+    Gone,
+    /// It goes; its bytes.
+    Unneeded(u64),
+}
 
-    /// The place in the order, and the backup that needs the segment.
-    fn place(&self, segment: Segment) -> (usize, Option<BackupId>) {
-        for (i, (id, first, last)) in self.backups.iter().enumerate() {
-            if *first <= segment && segment <= *last {
-                return (2 * i, Some(*id));
-            }
+impl Scope<'_> {
+    fn fate(&self, file: &WalFile<'_>) -> Fate {
+        // History files are few and always wanted: they are compared with the primary's directory, not with its list.
+        let Some(segment) = segment_of(file.name) else { return Fate::Stays };
+        if !self.wanted.covers(segment) {
+            return file.here.filter(|_| self.wanted.may_prune).map_or(Fate::Stays, Fate::Unneeded);
         }
-        let follows = self.backups.iter().position(|(_, _, last)| *last < segment);
-        (follows.map_or(2 * self.backups.len(), |i| 2 * i + 1), None)
+        match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
+            (None, Some(there)) => Fate::Missing(*there),
+            (Some(here), Some(there)) if here != there.size => Fate::Differs(*there),
+            (Some(_), _) if !file.is_intact() => Fate::Broken,
+            (None, None) if file.there.is_some() => Fate::Gone,
+            _ => Fate::Stays,
+        }
     }
 
-    fn batches(&self, entries: &[WalEntry], replica: &ReplicaInventory, size: SegmentSize) -> Vec<WalBatch> {
-        let mut groups: BTreeMap<(usize, Option<BackupId>), Vec<WalEntry>> = BTreeMap::new();
+    /// Whether the primary can send it. An empty file is damage there, and must not replace anything here.
+    fn is_on_offer(&self, there: &WalEntry) -> bool {
+        there.size > 0 && !self.primary.gone.contains(&there.name)
+    }
+
+    /// Whether a line whose file is not here becomes true by what is shipped.
+    fn is_shipped(&self, file: &WalFile<'_>) -> bool {
+        match file.name {
+            WalName::History(timeline) => self.primary.histories.get(&timeline).is_some_and(|there| there.size > 0),
+            _ => matches!(self.fate(file), Fate::Missing(_)),
+        }
+    }
+
+    /// Whether a line says what the primary says, as far as it can: older Barmans know no encryption.
+    fn is_same(&self, line: &WalEntry, there: &WalEntry) -> bool {
+        let encryption = if self.barman < FIVE_FIELDS { line.encryption } else { there.encryption };
+        *line == WalEntry { encryption, ..*there }
+    }
+}
+
+/// What a pass over both archives found.
+#[derive(Default)]
+struct Found {
+    missing: Vec<WalEntry>,
+    differing: Vec<WalEntry>,
+    broken: Vec<WalName>,
+    gone: Vec<WalName>,
+    unneeded: Vec<(WalName, u64)>,
+    after: Segments,
+    not_listed: u64,
+    not_on_disk: u64,
+    line_differs: u64,
+}
+
+impl Found {
+    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate) {
+        let will_be_whole = match fate {
+            Fate::Stays => file.is_intact(),
+            Fate::Missing(_) | Fate::Differs(_) => true,
+            Fate::Broken | Fate::Gone | Fate::Unneeded(_) => false,
+        };
+        if let Some(segment) = file.name.segment().filter(|_| will_be_whole) {
+            self.after.insert(segment);
+        }
+        match fate {
+            Fate::Stays => {}
+            Fate::Missing(there) => self.missing.push(*there),
+            Fate::Differs(there) => self.differing.push(*there),
+            Fate::Broken => self.broken.push(file.name),
+            Fate::Gone => self.gone.push(file.name),
+            Fate::Unneeded(bytes) => self.unneeded.push((file.name, *bytes)),
+        }
+    }
+
+    /// Compares a line of xlog.db with the disk and with the primary.
+    fn count_lines(&mut self, file: &WalFile<'_>, scope: &Scope<'_>) {
+        match (file.line, file.here) {
+            (None, Some(_)) => self.not_listed += 1,
+            (Some(_), None) if !scope.is_shipped(file) => self.not_on_disk += 1,
+            // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
+            (Some(line), Some(here)) => {
+                let differs = |there: &WalEntry| here > 0 && there.size == here && !scope.is_same(line, there);
+                self.line_differs += u64::from(file.there.is_some_and(differs));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is wrong with the file itself, and where it disagrees with the disk or with the primary.
+    fn xlogdb_findings(&self, replica: &ReplicaInventory) -> Vec<XlogFinding> {
+        let mut findings = replica.xlogdb.findings.clone();
+        // Of a file that is not there, nothing else needs saying.
+        if !findings.contains(&XlogFinding::Missing) {
+            let counted = [
+                (self.not_listed, XlogFinding::NotListed(self.not_listed)),
+                (self.not_on_disk, XlogFinding::NotOnDisk(self.not_on_disk)),
+                (self.line_differs, XlogFinding::Differs(self.line_differs)),
+            ];
+            findings.extend(counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, finding)| finding));
+        }
+        findings
+    }
+}
+
+/// Cuts what is shipped into batches: by stage, and within a stage into consecutive segments.
+struct Cutter<'a> {
+    stages: &'a [Stage],
+    places: Places,
+    replica: &'a ReplicaInventory,
+    size: SegmentSize,
+}
+
+impl Cutter<'_> {
+    fn batches(&self, entries: &[WalEntry]) -> BTreeMap<usize, Vec<WalBatch>> {
+        let mut by_stage: BTreeMap<usize, Vec<WalEntry>> = BTreeMap::new();
         for entry in entries {
-            if let Some(segment) = segment_of(entry.name) {
-                groups.entry(self.place(segment)).or_default().push(*entry);
-            }
+            let stage = segment_of(entry.name).map(|segment| self.places.of(segment));
+            by_stage.entry(stage.unwrap_or_default()).or_default().push(*entry);
         }
-        let batch = |needed_by, (range, entries): (Option<WalRange>, Vec<WalEntry>)| {
-            let here = entries.iter().filter_map(|e| Some((e.name, *replica.wals.get(&e.name)?))).collect();
+        by_stage.into_iter().map(|(stage, entries)| (stage, self.cut(stage, &entries))).collect()
+    }
+
+    fn cut(&self, stage: usize, entries: &[WalEntry]) -> Vec<WalBatch> {
+        let needed_by = match self.stages.get(stage) {
+            Some(Stage::Backup(id)) => Some(*id),
+            _ => None,
+        };
+        let batch = |(range, entries): (Option<WalRange>, Vec<WalEntry>)| {
+            let here = entries.iter().filter_map(|e| Some((e.name, *self.replica.wals.get(&e.name)?))).collect();
             WalBatch { range, entries, here, needed_by }
         };
-        groups
-            .into_iter()
-            .flat_map(|((_, needed_by), entries)| {
-                runs(&entries, |entry| entry.name, size).into_iter().map(move |run| batch(needed_by, run))
-            })
-            .collect()
+        runs(entries, |entry| entry.name, self.size).into_iter().map(batch).collect()
     }
 }
 
-/// Cuts sorted files into runs of consecutive segments; a label or partial file goes with the segment before it.
+/// Cuts sorted files into runs of consecutive segments; a label or partial file goes with its segment. Files that
+/// have no place in a range are gathered into runs without one.
 fn runs<T: Clone>(items: &[T], name: impl Fn(&T) -> WalName, size: SegmentSize) -> Vec<(Option<WalRange>, Vec<T>)> {
     let mut runs: Vec<(Option<WalRange>, Vec<T>)> = Vec::new();
+    let mut timeline = None;
     for item in items {
         let name = name(item);
-        let number = segment_of(name).and_then(|s| s.number(size)).unwrap_or_default();
         let is_segment = name.segment().is_some();
-        match runs.last_mut() {
-            Some((Some(range), files))
-                if range.timeline == name.timeline() && number == range.last + u64::from(is_segment) =>
-            {
+        let number = segment_of(name).and_then(|segment| segment.number(size));
+        let last = runs.last_mut().filter(|_| timeline == Some(name.timeline()));
+        timeline = Some(name.timeline());
+        match (last, number) {
+            (Some((Some(range), files)), Some(number)) if number == range.last + u64::from(is_segment) => {
                 range.last = number;
                 files.push(item.clone());
             }
-            _ => {
-                let range = is_segment.then_some(WalRange { timeline: name.timeline(), first: number, last: number });
-                runs.push((range, vec![item.clone()]));
+            (Some((None, files)), number) if number.is_none() || !is_segment => files.push(item.clone()),
+            (_, number) => {
+                let range = |first| WalRange { timeline: name.timeline(), first, last: first };
+                runs.push((number.filter(|_| is_segment).map(range), vec![item.clone()]));
             }
         }
     }
@@ -208,91 +276,41 @@ fn runs<T: Clone>(items: &[T], name: impl Fn(&T) -> WalName, size: SegmentSize) 
 }
 
 fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> Vec<MissingHistory> {
-    let is_here = |history: &HistoryFile| replica.wals.get(&WalName::History(history.timeline)) == Some(&history.size);
-    primary
-        .histories
-        .values()
-        .filter(|history| !is_here(history))
-        .map(|history| {
-            let name = WalName::History(history.timeline);
-            MissingHistory {
-                timeline: history.timeline,
-                entry: find(&primary.wals, name).copied(),
-                there: history.size,
-                here: replica.wals.get(&name).copied(),
-            }
+    let missing = |history: &HistoryFile| {
+        let name = WalName::History(history.timeline);
+        let here = replica.wals.get(&name).copied();
+        (history.size > 0 && here != Some(history.size)).then(|| MissingHistory {
+            timeline: history.timeline,
+            entry: find(&primary.wals, name).copied(),
+            there: history.size,
+            here,
         })
-        .collect()
-}
-
-pub fn find(sorted: &[WalEntry], name: WalName) -> Option<&WalEntry> {
-    sorted.binary_search_by_key(&name, |entry| entry.name).ok().and_then(|i| sorted.get(i))
-}
-
-/// What is wrong with the file itself, and where it disagrees with the disk or with the primary.
-fn xlogdb_findings(primary: &PrimaryInventory, replica: &ReplicaInventory, missing: &[WalEntry]) -> Vec<XlogFinding> {
-    let lines = &replica.xlogdb.entries;
-    let count = |n: usize| n as u64;
-    let not_listed = replica.wals.keys().filter(|name| find(lines, **name).is_none()).count();
-    // A line whose file is shipped by this plan becomes true by itself.
-    let is_shipped = |name| {
-        find(missing, name).is_some() || matches!(name, WalName::History(t) if primary.histories.contains_key(&t))
     };
-    let not_on_disk =
-        lines.iter().filter(|line| !replica.wals.contains_key(&line.name) && !is_shipped(line.name)).count();
-    let differs = lines
-        .iter()
-        .filter(|line| {
-            find(&primary.wals, line.name)
-                .is_some_and(|there| there != *line && replica.wals.get(&line.name) == Some(&there.size))
-        })
-        .count();
-    let mut findings = replica.xlogdb.findings.clone();
-    // Of a file that is not there, nothing else needs saying.
-    if !findings.contains(&XlogFinding::Missing) {
-        let counted = [
-            (not_listed, XlogFinding::NotListed(count(not_listed))),
-            (not_on_disk, XlogFinding::NotOnDisk(count(not_on_disk))),
-            (differs, XlogFinding::Differs(count(differs))),
-        ];
-        findings.extend(counted.into_iter().filter(|(n, _)| *n > 0).map(|(_, finding)| finding));
-    }
-    findings
+    primary.histories.values().filter_map(missing).collect()
 }
 
 /// Gaps that nobody can close: what a kept backup needs and neither end has, and what is broken here and gone there.
-fn gap_notes(
-    primary: &PrimaryInventory,
-    replica: &ReplicaInventory,
-    kept: &BTreeMap<BackupId, Kept>,
-    size: SegmentSize,
-) -> Vec<Note> {
-    let (mut obtainable, mut truncated) = (WalSet::new(), Vec::new());
-    for (name, bytes) in &replica.wals {
-        let Some(segment) = name.segment() else { continue };
-        let there = find(&primary.wals, *name);
-        let listed = find(&replica.xlogdb.entries, *name).map_or(*bytes, |line| line.size);
-        if there.is_none() && listed != *bytes {
-            truncated.push(*name);
-        } else if let Some(number) = segment.number(size) {
-            obtainable.insert_segment(segment.timeline, number);
-        }
-    }
-    for entry in primary.wals.iter().filter(|entry| !primary.gone.contains(&entry.name)) {
-        if let Some((segment, number)) = entry.name.segment().and_then(|s| Some((s, s.number(size)?))) {
-            obtainable.insert_segment(segment.timeline, number);
-        }
-    }
+fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found) -> Vec<Note> {
     let mut notes = Vec::new();
     for (id, backup) in kept.iter().rev() {
         let Some(range) = needed(&backup.facts) else { continue };
-        let gone = WalSet::from_iter([range]).difference(&obtainable);
+        let Some(present) = found.after.numbered(backup.facts.segment_size) else { continue };
+        let gone = WalSet::from_iter([range]).difference(present);
         if !gone.is_empty() {
             notes.push(Note::GoneAtBothEnds { backup: *id, ranges: gone.ranges().collect() });
         }
     }
-    if let Some(first) = truncated.first() {
-        notes.push(Note::TruncatedAndGone { count: truncated.len() as u64, first: first.to_string() });
+    let is_told = |segment: Segment| {
+        let needs = |backup: &Kept| backup.facts.begin_wal <= Some(segment) && Some(segment) <= backup.facts.end_wal;
+        kept.values().any(needs)
+    };
+    let mut gone = found.gone.iter().filter(|name| !segment_of(**name).is_some_and(is_told));
+    if let Some(first) = gone.next() {
+        notes.push(Note::ListedAndGone { count: 1 + gone.count() as u64, first: *first });
+    }
+    let mut broken = found.broken.iter().filter(|name| name.segment().is_some());
+    if let Some(first) = broken.next() {
+        notes.push(Note::TruncatedAndGone { count: 1 + broken.count() as u64, first: first.to_string() });
     }
     notes
 }

@@ -39,18 +39,18 @@ fn not_passive(here: &ReplicaInventory) -> Option<Blocker> {
     })
 }
 
-/// A replica holds one system, that of its newest backup, and those that were accepted.
+/// A replica holds one system, that of its newest backup, and those that were accepted. Backups in every status
+/// count: the WAL of a new system arrives before its first backup is DONE.
 fn other_system(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Blocker> {
-    let usable = || primary.backups.values().filter(|backup| diff_backups::is_usable(backup));
+    let there = || primary.backups.iter().filter_map(|(id, backup)| Some((*id, backup.facts.system?)));
     let mut known: BTreeSet<SystemId> = here.published().filter_map(|facts| facts.system).collect();
     if known.is_empty() {
-        known.extend(usable().rev().find_map(|backup| backup.facts.system));
+        let noted = here.identity.as_ref().map(|identity| identity.systemid);
+        known.extend(noted.or_else(|| there().next_back().map(|(_, system)| system)));
     }
     let is_new = |system: &SystemId| !known.contains(system) && !replica.policy.accept_systems.contains(system);
-    usable().find_map(|backup| {
-        let new = backup.facts.system.filter(is_new)?;
-        Some(Blocker::OtherSystem { here: known.iter().copied().collect(), new, backup: backup.facts.id })
-    })
+    let (backup, new) = there().find(|(_, system)| is_new(system))?;
+    Some(Blocker::OtherSystem { here: known.iter().copied().collect(), new, backup })
 }
 
 /// What the user should do something about.
@@ -86,6 +86,7 @@ pub fn bytes_to_copy(action: &Action) -> u64 {
     match &action.change {
         Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
         Change::AddBackup(copy) => copy.size.saturating_sub(copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes)),
+        Change::RepairBackup(copy) => copy.size,
         Change::ShipHistory { size, .. } => *size,
         _ => 0,
     }

@@ -25,16 +25,18 @@ pub struct Lacking {
 /// What a plan of this replica would copy, as far as the primary's lists tell.
 pub fn lacking(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory, now: Timestamp) -> Lacking {
     let policy = &replica.policy;
-    let kept = diff_backups::diff(policy, primary, here, now).kept;
+    let backups = diff_backups::diff(policy, primary, here, now);
     // The size of the segments only says how they are put together in batches.
-    let wals = diff_wals::diff(policy, primary, here, &kept, SegmentSize::DEFAULT);
-    let is_at_primary = |id: &BackupId| primary.backups.get(id).is_some_and(diff_backups::is_usable);
+    let wals = diff_wals::diff(policy, primary, here, &backups, SegmentSize::DEFAULT);
+    let is_at_primary = |id: &BackupId| diff_backups::is_usable_at(primary, *id);
+    let batches = wals.missing.into_values().chain(wals.differing.into_values());
     Lacking {
-        backups: kept
+        backups: backups
+            .kept
             .iter()
             .filter(|(id, kept)| is_at_primary(id) && (kept.copy.is_some() || !here.is_whole(**id)))
             .map(|(id, _)| *id)
             .collect(),
-        wals: wals.missing.into_iter().chain(wals.differing).flat_map(|batch| batch.entries).collect(),
+        wals: batches.flatten().flat_map(|batch| batch.entries).collect(),
     }
 }

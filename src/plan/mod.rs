@@ -8,10 +8,14 @@ mod diff_wals;
 pub mod graph;
 mod guard;
 pub mod lacking;
+mod order;
 pub mod reason;
 mod recovery;
 mod replica;
+mod reuse;
 mod selection;
+mod wal_files;
+mod wanted;
 pub mod window;
 
 use std::path::Path;
@@ -24,7 +28,8 @@ use crate::site::model::Replica;
 pub use action::Plan;
 pub use guard::bytes_to_copy;
 
-/// Plans every replica of a site. `replicas` holds those that the site file names and those that its mirrors stand for.
+/// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
+/// its mirrors stand for.
 pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
     let mut replicas: Vec<&Replica> = replicas.iter().collect();
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
@@ -32,3 +37,6 @@ pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Obse
     let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, observed(r)?, now))).collect();
     Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans }
 }
+
+#[cfg(test)]
+mod tests;

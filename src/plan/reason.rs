@@ -37,6 +37,8 @@ pub enum Reason {
     },
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
+    /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.
+    Unlinked(usize),
     /// Metadata that Barman's own sync encoded twice: the keys.
     EncodedTwice(Vec<String>),
     /// Metadata that differs from the primary's: the keys.
@@ -185,7 +187,7 @@ pub enum Note {
         /// The first.
         first: WalName,
     },
-    /// A base here without a backup.info that the primary does not have either.
+    /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),
     /// Backups here that the primary no longer has.
     KeptHereOnly(usize),

@@ -4,51 +4,51 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::barman::backup_info::Status;
 use crate::barman::history::HistoryFile;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::barman::wal_set::WalSet;
 use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory};
 
 use super::action::{Lag, Recovery};
-use super::diff_backups::BackupDiff;
-use super::diff_wals::{WalDiff, find};
-use super::window::{Archive, Point, Window, recoverable, window};
+use super::diff_backups::{self, BackupDiff};
+use super::wal_files::{WalFile, find, wal_files};
+use super::window::{Archive, Point, Segments, Window, recoverable, window};
 
 /// What recovery can reach now. Without the primary's answer the replica alone tells, and the lag stays unknown.
 pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory) -> Recovery {
-    let wals = primary.map_or(&[][..], |primary| &primary.wals);
-    let intact = |name: &WalName, bytes: u64| {
-        let listed = find(wals, *name).or_else(|| find(&here.xlogdb.entries, *name));
-        listed.is_none_or(|entry| entry.size == bytes)
-    };
-    let present = here.wals.iter().filter(|(name, bytes)| intact(name, **bytes)).map(|(name, _)| *name);
     let facts: Vec<&BackupFacts> = here.published().filter(|facts| here.is_whole(facts.id)).collect();
-    Reached { facts, present: present.collect(), histories: &here.histories, wals, lines: &here.xlogdb.entries }
-        .recovery()
+    let segments = present(primary, here, &facts);
+    let wals = primary.map_or(&[][..], |primary| &primary.wals);
+    let lines = &here.xlogdb.entries;
+    Reached { facts, segments: &segments, histories: &here.histories, wals, lines }.recovery()
 }
 
-/// What recovery will reach when every action of the plan is done.
-pub fn after(primary: &PrimaryInventory, here: &ReplicaInventory, backups: &BackupDiff, wals: &WalDiff) -> Recovery {
-    let shipped = wals.missing.iter().chain(&wals.differing).flat_map(|batch| &batch.entries).map(|entry| entry.name);
-    let removed = |name: &WalName| wals.unneeded.iter().any(|(_, files)| files.contains_key(name));
-    let intact = |name: &WalName, bytes: u64| {
-        let listed = find(&primary.wals, *name).or_else(|| find(&here.xlogdb.entries, *name));
-        listed.is_none_or(|entry| entry.size == bytes)
-    };
-    let stays = here.wals.iter().filter(|(name, bytes)| intact(name, **bytes) && !removed(name)).map(|(name, _)| *name);
+/// The whole segments that are here, numbered as these backups number them.
+pub fn present(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, facts: &[&BackupFacts]) -> Segments {
+    let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
+    for segment in wal_files(primary, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()) {
+        segments.insert(segment);
+    }
+    segments
+}
+
+/// What recovery will reach when every action of the plan is done, and these segments are here.
+pub fn after(
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &BackupDiff,
+    segments: &Segments,
+) -> Recovery {
     let histories = here.histories.iter().chain(&primary.histories).map(|(t, h)| (*t, h.clone())).collect();
-    let usable = |id| primary.backups.get(id).is_some_and(super::diff_backups::is_usable) || here.is_whole(*id);
-    let facts = backups.kept.iter().filter(|(id, _)| usable(id)).map(|(_, kept)| &kept.facts).collect();
-    let present = stays.chain(shipped).collect();
-    Reached { facts, present, histories: &histories, wals: &primary.wals, lines: &here.xlogdb.entries }.recovery()
+    let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
+    let facts = backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect();
+    Reached { facts, segments, histories: &histories, wals: &primary.wals, lines: &here.xlogdb.entries }.recovery()
 }
 
 /// Backups and WAL that are, or will be, at the site.
 struct Reached<'a> {
     facts: Vec<&'a BackupFacts>,
-    present: Vec<WalName>,
+    segments: &'a Segments,
     histories: &'a BTreeMap<Timeline, HistoryFile>,
     /// What the primary archived.
     wals: &'a [WalEntry],
@@ -58,20 +58,13 @@ struct Reached<'a> {
 
 impl Reached<'_> {
     fn recovery(&self) -> Recovery {
-        let size = self.facts.last().map(|facts| facts.segment_size).unwrap_or_default();
-        let mut segments = WalSet::new();
-        for segment in self.present.iter().filter_map(|name| name.segment()) {
-            if let Some(number) = segment.number(size) {
-                segments.insert_segment(segment.timeline, number);
-            }
-        }
-        let recoverable = recoverable(self.facts.iter().copied(), &segments);
-        let window = window(&recoverable, Archive { segments: &segments, histories: self.histories });
+        let recoverable = recoverable(self.facts.iter().copied(), self.segments);
+        let window = window(&recoverable, Archive { segments: self.segments, histories: self.histories });
         Recovery {
             window,
             from: window.and_then(|w| recoverable.get(&w.oldest)).and_then(|facts| facts.end_time),
             to: window.and_then(|w| self.archived(w)),
-            backups: recoverable.values().filter(|facts| facts.status == Status::Done).count(),
+            backups: recoverable.len(),
             lag: self.lag(window),
         }
     }
@@ -84,10 +77,10 @@ impl Reached<'_> {
 
     /// The primary's segments past the window's end, on its timeline and on later ones.
     fn lag(&self, window: Option<Window>) -> Lag {
-        let end = window.and_then(|w| segment(w.end, w));
-        let segments = || self.wals.iter().filter(|entry| entry.name.segment().is_some());
-        let later = || segments().filter(|entry| entry.name.segment() > end);
-        let newest = segments().next_back().and_then(archived);
+        let end = window.and_then(|w| segment(w.end, w)).map(WalName::Segment);
+        let first = self.wals.partition_point(|entry| Some(entry.name) <= end);
+        let later = || self.wals.iter().skip(first).filter(|entry| entry.name.segment().is_some());
+        let newest = self.wals.iter().rfind(|entry| entry.name.segment().is_some()).and_then(archived);
         let seconds = match (newest, window.and_then(|w| self.archived(w))) {
             (Some(newest), Some(reached)) if later().next().is_some() => {
                 Some((newest.as_second() - reached.as_second()).max(0))

@@ -1,24 +1,29 @@
 //! Plan for one replica: the differences become actions, in the order in which they are worth doing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{SegmentSize, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{
-    BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
+    BaseKind, BaseState, LocalBackup, Observed, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
+    ReplicaObservation,
 };
 use crate::site::model::{Replica, Reuse};
-use crate::verify::manifest::{barman_path, identical_files};
+use crate::verify::manifest::barman_path;
 
 use super::action::{
     Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
 };
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
+use super::order::Stage;
 use super::reason::{Note, Reason};
+use super::reuse::Sources;
 use super::window::needed;
 use super::{guard, recovery};
 
@@ -65,9 +70,9 @@ impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
         let size = self.segment_size();
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
-        let wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups.kept, size);
+        let wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here);
-        plan.after = recovery::after(self.primary, self.here, &backups, &wals);
+        plan.after = recovery::after(self.primary, self.here, &backups, &wals.after);
         plan.notes = self.notes(&backups, &wals);
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.backups);
         if !blockers.is_empty() {
@@ -88,11 +93,13 @@ impl Planner<'_> {
         });
     }
 
-    /// The segment size of the newest backup, as a cluster keeps it for life.
+    /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
     fn segment_size(&self) -> SegmentSize {
-        let there = self.primary.backups.values().next_back().map(|backup| backup.facts.segment_size);
-        let here = || self.here.backups.values().rev().find_map(|b| b.published.as_ref()).map(|p| p.facts.segment_size);
-        there.or_else(here).unwrap_or_default()
+        let is_complete =
+            |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
+        let there = self.primary.backups.values().rfind(|backup| is_complete(backup));
+        let there = there.map(|backup| &backup.facts);
+        there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
     }
 
     /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before.
@@ -124,21 +131,23 @@ impl Planner<'_> {
     fn actions(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
-        let mut missing = wals.missing.iter().peekable();
-        let mut differing = wals.differing.iter().peekable();
-        for (id, kept) in backups.kept.iter().rev() {
-            actions.extend(self.backup(*id, kept, backups));
-            // Both lists are in the order of the backups: what this one needs, then what follows it.
-            let is_its = |batch: &&&WalBatch| batch.needed_by == Some(*id) || follows(batch, kept);
-            while let Some(batch) = differing.next_if(|b| is_its(&b)) {
-                actions.push(self.wal_action(batch, true));
+        let mut sources = Sources::new(self.primary, self.here);
+        for (number, stage) in backups.stages.iter().enumerate() {
+            if let Stage::Backup(id) = stage
+                && let Some(kept) = backups.kept.get(id)
+            {
+                actions.extend(self.backup(*id, kept, &sources));
+                if kept.copy.is_some() {
+                    sources.add(*id);
+                }
             }
-            while let Some(batch) = missing.next_if(|b| is_its(&b)) {
-                actions.push(self.wal_action(batch, false));
-            }
+            let of_stage = |batches: &BTreeMap<usize, Vec<WalBatch>>, differs| {
+                let batches = batches.get(&number).into_iter().flatten();
+                batches.map(|batch| self.wal_action(batch, differs)).collect::<Vec<_>>()
+            };
+            actions.extend(of_stage(&wals.differing, true));
+            actions.extend(of_stage(&wals.missing, false));
         }
-        actions.extend(differing.map(|batch| self.wal_action(batch, true)));
-        actions.extend(missing.map(|batch| self.wal_action(batch, false)));
         actions.extend(self.removals(backups, wals));
         actions
     }
@@ -152,7 +161,8 @@ impl Planner<'_> {
         }
         let mut actions = Vec::new();
         if !wals.xlogdb.is_empty() {
-            let known = self.primary.wals.iter().filter(|entry| self.here.wals.contains_key(&entry.name));
+            let is_known = |entry: &&WalEntry| entry.size > 0 && self.here.wals.contains_key(&entry.name);
+            let known = self.primary.wals.iter().filter(is_known);
             actions.push(Action {
                 address: Address::single(name, "xlog.db"),
                 change: Change::RepairXlogDb { entries: known.copied().collect() },
@@ -182,17 +192,22 @@ impl Planner<'_> {
     }
 
     /// What is done to one backup that the site will have.
-    fn backup(&self, id: BackupId, kept: &Kept, backups: &BackupDiff) -> Vec<Action> {
+    fn backup(&self, id: BackupId, kept: &Kept, sources: &Sources<'_>) -> Vec<Action> {
         let local = self.here.backups.get(&id);
         let mut actions = Vec::new();
         if let Some(reason) = &kept.copy {
-            let change = Change::AddBackup(Box::new(self.copy(id, kept, backups, local.is_some())));
+            let adopt = local.is_some_and(|local| local.base != BaseState::Absent);
+            let change = Change::AddBackup(Box::new(BackupCopy { adopt, ..self.copy(id, kept, sources) }));
             actions.push(Action { address: self.address("backup", id), change, reason: reason.clone() });
         } else if let Some((published, local)) = local.and_then(|l| Some((l.published.as_ref()?, l))) {
-            actions.extend(self.damage(id, kept, local, backups));
+            match self.damage(id, kept, local, sources) {
+                // Whoever mends the files makes the links as well.
+                Some(repair) => actions.push(repair),
+                None => actions.extend(self.links(id, local)),
+            }
             actions.extend(self.metadata(id, published));
         }
-        actions.extend(self.keep(id, local));
+        actions.extend(self.keep(id, kept, local));
         actions
     }
 
@@ -200,71 +215,73 @@ impl Planner<'_> {
         Address::new(&self.replica.name, kind, id)
     }
 
-    fn copy(&self, id: BackupId, kept: &Kept, backups: &BackupDiff, adopt: bool) -> BackupCopy {
-        let children: BTreeSet<BackupId> = backups.kept.keys().copied().collect();
-        let there = self.primary.backups.get(&id);
+    fn copy(&self, id: BackupId, kept: &Kept, sources: &Sources<'_>) -> BackupCopy {
         BackupCopy {
             id,
-            info: there.map(|b| b.info.for_site(&self.replica.name, self.here.barman, &children)).unwrap_or_default(),
+            info: self.primary.backups.get(&id).map(|there| self.for_site(&there.info)).unwrap_or_default(),
             size: kept.facts.size.unwrap_or(0),
             needed: needed(&kept.facts),
             tablespaces: kept.facts.tablespaces.clone(),
             parent: kept.facts.parent,
-            reuse: if adopt { None } else { self.reuse(id) },
-            adopt,
+            reuse: self.reuse(id, sources),
+            adopt: false,
             resume: self.here.staged.contains(&id),
         }
     }
 
-    /// The files that the backup shares with the nearest one before it that is here and whole.
-    fn reuse(&self, id: BackupId) -> Option<ReusedFiles> {
-        if self.replica.policy.transfer.reuse == Reuse::None {
-            return None;
-        }
-        let new = self.primary.backups.get(&id)?.manifest.as_ref()?;
-        let is_basis = |local: &LocalBackup| {
-            local.base == BaseState::Complete
-                && local.published.as_ref().is_some_and(|p| p.facts.status == Status::Done)
-        };
-        let older = self.here.backups.range(..id).rev().chain(self.here.backups.range(id..));
-        let (from, old) = older
-            .filter(|(_, local)| is_basis(local))
-            .find_map(|(from, local)| Some((*from, local.manifest.as_ref()?)))?;
-        let same = identical_files(old, new);
-        let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
-        let files: Vec<_> = same.into_iter().map(barman_path).collect();
-        (!files.is_empty()).then_some(ReusedFiles { from, files, bytes })
+    /// What backup.info is to say here. Its children are those that are here now: when one comes or goes, the
+    /// change that brings or takes it rewrites the parent.
+    fn for_site(&self, info: &BackupInfo) -> BackupInfo {
+        let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
+        info.for_site(&self.replica.name, self.here.barman, &here)
     }
 
-    fn damage(&self, id: BackupId, kept: &Kept, local: &LocalBackup, backups: &BackupDiff) -> Option<Action> {
-        let files = match &local.base {
-            BaseState::Complete => return None,
-            BaseState::Absent => vec!["data".into()],
-            BaseState::Damaged { files } => files.clone(),
-        };
-        if !self.primary.backups.get(&id).is_some_and(diff_backups::is_usable) {
+    fn reuse(&self, id: BackupId, sources: &Sources<'_>) -> Option<ReusedFiles> {
+        let is_wanted = self.replica.policy.transfer.reuse != Reuse::None;
+        if is_wanted { sources.shared_by(id) } else { None }
+    }
+
+    fn damage(&self, id: BackupId, kept: &Kept, local: &LocalBackup, sources: &Sources<'_>) -> Option<Action> {
+        if !diff_backups::is_repaired(self.primary, id, local) {
             return None;
         }
+        let copy = self.copy(id, kept, sources);
+        let (files, size) = match &local.base {
+            BaseState::Damaged { files } => (files.clone(), self.size_of(id, files)),
+            BaseState::Complete | BaseState::Absent => (vec!["data".into()], copy.size),
+        };
         let reason = Reason::FilesDamaged { count: files.len(), first: files.into_iter().next().unwrap_or_default() };
-        let change = Change::RepairBackup(Box::new(self.copy(id, kept, backups, false)));
+        let change = Change::RepairBackup(Box::new(BackupCopy { size, ..copy }));
         Some(Action { address: self.address("backup", id), change, reason })
     }
 
-    /// What backup.info should say, for a backup that is here.
+    fn links(&self, id: BackupId, local: &LocalBackup) -> Option<Action> {
+        let oids = local.unlinked.clone();
+        let reason = Reason::Unlinked(oids.len());
+        let change = Change::LinkTablespaces { id, oids };
+        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
+    }
+
+    /// Bytes of these files of a backup, as far as the primary's manifest tells.
+    fn size_of(&self, id: BackupId, files: &[PathBuf]) -> u64 {
+        let manifest = self.primary.backups.get(&id).and_then(|backup| backup.manifest.as_ref());
+        let all = manifest.into_iter().flat_map(|manifest| &manifest.files);
+        all.filter(|(path, _)| files.binary_search(&barman_path(path)).is_ok()).map(|(_, file)| file.size).sum()
+    }
+
+    /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete
+    /// there, or on its way out, is no model for it.
     fn metadata(&self, id: BackupId, published: &Published) -> Option<Action> {
-        let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
-        let to = match self.primary.backups.get(&id) {
-            Some(there) => there.info.for_site(&self.replica.name, self.here.barman, &here),
-            None => published.info.for_site(&self.replica.name, self.here.barman, &here),
-        };
+        let there = self.primary.backups.get(&id).filter(|backup| diff_backups::is_usable(backup));
+        let to = self.for_site(there.map_or(&published.info, |backup| &backup.info));
         let reason = metadata_reason(published, &to, self.here)?;
         let change = Change::UpdateInfo { id, from: Box::new(published.info.clone()), to: Box::new(to) };
         Some(Action { address: self.address("info", id), change, reason })
     }
 
-    /// A keep annotation is shipped, and one that is set at the site is never removed.
-    fn keep(&self, id: BackupId, local: Option<&LocalBackup>) -> Option<Action> {
-        let to = self.primary.backups.get(&id)?.keep?;
+    /// A keep annotation is shipped; one that is set at the site is never removed, nor made to keep less.
+    fn keep(&self, id: BackupId, kept: &Kept, local: Option<&LocalBackup>) -> Option<Action> {
+        let to = kept.keep?;
         let from = local.and_then(|local| local.keep);
         let change = Change::SetKeep { id, from, to };
         (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
@@ -298,10 +315,10 @@ impl Planner<'_> {
             };
             Action { address: self.address("backup", *id), change, reason: reason.clone() }
         };
-        let staging = backups.stale_staging.iter().map(|id| Action {
+        let staging = backups.stale_staging.iter().map(|(id, reason)| Action {
             address: self.address("staging", *id),
             change: Change::RemoveStaging { id: *id },
-            reason: Reason::InterruptedAndUnselected,
+            reason: reason.clone(),
         });
         let size = self.segment_size();
         let unneeded = wals.unneeded.iter().map(|(range, files)| {
@@ -315,12 +332,6 @@ impl Planner<'_> {
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }
-}
-
-/// Whether a batch that no backup needs comes after the end of this one.
-fn follows(batch: &WalBatch, kept: &Kept) -> bool {
-    let segment = batch.entries.first().and_then(|entry| diff_wals::segment_of(entry.name));
-    batch.needed_by.is_none() && segment.zip(kept.facts.end_wal).is_some_and(|(segment, end)| segment > end)
 }
 
 fn metadata_reason(published: &Published, to: &BackupInfo, here: &ReplicaInventory) -> Option<Reason> {

@@ -4,15 +4,49 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::BackupId;
-use crate::barman::wal::{SegmentSize, Timeline};
+use crate::barman::wal::{Segment, SegmentSize, Timeline};
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::observe::inventory::BackupFacts;
 
-/// The segments that make a backup consistent, from its begin_wal to its end_wal; `None` when it does not say.
+/// The segments that make a backup consistent, from its begin_wal to its end_wal; `None` when it does not say, or
+/// says what cannot be.
 pub fn needed(facts: &BackupFacts) -> Option<WalRange> {
     let (begin, end) = (facts.begin_wal?, facts.end_wal?);
     let (first, last) = (begin.number(facts.segment_size)?, end.number(facts.segment_size)?);
-    (first <= last).then_some(WalRange { timeline: begin.timeline, first, last })
+    (begin.timeline == end.timeline && first <= last).then_some(WalRange { timeline: begin.timeline, first, last })
+}
+
+/// Segments of an archive, numbered as the backups number them. A cluster keeps the size of its segments for life,
+/// but a catalog may outlive a cluster: each size that its backups use has a set of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Segments {
+    sets: BTreeMap<SegmentSize, WalSet>,
+}
+
+impl Segments {
+    /// No segments, to be numbered by these sizes.
+    pub fn of_sizes(sizes: impl IntoIterator<Item = SegmentSize>) -> Self {
+        Self { sets: sizes.into_iter().map(|size| (size, WalSet::new())).collect() }
+    }
+
+    /// Adds a segment, for each size with which its name exists.
+    pub fn insert(&mut self, segment: Segment) {
+        for (size, set) in &mut self.sets {
+            if let Some(number) = segment.number(*size) {
+                set.insert_segment(segment.timeline, number);
+            }
+        }
+    }
+
+    /// The segments numbered by this size.
+    pub fn numbered(&self, size: SegmentSize) -> Option<&WalSet> {
+        self.sets.get(&size)
+    }
+
+    /// The whole range around a segment.
+    pub fn range_of(&self, size: SegmentSize, timeline: Timeline, number: u64) -> Option<WalRange> {
+        self.numbered(size)?.range_of(timeline, number)
+    }
 }
 
 /// A point in the WAL: the end of a segment on a timeline.
@@ -39,7 +73,7 @@ pub struct Window {
 #[derive(Debug, Clone, Copy)]
 pub struct Archive<'a> {
     /// The segments that are there.
-    pub segments: &'a WalSet,
+    pub segments: &'a Segments,
     /// The history files that are there.
     pub histories: &'a BTreeMap<Timeline, HistoryFile>,
 }
@@ -47,7 +81,7 @@ pub struct Archive<'a> {
 /// The backups with every segment from begin_wal to end_wal, whose parents are recoverable as well.
 pub fn recoverable<'a>(
     backups: impl IntoIterator<Item = &'a BackupFacts>,
-    segments: &WalSet,
+    segments: &Segments,
 ) -> BTreeMap<BackupId, &'a BackupFacts> {
     let mut candidates: BTreeMap<BackupId, &BackupFacts> =
         backups.into_iter().filter(|facts| is_consistent(facts, segments)).map(|facts| (facts.id, facts)).collect();
@@ -64,10 +98,9 @@ pub fn recoverable<'a>(
     }
 }
 
-fn is_consistent(facts: &BackupFacts, segments: &WalSet) -> bool {
-    needed(facts).is_some_and(|range| {
-        segments.range_of(range.timeline, range.first).is_some_and(|present| present.last >= range.last)
-    })
+fn is_consistent(facts: &BackupFacts, segments: &Segments) -> bool {
+    let present = |range: WalRange| segments.range_of(facts.segment_size, range.timeline, range.first);
+    needed(facts).is_some_and(|range| present(range).is_some_and(|present| present.last >= range.last))
 }
 
 /// The recovery window of what is recoverable; `None` when nothing is.
@@ -75,19 +108,26 @@ pub fn window(recoverable: &BTreeMap<BackupId, &BackupFacts>, archive: Archive<'
     let reached: BTreeMap<BackupId, Point> =
         recoverable.values().filter_map(|facts| Some((facts.id, reach(facts, archive)?))).collect();
     let (newest, end) = reached.last_key_value()?;
-    let oldest = reached.iter().find(|(_, point)| *point == end).map_or(*newest, |(id, _)| *id);
-    Some(Window { oldest, end: *end, segment_size: recoverable.get(&oldest)?.segment_size })
+    let newest = recoverable.get(newest)?;
+    // Points of two clusters may look alike and be none of each other's.
+    let same_cluster = |facts: &BackupFacts| {
+        let same_system = facts.system.is_none_or(|system| newest.system.is_none_or(|newest| newest == system));
+        same_system && facts.segment_size == newest.segment_size
+    };
+    let reaches_end = |facts: &&&BackupFacts| reached.get(&facts.id) == Some(end) && same_cluster(facts);
+    let oldest = recoverable.values().find(reaches_end)?;
+    Some(Window { oldest: oldest.id, end: *end, segment_size: newest.segment_size })
 }
 
 /// The newest point that recovery from this backup reaches without a gap, along the newest timeline that it can enter.
 fn reach(facts: &BackupFacts, archive: Archive<'_>) -> Option<Point> {
     let start = needed(facts)?;
-    let mut best =
-        Point { timeline: start.timeline, number: archive.segments.range_of(start.timeline, start.first)?.last };
+    let range_of = |timeline, number| archive.segments.range_of(facts.segment_size, timeline, number);
+    let mut best = Point { timeline: start.timeline, number: range_of(start.timeline, start.first)?.last };
     let mut at = vec![(start.timeline, start.last)];
     let mut seen = BTreeSet::from([start.timeline]);
     while let Some((timeline, from)) = at.pop() {
-        let Some(range) = archive.segments.range_of(timeline, from) else { continue };
+        let Some(range) = range_of(timeline, from) else { continue };
         best = best.max(Point { timeline, number: range.last });
         for (child, switch) in children(timeline, archive.histories, facts.segment_size) {
             // Whoever left the timeline in a segment needs all before it here, and goes on with the copy of that

@@ -57,6 +57,12 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
         Reason::Interrupted(status) => format!("its copy was begun and never finished ({status})"),
         Reason::Unpublished => "its files are here, its backup.info is not".to_owned(),
         Reason::SizeDiffers { here, there, files } => size_differs(*here, *there, *files),
+        Reason::Unlinked(n) => {
+            format!(
+                "no link in pg_tblspc leads to {}; a restore would lose what is in it",
+                count(*n as u64, "tablespace")
+            )
+        }
         Reason::FilesDamaged { count, first } => {
             let first = first.display();
             match count {

@@ -110,7 +110,10 @@ impl Things {
         let was_interrupted = matches!(action.reason, Reason::InterruptedAndGone | Reason::InterruptedAndUnselected);
         match &action.change {
             Change::CreateServer => self.servers += 1,
-            Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } | Change::UpdateInfo { .. } => {
+            Change::RepairXlogDb { .. }
+            | Change::RewriteSyncWals { .. }
+            | Change::UpdateInfo { .. }
+            | Change::LinkTablespaces { .. } => {
                 self.metadata_files += 1;
             }
             Change::ShipHistory { .. } => self.history_files += 1,

@@ -60,7 +60,8 @@ pub fn mark(action: &Action) -> Mark {
         | Change::RewriteSyncWals { .. }
         | Change::RepairWals(_)
         | Change::RepairBackup(_)
-        | Change::UpdateInfo { .. } => Mark::Change,
+        | Change::UpdateInfo { .. }
+        | Change::LinkTablespaces { .. } => Mark::Change,
         Change::ShipHistory { .. } if matches!(action.reason, Reason::SizeDiffers { .. }) => Mark::Change,
         Change::CreateServer
         | Change::ShipHistory { .. }
@@ -82,7 +83,7 @@ fn copied_backup(action: &Action) -> Option<BackupId> {
 /// The backup that an action is done for.
 fn belongs_to(action: &Action) -> Option<BackupId> {
     match &action.change {
-        Change::SetKeep { id, .. } | Change::UpdateInfo { id, .. } => Some(*id),
+        Change::SetKeep { id, .. } | Change::UpdateInfo { id, .. } | Change::LinkTablespaces { id, .. } => Some(*id),
         _ => needed_by(action),
     }
 }

@@ -27,6 +27,24 @@ pub fn remove_scratch(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what killed copies left directly in a directory, but for the partial files that the next copy goes on with.
+/// Nothing may be copied into it meanwhile.
+pub fn remove_stale_scratch(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_scratch = name.to_string_lossy().starts_with(SCRATCH_PREFIX) && name != PARTIAL_DIR;
+        if is_scratch && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Why a relative path may not be asked for or accepted; `None` when it is harmless.
 pub(super) fn relative_path_fault(path: &Path) -> Option<&'static str> {
     let Some(text) = path.to_str() else { return Some("it is not UTF-8") };
@@ -185,6 +203,10 @@ mod tests {
         fs::create_dir_all(root.path().join("d").join(PARTIAL_DIR)).unwrap();
         fs::write(root.path().join("d").join(PARTIAL_DIR).join("f"), "x").unwrap();
         fs::write(root.path().join("d/f"), "x").unwrap();
+        fs::create_dir(root.path().join("d").join(".antipode-killed")).unwrap();
+        remove_stale_scratch(&root.path().join("d")).unwrap();
+        assert!(root.path().join("d").join(PARTIAL_DIR).join("f").exists());
+        assert!(!root.path().join("d").join(".antipode-killed").exists());
         remove_scratch(root.path()).unwrap();
         assert!(root.path().join("d/f").exists() && !root.path().join("d").join(PARTIAL_DIR).exists());
     }

@@ -2,6 +2,7 @@
 
 pub mod checksum;
 pub mod manifest;
+pub mod tablespaces;
 pub mod tree;
 pub mod wal_file;
 pub mod wal_header;

@@ -7,33 +7,13 @@ use crate::account::ACCOUNT;
 use crate::barman::{Barman, SERVER};
 use crate::catalog_compare::{differing_files, told_by};
 use crate::ground::Lab;
+use crate::passive::{passive_node, passive_node_of};
 use crate::postgres::TABLESPACE_OID;
 use crate::restore::{Restore, Wals};
 use crate::scenario::{self, Scenario, chapters};
 use crate::site::Site;
 use crate::sshd::{Manners, Sshd};
 use crate::tools::{BarmanVersion, PostgresRelease};
-
-/// Lets Barman's passive node copy all of a primary.
-fn synchronise(site: &Site, backups: &[String]) {
-    site.barman.expect(&["sync-info", "--primary", SERVER]);
-    for id in backups {
-        site.barman.expect(&["sync-backup", SERVER, id]);
-    }
-    site.barman.expect(&["sync-wals", SERVER]);
-}
-
-/// Makes a passive node of a scenario's primary.
-fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
-    let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let mut site = Site::new(lab, scenario.primary.barman.version, &scenario.primary, &sshd);
-    // Without it sync-wals refuses: "does not match local compression method".
-    if let Some(compression) = scenario.primary.barman.setting("compression") {
-        site.barman.set("compression", compression);
-    }
-    synchronise(&site, &scenario.backups);
-    (sshd, site)
-}
 
 #[test]
 fn newest_barman_restores_both_timelines() {
@@ -110,21 +90,11 @@ fn passive_node_never_gets_the_history_of_its_first_backups_timeline() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
     let primary = scenario.primary.copy_to(&lab.join("primary"));
-    let (timeline_2, timeline_1) = scenario.backups.split_last().expect("backups");
-    primary.barman.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
-    for id in timeline_1 {
-        primary.barman.expect(&["delete", SERVER, id]);
-    }
-    let only_timeline_2 = Scenario {
-        primary,
-        backups: vec![timeline_2.clone()],
-        chapters: Vec::new(),
-        chapters_of_timeline_1: Vec::new(),
-    };
-    let (_sshd, site) = passive_node(&lab, &only_timeline_2);
+    let timeline_2 = scenario.forget_timeline_1(&primary.barman);
+    let (_sshd, site) = passive_node_of(&lab, &primary, &[timeline_2]);
 
     let history = "main/wals/00000002.history";
-    assert!(only_timeline_2.primary.barman.home.join(history).exists());
+    assert!(primary.barman.home.join(history).exists());
     assert!(!site.catalog().join(history).exists());
 }
 

@@ -9,7 +9,7 @@
 //! tools, account ──► ground ──► process
 //!                                  ├─► postgres ─┐
 //!                                  ├─► barman ───┼─► primary ─► scenario
-//!                                  └─► sshd      └─► site ─► catalog_compare, restore
+//!                                  └─► sshd      └─► site ─► converge, passive, catalog_compare, restore
 //! ```
 
 #![allow(dead_code, reason = "the laboratory offers more than the tests of one day use")]
@@ -18,15 +18,30 @@ mod account;
 mod antipode;
 mod barman;
 mod catalog_compare;
+mod converge;
 mod ground;
+mod passive;
 mod postgres;
 mod primary;
 mod process;
 mod restore;
+mod running;
 mod scenario;
 mod site;
 mod sshd;
+mod terminal;
 mod tools;
 
+mod back;
 mod barman_alone;
+mod crashes;
 mod empty_site;
+mod follow;
+mod interrupts;
+mod isolation;
+mod keeping;
+mod limits;
+mod locks;
+mod output;
+mod renamed;
+mod takeover;

@@ -139,12 +139,25 @@ impl Daemon {
 
     /// Waits for its end after [`Daemon::signal`].
     #[track_caller]
-    pub fn wait_for_end(&mut self) {
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        while !self.has_ended() {
-            assert!(Instant::now() < deadline, "a program would not end");
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "a program would not end\n{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it has printed so far, and what earlier programs did that had the same log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has ended by itself.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::barman::SERVER;
+use crate::barman::{Barman, SERVER};
 use crate::ground::shared_directory;
 use crate::postgres::{Postgres, TABLESPACE};
 use crate::primary::{LivePrimary, Primary};
@@ -28,6 +28,17 @@ impl Scenario {
     /// The backup that has a keep annotation.
     pub fn kept_backup(&self) -> &str {
         &self.backups[0]
+    }
+
+    /// Deletes the backups of timeline 1 from a copied catalog; returns
+    /// the one of timeline 2.
+    pub fn forget_timeline_1(&self, copy: &Barman) -> String {
+        let (timeline_2, timeline_1) = self.backups.split_last().expect("backups");
+        copy.expect(&["keep", "--release", SERVER, self.kept_backup()]);
+        for id in timeline_1 {
+            copy.expect(&["delete", SERVER, id]);
+        }
+        timeline_2.clone()
     }
 }
 
@@ -133,7 +144,7 @@ fn first_backup(live: &LivePrimary) -> String {
 }
 
 /// Adds rows, and archives the WAL that has them.
-fn write_chapter(live: LivePrimary, chapter: &str) -> LivePrimary {
+pub fn write_chapter(live: LivePrimary, chapter: &str) -> LivePrimary {
     live.postgres.sql(&format!("insert into ledger select number, '{chapter}' from generate_series(1, 100) number"));
     live.archive_wal();
     live

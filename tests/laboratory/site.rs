@@ -51,6 +51,11 @@ impl Site {
         path
     }
 
+    /// Where backups grow before they are published.
+    pub fn server_staging(&self) -> PathBuf {
+        self.barman.server_directory().join(".antipode/staging")
+    }
+
     /// The catalog, `barman_home`.
     pub fn catalog(&self) -> &Path {
         &self.barman.home

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::account::ACCOUNT;
 use crate::barman::Barman;
-use crate::process::{Daemon, program, run};
+use crate::process::{Daemon, program, run, wait_until};
 use crate::tools;
 
 /// What this sshd does beside running commands.
@@ -19,6 +19,8 @@ pub struct Manners {
     pub banner: String,
     /// A pause before each command.
     pub delay: Duration,
+    /// Counts the bytes that each command sends: see [`Sshd::sent`].
+    pub counts: bool,
 }
 
 /// A running sshd; killed when dropped.
@@ -26,7 +28,7 @@ pub struct Manners {
 pub struct Sshd {
     port: u16,
     directory: PathBuf,
-    _server: Daemon,
+    server: Daemon,
 }
 
 impl Sshd {
@@ -47,10 +49,15 @@ impl Sshd {
         for _ in 0..5 {
             let port = free_port();
             if let Some(server) = serve(&directory, port) {
-                return Self { port, directory, _server: server };
+                return Self { port, directory, server };
             }
         }
         panic!("sshd does not start\n{}", fs::read_to_string(directory.join("sshd.log")).unwrap_or_default());
+    }
+
+    /// The process id of the listener.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// The loopback port.
@@ -81,6 +88,15 @@ impl Sshd {
         )
     }
 
+    /// Bytes that commands have sent, when these are counted; all have ended.
+    #[track_caller]
+    pub fn sent(&self) -> u64 {
+        let read = || fs::read_to_string(self.directory.join("sent")).unwrap_or_default();
+        wait_until("every command is counted", || read().lines().count() == self.commands().len());
+        let counts = read();
+        counts.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum()
+    }
+
     /// Every command that clients asked for, in order.
     pub fn commands(&self) -> Vec<String> {
         fs::read_to_string(self.directory.join("commands")).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -108,9 +124,15 @@ fn install_barman(directory: &Path, barman: &Barman) {
 /// Makes the program that every login runs instead of its command: it notes
 /// the command down, then runs it as sshd would.
 fn install_gate(directory: &Path, manners: &Manners) {
+    let run = if manners.counts {
+        let sent = directory.join("sent");
+        format!("/bin/bash -c \"$SSH_ORIGINAL_COMMAND\" | tee >(wc -c >> {})\nexit ${{PIPESTATUS[0]}}", sent.display())
+    } else {
+        "exec /bin/bash -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()
+    };
     let gate = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$SSH_ORIGINAL_COMMAND\" >> {commands}\nsleep {delay}\n\
-         printf '%s' {banner}\nexec /bin/bash -c \"$SSH_ORIGINAL_COMMAND\"\n",
+        "#!/bin/bash\nprintf '%s\\n' \"$SSH_ORIGINAL_COMMAND\" >> {commands}\nsleep {delay}\n\
+         printf '%s' {banner}\n{run}\n",
         commands = directory.join("commands").display(),
         delay = manners.delay.as_secs_f64(),
         banner = shell_words::quote(&manners.banner),

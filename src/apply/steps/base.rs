@@ -15,9 +15,10 @@ use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::site::model::Reuse;
 use crate::transport::{Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
+use crate::verify::tablespaces;
 use crate::verify::tree::{self, Fault};
 
-use super::{Job, publish, server};
+use super::{Job, publish, removal, server};
 
 /// How many files a message names.
 const NAMED: usize = 3;
@@ -57,14 +58,20 @@ pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
     repaired
 }
 
-/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone.
+/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
+/// is one in staging already, that goes on, and the other makes way.
 async fn prepare(job: Job<'_>, id: BackupId, staging: &Path) -> Result<(), Failure> {
     let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, staging.to_owned());
+    let trash = job.run.staging().trash(id);
     blocking(move || {
         server::own_directory(&dirs)?;
         let base = dirs.base(id);
-        if base.exists() && !staging.exists() {
+        if base.exists() {
             publish::remove_infos(layout, &dirs, id)?;
+        }
+        if base.exists() && staging.exists() {
+            removal::remove_base(&base, &trash)?;
+        } else if base.exists() {
             let above = staging.parent().unwrap_or(&staging);
             durable::create_directory(above).doing("create", above)?;
             durable::rename(&base, &staging).doing("move to staging", &base)?;
@@ -138,11 +145,11 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
         discard(into, faults).await?;
         return Err(failure);
     }
-    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    let (tree, oids, base) = (into.to_owned(), copy.tablespaces.clone(), job.run.target.here.base(copy.id));
     blocking(move || {
-        paths::remove_scratch(&base).doing("remove temporary files of", &base)?;
-        link_tablespaces(&base, &tablespaces)?;
-        durable::sync_file_system(&base).doing("sync", &base)
+        paths::remove_scratch(&tree).doing("remove temporary files of", &tree)?;
+        tablespaces::link(&tree, &base, &oids).doing("link the tablespaces of", &tree)?;
+        durable::sync_file_system(&tree).doing("sync", &tree)
     })
     .await?;
     Ok(transferred)
@@ -197,7 +204,10 @@ async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<Path
 /// The files of the backup at the primary, but for Barman's own.
 async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failure> {
     let directory = job.run.target.there.base(copy.id);
-    let mut listed = job.run.moving.files.list(&List { directory, recursive: true, only: Vec::new() }).await?;
+    let mut listed = {
+        let request = List { directory, recursive: true, only: Vec::new() };
+        job.run.list(&job.action.address, &request, job.urgency).await?
+    };
     let own = [Path::new("backup.info"), Path::new(".backup.lock")];
     listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
     Ok(listed)
@@ -207,25 +217,6 @@ async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failur
 fn excluded(tablespaces: &[u32]) -> Vec<String> {
     let own = ["/backup.info", "/.backup.lock", "/annotations"].map(str::to_owned);
     own.into_iter().chain(tablespaces.iter().map(|oid| format!("/data/pg_tblspc/{oid}"))).collect()
-}
-
-/// The links by which PostgreSQL finds its tablespaces, relative so that the backup is whole wherever it is.
-fn link_tablespaces(base: &Path, tablespaces: &[u32]) -> Result<(), Failure> {
-    let links = base.join("data").join("pg_tblspc");
-    if !links.is_dir() {
-        // Archives of a tree bring their own links.
-        return Ok(());
-    }
-    for oid in tablespaces {
-        let link = links.join(oid.to_string());
-        match std::os::unix::fs::symlink(format!("../../{oid}"), &link) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(error).doing("make the link", &link);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The files that are not what the primary's backup has: by its manifest, or else by its list of files.

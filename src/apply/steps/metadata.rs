@@ -8,6 +8,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::barman::locks::LockKind;
+use crate::verify::tablespaces;
 
 use super::{Job, publish};
 
@@ -38,6 +39,19 @@ pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Failur
             durable::create_directory(directory).doing("create", directory)?;
         }
         durable::write(&path, to.write()).doing("write", &path)
+    })
+    .await
+}
+
+/// Makes the links by which PostgreSQL finds the tablespaces of a backup that is here.
+pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Result<(), Failure> {
+    let lock = job.run.lock(LockKind::BackupId(id)).await?;
+    let (base, oids) = (job.run.target.here.base(id), oids.to_vec());
+    blocking(move || {
+        tablespaces::link(&base, &base, &oids).doing("link the tablespaces of", &base)?;
+        durable::sync_file_system(&base).doing("sync", &base)?;
+        drop(lock);
+        Ok(())
     })
     .await
 }

@@ -11,6 +11,7 @@ use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::locks::LockKind;
 use crate::plan::action::BackupCopy;
 
 use super::Job;
@@ -24,24 +25,34 @@ pub fn is_published(run: &ReplicaRun<'_>, id: BackupId) -> bool {
 
 /// Gives a verified base its name and writes its backup.info, then names it to the backup that it builds on.
 pub async fn publish(job: Job<'_>, copy: &BackupCopy) -> Result<(), Failure> {
-    let (run, id) = (job.run, copy.id);
-    let published = if is_published(run, id) {
-        Ok(())
-    } else {
-        let (dirs, layout, staging) = (run.target.here.clone(), run.layout, run.staging().base(id));
-        let (info, parent) = (copy.info.clone(), copy.parent);
-        blocking(move || {
-            let base = dirs.base(id);
-            durable::create_directory(&dirs.basebackups_directory).doing("create", &dirs.basebackups_directory)?;
-            durable::rename(&staging, &base).doing("move into place", &base)?;
-            let present = planned_children(&info, layout, &dirs);
-            write_info(layout, &dirs, id, &info.with_children(&present))?;
-            parent.map_or(Ok(()), |parent| adopt_child(layout, &dirs, parent, id))
-        })
-        .await
-    };
-    run.release(id);
+    let published = publish_held(job.run, copy).await;
+    job.run.release(copy.id);
     published
+}
+
+async fn publish_held(run: &ReplicaRun<'_>, copy: &BackupCopy) -> Result<(), Failure> {
+    let (id, parent) = (copy.id, copy.parent);
+    if is_published(run, id) {
+        return Ok(());
+    }
+    // Two children that are published at the same time must both be named.
+    let parents_lock = match parent {
+        Some(parent) => Some(run.lock(LockKind::BackupId(parent)).await?),
+        None => None,
+    };
+    let (dirs, layout, staging, info) =
+        (run.target.here.clone(), run.layout, run.staging().base(id), copy.info.clone());
+    blocking(move || {
+        let base = dirs.base(id);
+        durable::create_directory(&dirs.basebackups_directory).doing("create", &dirs.basebackups_directory)?;
+        durable::rename(&staging, &base).doing("move into place", &base)?;
+        let present = planned_children(&info, layout, &dirs);
+        write_info(layout, &dirs, id, &info.with_children(&present))?;
+        let named = parent.map_or(Ok(()), |parent| adopt_child(layout, &dirs, parent, id));
+        drop(parents_lock);
+        named
+    })
+    .await
 }
 
 /// The children that are here already: Barman fails on one that is not.

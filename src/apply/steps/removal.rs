@@ -32,19 +32,23 @@ pub async fn remove_backup(job: Job<'_>, id: BackupId, parent: Option<BackupId>)
                 children.remove(&id);
             })?;
         }
-        let base = dirs.base(id);
-        if base.exists() {
-            let above = trash.parent().unwrap_or(&trash);
-            durable::create_directory(above).doing("create", above)?;
-            durable::remove_tree(&trash).doing("empty", &trash)?;
-            durable::rename(&base, &trash).doing("move away", &base)?;
-        }
-        durable::remove_tree(&trash).doing("delete", &trash)
+        remove_base(&dirs.base(id), &trash)
     })
     .await;
     job.run.release(id);
     drop(server);
     removed
+}
+
+/// Deletes a base that no backup.info names: at once out of sight, then file by file.
+pub fn remove_base(base: &Path, trash: &Path) -> Result<(), Failure> {
+    if base.exists() {
+        let above = trash.parent().unwrap_or(trash);
+        durable::create_directory(above).doing("create", above)?;
+        durable::remove_tree(trash).doing("empty", trash)?;
+        durable::rename(base, trash).doing("move away", base)?;
+    }
+    durable::remove_tree(trash).doing("delete", trash)
 }
 
 /// Deletes what an interrupted run left of a backup.

@@ -99,15 +99,31 @@ async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Fai
         basis: None,
         bandwidth: None,
     };
-    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    let place = Placing::new(job.run, staging);
+    let fetched = match job.run.fetch(&job.action.address, request, job.urgency, job.counter).await {
+        Ok(fetched) => fetched,
+        Err(failure) => return salvage(job, place, entries, failure).await,
+    };
     let missing: BTreeSet<PathBuf> = fetched.missing.into_iter().collect();
     let (there, gone): (Vec<WalEntry>, Vec<WalEntry>) =
         entries.into_iter().partition(|entry| !missing.contains(&wal_path(entry.name)));
-    let place = Placing::new(job.run, staging);
     let (placed, mut refused) = blocking(move || place.place(&there)).await?;
     job.run.ledger.publish(job.run, placed).await?;
     refused.extend(gone.iter().map(|entry| (entry.name, "the primary lists it and does not have it".to_owned())));
     Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
+}
+
+/// Places the files that did arrive whole before a transfer failed: one that cannot be read holds up no other.
+async fn salvage(
+    job: Job<'_>,
+    place: Placing,
+    mut entries: Vec<WalEntry>,
+    failure: Failure,
+) -> Result<Shipped, Failure> {
+    entries.retain(|entry| fs::metadata(place.arrived(entry.name)).is_ok_and(|found| found.len() == entry.size));
+    let (placed, refused) = blocking(move || place.place(&entries)).await?;
+    job.run.ledger.publish(job.run, placed).await?;
+    Ok(Shipped { refused, failure: Some(failure), ..Shipped::default() })
 }
 
 /// Verifies files that arrived and moves them to where they belong.

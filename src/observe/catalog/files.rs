@@ -36,6 +36,15 @@ pub struct Entry {
     pub name: String,
     /// What it is itself, whatever it links to.
     pub kind: FileType,
+    listed: fs::DirEntry,
+}
+
+impl Entry {
+    /// The size of a regular file; `None` when it is none, or has gone away since it was listed.
+    pub fn size(&self) -> Result<Option<u64>, CatalogError> {
+        // Relative to the open directory: a million files would resolve their paths a million times.
+        regular_size(self.listed.metadata()).map_err(|error| CatalogError::at(&self.listed.path())(error))
+    }
 }
 
 /// The entries of a directory in no order; none when it is not there.
@@ -49,7 +58,7 @@ pub fn list(directory: &Path) -> Result<Vec<Entry>, CatalogError> {
     let entry = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.map_err(at())?;
         let kind = entry.file_type().map_err(CatalogError::at(&entry.path()))?;
-        Ok(Entry { name: entry.file_name().into_string().unwrap_or_default(), kind })
+        Ok(Entry { name: entry.file_name().into_string().unwrap_or_default(), kind, listed: entry })
     };
     entries.map(entry).collect()
 }
@@ -79,10 +88,14 @@ fn read_regular(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
 
 /// The size of a regular file; `None` when there is none.
 pub fn size(path: &Path) -> Result<Option<u64>, CatalogError> {
-    match fs::symlink_metadata(path) {
+    regular_size(fs::symlink_metadata(path)).map_err(CatalogError::at(path))
+}
+
+fn regular_size(metadata: io::Result<fs::Metadata>) -> io::Result<Option<u64>> {
+    match metadata {
         Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(CatalogError::at(path)(error)),
+        Err(error) => Err(error),
     }
 }
 

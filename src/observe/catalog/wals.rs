@@ -1,11 +1,10 @@
 //! The WAL archive as it is on disk: `wals/<16 digits>/NAME`, and history files in `wals/` itself.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::ServerName;
-use crate::barman::layout::wal_hash_directory;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::history;
 
@@ -83,17 +82,15 @@ fn is_hash(name: &str) -> bool {
 
 /// The files of one hash directory with their sizes, and how many do not belong there.
 fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<(Vec<(WalName, u64)>, u64), CatalogError> {
-    let directory: PathBuf = wals_directory.join(hash);
     let (mut sizes, mut foreign) = (Vec::new(), 0);
-    for entry in files::list(&directory)? {
+    for entry in files::list(&wals_directory.join(hash))? {
         if entry.name.starts_with('.') || has_suffix(&entry.name, ".tmp") {
             continue;
         }
-        let name = entry.name.parse().ok().filter(|name| wal_hash_directory(*name).as_deref() == Some(hash));
+        let name = entry.name.parse().ok().filter(|_| entry.name.starts_with(hash));
         match name {
-            // A file that goes away between the two calls is one that was not there.
             Some(name) if entry.kind.is_file() => {
-                sizes.extend(files::size(&directory.join(&entry.name))?.map(|size| (name, size)));
+                sizes.extend(entry.size()?.map(|size| (name, size)));
             }
             _ => foreign += 1,
         }

@@ -79,7 +79,8 @@ impl Source<'_> {
             let gone = archive::gone(&fetcher, &there.directories.wals_directory, &lacking.wals).await;
             there.gone = gone.map_err(|failure| self.failed(failure))?;
         }
-        if here.backups.values().any(|local| local.manifest.is_some()) {
+        // Files are shared with a backup that is here, or with another one that comes.
+        if lacking.backups.len() > 1 || here.backups.values().any(|local| local.manifest.is_some()) {
             add_manifests(&fetcher, there, &lacking.backups).await.map_err(|failure| self.failed(failure))?;
         }
         Ok(())

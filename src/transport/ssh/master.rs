@@ -29,7 +29,7 @@ use crate::transport::{TransportError, TransportErrorKind};
 const SESSIONS: usize = 8;
 
 /// How long a master stays when nobody is connected to its socket.
-const PERSIST: &str = "ControlPersist=30";
+const PERSIST: &str = "ControlPersist=5";
 
 /// A socket's path must be shorter than this; ssh first binds a temporary name with 17 bytes more.
 const SOCKET_PATH_LIMIT: usize = 107 - 17;

@@ -1,0 +1,289 @@
+//! Which backups are copied, adopted, repaired and cleaned up.
+
+use crate::barman::backup_info::Status;
+use crate::observe::inventory::BaseState;
+use crate::plan::action::{BackupCopy, Change};
+use crate::plan::reason::{Note, Reason, Warning};
+
+use super::case::{Case, case};
+use super::notation::id;
+
+const ONE: &str = "@21 1/08..0A | 1/08..0F";
+const TWO: &str = "@21 1/08..0A  @22 1/0C..0D | 1/08..0F";
+
+/// The copies of a plan.
+fn copies(case: &Case) -> Vec<BackupCopy> {
+    let copy = |action: crate::plan::action::Action| match action.change {
+        Change::AddBackup(copy) | Change::RepairBackup(copy) => Some(*copy),
+        _ => None,
+    };
+    case.plan().actions.into_iter().filter_map(copy).collect()
+}
+
+#[test]
+fn an_empty_site_gets_everything() {
+    let case = case(TWO, "");
+    assert_eq!(
+        case.actions(),
+        ["+server", "+backup 22", "+wal 1/0C..0D", "+wal 1/0E..0F", "+backup 21", "+wal 1/08..0A", "+wal 1/0B"]
+    );
+    assert_eq!(case.reason("+backup 22"), Reason::MissingHere);
+    assert_eq!(case.reason("+wal 1/0C..0D"), Reason::NeededBy(id("22")));
+    assert_eq!(case.reason("+wal 1/0E..0F"), Reason::MissingHere);
+    assert_eq!(case.after(&case.plan()).actions(), [""; 0]);
+}
+
+#[test]
+fn addresses_are_readable_and_stable() {
+    let plan = case(TWO, "").plan();
+    let addresses: Vec<&str> = plan.actions.iter().map(|action| action.address.as_str()).collect();
+    assert_eq!(
+        addresses,
+        [
+            "main/server",
+            "main/backup/20261122T000000",
+            "main/wal/00000001000000000000000C..0D",
+            "main/wal/00000001000000000000000E..0F",
+            "main/backup/20261121T000000",
+            "main/wal/000000010000000000000008..0A",
+            "main/wal/00000001000000000000000B",
+        ]
+    );
+}
+
+#[test]
+fn a_primary_without_anything_only_makes_the_server() {
+    assert_eq!(case("", "").actions(), ["+server"]);
+    assert_eq!(case("", "|").actions(), [""; 0]);
+}
+
+#[test]
+fn a_site_in_sync_needs_nothing() {
+    let case = case(TWO, TWO);
+    let plan = case.plan();
+    assert_eq!(case.actions(), [""; 0]);
+    assert_eq!((plan.notes, plan.warnings), (vec![], vec![]));
+    assert_eq!(plan.before, plan.after);
+    assert_eq!(plan.after.backups, 2);
+    assert_eq!(plan.after.lag.segments, 0);
+}
+
+#[test]
+fn a_missing_backup_is_copied() {
+    let case = case(TWO, "@21 1/08..0A | 1/08..0F");
+    assert_eq!(case.actions(), ["+backup 22"]);
+    assert_eq!(copies(&case)[0].needed.map(|range| (range.first, range.last)), Some((0x0C, 0x0D)));
+}
+
+#[test]
+fn what_barman_left_unfinished_is_adopted() {
+    for (here, status) in [("@21 syncing |", Status::Syncing), ("@21 failed |", Status::Failed)] {
+        let case = case(ONE, here);
+        assert_eq!(case.reason("+backup 21"), Reason::Interrupted(status));
+        assert!(copies(&case)[0].adopt);
+        assert_eq!(case.after(&case.plan()).actions(), [""; 0]);
+    }
+    let unpublished = case(ONE, "@21 bare |");
+    assert_eq!(unpublished.reason("+backup 21"), Reason::Unpublished);
+    assert!(copies(&unpublished)[0].adopt);
+}
+
+#[test]
+fn a_failed_backup_without_a_base_is_copied_anew() {
+    let copies = copies(&case(ONE, "@21 failed absent |"));
+    assert!(!copies[0].adopt);
+}
+
+#[test]
+fn a_copy_that_an_earlier_run_began_is_resumed() {
+    let case = case(ONE, "|").with(|case| case.here.staged.extend([id("21")]));
+    assert!(copies(&case)[0].resume);
+}
+
+#[test]
+fn zombies_of_backups_gone_at_the_primary_are_cleaned_up() {
+    for status in ["syncing", "failed", "started"] {
+        let case = case(ONE, &format!("@20 1/02..03 {status}  @21 1/08..0A | 1/08..0F"));
+        assert_eq!(case.actions(), ["-backup 20"], "{status}");
+        assert_eq!(case.reason("-backup 20"), Reason::InterruptedAndGone);
+    }
+}
+
+#[test]
+fn what_may_be_whole_is_not_cleaned_up_as_a_zombie() {
+    for word in ["waiting", "bare"] {
+        let case = case(ONE, &format!("@20 1/02..03 {word}  @21 1/08..0A | 1/08..0F"));
+        assert_eq!(case.plan().notes, [Note::OrphanedBase(id("20"))], "{word}");
+        assert_eq!(case.actions(), [""; 0], "{word}");
+        assert_eq!(case.prune_gone().actions(), ["-backup 20"], "{word}");
+    }
+}
+
+#[test]
+fn a_kept_zombie_and_the_parent_of_a_living_backup_stay() {
+    let kept = case(ONE, "@20 1/02..03 syncing k  @21 1/08..0A | 1/08..0F");
+    assert_eq!(kept.actions(), [""; 0]);
+    let parent = case("|1/08..0F", "@20 1/02..03 syncing  @21<20 1/08..0A | 1/08..0F");
+    assert_eq!(parent.actions(), [""; 0]);
+    assert!(parent.plan().notes.contains(&Note::OrphanedBase(id("20"))));
+}
+
+#[test]
+fn an_interrupted_copy_that_is_not_selected_is_cleaned_up() {
+    let here = "@21 1/08..0A syncing  @22 1/0C..0D | 1/0C..0F";
+    let case = case(TWO, here).last(1);
+    assert_eq!(case.actions(), ["-backup 21"]);
+    assert_eq!(case.reason("-backup 21"), Reason::InterruptedAndUnselected);
+}
+
+#[test]
+fn a_bare_base_that_is_not_selected_is_deleted_only_where_that_is_allowed() {
+    let case = case(TWO, "@21 1/08..0A bare  @22 1/0C..0D | 1/0C..0F").last(1);
+    assert_eq!(case.actions(), [""; 0]);
+    assert_eq!(case.plan().notes, [Note::OrphanedBase(id("21"))]);
+    assert_eq!(case.prune_unselected().actions(), ["-backup 21"]);
+}
+
+#[test]
+fn staging_of_no_more_use_is_removed() {
+    let case = case(TWO, "@22 1/0C..0D | 1/0C..0F").last(1).with(|case| case.here.staged.extend([id("20"), id("21")]));
+    assert_eq!(case.actions(), ["-staging 20", "-staging 21"]);
+    assert_eq!(case.reason("-staging 20"), Reason::InterruptedAndGone);
+    assert_eq!(case.reason("-staging 21"), Reason::InterruptedAndUnselected);
+}
+
+#[test]
+fn the_staging_of_a_repair_is_resumed_and_not_removed() {
+    let case = case(ONE, "@21 1/08..0A damaged | 1/08..0F").with(|case| case.here.staged.extend([id("21")]));
+    assert_eq!(case.actions(), ["~backup 21"]);
+    assert!(copies(&case)[0].resume);
+}
+
+#[test]
+fn damaged_files_are_repaired() {
+    let damaged = case(ONE, "@21 1/08..0A damaged | 1/08..0F");
+    assert_eq!(damaged.actions(), ["~backup 21"]);
+    let reason = Reason::FilesDamaged { count: 1, first: "data/base/1/2".into() };
+    assert_eq!(damaged.reason("~backup 21"), reason);
+    assert_eq!(damaged.plan().before.backups, 0);
+    assert_eq!(damaged.plan().after.backups, 1);
+    let absent = case(ONE, "@21 1/08..0A absent | 1/08..0F");
+    assert_eq!(absent.reason("~backup 21"), Reason::FilesDamaged { count: 1, first: "data".into() });
+}
+
+#[test]
+fn a_repair_copies_what_is_damaged_and_not_what_is_whole() {
+    let there = "@21 1/08 files=abc size=5000 | 1/08";
+    let damaged = case(there, "@21 1/08 damaged | 1/08").with(|case| {
+        let files = vec!["data/a".into(), "data/c".into()];
+        case.here.backups.get_mut(&id("21")).unwrap().base = BaseState::Damaged { files };
+    });
+    assert_eq!(copies(&damaged)[0].size, 200);
+    assert_eq!(copies(&case(there, "@21 1/08 absent | 1/08"))[0].size, 5000);
+}
+
+#[test]
+fn damage_that_the_primary_cannot_repair_is_warned_of() {
+    let case = case("| 1/08..0F", "@21 1/08..0A damaged  @22 1/0C..0D absent | 1/08..0F");
+    assert_eq!(case.actions(), [""; 0]);
+    assert_eq!(
+        case.plan().warnings,
+        [
+            Warning::DamagedAndGone { backup: id("21"), files: 1 },
+            Warning::DamagedAndGone { backup: id("22"), files: 0 }
+        ]
+    );
+}
+
+#[test]
+fn what_vanished_at_the_primary_stays() {
+    let case = case("@22 1/0C..0D | 1/0C..0F", TWO);
+    assert_eq!(case.actions(), [""; 0]);
+    assert_eq!(case.plan().notes, [Note::KeptHereOnly(1)]);
+}
+
+#[test]
+fn a_backup_that_waits_for_wals_is_noted() {
+    let case = case("@21 1/08..0A  @22 1/0E..10 waiting | 1/08..0F", ONE);
+    assert_eq!(case.actions(), [""; 0]);
+    assert_eq!(case.plan().notes, [Note::NotDone { backup: id("22"), status: Status::WaitingForWals }]);
+}
+
+#[test]
+fn a_backup_that_is_going_away_is_never_shipped() {
+    let case = case("@21 1/08..0A leaving  @22 1/0C..0D | 1/08..0F", "|");
+    assert_eq!(case.actions(), ["+backup 22", "+wal 1/0C..0D", "+wal 1/0E..0F"]);
+    assert_eq!(case.plan().notes, [Note::GoingAway(id("21"))]);
+}
+
+#[test]
+fn a_cloud_snapshot_is_noted_and_its_wal_is_shipped() {
+    let case = case("@21 1/08..0A snapshot  @22 1/0C..0D | 1/07..0F", "|");
+    assert_eq!(case.actions(), ["+backup 22", "+wal 1/0C..0D", "+wal 1/0E..0F", "+wal 1/08..0B"]);
+    assert_eq!(case.plan().notes, [Note::CloudSnapshot(id("21"))]);
+}
+
+#[test]
+fn children_follow_and_a_parent_comes_before_its_child() {
+    let there = "@20 1/02..03  @21 1/08..0A  @22<20 1/0C..0D | 1/02..0F";
+    let case = case(there, "|");
+    let backups: Vec<String> = case.actions().into_iter().filter(|words| words.contains("backup")).collect();
+    assert_eq!(backups, ["+backup 20", "+backup 22", "+backup 21"]);
+    assert_eq!(case.after(&case.plan()).actions(), [""; 0]);
+}
+
+#[test]
+fn a_child_without_its_parent_is_never_copied() {
+    let case = case("@21<20 1/08..0A  @22 1/0C..0D | 1/08..0F", "|");
+    assert!(!case.actions().contains(&"+backup 21".to_owned()));
+    assert_eq!(case.plan().notes, [Note::ParentMissing { backup: id("21"), parent: id("20") }]);
+}
+
+#[test]
+fn a_child_of_a_backup_that_only_the_site_has_is_copied() {
+    let case = case("@21<20 1/08..0A | 1/02..0F", "@20 1/02..03 | 1/02..0F");
+    assert_eq!(case.actions(), ["+backup 21"]);
+}
+
+#[test]
+fn a_raised_retention_plans_older_backups_with_their_wal() {
+    let there = "@20 1/02..03  @21 1/08..0A  @22 1/0C..0D | 1/01..0F";
+    let case = case(there, "@22 1/0C..0D | 1/0C..0F").last(2);
+    assert_eq!(case.actions(), ["+backup 21", "+wal 1/08..0A", "+wal 1/0B"]);
+}
+
+#[test]
+fn a_selection_may_outlive_the_primarys_own() {
+    let here = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0F";
+    let case = case("@21 1/08  @22 1/0C | 1/08..0F", here).last(4).prune_unselected();
+    assert_eq!(case.actions(), ["+backup 22", "-backup 18", "-wal 1/02..03"]);
+    let damaged = case.with(|case| case.here.backups.get_mut(&id("20")).unwrap().base = BaseState::Absent);
+    assert_eq!(damaged.actions(), ["+backup 22", "-backup 18", "-wal 1/02..03"]);
+}
+
+#[test]
+fn files_are_reused_from_the_nearest_backup_that_is_whole() {
+    let there = "@20 1/06 files=abc  @21 1/08 files=abcd  @22 1/0C files=abcde | 1/06..0F";
+    let both = case(there, "@20 1/06 files=abc  @21 1/08 files=abcd | 1/06..0F");
+    let reuse = copies(&both)[0].reuse.clone().unwrap();
+    assert_eq!((reuse.from, reuse.bytes), (id("21"), 400));
+    assert_eq!(reuse.files[0].to_str(), Some("data/a"));
+    let damaged = case(there, "@20 1/06 files=abc  @21 1/08 damaged | 1/06..0F");
+    assert_eq!(copies(&damaged)[0].reuse.as_ref().map(|reuse| reuse.from), Some(id("20")));
+    let nothing = both.with(|case| case.replica.policy.transfer.reuse = crate::site::model::Reuse::None);
+    assert_eq!(copies(&nothing)[0].reuse, None);
+}
+
+#[test]
+fn a_backup_that_only_the_site_has_is_reused_by_its_own_manifest() {
+    let case = case("@22 1/0C files=ab | 1/0C..0F", "@20 1/06 files=ac | 1/06..0F");
+    let reuse = copies(&case)[0].reuse.clone().unwrap();
+    assert_eq!((reuse.from, reuse.bytes), (id("20"), 100));
+}
+
+#[test]
+fn on_an_empty_site_older_backups_reuse_from_the_newer_one_just_planned() {
+    let case = case("@20 1/06 files=abc  @21 1/08  @22 1/0C files=bcd | 1/06..0F", "");
+    let reused: Vec<_> = copies(&case).into_iter().map(|copy| (copy.id, copy.reuse.map(|reuse| reuse.from))).collect();
+    assert_eq!(reused, [(id("22"), None), (id("21"), None), (id("20"), Some(id("22")))]);
+}

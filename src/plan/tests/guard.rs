@@ -1,0 +1,105 @@
+//! What forbids a plan, and what is warned of.
+
+use crate::barman::identity::Identity;
+use crate::barman::ids::SystemId;
+use crate::observe::inventory::{Observed, OwnBarman, ReplicaObservation};
+use crate::plan::action::Outcome;
+use crate::plan::reason::{Blocker, Note, Warning};
+
+use super::case::{Case, case};
+use super::notation::id;
+
+const ONE: &str = "@21 1/08..0A | 1/08..0F";
+
+fn own_barman(active: bool, passive: bool) -> impl FnOnce(&mut Case) {
+    move |case| case.here.own_barman = OwnBarman { configured: true, active, passive, retention_policy: None }
+}
+
+#[test]
+fn a_new_system_is_refused_naming_both_until_it_is_accepted() {
+    for word in ["", "waiting", "started"] {
+        let there = format!("@21 1/08..0A  @22 1/02..03 system=8 {word} | 1/02..0F");
+        let case = case(&there, ONE);
+        let refused = Blocker::OtherSystem { here: vec![SystemId(7)], new: SystemId(8), backup: id("22") };
+        assert_eq!(case.blockers(), [refused], "{word}");
+        assert_eq!(case.actions(), [""; 0]);
+        let accepted = case.with(|case| case.replica.policy.accept_systems.extend([SystemId(8)]));
+        assert_eq!(accepted.plan().outcome, Outcome::Planned);
+    }
+}
+
+#[test]
+fn an_empty_site_takes_the_system_of_the_newest_backup() {
+    let case = case("@20 1/02 system=8  @21 1/08..0A | 1/02..0F", "");
+    let refused = Blocker::OtherSystem { here: vec![SystemId(7)], new: SystemId(8), backup: id("20") };
+    assert_eq!(case.blockers(), [refused]);
+}
+
+#[test]
+fn a_site_without_backups_keeps_the_system_that_its_identity_names() {
+    let identity = Identity { systemid: SystemId(9), version: "17".to_owned() };
+    let case = case(ONE, "|").with(|case| case.here.identity = Some(identity));
+    assert_eq!(case.blockers(), [Blocker::OtherSystem { here: vec![SystemId(9)], new: SystemId(7), backup: id("21") }]);
+}
+
+#[test]
+fn a_system_that_the_replica_holds_already_is_not_new() {
+    let both = "@20 1/02 system=8  @21 1/08..0A | 1/02..0F";
+    assert_eq!(case(both, both).actions(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_the_sites_barman_runs_is_never_touched() {
+    assert_eq!(case(ONE, "|").with(own_barman(true, false)).blockers(), [Blocker::RunHere]);
+    assert_eq!(case(ONE, ONE).with(own_barman(false, false)).plan().warnings, []);
+    assert_eq!(case(ONE, ONE).with(own_barman(true, true)).plan().warnings, [Warning::PassiveCron]);
+}
+
+#[test]
+fn a_backup_that_was_taken_at_the_site_forbids_a_plan() {
+    let case = case(ONE, ONE).with(|case| {
+        let info = case.primary.backups[&id("21")].info.clone();
+        case.here.backups.get_mut(&id("21")).unwrap().published.as_mut().unwrap().info = info;
+    });
+    assert_eq!(case.blockers(), [Blocker::NotPassive { backup: id("21"), mode: "postgres".to_owned() }]);
+}
+
+#[test]
+fn a_retention_policy_of_the_site_is_warned_of() {
+    let policy = "REDUNDANCY 2".to_owned();
+    let case = case(ONE, ONE).with(|case| case.here.own_barman.retention_policy = Some(policy.clone()));
+    assert_eq!(case.plan().warnings, [Warning::OwnRetention(policy)]);
+}
+
+#[test]
+fn too_little_space_is_warned_of() {
+    let case = case("@21 1/08 size=1000 | 1/08=500", "").with(|case| case.here.free = Some(1499));
+    assert_eq!(case.plan().warnings, [Warning::NoSpace { needed: 1500, free: 1499 }]);
+    assert_eq!(case.with(|case| case.here.free = Some(1500)).plan().warnings, []);
+}
+
+#[test]
+fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
+    let case = case(ONE, ONE);
+    for primary in [
+        Observed::Inactive("server main is inactive".to_owned()),
+        Observed::Failed { message: "no route to host".to_owned(), hint: None },
+    ] {
+        let observed = ReplicaObservation { primary, replica: case.here.clone() };
+        let plan = crate::plan::replica::plan(&case.replica, &observed, case.now);
+        assert_eq!((plan.actions, plan.target), (vec![], None));
+        assert_ne!(plan.outcome, Outcome::Planned);
+        assert_eq!(plan.before.backups, 1);
+        assert_eq!(plan.before, plan.after);
+    }
+}
+
+#[test]
+fn another_name_at_the_primary_and_its_own_notes_are_said() {
+    let case = case(ONE, ONE).with(|case| {
+        case.replica.server = "prod".parse().unwrap();
+        case.primary.notes = vec!["WARNING: slow disk".to_owned()];
+    });
+    let notes = [Note::Renamed("prod".parse().unwrap()), Note::Primary("WARNING: slow disk".to_owned())];
+    assert_eq!(case.plan().notes, notes);
+}

@@ -1,0 +1,150 @@
+//! What holds for every plan, whatever both ends have and whatever is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::algo::is_cyclic_directed;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use crate::barman::ids::BackupId;
+use crate::plan::action::{Change, Outcome, ReplicaPlan};
+use crate::plan::recovery::present;
+use crate::plan::window::recoverable;
+
+use super::case::{Case, whole, words};
+use super::generate::any_case;
+
+fn removed(plan: &ReplicaPlan) -> BTreeSet<BackupId> {
+    let removed = |action: &crate::plan::action::Action| match action.change {
+        Change::RemoveBackup { id, .. } => Some(id),
+        _ => None,
+    };
+    plan.actions.iter().filter_map(removed).collect()
+}
+
+/// The backups that can be recovered now.
+fn recoverable_now(case: &Case) -> BTreeSet<BackupId> {
+    let facts: Vec<_> = case.here.published().filter(|facts| case.here.is_whole(facts.id)).collect();
+    let segments = present(Some(&case.primary), &case.here, &facts);
+    recoverable(facts, &segments).into_keys().collect()
+}
+
+fn all_words(plan: &ReplicaPlan) -> Vec<String> {
+    plan.actions.iter().map(words).collect()
+}
+
+/// Backups that may only be deleted by a later apply make the next plan one of deletions; nothing else does.
+fn is_only_pruning(plan: &ReplicaPlan) -> bool {
+    plan.actions.iter().all(|action| matches!(action.change, Change::RemoveBackup { .. } | Change::RemoveWals { .. }))
+}
+
+/// Applies plans until one is empty or blocked.
+fn settle(case: &Case) -> Result<(), TestCaseError> {
+    let mut now = case.clone();
+    let mut plan = now.plan();
+    for round in 0..=case.here.backups.len() {
+        if plan.actions.is_empty() {
+            return Ok(());
+        }
+        let later = plan.notes.iter().any(|note| matches!(note, crate::plan::reason::Note::PruneLater(_)));
+        now = now.after(&plan);
+        plan = now.plan();
+        prop_assert!(plan.actions.is_empty() || later, "round {round}: {:?}", all_words(&plan));
+        prop_assert!(is_only_pruning(&plan), "round {round}: {:?}", all_words(&plan));
+    }
+    prop_assert!(plan.actions.is_empty(), "it does not end: {:?}", all_words(&plan));
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn after_an_apply_the_next_plan_is_empty(case in any_case()) {
+        settle(&case)?;
+    }
+
+    #[test]
+    fn after_an_apply_recovery_is_what_the_plan_said(case in any_case()) {
+        let plan = case.plan();
+        let next = case.after(&plan).plan().before;
+        prop_assert_eq!(next.window, plan.after.window);
+        prop_assert_eq!(next.backups, plan.after.backups);
+        prop_assert_eq!(next.from, plan.after.from);
+        prop_assert_eq!(next.lag.segments, plan.after.lag.segments);
+        // When a segment was archived that only the site has, nobody may know before it is listed.
+        if plan.after.to.is_some() {
+            prop_assert_eq!((next.to, next.lag), (plan.after.to, plan.after.lag));
+        }
+    }
+
+    #[test]
+    fn what_was_recoverable_and_is_kept_stays_recoverable(case in any_case()) {
+        let plan = case.plan();
+        let after = case.after(&plan);
+        let still = recoverable_now(&after);
+        for id in recoverable_now(&case).difference(&removed(&plan)) {
+            prop_assert!(still.contains(id), "{id} after {:?}", all_words(&plan));
+        }
+    }
+
+    #[test]
+    fn nothing_protected_is_removed(case in any_case()) {
+        let plan = case.plan();
+        let removed = removed(&plan);
+        let after = case.after(&plan);
+        for id in &removed {
+            let local = &case.here.backups[id];
+            prop_assert!(local.keep.is_none(), "{id} is kept");
+            let is_published = case.here.published().any(|facts| facts.id == *id);
+            let is_kept = case.primary.backups.get(id).is_some_and(|backup| backup.keep.is_some());
+            prop_assert!(!is_published || !is_kept, "{id} is kept at the primary");
+            let mut children = after.here.published().filter(|facts| facts.parent == Some(*id));
+            prop_assert!(children.next().is_none(), "{id} has children");
+        }
+        if removed.iter().any(|id| case.here.published().any(|facts| facts.id == *id)) {
+            prop_assert!(after.plan().before.backups >= case.replica.policy.protect.min_backups as usize);
+        }
+    }
+
+    #[test]
+    fn nothing_is_removed_where_nothing_is_allowed(mut case in any_case()) {
+        case.replica.policy.prune.unselected = false;
+        case.replica.policy.prune.gone_at_primary = false;
+        let plan = case.plan();
+        let published: BTreeSet<BackupId> = case.here.published().map(|facts| facts.id).collect();
+        prop_assert!(removed(&plan).is_disjoint(&published));
+        let removes_wals = plan.actions.iter().any(|action| matches!(action.change, Change::RemoveWals { .. }));
+        prop_assert!(!removes_wals);
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_plan(case in any_case()) {
+        prop_assert_eq!(case.plan(), case.clone().plan());
+    }
+
+    #[test]
+    fn addresses_are_unique_and_only_a_plan_has_actions(case in any_case()) {
+        let plan = case.plan();
+        let addresses: BTreeSet<_> = plan.actions.iter().map(|action| &action.address).collect();
+        prop_assert_eq!(addresses.len(), plan.actions.len(), "{:?}", all_words(&plan));
+        prop_assert_eq!(plan.target.is_some(), plan.outcome == Outcome::Planned);
+        prop_assert!(plan.target.is_some() || plan.actions.is_empty());
+    }
+
+    #[test]
+    fn the_graph_has_no_cycle_and_follows_the_order(case in any_case()) {
+        let plan = case.plan();
+        let graph = whole(plan.clone()).graph();
+        prop_assert!(!is_cyclic_directed(&graph));
+        let copies: BTreeMap<BackupId, usize> = plan
+            .actions
+            .iter()
+            .enumerate()
+            .filter_map(|(i, action)| match &action.change { Change::AddBackup(copy) => Some((copy.id, i)), _ => None })
+            .collect();
+        for (i, action) in plan.actions.iter().enumerate() {
+            let Change::AddBackup(copy) = &action.change else { continue };
+            let parent = copy.parent.and_then(|parent| copies.get(&parent));
+            prop_assert!(parent.is_none_or(|parent| *parent < i), "a child comes before its parent");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Which WAL is shipped, and in which order. Names of tests are rows of the list of Barman's failings.
+
+use crate::barman::wal::{SegmentSize, Timeline};
+use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_set::WalRange;
+use crate::plan::action::Change;
+use crate::plan::reason::{Note, Reason};
+use crate::site::model::WalsFrom;
+
+use super::case::{case, words};
+use super::notation::{id, segment};
+
+const ONE: &str = "@21 1/08..0A | 1/08..0F";
+
+#[test]
+fn wals_missing_in_the_middle_are_planned() {
+    let case = case(ONE, "@21 1/08..0A | 1/08..0F -1/09 -1/0C..0D");
+    assert_eq!(case.actions(), ["+wal 1/09", "+wal 1/0C..0D"]);
+    assert_eq!(case.reason("+wal 1/09"), Reason::NeededBy(id("21")));
+    assert_eq!(case.reason("+wal 1/0C..0D"), Reason::MissingHere);
+    assert_eq!(case.plan().before.backups, 0);
+    assert_eq!(case.plan().after.backups, 1);
+}
+
+#[test]
+fn a_truncated_wal_under_its_final_name_is_shipped_again() {
+    let case = case(ONE, "@21 1/08..0A | 1/08..0F 1/09=5 1/0C=7");
+    assert_eq!(case.actions(), ["~wal 1/09", "~wal 1/0C"]);
+    assert_eq!(case.reason("~wal 1/09"), Reason::SizeDiffers { here: 5, there: 16 << 20, files: 1 });
+    assert_eq!(case.plan().before.backups, 0);
+}
+
+#[test]
+fn a_late_segment_of_an_old_timeline_is_planned() {
+    let there = "@21 1/08..0A | 1/08..12 h2<1/0F 2/0F..1F";
+    let case = case(there, "@21 1/08..0A | 1/08..0F h2<1/0F 2/0F..1F");
+    assert_eq!(case.actions(), ["+wal 1/10..12"]);
+}
+
+#[test]
+fn every_history_file_is_planned_even_when_no_list_names_it() {
+    let there = "@21 3/08..0A | h2<1/02 h3<2/05 3/08..0F";
+    let case = case(there, "@21 3/08..0A | 3/08..0F").with(|case| {
+        case.primary.wals.remove(0);
+    });
+    assert_eq!(case.actions(), ["+history 2", "+history 3"]);
+    assert_eq!(case.after(&case.plan()).actions(), [""; 0]);
+}
+
+#[test]
+fn a_history_file_of_another_size_is_shipped_again() {
+    let case = case("@21 2/08..0A | h2<1/02 2/08..0F", "@21 2/08..0A | h2<1/02=5 2/08..0F");
+    assert_eq!(case.reason("~history 2"), Reason::SizeDiffers { here: 5, there: 42, files: 1 });
+    assert_eq!(case.actions(), ["~history 2"]);
+}
+
+#[test]
+fn a_compression_change_is_no_obstacle() {
+    let compressed = |entry: &mut WalEntry| entry.compression = Some("zstd".parse().unwrap());
+    let case = case("@21 1/08..0A | 1/08..0B 1/0C..0F=999", "@21 1/08..0A | 1/08..0B")
+        .with(|case| case.primary.wals.iter_mut().skip(4).for_each(compressed));
+    assert_eq!(case.actions(), ["+wal 1/0C..0F"]);
+}
+
+#[test]
+fn a_missing_source_file_leaves_the_others_planned() {
+    let case = case("@21 1/08..0A | 1/08..0F ?1/0D", "@21 1/08..0A | 1/08..0A");
+    assert_eq!(case.actions(), ["+wal 1/0B..0C", "+wal 1/0E..0F"]);
+}
+
+#[test]
+fn wal_gone_at_both_ends_is_a_note_and_no_action() {
+    let there = "@21 1/08..0C  @22 1/0E..0F | 1/08..0F -1/0A ?1/0B";
+    let case = case(there, "@21 1/08..0C  @22 1/0E..0F | 1/08..0F -1/0A..0B");
+    assert_eq!(case.actions(), [""; 0]);
+    let range = WalRange { timeline: Timeline(1), first: 0x0A, last: 0x0B };
+    assert_eq!(case.plan().notes, [Note::GoneAtBothEnds { backup: id("21"), ranges: vec![range] }]);
+    assert_eq!(case.plan().after.backups, 1);
+}
+
+#[test]
+fn a_segment_broken_here_and_gone_there_is_noted() {
+    for there in ["@21 1/08..0A | 1/08..0F -1/09", "@21 1/08..0A | 1/08..0F ?1/09"] {
+        let case = case(there, "@21 1/08..0A | 1/08..0F 1/09=5");
+        assert_eq!(case.actions(), [""; 0], "{there}");
+        let range = WalRange { timeline: Timeline(1), first: 9, last: 9 };
+        let broken = Note::TruncatedAndGone { count: 1, first: "000000010000000000000009".to_owned() };
+        let gone = Note::GoneAtBothEnds { backup: id("21"), ranges: vec![range] };
+        assert_eq!(case.plan().notes, [gone, broken], "{there}");
+        assert_eq!(case.plan().after.backups, 0, "{there}");
+    }
+}
+
+#[test]
+fn an_empty_segment_at_the_primary_never_replaces_one_here() {
+    let there = "@21 1/08..0A | 1/08..0F 1/09=0 h2<1/0C=0";
+    let whole = case(there, "@21 1/08..0A | 1/08..0F h2<1/0C")
+        .with(|case| case.here.xlogdb.entries.iter_mut().for_each(|line| line.size = case.here.wals[&line.name]));
+    assert_eq!(whole.actions(), [""; 0]);
+    assert_eq!((whole.plan().notes, whole.plan().after.backups), (vec![], 1));
+    let missing = case(there, "@21 1/08..0A | 1/08..0F -1/09");
+    assert_eq!(missing.actions(), [""; 0]);
+    assert_eq!(missing.plan().after.backups, 0);
+}
+
+#[test]
+fn labels_and_partial_files_go_with_their_segment() {
+    let there = "@21 1/08..0A | 1/08..0F 1/08.backup 1/0C.backup 1/0F.partial";
+    assert_eq!(case(there, "@21 1/08..0A | ").actions(), ["+wal 1/08..0A", "+wal 1/0B..0F"]);
+    let segments = case(there, "@21 1/08..0A | 1/08..0F");
+    assert_eq!(
+        segments.actions(),
+        ["+wal 000000010000000000000008.00000028.backup", "+wal 00000001000000000000000C.00000028.backup"]
+    );
+    let Change::AddWals(batch) = &segments.plan().actions[1].change.clone() else { panic!() };
+    assert_eq!((batch.range, batch.entries.len()), (None, 2));
+}
+
+#[test]
+fn a_standalone_keep_needs_its_begin_to_end_only() {
+    let there = "@20 1/02..03 s  @21 1/08..0A | 1/01..0F";
+    assert_eq!(
+        case(there, "|").actions(),
+        ["+backup 21", "+wal 1/08..0A", "+wal 1/0B..0F", "+backup 20", "keep 20 standalone", "+wal 1/02..03"]
+    );
+}
+
+#[test]
+fn wal_is_kept_from_where_the_policy_says() {
+    let there = "@20 1/02..03  @21 1/08..0A | 1/01..0F";
+    let wals = |from| {
+        let actions = case(there, "|").wals_from(from).actions();
+        actions.into_iter().filter(|words| words.contains("wal ")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(wals(WalsFrom::OldestBackup), "+wal 1/08..0A +wal 1/0B..0F +wal 1/02..03 +wal 1/04..07");
+    assert_eq!(wals(WalsFrom::NewestBackup), "+wal 1/08..0A +wal 1/0B..0F +wal 1/02..03");
+    assert_eq!(wals(WalsFrom::BackupsOnly), "+wal 1/08..0A +wal 1/02..03");
+}
+
+#[test]
+fn without_a_backup_everything_is_shipped() {
+    assert_eq!(case("@21 1/08..0A started | 1/01..0F", "|").actions(), ["+wal 1/01..0F"]);
+}
+
+#[test]
+fn a_backup_that_does_not_say_where_it_begins_gets_everything() {
+    let there = "@20  @21 1/08..0A | 1/01..0F";
+    let case = case(there, "@20  @21 1/08..0A | 1/08..0F");
+    assert_eq!(case.actions(), ["+wal 1/01..07"]);
+    assert_eq!(case.plan().before.backups, 1);
+}
+
+#[test]
+fn newest_recoverable_point_first() {
+    let there = "@20 1/02..03  @21 1/06..07  @22 1/0A..0B | 1/02..0D h2<1/0D 2/0D..0E";
+    assert_eq!(
+        case(there, "").actions(),
+        [
+            "+server",
+            "+history 2",
+            "+backup 22",
+            "+wal 1/0A..0B",
+            "+wal 1/0C..0D",
+            "+wal 2/0D..0E",
+            "+backup 21",
+            "+wal 1/06..07",
+            "+wal 1/08..09",
+            "+backup 20",
+            "+wal 1/02..03",
+            "+wal 1/04..05",
+        ]
+    );
+}
+
+#[test]
+fn repairs_come_before_additions_of_the_same_stage() {
+    let there = "@20 1/02..03  @21 1/06..07 | 1/01..0D";
+    let case = case(there, "@20 1/02..03  @21 1/06..07 | 1/02..0D 1/03=5 1/07=5 1/0A=5 -1/06 -1/0C");
+    assert_eq!(case.actions(), ["~wal 1/07", "+wal 1/06", "~wal 1/0A", "+wal 1/0C", "~wal 1/03"]);
+}
+
+#[test]
+fn a_chain_is_shipped_before_what_lies_between() {
+    let there = "@20 1/02..03  @21 1/06..07  @22<20 1/0A..0B | 1/02..0D";
+    assert_eq!(
+        case(there, "|").actions(),
+        [
+            "+backup 20",
+            "+wal 1/02..03",
+            "+backup 22",
+            "+wal 1/0A..0B",
+            "+wal 1/0C..0D",
+            "+backup 21",
+            "+wal 1/06..07",
+            "+wal 1/08..09",
+            "+wal 1/04..05",
+        ]
+    );
+}
+
+#[test]
+fn overlapping_backups_share_their_wal() {
+    let case = case("@20 1/02..05  @21 1/04..07 | 1/02..07", "|");
+    assert_eq!(case.actions(), ["+backup 21", "+wal 1/04..07", "+backup 20", "+wal 1/02..03"]);
+}
+
+#[test]
+fn a_backup_on_an_older_timeline_than_the_newest_wal_keeps_its_order() {
+    let there = "@21 1/08..0A  @22 2/0C..0D | 1/08..0F h2<1/0B 2/0B..10";
+    let case = case(there, "|");
+    assert_eq!(
+        case.actions(),
+        [
+            "+history 2",
+            "+backup 22",
+            "+wal 2/0C..0D",
+            "+wal 2/0E..10",
+            "+backup 21",
+            "+wal 1/08..0A",
+            "+wal 1/0B..0F",
+            "+wal 2/0B",
+        ]
+    );
+    let end = case.plan().after.window.unwrap();
+    assert_eq!((end.oldest, end.end.timeline, end.end.number), (id("21"), Timeline(2), 0x10));
+}
+
+#[test]
+fn segments_of_another_size_are_shipped_under_addresses_of_their_own() {
+    // 64 MiB: no log has a segment 40, which a cluster before it with 16 MiB left behind.
+    let case = case("@21 1/08..0A  @22 2/0C..0D | 1/08..0A 1/40..42 2/0C..0E", "|").with(|case| {
+        let newest = case.primary.backups.get_mut(&id("22")).unwrap();
+        newest.facts.segment_size = SegmentSize::new(64 << 20).unwrap();
+    });
+    let plan = case.plan();
+    let planned: Vec<String> = plan.actions.iter().map(words).collect();
+    assert_eq!(
+        planned,
+        ["+backup 22", "+wal 2/0C..0D", "+wal 2/0E", "+backup 21", "+wal 1/08..0A", "+wal 000000010000000000000040"]
+    );
+    assert_eq!(plan.after.backups, 2);
+    assert_eq!(case.after(&plan).actions(), [""; 0]);
+}
+
+#[test]
+fn the_lag_is_what_the_primary_has_past_the_window() {
+    let case = case(ONE, "@21 1/08..0A | 1/08..0B 1/0D..0F");
+    let lag = case.plan().before.lag;
+    assert_eq!((lag.segments, lag.bytes, lag.seconds), (4, 4 * (16 << 20), Some(4)));
+    assert_eq!(case.plan().after.lag.segments, 0);
+    assert_eq!(case.actions(), ["+wal 1/0C"]);
+}
+
+#[test]
+fn a_gap_ends_the_window() {
+    let plan = case("@20 1/02..03  @21 1/06..07 | 1/02..0D -1/05", "|").plan();
+    let window = plan.after.window.unwrap();
+    assert_eq!((window.oldest, window.end.number), (id("21"), 0x0D));
+    assert_eq!(segment("1/0D").number(window.segment_size), Some(window.end.number));
+    assert_eq!(plan.after.backups, 2);
+}

@@ -1,0 +1,96 @@
+//! The WAL that a replica is to have.
+
+use std::collections::BTreeMap;
+
+use crate::barman::backup_info::Status;
+use crate::barman::ids::BackupId;
+use crate::barman::keep::Keep;
+use crate::barman::wal::Segment;
+use crate::observe::inventory::{BackupFacts, BaseKind, PrimaryBackup, PrimaryInventory};
+use crate::site::model::{Policy, WalsFrom};
+
+use super::diff_backups::Kept;
+
+/// The WAL that the backups ask for.
+pub struct Wanted {
+    /// Everything from this name on; `None`: nothing but `needed`.
+    from: Option<Segment>,
+    /// Everything, as nothing tells where to begin.
+    everything: bool,
+    /// What makes the backups consistent, from a first to a last name: in order, and disjoint.
+    needed: Vec<(Segment, Segment)>,
+    /// Whether the rest may be deleted.
+    pub may_prune: bool,
+}
+
+impl Wanted {
+    /// What these backups ask for, under this policy.
+    pub fn new(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Self {
+        let claims = claims(primary, kept);
+        let spans = || claims.values().map(|claim| claim.begin.zip(claim.end));
+        let to_the_end = || claims.values().filter(|claim| claim.to_the_end);
+        let from = match policy.wals_from {
+            // Barman counts from the smallest name as well, so that both list the same WAL.
+            WalsFrom::OldestBackup => to_the_end().filter_map(|claim| claim.begin).min(),
+            WalsFrom::NewestBackup => to_the_end().filter(|claim| !claim.leaves).filter_map(|c| c.begin).next_back(),
+            WalsFrom::BackupsOnly => None,
+        };
+        let nothing_stays = claims.values().all(|claim| claim.leaves);
+        let everything = match policy.wals_from {
+            WalsFrom::OldestBackup => nothing_stays || to_the_end().any(|claim| claim.begin.is_none()),
+            WalsFrom::NewestBackup => nothing_stays,
+            WalsFrom::BackupsOnly => false,
+        };
+        let is_allowed = policy.prune.unselected || policy.prune.gone_at_primary;
+        let may_prune = is_allowed && !claims.is_empty() && spans().all(|span| span.is_some());
+        Self { from, everything, needed: disjoint(spans().flatten().collect()), may_prune }
+    }
+
+    /// Whether a segment, or what belongs to it, is wanted.
+    pub fn covers(&self, segment: Segment) -> bool {
+        let is_needed = || {
+            let before = self.needed.partition_point(|(first, _)| *first <= segment);
+            before.checked_sub(1).and_then(|i| self.needed.get(i)).is_some_and(|(_, last)| segment <= *last)
+        };
+        self.everything || self.from.is_some_and(|from| segment >= from) || is_needed()
+    }
+}
+
+/// What a backup asks of the archive.
+struct Claim {
+    begin: Option<Segment>,
+    end: Option<Segment>,
+    /// Whether it asks for what follows it as well.
+    to_the_end: bool,
+    /// Whether a later apply will delete it, so that the one before it will be the newest.
+    leaves: bool,
+}
+
+/// The claims of the backups that the site will have, and of those that only live in the primary's cloud: a snapshot
+/// cannot be copied, but whoever restores it there needs WAL as for any other backup.
+fn claims(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeMap<BackupId, Claim> {
+    let claim = |facts: &BackupFacts, keep: Option<Keep>, leaves| {
+        let to_the_end = keep != Some(Keep::Standalone);
+        Claim { begin: facts.begin_wal, end: facts.end_wal, to_the_end, leaves }
+    };
+    let is_snapshot = |backup: &PrimaryBackup| {
+        backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
+    };
+    let snapshots = primary.backups.iter().filter(|(_, backup)| is_snapshot(backup));
+    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, backup.keep, false)));
+    let kept = kept.iter().map(|(id, kept)| (*id, claim(&kept.facts, kept.keep, kept.leaves)));
+    snapshots.chain(kept).collect()
+}
+
+/// The same spans in order, overlapping ones melted into one.
+fn disjoint(mut spans: Vec<(Segment, Segment)>) -> Vec<(Segment, Segment)> {
+    spans.sort_unstable();
+    let mut disjoint: Vec<(Segment, Segment)> = Vec::with_capacity(spans.len());
+    for (first, last) in spans {
+        match disjoint.last_mut() {
+            Some((_, end)) if first <= *end => *end = last.max(*end),
+            _ => disjoint.push((first, last)),
+        }
+    }
+    disjoint
+}

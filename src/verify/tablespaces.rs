@@ -1,0 +1,66 @@
+//! The links by which PostgreSQL finds the tablespaces of a base: `data/pg_tblspc/OID`.
+//!
+//! Barman's own sync leaves them out. Then `verify-backup` misses files, and `pg_combinebackup` restores an
+//! incremental backup without the tablespace and without a word. It takes absolute links only, as `pg_basebackup`
+//! makes them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The tablespaces that are beside `data/` and that no link leads to.
+pub fn unlinked(base: &Path, oids: &[u32]) -> Vec<u32> {
+    let links = links(base);
+    let is_unlinked = |oid: &&u32| {
+        let tablespace = base.join(oid.to_string());
+        let link = links.join(oid.to_string());
+        let is_in_place = fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_dir());
+        tablespace.is_dir() && !is_in_place && fs::read_link(&link).ok() != Some(tablespace)
+    };
+    // Archives of a tree bring their own links.
+    if links.is_dir() { oids.iter().filter(is_unlinked).copied().collect() } else { Vec::new() }
+}
+
+/// Makes the links of a tree that is, or will be, at `base`. What is at their place and leads elsewhere is replaced.
+pub fn link(tree: &Path, base: &Path, oids: &[u32]) -> io::Result<()> {
+    let links = links(tree);
+    if !links.is_dir() {
+        return Ok(());
+    }
+    for oid in oids.iter().map(u32::to_string).filter(|oid| tree.join(oid).is_dir()) {
+        let link = links.join(&oid);
+        match fs::symlink_metadata(&link) {
+            Ok(metadata) if metadata.is_dir() => continue,
+            Ok(_) => fs::remove_file(&link)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        std::os::unix::fs::symlink(base.join(&oid), &link)?;
+    }
+    Ok(())
+}
+
+fn links(tree: &Path) -> PathBuf {
+    tree.join("data").join("pg_tblspc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_where_the_base_will_be() {
+        let home = tempfile::tempdir().unwrap();
+        let (staging, base) = (home.path().join("staging"), home.path().join("base"));
+        for directory in ["data/pg_tblspc", "data/pg_tblspc/7", "16384", "16385", "7"] {
+            fs::create_dir_all(staging.join(directory)).unwrap();
+        }
+        std::os::unix::fs::symlink("../../16385", staging.join("data/pg_tblspc/16385")).unwrap();
+        link(&staging, &base, &[7, 16384, 16385, 99]).unwrap();
+        fs::rename(&staging, &base).unwrap();
+        assert_eq!(fs::read_link(base.join("data/pg_tblspc/16384")).unwrap(), base.join("16384"));
+        assert_eq!(unlinked(&base, &[7, 16384, 16385, 99]), Vec::<u32>::new());
+        fs::remove_file(base.join("data/pg_tblspc/16384")).unwrap();
+        assert_eq!(unlinked(&base, &[7, 16384, 16385, 99]), [16384]);
+    }
+}

@@ -1,0 +1,125 @@
+//! A way to the primary on which one call goes wrong.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use antipode::transport::{
+    ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What,
+};
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+/// How far the call gets before it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing arrives.
+    Nothing,
+    /// Some of the files arrive.
+    Half,
+    /// Everything arrives, and the answer is lost.
+    Everything,
+}
+
+/// Fails one call.
+pub struct Faulty {
+    /// Calls that are still to succeed.
+    before: AtomicUsize,
+    reach: Reach,
+    kind: TransportErrorKind,
+    inner: Mutex<Option<Arc<dyn Files>>>,
+    transferred: AtomicU64,
+}
+
+impl Faulty {
+    /// The call after this many fails.
+    pub fn new(before: usize, reach: Reach, kind: TransportErrorKind) -> Arc<Self> {
+        let before = AtomicUsize::new(before);
+        Arc::new(Self { before, reach, kind, inner: Mutex::default(), transferred: AtomicU64::default() })
+    }
+
+    /// Stands before another way to the same primary.
+    pub fn around(self: &Arc<Self>, inner: Arc<dyn Files>) -> Arc<Self> {
+        *self.inner.lock().unwrap() = Some(inner);
+        Arc::clone(self)
+    }
+
+    /// Whether the call was made that failed.
+    pub fn has_failed(&self) -> bool {
+        self.before.load(Ordering::SeqCst) == usize::MAX
+    }
+
+    /// Bytes that arrived, also of calls that failed.
+    pub fn transferred(&self) -> u64 {
+        self.transferred.load(Ordering::SeqCst)
+    }
+
+    fn inner(&self) -> Arc<dyn Files> {
+        Arc::clone(self.inner.lock().unwrap().as_ref().unwrap())
+    }
+
+    /// Counts down to the call that fails, and then on to `usize::MAX`, which no later call reaches.
+    fn fails_now(&self) -> bool {
+        let count_down = |before: usize| if before == usize::MAX { None } else { Some(before.wrapping_sub(1)) };
+        self.before.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0)
+    }
+
+    fn error(&self) -> TransportError {
+        TransportError::new(self.kind, format!("primary frankfurt: the call failed: {}", self.kind))
+    }
+
+    async fn pass_on(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        let fetched = self.inner().fetch(request, counter, cancel).await?;
+        self.transferred.fetch_add(fetched.transferred, Ordering::SeqCst);
+        Ok(fetched)
+    }
+}
+
+#[async_trait]
+impl Files for Faulty {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+        if self.fails_now() { Err(self.error()) } else { self.inner().list(request).await }
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        if !self.fails_now() {
+            return self.pass_on(request, counter, cancel).await;
+        }
+        match self.reach {
+            Reach::Nothing => {}
+            Reach::Half => {
+                self.pass_on(&Fetch { what: half(&request.what), ..request.clone() }, counter, cancel).await?;
+            }
+            Reach::Everything => {
+                self.pass_on(request, counter, cancel).await?;
+            }
+        }
+        Err(self.error())
+    }
+}
+
+/// Some of the files.
+fn half(what: &What) -> What {
+    match what {
+        What::Files { paths, flatten } => {
+            let paths: Vec<PathBuf> = paths.iter().take(paths.len() / 2).cloned().collect();
+            What::Files { paths, flatten: *flatten }
+        }
+        What::Directories { exclude } => What::Directories { exclude: and_base(exclude) },
+        What::Tree { exclude } => What::Tree { exclude: and_base(exclude) },
+    }
+}
+
+fn and_base(exclude: &[String]) -> Vec<String> {
+    exclude.iter().cloned().chain(["/data/base".to_owned()]).collect()
+}

@@ -1,0 +1,180 @@
+//! A primary, and a site that is planned and applied in this process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antipode::apply::events::{Event, Observer, Summary};
+use antipode::apply::{Means, RunLock, apply};
+use antipode::barman::layout::ServerDirs;
+use antipode::demo::catalog::PrimaryCatalog;
+use antipode::observe::{Connections, observe};
+use antipode::plan::{Plan, plan};
+use antipode::site::Site;
+use antipode::site::model::Replica;
+use antipode::transport;
+use antipode::verify::checksum::{Algorithm, Checksum};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::faulty::Faulty;
+use super::readable::assert_readable;
+
+/// A primary with both days of the demo's catalog, and room for sites.
+pub struct Ground {
+    directory: TempDir,
+    /// What a site holds that had everything of the first day.
+    day_old: PathBuf,
+}
+
+impl Ground {
+    pub async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let day_old = directory.path().join("day-old");
+        let ground = Self { directory, day_old };
+        let mut primary = PrimaryCatalog::create(&ground.primary(), "main").unwrap();
+        primary.first_day().unwrap();
+        let site = ground.site_at(&ground.day_old);
+        let (_, summary) = site.apply(None).await;
+        assert_eq!(summary.failed, []);
+        primary.second_day().unwrap();
+        ground
+    }
+
+    /// Where everything is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn primary(&self) -> PathBuf {
+        self.directory.path().join("primary")
+    }
+
+    /// A site that has nothing.
+    pub fn empty_site(&self, name: &str) -> TestSite {
+        self.site_at(&self.directory.path().join(name))
+    }
+
+    /// A site that has what the primary had a day ago.
+    pub fn day_old_site(&self, name: &str) -> TestSite {
+        let site = self.empty_site(name);
+        // With its hard links and times.
+        let copied = Command::new("cp").arg("-a").arg(&self.day_old).arg(&site.catalog).status().unwrap();
+        assert!(copied.success());
+        site
+    }
+
+    fn site_at(&self, catalog: &Path) -> TestSite {
+        let text = format!(
+            "version: 1\nsite: lisbon\ncatalog: {{path: {catalog:?}, barman: \"3.19.1\"}}\nprimaries:\n  \
+             frankfurt: {{path: {:?}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
+            self.primary()
+        );
+        let file = catalog.with_extension("yaml");
+        fs::write(&file, &text).unwrap();
+        let site = antipode::site::load("site.yaml", &text, None).unwrap().site;
+        TestSite { catalog: catalog.to_owned(), file, site }
+    }
+}
+
+/// A site of the one primary.
+pub struct TestSite {
+    pub catalog: PathBuf,
+    /// Its site file.
+    pub file: PathBuf,
+    site: Site,
+}
+
+impl TestSite {
+    pub fn dirs(&self) -> ServerDirs {
+        ServerDirs::of_catalog(&self.catalog, "main".parse().unwrap())
+    }
+
+    pub async fn plan(&self) -> Plan {
+        self.plan_over(&self.call().await).await
+    }
+
+    /// Plans and applies; the wrapper gets all that the apply asks of the primary. The catalog is looked at whenever
+    /// anything happens.
+    pub async fn apply(&self, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
+        let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
+        let connections = self.call().await;
+        let plan = self.plan_over(&connections).await;
+        let mut connections: BTreeMap<_, _> =
+            connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
+        if let Some(faulty) = faulty {
+            for connection in connections.values_mut() {
+                connection.files = faulty.around(Arc::clone(&connection.files));
+            }
+        }
+        let means = Means {
+            replicas: &self.replicas(),
+            primaries: &self.site.primaries,
+            connections: &connections,
+            lock_directory: self.catalog.clone(),
+            lock_timeout: Duration::from_secs(5),
+        };
+        let summary = apply(&plan, &means, &Watch(self.dirs()), &CancellationToken::new()).await;
+        (plan, summary)
+    }
+
+    async fn call(&self) -> Connections {
+        let mut connections = Connections::new();
+        for (name, primary) in &self.site.primaries {
+            let call = transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
+            connections.insert(name.clone(), call);
+        }
+        connections
+    }
+
+    async fn plan_over(&self, connections: &Connections) -> Plan {
+        let (replicas, now) = (self.replicas(), Timestamp::now());
+        let observation = observe(&self.site, &replicas, connections, now, &CancellationToken::new()).await.unwrap();
+        let plan = plan(&self.site.name, &self.site.catalog.path, &replicas, &observation, now);
+        assert!(!plan.is_blocked(), "{plan:?}");
+        plan
+    }
+
+    fn replicas(&self) -> Vec<Replica> {
+        self.site.replicas.values().cloned().collect()
+    }
+
+    /// The next apply does the rest, and then there is nothing left to do; the bytes that it transferred.
+    pub async fn converge(&self) -> u64 {
+        let (plan, summary) = self.apply(None).await;
+        assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]), "{plan:?}");
+        let plan = self.plan().await;
+        assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
+        assert_readable(&self.dirs());
+        summary.transferred
+    }
+
+    /// Every file of the catalog with the checksum of its bytes; locks and our own directories aside.
+    pub fn content(&self) -> BTreeMap<PathBuf, String> {
+        let walk = walkdir::WalkDir::new(&self.catalog).into_iter().filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            name != ".antipode" && !name.ends_with(".lock")
+        });
+        let describe = |path: &Path| match fs::read_link(path) {
+            Ok(target) => format!("-> {}", target.display()),
+            Err(_) => Checksum::of(Algorithm::Crc32c, fs::File::open(path).unwrap()).unwrap().to_string(),
+        };
+        walk.map(Result::unwrap)
+            .filter(|entry| !entry.file_type().is_dir())
+            .map(|entry| (entry.path().strip_prefix(&self.catalog).unwrap().to_owned(), describe(entry.path())))
+            .collect()
+    }
+}
+
+/// Looks at the catalog whenever something happens.
+struct Watch(ServerDirs);
+
+impl Observer for Watch {
+    fn notice(&self, _event: &Event) {
+        super::readable::assert_listed(&self.0);
+    }
+}

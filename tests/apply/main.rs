@@ -1,0 +1,11 @@
+//! What an apply leaves when something goes wrong, at every point where it can: a catalog that Barman reads, and a next
+//! apply that finishes the work without copying again what had arrived.
+//!
+//! The primary is the demo's catalog, reached by its path; no program but our own is needed.
+
+mod faults;
+mod faulty;
+mod ground;
+mod kill;
+mod readable;
+mod refusals;

@@ -1,0 +1,85 @@
+//! `antipode demo`, as a first-time user runs it.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+
+fn antipode(temporary: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antipode"));
+    command.env("TMPDIR", temporary).env_remove("ANTIPODE_FILE").env("COLUMNS", "160").current_dir(temporary);
+    command
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.assert().success().get_output().clone();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Finds each text behind the one before.
+fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let at =
+            rest.find(part).unwrap_or_else(|| panic!("no {part:?} in what follows:\n{rest}\n== all of it:\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+#[test]
+fn it_plans_applies_repairs_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = succeed(antipode(temporary.path()).arg("demo"));
+    let phases = [
+        "$ cat antipode.yaml",
+        "$ antipode plan",
+        "+ backup 20261121T030000",
+        "$ antipode apply --auto-approve",
+        "Apply complete: 1 server, 1 backup",
+        "$ antipode plan",
+        "No changes.",
+        "$ antipode apply --auto-approve",
+        "+ backup 20261122T030000",
+        "reuses 6.2 MiB of 20261121T030000",
+        "Apply complete: 1 backup",
+        "# ",
+        "$ antipode plan",
+        "~ xlog.db",
+        "26 lines doubled",
+        "+ history 00000002",
+        "data/base/5/16385 is missing",
+        "`backup_label` was encoded twice",
+        "here 300 000 bytes, 1 048 576 at the primary",
+        "$ antipode apply --auto-approve",
+        "Apply complete: ",
+        "$ antipode plan",
+        "No changes.",
+        "antipode demo --keep DIR",
+    ];
+    assert_in_order(&output, &phases);
+    let lines = output.lines().count();
+    assert!(lines <= 95, "{lines} lines are too many to read");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_kept_can_be_planned_again() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = succeed(antipode(temporary.path()).args(["demo", "--keep", "kept"]));
+    let kept = temporary.path().join("kept");
+    assert!(output.contains(&format!("cd {} && antipode plan", kept.display())), "{output}");
+    let plan = succeed(antipode(temporary.path()).arg("plan").current_dir(&kept));
+    assert!(plan.contains("No changes."), "{plan}");
+    fs::remove_file(kept.join("lisbon/main/wals/00000002.history")).unwrap();
+    antipode(temporary.path()).args(["plan", "--detailed-exitcode"]).current_dir(&kept).assert().code(2);
+}
+
+#[test]
+fn a_directory_that_exists_is_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = antipode(temporary.path()).args(["demo", "--keep", "."]).assert().code(1).get_output().clone();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("hint: name one that does not exist yet"), "{error}");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
