@@ -5,19 +5,40 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
+const PREFIX: &str = ".antipode-";
+const SUFFIX: &str = ".tmp";
+
 /// Replaces a file, or makes it, so that its path always has either the old content or the new.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = parent(path)?;
-    // The umask decides, as it does for the files that Barman writes. Barman passes over names that end in `.tmp`.
+    // The umask decides, as it does for the files that Barman writes.
     let mut file = tempfile::Builder::new()
-        .prefix(".antipode-")
-        .suffix(".tmp")
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_directory(directory)
+}
+
+/// Removes what a killed [`write`] left in a directory. Nothing may be written there meanwhile.
+pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type()?.is_file() {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves a file or directory whose content is durable to its final name.
@@ -85,6 +106,19 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [".antipode-aBcDeF.tmp", "xlog.db", ".antipode-x", "other.tmp"] {
+            fs::write(directory.path().join(name), b"x").unwrap();
+        }
+        fs::create_dir(directory.path().join(".antipode-d.tmp")).unwrap();
+        remove_unfinished(directory.path()).unwrap();
+        remove_unfinished(&directory.path().join("missing")).unwrap();
+        assert!(!directory.path().join(".antipode-aBcDeF.tmp").exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
     }
 
     #[test]

@@ -301,8 +301,8 @@ fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found) -> Vec<Note> {
         }
     }
     let is_told = |segment: Segment| {
-        let needs = |backup: &Kept| backup.facts.begin_wal <= Some(segment) && Some(segment) <= backup.facts.end_wal;
-        kept.values().any(needs)
+        let needed = |kept: &Kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?));
+        kept.values().filter_map(needed).any(|(first, last)| first <= segment && segment <= last)
     };
     let mut gone = found.gone.iter().filter(|name| !segment_of(**name).is_some_and(is_told));
     if let Some(first) = gone.next() {

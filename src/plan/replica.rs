@@ -255,18 +255,18 @@ impl Planner<'_> {
         Some(Action { address: self.address("backup", id), change, reason })
     }
 
-    fn links(&self, id: BackupId, local: &LocalBackup) -> Option<Action> {
-        let oids = local.unlinked.clone();
-        let reason = Reason::Unlinked(oids.len());
-        let change = Change::LinkTablespaces { id, oids };
-        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
-    }
-
     /// Bytes of these files of a backup, as far as the primary's manifest tells.
     fn size_of(&self, id: BackupId, files: &[PathBuf]) -> u64 {
         let manifest = self.primary.backups.get(&id).and_then(|backup| backup.manifest.as_ref());
         let all = manifest.into_iter().flat_map(|manifest| &manifest.files);
         all.filter(|(path, _)| files.binary_search(&barman_path(path)).is_ok()).map(|(_, file)| file.size).sum()
+    }
+
+    fn links(&self, id: BackupId, local: &LocalBackup) -> Option<Action> {
+        let oids = local.unlinked.clone();
+        let reason = Reason::Unlinked(oids.len());
+        let change = Change::LinkTablespaces { id, oids };
+        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
     }
 
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete

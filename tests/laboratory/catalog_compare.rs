@@ -94,7 +94,7 @@ fn files(server: &Path) -> BTreeSet<PathBuf> {
 fn is_record(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| {
-        name.ends_with("xlog.db") || name == "sync-wals.info" || name == "backup.info" || name == TABLESPACE_OID
+        name.ends_with("xlog.db") || ["sync-wals.info", "backup.info", "keep", TABLESPACE_OID].contains(&name)
     })
 }
 

@@ -131,10 +131,11 @@ pub fn identities(bases: &Path) -> BTreeMap<PathBuf, Identity> {
 }
 
 /// Every file of a catalog with its content and times, but for what Barman's
-/// cron writes for itself: locks, a passive node's `primary.info`, and the
-/// queue of changes to its own configuration.
+/// cron writes for itself (locks, a passive node's `primary.info`, the queue of
+/// changes to its own configuration), and what is Antipode's own.
 pub fn contents(catalog: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
     regular_files(catalog)
+        .filter(|path| !path.components().any(|part| part.as_os_str() == ".antipode"))
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
             !["primary.info", "cfg_changes.queue"].contains(&name)

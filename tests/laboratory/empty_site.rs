@@ -38,7 +38,7 @@ fn becomes_one_that_restores_both_timelines(scenario: &Scenario) {
     assert_judged_good(&site, scenario);
     assert_only_reads(&sshd);
     assert_no_password(&site);
-    assert_restores_both_timelines(&lab, scenario, &site.coexisting);
+    assert_restores_both_timelines(&lab, scenario, site.judge());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn an_empty_site_gets_incremental_backups_that_combine() {
     assert_only_reads(&sshd);
 
     let restore = Restore {
-        barman: &site.coexisting,
+        barman: site.judge(),
         release: PostgresRelease::Seventeen,
         backup: &scenario.backups[2],
         timeline: "latest",
@@ -88,7 +88,7 @@ fn is_bridged(scenario: &Scenario, version: BarmanVersion) {
         assert!(site.barman.backup_info(id).exists());
     }
     assert_judged_good(&site, scenario);
-    assert_restores_both_timelines(&lab, scenario, &site.coexisting);
+    assert_restores_both_timelines(&lab, scenario, site.judge());
     site.expect_no_changes();
 }
 
@@ -101,9 +101,9 @@ fn assert_same_files(primary: &Barman, site: &Barman) {
 /// The site's own Barman lists and shows every backup, and finds nothing wrong with any.
 #[track_caller]
 fn assert_judged_good(site: &Site, scenario: &Scenario) {
-    assert_eq!(site.coexisting.backup_ids(), scenario.backups);
+    assert_eq!(site.judge().backup_ids(), scenario.backups);
     for id in &scenario.backups {
-        let shown = site.coexisting.expect(&["show-backup", SERVER, id]);
+        let shown = site.judge().expect(&["show-backup", SERVER, id]);
         assert!(shown.contains("DONE"), "{shown}");
         site.barman.expect(&["check-backup", SERVER, id]);
         assert_eq!(site.barman.backup_field(id, "status"), "DONE");

@@ -3,7 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::antipode::antipode;
 use crate::ground::Lab;
+use crate::primary::Primary;
+use crate::process::{program, run};
 use crate::running::{Link, Process, processes};
 use crate::scenario;
 use crate::sshd::Manners;
@@ -49,4 +52,54 @@ fn bandwidth_is_kept() {
     println!("{sent} bytes in {elapsed:?}: {rate:.1} MiB/s");
     assert!(sent > 16 << 20, "too little to measure: {sent}");
     assert!(rate < 9.0, "{rate:.1} MiB/s");
+}
+
+/// Gives a primary this many more WALs, each a header alone, compressed.
+fn add_tiny_wals(primary: &Primary, count: u64) {
+    const SCRIPT: &str = "import gzip, os, struct, sys\n\
+        wals, xlogdb, system, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])\n\
+        with open(xlogdb, 'a') as lines:\n    \
+            for n in range(0x20, 0x20 + count):\n        \
+                name = '%08X%08X%08X' % (2, n >> 8, n & 255)\n        \
+                header = struct.pack('<HHIQIIQII', 0xD110, 2, 2, n << 24, 0, 0, system, 1 << 24, 8192)\n        \
+                data = gzip.compress(header + bytes(8152), 1, mtime=0)\n        \
+                path = os.path.join(wals, name[:16])\n        \
+                os.makedirs(path, exist_ok=True)\n        \
+                open(os.path.join(path, name), 'wb').write(data)\n        \
+                lines.write('%s\\t%d\\t1700000000.5\\tgzip\\tNone\\n' % (name, len(data)))\n";
+    let system = primary.barman.backup_field(&primary.barman.bases()[0], "systemid");
+    let mut command = program("python3");
+    command.args(["-c", SCRIPT]).arg(primary.barman.server_directory().join("wals")).arg(primary.barman.xlogdb());
+    run(command.args([system, count.to_string()])).expect_success();
+}
+
+/// Not a test but a measurement: `cargo test --release --test laboratory many_small -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn many_small_wals_are_shipped_in_reasonable_time() {
+    let count = std::env::var("ANTIPODE_LAB_WALS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let lab = Lab::new();
+    let primary = scenario::two_timelines().primary.copy_to(&lab.join("primary"));
+    let link = Link::new(&lab, &primary, &[]);
+    link.finish();
+    add_tiny_wals(&primary, count);
+    for way in ["ssh", "path"] {
+        let site_file = std::fs::read_to_string(link.site.directory.join("antipode.yaml")).expect("read");
+        let path = format!("    path: {}\n", primary.barman.home.display());
+        let by_path: String = site_file
+            .lines()
+            .map(|line| if line.contains("ssh_command:") { path.clone() } else { format!("{line}\n") })
+            .collect();
+        link.site.declare(if way == "path" { &by_path } else { &site_file });
+        let begin = Instant::now();
+        let applied = antipode(&link.site.directory, &["apply", "--auto-approve"]);
+        println!("{way}: {count} WALs in {:?}", begin.elapsed());
+        assert_eq!(applied.code(), 0, "{applied}");
+        println!("{}", applied.stderr);
+        // Away with them, for the other way.
+        for high in 0..=((count + 0x20) >> 8) {
+            let directory = link.site.barman.server_directory().join(format!("wals/{:08X}{high:08X}", 2));
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
 }

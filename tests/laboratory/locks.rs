@@ -219,7 +219,7 @@ fn the_steps_of_one_apply_wait_for_each_other_however_short_the_patience() {
     // Both change one backup: its files come back, and its backup.info is corrected.
     std::fs::remove_file(site.server_directory().join("base").join(newest).join("data/PG_VERSION")).expect("damage");
     let info = std::fs::read_to_string(site.backup_info(newest)).expect("read");
-    ACCOUNT.write(&site.backup_info(newest), info.replace("mode=passive", "mode=postgres"));
+    ACCOUNT.write(&site.backup_info(newest), info.replace("hba_file=", "hba_file=/elsewhere"));
     let repaired = antipode(&link.site.directory, &["apply", "--auto-approve", "--lock-timeout", "0s"]);
     assert_eq!(repaired.code(), 0, "{repaired}");
     for done in [format!("main/backup/{newest}: repaired"), format!("main/info/{newest}: written")] {

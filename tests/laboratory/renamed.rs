@@ -6,7 +6,7 @@ use walkdir::WalkDir;
 
 use crate::antipode::antipode;
 use crate::barman::{PASSWORD, SERVER};
-use crate::empty_site::site_file;
+use crate::converge::site_file;
 use crate::ground::Lab;
 use crate::scenario;
 use crate::site::Site;

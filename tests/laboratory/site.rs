@@ -44,6 +44,15 @@ impl Site {
         Self { barman: passive("barman.conf"), coexisting, directory }
     }
 
+    /// The Barman that tells what is here: where it is new enough, one that
+    /// knows the server as switched off. Older ones list nothing of it then.
+    pub fn judge(&self) -> &Barman {
+        match self.barman.version {
+            BarmanVersion::Newest => &self.coexisting,
+            BarmanVersion::Legacy | BarmanVersion::Oldest => &self.barman,
+        }
+    }
+
     /// Writes the desired state, and returns its path.
     pub fn declare(&self, yaml: &str) -> PathBuf {
         let path = self.directory.join("antipode.yaml");

@@ -19,7 +19,7 @@ fn take_over(site: &Site) -> String {
     let bases = site.barman.server_directory().join("base");
     let before = identities(&bases);
     let plan = site.converge();
-    assert!(!plan.contains("+ backup"), "{plan}");
+    assert!(!plan.contains("+ backup 2"), "{plan}");
     assert_eq!(identities(&bases), before, "{plan}");
     plan
 }
@@ -45,7 +45,7 @@ fn mends_doubled_lines(scenario: &Scenario) {
     for id in &scenario.backups {
         site.barman.expect(&["verify-backup", SERVER, id]);
     }
-    assert_restores_both_timelines(&lab, scenario, &site.coexisting);
+    assert_restores_both_timelines(&lab, scenario, site.judge());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn history_files_missing_at_a_passive_node_are_fetched() {
     assert_same_told(&primary.barman, &site.barman);
     assert_only_from(&site.barman, &timeline_2);
     let restore = Restore {
-        barman: &site.coexisting,
+        barman: site.judge(),
         release: PostgresRelease::Packaged,
         backup: &timeline_2,
         timeline: "latest",
@@ -94,7 +94,7 @@ fn incrementals_that_broke_the_passives_catalog_are_mended() {
     assert_same_told(&scenario.primary.barman, &site.barman);
 
     let restore = Restore {
-        barman: &site.coexisting,
+        barman: site.judge(),
         release: PostgresRelease::Seventeen,
         backup: &scenario.backups[2],
         timeline: "latest",
@@ -122,7 +122,7 @@ fn an_interrupted_copy_of_barman_is_adopted() {
 
     site.declare(&site_file(&site, &sshd));
     let plan = site.converge();
-    assert_eq!(plan.matches("+ backup").count(), 1, "{plan}");
+    assert_eq!(plan.matches("+ backup 2").count(), 1, "{plan}");
     assert!(plan.contains(&format!("+ backup {id}")) && plan.contains("SYNCING"), "{plan}");
     let after = identities(&site.base(id));
     assert!(before.iter().all(|(path, identity)| after.get(path) == Some(identity)));

@@ -183,6 +183,17 @@ fn a_repair_copies_what_is_damaged_and_not_what_is_whole() {
 }
 
 #[test]
+fn links_to_tablespaces_are_made_where_no_repair_makes_them() {
+    let unlinked = |case: &mut Case| case.here.backups.get_mut(&id("21")).unwrap().unlinked = vec![16384, 16385];
+    let case_of = |here: &str| case(ONE, here).with(unlinked);
+    let linked = case_of("@21 1/08..0A | 1/08..0F");
+    assert_eq!(linked.actions(), ["~tablespaces 21"]);
+    assert_eq!(linked.reason("~tablespaces 21"), Reason::Unlinked(2));
+    assert_eq!(linked.after(&linked.plan()).actions(), [""; 0]);
+    assert_eq!(case_of("@21 1/08..0A damaged | 1/08..0F").actions(), ["~backup 21"]);
+}
+
+#[test]
 fn damage_that_the_primary_cannot_repair_is_warned_of() {
     let case = case("| 1/08..0F", "@21 1/08..0A damaged  @22 1/0C..0D absent | 1/08..0F");
     assert_eq!(case.actions(), [""; 0]);

@@ -127,7 +127,8 @@ impl AnyBackup {
             facts.status = status.unwrap_or(Status::Done);
             let published = Published { info: info(&facts, &[]), facts, damage: Vec::new(), is_read: self.is_read };
             let published = status.map(|_| published);
-            case.here.backups.insert(id, LocalBackup { published, base, unlinked: Vec::new(), keep, manifest });
+            let unlinked = if self.staged { vec![16384] } else { Vec::new() };
+            case.here.backups.insert(id, LocalBackup { published, base, unlinked, keep, manifest });
         }
         if self.staged {
             case.here.staged.insert(id);

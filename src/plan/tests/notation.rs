@@ -2,7 +2,7 @@
 //! `"@21 1/08..0A k  @22<21 1/10..12 failed | 1/08..1F -1/09 1/0B=5 h2<1/1A"`. Before the bar are backups, after it WAL.
 //! - `@DAY<PARENT FIRST..LAST`: a backup of that day of November 2026. Words behind it: `k` and `s` a full and a standalone
 //!   keep; a status, DONE unless said; `system=7`, `size=5`, `files=abc` (a manifest); there `leaving`, `snapshot`; here
-//!   `damaged`, `absent`, `bare` (a base without backup.info).
+//!   `damaged`, `absent`, `unlinked`, `bare` (a base without backup.info).
 //! - `1/08..1F` segments of timeline 1, hexadecimal; `-1/09` without them, `1/09=5` of 5 bytes, `?1/09` listed and gone.
 //!   `1/09.partial`, `1/09.backup`; `h2<1/1A` the history of timeline 2, which left timeline 1 in that segment.
 //!
