@@ -102,11 +102,15 @@ impl Planner<'_> {
         there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
     }
 
-    /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before.
+    /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted
+    /// one counts at once, as its WAL arrives before its first backup.
     fn systems(&self) -> Vec<SystemId> {
         let here = self.here.published().filter_map(|facts| facts.system);
         let there = self.primary.backups.values().filter_map(|backup| backup.facts.system);
-        let systems: BTreeSet<SystemId> = here.chain(there).collect();
+        let mut systems: BTreeSet<SystemId> = here.chain(there).collect();
+        if !systems.is_empty() {
+            systems.extend(&self.replica.policy.accept_systems);
+        }
         systems.into_iter().collect()
     }
 

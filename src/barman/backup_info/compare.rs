@@ -29,6 +29,8 @@ fn same_value(key: &str, ours: Option<&str>, theirs: Option<&str>) -> bool {
             (Ok(ours), Ok(theirs)) => ours.agrees_with(theirs),
             _ => false,
         },
+        // Their order means nothing: it is that in which they came.
+        "children_backup_ids" => ours.split(',').collect::<BTreeSet<_>>() == theirs.split(',').collect(),
         "tablespaces" | "included_files" | "backup_label" | "copy_stats" | "snapshots_info" => {
             match (ours.parse::<Literal>(), theirs.parse::<Literal>()) {
                 (Ok(ours), Ok(theirs)) => ours == theirs,

@@ -264,6 +264,11 @@ fn a_raised_retention_plans_older_backups_with_their_wal() {
 }
 
 #[test]
+fn a_backup_that_the_selection_leaves_out_is_never_copied() {
+    assert_eq!(case(TWO, "|").last(1).actions(), ["+backup 22", "+wal 1/0C..0D", "+wal 1/0E..0F"]);
+}
+
+#[test]
 fn a_selection_may_outlive_the_primarys_own() {
     let here = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0F";
     let case = case("@21 1/08  @22 1/0C | 1/08..0F", here).last(4).prune_unselected();

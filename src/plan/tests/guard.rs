@@ -25,7 +25,15 @@ fn a_new_system_is_refused_naming_both_until_it_is_accepted() {
         assert_eq!(case.actions(), [""; 0]);
         let accepted = case.with(|case| case.replica.policy.accept_systems.extend([SystemId(8)]));
         assert_eq!(accepted.plan().outcome, Outcome::Planned);
+        assert_eq!(accepted.plan().target.unwrap().systems, [SystemId(7), SystemId(8)]);
     }
+}
+
+#[test]
+fn an_accepted_system_counts_before_its_first_backup() {
+    let accepting = |there| case(there, "|").with(|case| case.replica.policy.accept_systems.extend([SystemId(8)]));
+    assert_eq!(accepting(ONE).plan().target.unwrap().systems, [SystemId(7), SystemId(8)]);
+    assert_eq!(accepting("| 1/08..0F").plan().target.unwrap().systems, []);
 }
 
 #[test]

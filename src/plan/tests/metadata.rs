@@ -100,6 +100,13 @@ fn a_parent_names_only_children_that_are_here() {
 }
 
 #[test]
+fn the_order_of_children_is_no_difference() {
+    let chain = "@20 1/02..03  @21<20 1/08..0A  @22<20 1/0C..0D | 1/02..0F";
+    let turned = format!("{},{}", id("22"), id("21"));
+    assert_eq!(case(chain, chain).with(|case| set(case, "20", "children_backup_ids", &turned)).actions(), [""; 0]);
+}
+
+#[test]
 fn keep_annotations_are_shipped() {
     let case = case("@20 1/02..03 s  @21 1/08..0A k | 1/02..0F", "@20 1/02..03  @21 1/08..0A | 1/02..0F");
     assert_eq!(case.actions(), ["keep 21 full", "keep 20 standalone"]);
