@@ -70,9 +70,10 @@ impl Ground {
 
     fn site_at(&self, catalog: &Path) -> TestSite {
         let text = format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {catalog:?}, barman: \"3.19.1\"}}\nprimaries:\n  \
-             frankfurt: {{path: {:?}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
-            self.primary()
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  \
+             frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
+            catalog.display(),
+            self.primary().display()
         );
         let file = catalog.with_extension("yaml");
         fs::write(&file, &text).unwrap();
