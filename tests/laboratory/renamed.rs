@@ -21,7 +21,7 @@ fn a_renamed_server_is_a_server_of_its_own_without_the_primarys_password() {
     let scenario = scenario::two_timelines();
     assert!(scenario.primary.barman.sync_info().to_string().contains(PASSWORD));
     let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
-    let site = Site::new(&lab, scenario.primary.barman.version, &sshd);
+    let site = Site::new(&lab, scenario.primary.barman.version, &scenario.primary, &sshd);
     let replica = format!("  {COPY}:\n    server: {SERVER}\n");
     site.declare(&site_file(&site, &sshd).replace(&format!("  {SERVER}:\n"), &replica));
     for (arguments, code) in

@@ -1,6 +1,6 @@
 //! Which WAL is shipped, and in which order. Names of tests are rows of the list of Barman's failings.
 
-use crate::barman::wal::{SegmentSize, Timeline};
+use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::Change;
@@ -66,6 +66,8 @@ fn a_compression_change_is_no_obstacle() {
 fn a_missing_source_file_leaves_the_others_planned() {
     let case = case("@21 1/08..0A | 1/08..0F ?1/0D", "@21 1/08..0A | 1/08..0A");
     assert_eq!(case.actions(), ["+wal 1/0B..0C", "+wal 1/0E..0F"]);
+    let gone = WalName::Segment(segment("1/0D"));
+    assert_eq!(case.plan().notes, [Note::ListedAndGone { count: 1, first: gone }]);
 }
 
 #[test]
