@@ -25,9 +25,9 @@ pub struct Totals {
     pub update: Things,
     /// What is deleted.
     pub prune: Things,
-    /// Bytes that come from the primary, without the damaged files of backups: only the copy finds out which they are.
+    /// Bytes that come from the primary, as far as they are known.
     pub bytes_to_copy: u64,
-    /// Whether part of them may be here already, from a copy that was begun.
+    /// Whether part of them may be here already, from a copy that was begun or in another backup.
     pub copy_is_upper_bound: bool,
     /// Bytes that are deleted. Backups that share files free less.
     pub bytes_freed: u64,
@@ -78,7 +78,11 @@ impl Totals {
         };
         things.count(action);
         self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
-        self.copy_is_upper_bound |= matches!(&action.change, Change::AddBackup(copy) if copy.adopt || copy.resume);
+        self.copy_is_upper_bound |= match &action.change {
+            Change::AddBackup(copy) => copy.adopt || copy.resume,
+            Change::RepairBackup(copy) => copy.reuse.is_some(),
+            _ => false,
+        };
         self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
             Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
             Change::RemoveWals { files, .. } => files.values().sum(),
@@ -220,8 +224,9 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
         copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
     }
-    if totals.repair.backups > 0 {
-        copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
+    let unmeasured = unmeasured_repairs(plan);
+    if unmeasured > 0 {
+        copied.push(format!("the damaged files of {}", count(unmeasured, "backup")));
     }
     let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
     let freed = bytes(totals.bytes_freed);
@@ -231,6 +236,12 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
         (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
     }
+}
+
+/// Damaged backups without a manifest that tells the sizes of their files.
+fn unmeasured_repairs(plan: &Plan) -> u64 {
+    let actions = plan.replicas.iter().flat_map(|replica| &replica.actions);
+    actions.filter(|action| matches!(&action.change, Change::RepairBackup(copy) if copy.size == 0)).count() as u64
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.

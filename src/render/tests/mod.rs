@@ -102,7 +102,7 @@ fn drift() -> Plan {
     let once =
         "'START WAL LOCATION: 1A4/10000028 (file 00000001000001A400000010)\\nCHECKPOINT LOCATION: 1A4/10000060\\n'";
     let twice = format!("\"{once}\"");
-    let mut damaged = copy("1121", 389 * GIB);
+    let mut damaged = copy("1121", 3 * GIB);
     damaged.reuse = Some(reusing("1120", 200 * GIB));
     let damaged = action(
         "backup/20261121T030000",
