@@ -25,7 +25,7 @@ pub struct Totals {
     pub update: Things,
     /// What is deleted.
     pub prune: Things,
-    /// Bytes that come from the primary, without the damaged files of backups: only the copy finds out which they are.
+    /// Bytes that come from the primary, as far as manifests and lists tell.
     pub bytes_to_copy: u64,
     /// Whether part of them may be here already, from a copy that was begun.
     pub copy_is_upper_bound: bool,
@@ -207,7 +207,7 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
     let word = |replica: &ReplicaPlan| match &replica.outcome {
         Outcome::Planned | Outcome::Inactive(_) => None,
         Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
-        Outcome::Unobserved { .. } => Some(format!("{} (unreachable)", replica.name)),
+        Outcome::Unobserved { .. } => Some(format!("{} (not observed)", replica.name)),
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
     (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
@@ -220,7 +220,8 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
         copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
     }
-    if totals.repair.backups > 0 {
+    // Without a manifest only the copy finds out how much is damaged.
+    if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
         copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
     }
     let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
