@@ -10,10 +10,12 @@ use super::readable::assert_readable;
 /// A kind that is not tried again: the next apply must do it.
 const FOR_GOOD: TransportErrorKind = TransportErrorKind::CommandFailed;
 
-/// Fails each call of an apply once, and demands that the next apply finishes the work.
-async fn every_call_fails_once(site: impl Fn(&str) -> TestSite, reach: Reach) {
+/// Fails each call of an apply once, and demands that the next apply finishes the work. `most` tells how many bytes both
+/// may transfer together, given a site that nothing disturbed and what it transferred.
+async fn every_call_fails_once(site: impl Fn(&str) -> TestSite, reach: Reach, most: impl Fn(&TestSite, u64) -> u64) {
     let undisturbed = site(&format!("{reach:?}"));
-    let needed = undisturbed.converge().await;
+    let transferred = undisturbed.converge().await;
+    let most = most(&undisturbed, transferred);
     for before in 0.. {
         let site = site(&format!("{reach:?}-{before}"));
         let faulty = Faulty::new(before, reach, FOR_GOOD);
@@ -29,8 +31,7 @@ async fn every_call_fails_once(site: impl Fn(&str) -> TestSite, reach: Reach) {
         let arrived = faulty.transferred();
         let rest = site.converge().await;
         site.assert_same(&undisturbed, &format!("call {before}"));
-        // It may be less: a backup that was published first lends its files to the next one.
-        assert!(arrived + rest <= needed, "call {before}: {arrived} + {rest} of {needed} bytes");
+        assert!(arrived + rest <= most, "call {before}: {arrived} + {rest} bytes, not {most}: some were copied twice");
         std::fs::remove_dir_all(&site.catalog).unwrap();
     }
 }
@@ -38,16 +39,17 @@ async fn every_call_fails_once(site: impl Fn(&str) -> TestSite, reach: Reach) {
 #[tokio::test]
 async fn an_empty_site_is_filled_whatever_call_failed_before() {
     let ground = Ground::new().await;
-    for reach in [Reach::Nothing, Reach::Half, Reach::Everything] {
-        every_call_fails_once(|name| ground.empty_site(name), reach).await;
+    for reach in [Reach::Half, Reach::Everything] {
+        // While the newest backup waits for what failed, an older one cannot share its files.
+        every_call_fails_once(|name| ground.empty_site(name), reach, |undisturbed, _| undisturbed.bytes()).await;
     }
 }
 
 #[tokio::test]
 async fn a_site_catches_up_whatever_call_failed_before() {
     let ground = Ground::new().await;
-    for reach in [Reach::Nothing, Reach::Half, Reach::Everything] {
-        every_call_fails_once(|name| ground.day_old_site(name), reach).await;
+    for reach in [Reach::Nothing, Reach::Half] {
+        every_call_fails_once(|name| ground.day_old_site(name), reach, |_, transferred| transferred).await;
     }
 }
 

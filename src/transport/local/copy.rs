@@ -188,7 +188,7 @@ fn open_partial(path: &Path) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
         }
-        match fs::DirBuilder::new().mode(0o700).create(directory) {
+        match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -217,6 +217,14 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_lands_in_a_directory_that_was_not_there() {
+        let target = tempfile::tempdir().unwrap();
+        let partial = partial_path(&target.path().join("ID/data/backup_manifest")).unwrap();
+        open_partial(&partial).unwrap();
+        assert!(partial.is_file());
+    }
 
     #[test]
     fn copies_into_one_directory_do_not_take_the_partial_directory_from_each_other() {
