@@ -240,6 +240,7 @@ const ONLY_THE_READER_SEES: &[&str] = &[
     "primaries: {fra: {ssh: {destination: h, options: {ControlPath: /tmp/x}}}}",
     "primaries: {fra: {path: /mnt, barman: {command: \"'barman\"}}}",
     "replicas: {all: {primary: fra}}",
+    "replicas: {main: {primary: fra, wals: {unfinished: true}}}",
     "defaults: {accept_systems: [\"99999999999999999999\"]}",
 ];
 
