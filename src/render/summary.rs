@@ -25,7 +25,7 @@ pub struct Totals {
     pub update: Things,
     /// What is deleted.
     pub prune: Things,
-    /// Bytes that come from the primary, as far as they are known.
+    /// Bytes that come from the primary, as far as manifests and lists tell.
     pub bytes_to_copy: u64,
     /// Whether part of them may be here already, from a copy that was begun or in another backup.
     pub copy_is_upper_bound: bool,
@@ -211,7 +211,7 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
     let word = |replica: &ReplicaPlan| match &replica.outcome {
         Outcome::Planned | Outcome::Inactive(_) => None,
         Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
-        Outcome::Unobserved { .. } => Some(format!("{} (unreachable)", replica.name)),
+        Outcome::Unobserved { .. } => Some(format!("{} (not observed)", replica.name)),
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
     (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
@@ -224,9 +224,9 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
         copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
     }
-    let unmeasured = unmeasured_repairs(plan);
-    if unmeasured > 0 {
-        copied.push(format!("the damaged files of {}", count(unmeasured, "backup")));
+    // Without a manifest only the copy finds out how much is damaged.
+    if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
+        copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
     }
     let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
     let freed = bytes(totals.bytes_freed);
@@ -236,12 +236,6 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
         (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
     }
-}
-
-/// Damaged backups without a manifest that tells the sizes of their files.
-fn unmeasured_repairs(plan: &Plan) -> u64 {
-    let actions = plan.replicas.iter().flat_map(|replica| &replica.actions);
-    actions.filter(|action| matches!(&action.change, Change::RepairBackup(copy) if copy.size == 0)).count() as u64
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.

@@ -102,7 +102,7 @@ fn drift() -> Plan {
     let once =
         "'START WAL LOCATION: 1A4/10000028 (file 00000001000001A400000010)\\nCHECKPOINT LOCATION: 1A4/10000060\\n'";
     let twice = format!("\"{once}\"");
-    let mut damaged = copy("1121", 3 * GIB);
+    let mut damaged = copy("1121", 389 * GIB);
     damaged.reuse = Some(reusing("1120", 200 * GIB));
     let damaged = action(
         "backup/20261121T030000",
@@ -350,7 +350,7 @@ fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
     main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
     main.warnings = vec![
-        Warning::NotConfigured,
+        Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::DamagedAndGone { backup: id("1010"), files: 0 },
         Warning::DamagedAndGone { backup: id("1011"), files: 2 },
