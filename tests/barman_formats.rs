@@ -35,12 +35,12 @@ impl Case {
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn server(&self) -> ServerName {
+    fn server() -> ServerName {
         "main".parse().unwrap()
     }
 
     fn dirs(&self, role: &str) -> ServerDirs {
-        ServerDirs::of_catalog(&self.path.join(role), self.server())
+        ServerDirs::of_catalog(&self.path.join(role), Case::server())
     }
 
     fn backup_info(&self, role: &str, id: BackupId) -> Vec<u8> {
@@ -90,7 +90,7 @@ fn a_site_stores_what_barmans_passive_stores_without_its_damage() {
         let backups = case.sync_info("sync-info.json").backups;
         let present: BTreeSet<BackupId> = backups.keys().copied().collect();
         for (id, info) in backups {
-            let ours = info.for_site(&case.server(), case.version, &present);
+            let ours = info.for_site(&Case::server(), case.version, &present);
             let theirs = BackupInfo::parse(&case.backup_info("passive", id)).unwrap();
             assert!(theirs.damages().iter().any(|damage| damage.key == "backup_label"));
             assert_eq!(ours.differing_keys(&theirs.repaired()), Vec::<String>::new(), "{} {id}", case.path.display());

@@ -153,7 +153,7 @@ const VALID: &[&str] = &[
     "defaults: {}",
     "defaults: {backups: all, accept_systems: [7423456789012345678, \"7423456789012345678\"]}",
     "defaults: {backups: [{last: 1}, {within: 1 month}, {retention: redundancy 3}, {retention: Recovery Window Of 2 weeks}]}",
-    "defaults: {wals: {from: backups-only, unfinished: true}, prune: {unselected: true, gone_at_primary: false}}",
+    "defaults: {wals: {from: backups-only, unfinished: false}, prune: {unselected: true, gone_at_primary: false}}",
     "defaults: {protect: {min_backups: 0, max_prune: 100%}, transfer: {streams: 1, bandwidth: 80MB/s, reuse: reflink}, objective: {rpo: none}}",
     "replicas: {}",
     "replicas: {main: {primary: fra, server: main db}, 15: {primary: fra}, pg.prod: {primary: fra, server: main}}",
@@ -240,6 +240,7 @@ const ONLY_THE_READER_SEES: &[&str] = &[
     "primaries: {fra: {ssh: {destination: h, options: {ControlPath: /tmp/x}}}}",
     "primaries: {fra: {path: /mnt, barman: {command: \"'barman\"}}}",
     "replicas: {all: {primary: fra}}",
+    "replicas: {main: {primary: fra, wals: {unfinished: true}}}",
     "defaults: {accept_systems: [\"99999999999999999999\"]}",
 ];
 

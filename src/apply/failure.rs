@@ -8,6 +8,9 @@ use crate::transport::{TransportError, TransportErrorKind};
 
 use super::events::{Failure, FailureKind};
 
+const MAKE_ROOM: &str = "free space on this file system and apply again: what arrived is kept";
+const READ_ONLY: &str = "the file system is mounted read-only";
+
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let kind = match error.kind {
@@ -26,7 +29,12 @@ impl From<TransportError> for Failure {
         if let Some(last) = last.filter(|last| !message.contains(last)) {
             message = format!("{message}: {last}");
         }
-        Self { kind, message, hint: error.hint }
+        let hint = error.hint.or_else(|| match error.kind {
+            TransportErrorKind::NoSpace => Some(MAKE_ROOM.to_owned()),
+            TransportErrorKind::ReadOnly => Some(READ_ONLY.to_owned()),
+            _ => None,
+        });
+        Self { kind, message, hint }
     }
 }
 
@@ -59,11 +67,9 @@ impl<T> Doing<T> for io::Result<T> {
 
 fn advice(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free space on this file system and apply again: what arrived is kept")
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(MAKE_ROOM),
         io::ErrorKind::PermissionDenied => Some("run as the user that owns the catalog"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is mounted read-only"),
+        io::ErrorKind::ReadOnlyFilesystem => Some(READ_ONLY),
         _ => None,
     }
 }

@@ -225,10 +225,17 @@ fn does_the_same(one: &Plan, other: &Plan) -> bool {
 /// A site that wants all backups of one server.
 fn site_file(site: &Path, primary: &Path) -> String {
     format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: {site:?}, barman: \"{}\"}}\nprimaries:\n  \
-         frankfurt: {{path: {primary:?}}}\nreplicas:\n  {SERVER}: {{primary: frankfurt}}\n",
+        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"{}\"}}\nprimaries:\n  \
+         frankfurt: {{path: {}}}\nreplicas:\n  {SERVER}: {{primary: frankfurt}}\n",
+        quoted(site),
         catalog::BARMAN,
+        quoted(primary),
     )
+}
+
+/// A path as YAML and JSON quote it.
+fn quoted(path: &Path) -> serde_json::Value {
+    path.display().to_string().into()
 }
 
 /// Says nothing while an apply runs.
@@ -238,6 +245,7 @@ impl Observer for Silent {
     fn notice(&self, _event: &Event) {}
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn unwritten(error: io::Error) -> CommandError {
     CommandError::new(format!("cannot write the demo's files: {error}"))
         .hint("set TMPDIR to a directory with 50 MiB free")

@@ -79,7 +79,6 @@ impl World {
         let policy = Policy {
             backups: Selection::All,
             wals_from: WalsFrom::OldestBackup,
-            wals_unfinished: false,
             prune: Prune { unselected: false, gone_at_primary: false },
             protect: Protect { min_backups: 1, max_prune_percent: 25 },
             transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto },

@@ -1,12 +1,13 @@
 //! What forbids a plan, and what a user must be warned of.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::barman::ids::SystemId;
 use crate::observe::inventory::{BaseState, PrimaryInventory, ReplicaInventory};
 use crate::site::model::Replica;
 
-use super::action::{Action, Change};
+use super::action::{Action, Change, Lag};
 use super::diff_backups::{self, BackupDiff};
 use super::reason::{Blocker, Warning};
 
@@ -65,7 +66,8 @@ pub fn warnings(
     if own.configured && own.active && own.passive {
         warnings.push(Warning::PassiveCron);
     }
-    warnings.extend(own.retention_policy.clone().map(Warning::OwnRetention));
+    // Of an inactive server Barman enforces nothing.
+    warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));
     let needed = actions.iter().map(bytes_to_copy).sum();
     warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     for id in backups.kept.keys() {
@@ -79,6 +81,12 @@ pub fn warnings(
         }
     }
     warnings
+}
+
+/// Whether the objective is missed before this plan. Where no window ends, the plan says so itself.
+pub fn behind_objective(rpo: Option<Duration>, lag: Lag) -> Option<Warning> {
+    let (lag, rpo) = (u64::try_from(lag.seconds?).ok()?, rpo?.as_secs());
+    (lag > rpo).then_some(Warning::BehindObjective { lag, rpo })
 }
 
 /// The bytes that an action brings over the wire, as an upper bound.

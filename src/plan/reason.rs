@@ -123,8 +123,13 @@ pub enum Warning {
     PassiveCron,
     /// The site's own Barman deletes what its retention policy finds too much.
     OwnRetention(String),
-    /// The site's barman.conf does not have the server: Barman lists and restores nothing of it.
-    NotConfigured,
+    /// The recovery window ends further behind the primary than the objective allows.
+    BehindObjective {
+        /// How far it is behind, in seconds.
+        lag: u64,
+        /// `objective.rpo`, in seconds.
+        rpo: u64,
+    },
     /// The copy needs more than is free.
     NoSpace {
         /// Bytes to copy.

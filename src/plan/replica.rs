@@ -82,6 +82,7 @@ impl Planner<'_> {
         }
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.primary, self.here, &backups, &plan.actions);
+        plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, plan.before.lag));
         plan.target = Some(Target {
             here: self.here.directories.clone(),
             there: self.primary.directories.clone(),

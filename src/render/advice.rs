@@ -7,7 +7,7 @@ use crate::plan::action::ReplicaPlan;
 use crate::plan::reason::{Blocker, Note, Warning};
 
 use super::tree::segment_size;
-use super::units::{bytes, count, exact, list, plural};
+use super::units::{bytes, count, duration, exact, list, plural};
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
@@ -51,9 +51,9 @@ pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
             "the site's own Barman deletes what `{policy}` finds too much; \
              take `retention_policy` out of its barman.conf and let `prune` decide"
         ),
-        Warning::NotConfigured => "the site's barman.conf does not have this server, so Barman neither lists nor \
-             restores it; `antipode barman-conf` prints the section to add"
-            .to_owned(),
+        Warning::BehindObjective { lag, rpo } => {
+            format!("it is {} behind the primary, and `objective.rpo` is {}; apply", duration(*lag), duration(*rpo))
+        }
         Warning::NoSpace { needed, free } => format!(
             "the copy needs {}, and {} are free here; make room or select fewer backups",
             bytes(*needed),

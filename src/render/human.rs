@@ -126,7 +126,7 @@ fn state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
     let here = here.unwrap_or_else(|| "; not recoverable here".to_owned());
     match &replica.outcome {
         Outcome::Inactive(sentence) => (Ink::Change, format!("inactive at the primary: {}{here}", sentence.trim())),
-        Outcome::Unobserved { message, .. } => (Ink::Remove, format!("unreachable: {}{here}", message.trim())),
+        Outcome::Unobserved { message, .. } => (Ink::Remove, format!("not observed: {}{here}", message.trim())),
         Outcome::Blocked(_) => (Ink::Remove, format!("blocked: nothing is done until this is settled{here}")),
         Outcome::Planned => planned_state(replica, all, verbose),
     }

@@ -25,9 +25,9 @@ pub struct Totals {
     pub update: Things,
     /// What is deleted.
     pub prune: Things,
-    /// Bytes that come from the primary, without the damaged files of backups: only the copy finds out which they are.
+    /// Bytes that come from the primary, as far as manifests and lists tell.
     pub bytes_to_copy: u64,
-    /// Whether part of them may be here already, from a copy that was begun.
+    /// Whether part of them may be here already, from a copy that was begun or in another backup.
     pub copy_is_upper_bound: bool,
     /// Bytes that are deleted. Backups that share files free less.
     pub bytes_freed: u64,
@@ -78,7 +78,11 @@ impl Totals {
         };
         things.count(action);
         self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
-        self.copy_is_upper_bound |= matches!(&action.change, Change::AddBackup(copy) if copy.adopt || copy.resume);
+        self.copy_is_upper_bound |= match &action.change {
+            Change::AddBackup(copy) => copy.adopt || copy.resume,
+            Change::RepairBackup(copy) => copy.reuse.is_some(),
+            _ => false,
+        };
         self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
             Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
             Change::RemoveWals { files, .. } => files.values().sum(),
@@ -207,7 +211,7 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
     let word = |replica: &ReplicaPlan| match &replica.outcome {
         Outcome::Planned | Outcome::Inactive(_) => None,
         Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
-        Outcome::Unobserved { .. } => Some(format!("{} (unreachable)", replica.name)),
+        Outcome::Unobserved { .. } => Some(format!("{} (not observed)", replica.name)),
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
     (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
@@ -220,7 +224,8 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
         copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
     }
-    if totals.repair.backups > 0 {
+    // Without a manifest only the copy finds out how much is damaged.
+    if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
         copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
     }
     let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();

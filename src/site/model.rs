@@ -109,8 +109,6 @@ pub struct Policy {
     pub backups: Selection,
     /// From where on WAL is kept.
     pub wals_from: WalsFrom,
-    /// Whether the segment still being written (`.partial`) is shipped.
-    pub wals_unfinished: bool,
     /// What may be deleted.
     pub prune: Prune,
     /// What bounds a deletion.

@@ -231,7 +231,7 @@ pub(super) struct RawWals {
     /// From where on WAL is kept: from the begin of the oldest kept backup (the default), of the newest one, or only
     /// what makes each kept backup consistent.
     pub from: RawWalsFrom,
-    /// Whether the segment that is still being written is shipped too.
+    /// Whether the segment that is still being written is shipped too. Only `false` is supported so far.
     pub unfinished: bool,
 }
 

@@ -91,6 +91,7 @@ fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(Se
     // The reader has checked the names of replicas already.
     let name: ServerName = name.parse().ok()?;
     let server = raw.server.map_or_else(|| name.clone(), |server| server.0);
+    refuse_unfinished(&raw.policy, &path, context);
     Some((name.clone(), Replica { name, primary: raw.primary, server, policy: policy(raw.policy) }))
 }
 
@@ -105,6 +106,7 @@ fn mirrors(raw: Vec<RawMirror>, context: &mut Context<'_>) -> Vec<Mirror> {
             let help = "a mirror copies every server already: keep one, and write a replica for a server that needs something else";
             context.value(&path.key("primary"), diagnostic.help(help));
         }
+        refuse_unfinished(&raw.policy, &path, context);
         let except = raw.except.into_iter().map(|pattern| pattern.0).collect();
         mirrors.push(Mirror { primary: raw.primary, except, policy: policy(raw.policy) });
     }
@@ -120,6 +122,15 @@ fn check_primary(name: &str, path: &KeyPath, context: &mut Context<'_>) {
     context.value(&path.key("primary"), diagnostic.help(help));
 }
 
+/// A segment that is still being written grows under one name and size: shipping it is another job than shipping WAL.
+fn refuse_unfinished(raw: &RawPolicy, path: &KeyPath, context: &mut Context<'_>) {
+    if raw.wals.unfinished {
+        let diagnostic =
+            Diagnostic::error("unsupported", "segments that are still being written cannot be shipped yet");
+        context.value(&path.key("wals").key("unfinished"), diagnostic.help("say `false`, or leave it out"));
+    }
+}
+
 fn policy(raw: RawPolicy) -> Policy {
     Policy {
         backups: selection(raw.backups),
@@ -128,7 +139,6 @@ fn policy(raw: RawPolicy) -> Policy {
             RawWalsFrom::NewestBackup => WalsFrom::NewestBackup,
             RawWalsFrom::BackupsOnly => WalsFrom::BackupsOnly,
         },
-        wals_unfinished: raw.wals.unfinished,
         prune: Prune { unselected: raw.prune.unselected, gone_at_primary: raw.prune.gone_at_primary },
         protect: Protect { min_backups: raw.protect.min_backups, max_prune_percent: raw.protect.max_prune.0 },
         transfer: Transfer {

@@ -237,7 +237,8 @@ mod tests {
         let up = CancellationToken::new();
         let future = run(&mut command, Vec::new(), None, &never, |_| up.cancel());
         tokio::select! { _ = future => {}, () = up.cancelled() => {} }
-        tokio::time::timeout(GRACE, async {
+        // The shell notices between two sleeps, and a loaded machine takes its time.
+        tokio::time::timeout(12 * GRACE, async {
             while !witness.exists() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

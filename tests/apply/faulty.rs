@@ -1,6 +1,6 @@
 //! A way to the primary on which one call goes wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,9 @@ pub enum Reach {
 
 /// Fails one call.
 pub struct Faulty {
-    /// Calls that are still to succeed.
+    /// Only calls about a directory whose path ends so count.
+    about: &'static str,
+    /// Those that are still to succeed.
     before: AtomicUsize,
     reach: Reach,
     kind: TransportErrorKind,
@@ -34,8 +36,20 @@ pub struct Faulty {
 impl Faulty {
     /// The call after this many fails.
     pub fn new(before: usize, reach: Reach, kind: TransportErrorKind) -> Arc<Self> {
-        let before = AtomicUsize::new(before);
-        Arc::new(Self { before, reach, kind, inner: Mutex::default(), transferred: AtomicU64::default() })
+        Arc::new(Self {
+            about: "",
+            before: AtomicUsize::new(before),
+            reach,
+            kind,
+            inner: Mutex::default(),
+            transferred: AtomicU64::default(),
+        })
+    }
+
+    /// The first call fails that is about this directory.
+    pub fn about(directory: &'static str, reach: Reach, kind: TransportErrorKind) -> Arc<Self> {
+        let faulty = Self { about: directory, ..Arc::into_inner(Self::new(0, reach, kind)).unwrap() };
+        Arc::new(faulty)
     }
 
     /// Stands before another way to the same primary.
@@ -59,7 +73,10 @@ impl Faulty {
     }
 
     /// Counts down to the call that fails, and then on to `usize::MAX`, which no later call reaches.
-    fn fails_now(&self) -> bool {
+    fn fails_now(&self, directory: &Path) -> bool {
+        if !directory.to_string_lossy().ends_with(self.about) {
+            return false;
+        }
         let count_down = |before: usize| if before == usize::MAX { None } else { Some(before.wrapping_sub(1)) };
         self.before.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0)
     }
@@ -83,7 +100,7 @@ impl Faulty {
 #[async_trait]
 impl Files for Faulty {
     async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
-        if self.fails_now() { Err(self.error()) } else { self.inner().list(request).await }
+        if self.fails_now(&request.directory) { Err(self.error()) } else { self.inner().list(request).await }
     }
 
     async fn fetch(
@@ -92,7 +109,7 @@ impl Files for Faulty {
         counter: &ByteCounter,
         cancel: &CancellationToken,
     ) -> Result<Fetched, TransportError> {
-        if !self.fails_now() {
+        if !self.fails_now(&request.from) {
             return self.pass_on(request, counter, cancel).await;
         }
         match self.reach {

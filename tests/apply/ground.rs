@@ -1,6 +1,6 @@
 //! A primary, and a site that is planned and applied in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,9 +70,10 @@ impl Ground {
 
     fn site_at(&self, catalog: &Path) -> TestSite {
         let text = format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {catalog:?}, barman: \"3.19.1\"}}\nprimaries:\n  \
-             frankfurt: {{path: {:?}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
-            self.primary()
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  \
+             frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
+            catalog.display(),
+            self.primary().display()
         );
         let file = catalog.with_extension("yaml");
         fs::write(&file, &text).unwrap();
@@ -101,6 +102,10 @@ impl TestSite {
     /// Plans and applies; the wrapper gets all that the apply asks of the primary. The catalog is looked at whenever
     /// anything happens.
     pub async fn apply(&self, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
+        self.apply_before(&Watch(self.dirs()), faulty).await
+    }
+
+    async fn apply_before(&self, observer: &dyn Observer, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
         let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
         let connections = self.call().await;
         let plan = self.plan_over(&connections).await;
@@ -118,7 +123,7 @@ impl TestSite {
             lock_directory: self.catalog.clone(),
             lock_timeout: Duration::from_secs(5),
         };
-        let summary = apply(&plan, &means, &Watch(self.dirs()), &CancellationToken::new()).await;
+        let summary = apply(&plan, &means, observer, &CancellationToken::new()).await;
         (plan, summary)
     }
 
@@ -145,12 +150,33 @@ impl TestSite {
 
     /// The next apply does the rest, and then there is nothing left to do; the bytes that it transferred.
     pub async fn converge(&self) -> u64 {
-        let (plan, summary) = self.apply(None).await;
+        self.settle(self.apply(None).await).await
+    }
+
+    /// The same for a catalog that is damaged to begin with.
+    pub async fn repair(&self) {
+        self.settle(self.apply_before(&Blind, None).await).await;
+    }
+
+    async fn settle(&self, (plan, summary): (Plan, Summary)) -> u64 {
         assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]), "{plan:?}");
         let plan = self.plan().await;
         assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
         assert_readable(&self.dirs());
         summary.transferred
+    }
+
+    /// The bytes of its files, those that backups share counted for each.
+    pub fn bytes(&self) -> u64 {
+        self.content().keys().map(|path| fs::symlink_metadata(self.catalog.join(path)).unwrap().len()).sum()
+    }
+
+    /// Asserts that it holds what the other holds.
+    pub fn assert_same(&self, other: &Self, when: &str) {
+        let (ours, theirs) = (self.content(), other.content());
+        let differs = |(path, _): &(&PathBuf, &String)| ours.get(*path) != theirs.get(*path);
+        let differing: BTreeSet<&PathBuf> = ours.iter().chain(&theirs).filter(differs).map(|(path, _)| path).collect();
+        assert!(differing.is_empty(), "{when}: {differing:?}");
     }
 
     /// Every file of the catalog with the checksum of its bytes; locks and our own directories aside.
@@ -160,7 +186,7 @@ impl TestSite {
             name != ".antipode" && !name.ends_with(".lock")
         });
         let describe = |path: &Path| match fs::read_link(path) {
-            Ok(target) => format!("-> {}", target.display()),
+            Ok(target) => format!("-> {}", target.strip_prefix(&self.catalog).unwrap_or(&target).display()),
             Err(_) => Checksum::of(Algorithm::Crc32c, fs::File::open(path).unwrap()).unwrap().to_string(),
         };
         walk.map(Result::unwrap)
@@ -177,4 +203,11 @@ impl Observer for Watch {
     fn notice(&self, _event: &Event) {
         super::readable::assert_listed(&self.0);
     }
+}
+
+/// Looks at nothing.
+struct Blind;
+
+impl Observer for Blind {
+    fn notice(&self, _event: &Event) {}
 }

@@ -32,7 +32,7 @@ async fn killed_at_every_line(site: impl Fn(&str) -> TestSite) {
         assert_readable(&site.dirs());
         let rest = site.converge().await;
         assert!(rest <= needed);
-        assert_eq!(site.content(), undisturbed.content(), "after {lines} lines");
+        site.assert_same(&undisturbed, &format!("killed after {lines} lines"));
         std::fs::remove_dir_all(&site.catalog).unwrap();
         if !was_killed {
             assert!(lines > 10, "it said only {lines} lines");

@@ -9,3 +9,4 @@ mod ground;
 mod kill;
 mod readable;
 mod refusals;
+mod repairs;

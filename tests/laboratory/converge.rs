@@ -138,8 +138,8 @@ pub fn contents(catalog: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
         .filter(|path| !path.components().any(|part| part.as_os_str() == ".antipode"))
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-            !["primary.info", "cfg_changes.queue"].contains(&name)
-                && !(name.starts_with('.') && path.extension().is_some_and(|end| end == "lock"))
+            let is_lock = name.starts_with('.') && path.extension().is_some_and(|end| end == "lock");
+            !is_lock && !["primary.info", "cfg_changes.queue"].contains(&name)
         })
         .map(|path| {
             let content = fs::read(&path).expect("read a file of the catalog");

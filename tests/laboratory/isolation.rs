@@ -10,7 +10,7 @@ use crate::catalog_compare::assert_same_told;
 use crate::ground::Lab;
 use crate::primary::Primary;
 use crate::process::{Finished, wait_until};
-use crate::running::{Link, processes};
+use crate::running::{Link, Process, processes};
 use crate::scenario;
 
 /// Some file of a table in a backup at a primary, that no other backup shares.
@@ -54,16 +54,20 @@ fn a_transfer_that_breaks_is_tried_again() {
     let link = Link::new(&lab, &scenario.primary, &["bandwidth: 6MiB/s"]);
     let mut apply = link.start_copying();
     let catalog = format!("{}/", scenario.primary.barman.server_directory().display());
-    let servers = || processes(&catalog).into_iter().filter(|process| process.is_rsync_server());
+    let servers = || processes(&catalog).into_iter().filter(Process::is_rsync_server);
     apply.wait_until("rsync runs at the primary", || servers().next().is_some());
     // The same primary may serve other tests: only those of this sshd.
-    servers().filter(|process| process.descends_from(link.sshd.id())).for_each(|process| process.kill());
+    for server in servers().filter(|process| process.descends_from(link.sshd.id())) {
+        server.kill();
+    }
     apply.wait_until("it is told", || apply_log(&link).contains("trying again in"));
 
     let port = format!("-p\0{}", link.sshd.port());
-    let masters = || processes(&port).into_iter().filter(|process| process.is_ssh_master());
+    let masters = || processes(&port).into_iter().filter(Process::is_ssh_master);
     apply.wait_until("there is a connection", || masters().next().is_some());
-    masters().for_each(|process| process.kill());
+    for master in masters() {
+        master.kill();
+    }
     let status = apply.wait_for_end();
     println!("{}", apply.log());
     assert!(status.success(), "{}", apply.log());
@@ -80,7 +84,7 @@ fn a_backup_that_cannot_be_read_fails_alone() {
     let scenario = scenario::two_timelines();
     let primary = scenario.primary.copy_to(&lab.join("primary"));
     let unreadable = relation_file(&primary, &scenario.backups[1]);
-    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
     let link = Link::new(&lab, &primary, &[]);
     let applied = apply(&link);
     assert_eq!(applied.code(), 4, "{applied}");
@@ -100,7 +104,7 @@ fn what_builds_on_a_backup_that_failed_is_skipped_by_name() {
     let primary = scenario.primary.copy_to(&lab.join("primary"));
     let base = primary.barman.server_directory().join("base").join(&scenario.backups[1]);
     let unreadable = base.join("data/PG_VERSION");
-    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
     let link = Link::new(&lab, &primary, &[]);
     let applied = apply(&link);
     assert_eq!(applied.code(), 4, "{applied}");
@@ -147,7 +151,7 @@ fn wals_of_another_system_or_name_and_unreadable_ones_are_refused_by_name_and_ho
     // The system identifier is at byte 24 of a long header.
     flip(&foreign, 24);
     fs::write(&renamed, fs::read(&unreadable).unwrap()).unwrap();
-    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
     let link = Link::new(&lab, &primary, &[]);
     let applied = apply(&link);
     assert_eq!(applied.code(), 4, "{applied}");
@@ -183,7 +187,9 @@ fn an_sshd_that_comes_back_is_found_again() {
     // Everything that serves this site at the primary, but for the listener.
     let all = processes("").into_iter().filter(|process| process.pid != link.sshd.id());
     let ours: Vec<_> = all.filter(|process| process.descends_from(link.sshd.id())).collect();
-    ours.iter().for_each(|process| process.kill());
+    for process in ours {
+        process.kill();
+    }
     wait_until("it is told", || apply_log(&link).contains("trying again in"));
     let status = apply.wait_for_end();
     println!("{}", apply.log());

@@ -43,4 +43,5 @@ mod keeping;
 mod limits;
 mod locks;
 mod output;
+mod renamed;
 mod takeover;

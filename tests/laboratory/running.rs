@@ -84,7 +84,7 @@ impl Link {
     /// The same with an sshd that behaves in some other way.
     pub fn with(lab: &Lab, primary: &Primary, limits: &[&str], manners: &Manners) -> Self {
         let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, manners);
-        let site = Site::new(lab, primary.barman.version, &primary, &sshd);
+        let site = Site::new(lab, primary.barman.version, primary, &sshd);
         let link = Self { sshd, site, replica_keys: "" };
         link.limit(limits);
         link
@@ -92,7 +92,7 @@ impl Link {
 
     /// Declares the site anew.
     pub fn limit(&self, limits: &[&str]) {
-        let keys: String = limits.iter().map(|limit| format!("    {limit}\n")).collect();
+        let keys: String = limits.iter().flat_map(|limit| ["    ", limit, "\n"]).collect();
         let text = site_file(&self.site, &self.sshd);
         let text = format!("{text}    {}\n", self.replica_keys);
         self.site.declare(&text.replace("    ssh_command:", &format!("{keys}    ssh_command:")));

@@ -7,7 +7,7 @@ use crate::process::{program, run};
 
 /// Runs the words after `answer` and `prompt` in a pseudo-terminal, types the answer at the prompt, prints what
 /// appeared, and ends as the program did.
-const PTY: &str = r#"
+const PTY: &str = r"
 import os, pty, select, sys, time
 prompt, answer, words = sys.argv[1].encode(), sys.argv[2].encode().decode('unicode_escape').encode(), sys.argv[3:]
 pid, fd = pty.fork()
@@ -31,7 +31,7 @@ while time.time() < deadline:
 os.write(1, shown)
 sys.stdout.flush()
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"#;
+";
 
 /// What appeared on a terminal, and the exit code.
 #[derive(Debug)]

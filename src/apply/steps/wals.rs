@@ -20,7 +20,7 @@ use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::plan::action::WalBatch;
-use crate::transport::{Fetch, What};
+use crate::transport::{Fetch, Fetched, What};
 use crate::verify::wal_file;
 use crate::verify::wal_header::{Expected, Start, check};
 
@@ -28,8 +28,8 @@ use super::Job;
 
 /// A commit carries at most this many bytes, so that an interruption loses little.
 const COMMIT_BYTES: u64 = 1 << 30;
-/// And at most this many files.
-const COMMIT_FILES: usize = 256;
+/// And at most this many files: so many that starting rsync and syncing the disk do not count.
+const COMMIT_FILES: usize = 2048;
 /// How many files a message names.
 const NAMED: usize = 3;
 
@@ -89,18 +89,8 @@ async fn commit(job: Job<'_>, entries: Vec<WalEntry>) -> Shipped {
 }
 
 async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Failure> {
-    let staging = job.run.staging().wals();
-    let arrivals = staging.clone();
-    blocking(move || durable::create_directory(&arrivals).doing("create", &arrivals)).await?;
-    let request = Fetch {
-        from: job.run.target.there.wals_directory.clone(),
-        into: staging.clone(),
-        what: What::Files { paths: entries.iter().map(|entry| wal_path(entry.name)).collect(), flatten: true },
-        basis: None,
-        bandwidth: None,
-    };
-    let place = Placing::new(job.run, staging);
-    let fetched = match job.run.fetch(&job.action.address, request, job.urgency, job.counter).await {
+    let place = Placing::new(job.run);
+    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name)).await {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, failure).await,
     };
@@ -111,6 +101,20 @@ async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Fai
     job.run.ledger.publish(job.run, placed).await?;
     refused.extend(gone.iter().map(|entry| (entry.name, "the primary lists it and does not have it".to_owned())));
     Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
+}
+
+/// Brings WAL files under temporary names.
+async fn bring(job: Job<'_>, place: &Placing, names: impl Iterator<Item = WalName>) -> Result<Fetched, Failure> {
+    let staging = place.staging.clone();
+    blocking(move || durable::create_directory(&staging).doing("create", &staging)).await?;
+    let request = Fetch {
+        from: job.run.target.there.wals_directory.clone(),
+        into: place.staging.clone(),
+        what: What::Files { paths: names.map(wal_path).collect(), flatten: true },
+        basis: None,
+        bandwidth: None,
+    };
+    job.run.fetch(&job.action.address, request, job.urgency, job.counter).await
 }
 
 /// Places the files that did arrive whole before a transfer failed: one that cannot be read holds up no other.
@@ -135,8 +139,8 @@ struct Placing {
 }
 
 impl Placing {
-    fn new(run: &ReplicaRun<'_>, staging: PathBuf) -> Self {
-        let target = run.target;
+    fn new(run: &ReplicaRun<'_>) -> Self {
+        let (target, staging) = (run.target, run.staging().wals());
         Self { staging, dirs: target.here.clone(), systems: run.systems.clone(), segment_size: target.segment_size }
     }
 
@@ -243,21 +247,11 @@ pub async fn ship_history(
     size: u64,
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
-    let staging = job.run.staging().wals();
-    let arrivals = staging.clone();
-    blocking(move || durable::create_directory(&arrivals).doing("create", &arrivals)).await?;
-    let request = Fetch {
-        from: job.run.target.there.wals_directory.clone(),
-        into: staging.clone(),
-        what: What::Files { paths: vec![wal_path(name)], flatten: true },
-        basis: None,
-        bandwidth: None,
-    };
-    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    let place = Placing::new(job.run);
+    let fetched = bring(job, &place, std::iter::once(name)).await?;
     if !fetched.missing.is_empty() {
         return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
     }
-    let place = Placing::new(job.run, staging);
     let described = blocking(move || {
         let path = place.arrived(name);
         let found = wal_file::describe(name, &path).doing("read", &path)?;

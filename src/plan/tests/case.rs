@@ -71,7 +71,6 @@ fn policy() -> Policy {
     Policy {
         backups: Selection::All,
         wals_from: WalsFrom::OldestBackup,
-        wals_unfinished: false,
         prune: Prune { unselected: false, gone_at_primary: false },
         protect: Protect { min_backups: 1, max_prune_percent: 100 },
         transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto },

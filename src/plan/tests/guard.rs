@@ -1,5 +1,7 @@
 //! What forbids a plan, and what is warned of.
 
+use std::time::Duration;
+
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::observe::inventory::{Observed, OwnBarman, ReplicaObservation};
@@ -75,8 +77,23 @@ fn a_backup_that_was_taken_at_the_site_forbids_a_plan() {
 #[test]
 fn a_retention_policy_of_the_site_is_warned_of() {
     let policy = "REDUNDANCY 2".to_owned();
-    let case = case(ONE, ONE).with(|case| case.here.own_barman.retention_policy = Some(policy.clone()));
-    assert_eq!(case.plan().warnings, [Warning::OwnRetention(policy)]);
+    let set = |case: &mut Case| case.here.own_barman.retention_policy = Some(policy.clone());
+    let active = case(ONE, ONE).with(own_barman(true, true)).with(set);
+    assert_eq!(active.plan().warnings, [Warning::PassiveCron, Warning::OwnRetention(policy.clone())]);
+    // Of an inactive server Barman enforces nothing.
+    assert_eq!(case(ONE, ONE).with(own_barman(false, true)).with(set).plan().warnings, []);
+}
+
+#[test]
+fn a_missed_objective_is_warned_of() {
+    let behind = |rpo: u64| {
+        let lagging = case("@21 1/08..0A | 1/08..0F", "@21 1/08..0A | 1/08..0C");
+        lagging.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(rpo))).plan()
+    };
+    let lag = behind(1).before.lag.seconds.unwrap().unsigned_abs();
+    assert!(lag > 0);
+    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag, rpo: lag - 1 }]);
+    assert_eq!(behind(lag).warnings, []);
 }
 
 #[test]

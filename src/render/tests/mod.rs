@@ -350,7 +350,7 @@ fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
     main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
     main.warnings = vec![
-        Warning::NotConfigured,
+        Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::DamagedAndGone { backup: id("1010"), files: 0 },
         Warning::DamagedAndGone { backup: id("1011"), files: 2 },

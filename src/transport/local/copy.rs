@@ -182,13 +182,15 @@ fn partial_path(target: &Path) -> io::Result<PathBuf> {
 fn open_partial(path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path);
     let directory = path.parent().unwrap_or(path);
-    // Another copy into this directory may remove the empty partial directory just now.
-    for _ in 0..10 {
+    // Another copy into this directory may remove the empty partial directory at any moment between these.
+    for _ in 0..1000 {
         match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
+        }
+        match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
     }
     open()
@@ -209,5 +211,36 @@ impl Stamp {
 
     fn is_of(&self, metadata: &fs::Metadata) -> bool {
         metadata.len() == self.size && metadata.modified().is_ok_and(|modified| modified == self.modified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_lands_in_a_directory_that_was_not_there() {
+        let target = tempfile::tempdir().unwrap();
+        let partial = partial_path(&target.path().join("ID/data/backup_manifest")).unwrap();
+        open_partial(&partial).unwrap();
+        assert!(partial.is_file());
+    }
+
+    #[test]
+    fn copies_into_one_directory_do_not_take_the_partial_directory_from_each_other() {
+        let target = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let directory = target.path();
+                scope.spawn(move || {
+                    for number in 0..2000 {
+                        let partial = partial_path(&directory.join(format!("{thread}-{number}"))).unwrap();
+                        drop(open_partial(&partial).unwrap());
+                        fs::remove_file(&partial).unwrap();
+                        let _others_are_in_it = fs::remove_dir(partial.parent().unwrap());
+                    }
+                });
+            }
+        });
     }
 }
