@@ -23,7 +23,7 @@ pub fn segment_of(name: WalName) -> Option<Segment> {
 pub struct Runs<T> {
     size: SegmentSize,
     timeline: Option<Timeline>,
-    runs: Vec<Run<T>>,
+    cut: Vec<Run<T>>,
 }
 
 /// The segments of a run, and its files.
@@ -32,7 +32,7 @@ pub type Run<T> = (Option<WalRange>, Vec<T>);
 impl<T> Runs<T> {
     /// No runs yet, of segments of this size.
     pub fn new(size: SegmentSize) -> Self {
-        Self { size, timeline: None, runs: Vec::new() }
+        Self { size, timeline: None, cut: Vec::new() }
     }
 
     /// Adds the file that comes next.
@@ -40,7 +40,7 @@ impl<T> Runs<T> {
         let is_segment = name.segment().is_some();
         let number = segment_of(name).and_then(|segment| segment.number(self.size));
         let same_timeline = self.timeline.replace(name.timeline()) == Some(name.timeline());
-        match (self.runs.last_mut().filter(|_| same_timeline), number) {
+        match (self.cut.last_mut().filter(|_| same_timeline), number) {
             (Some((Some(range), files)), Some(number)) if number == range.last + u64::from(is_segment) => {
                 range.last = number;
                 files.push(file);
@@ -48,14 +48,14 @@ impl<T> Runs<T> {
             (Some((None, files)), number) if number.is_none() || !is_segment => files.push(file),
             (_, number) => {
                 let range = |first| WalRange { timeline: name.timeline(), first, last: first };
-                self.runs.push((number.filter(|_| is_segment).map(range), vec![file]));
+                self.cut.push((number.filter(|_| is_segment).map(range), vec![file]));
             }
         }
     }
 
     /// The runs, in order.
     pub fn into_runs(self) -> impl Iterator<Item = Run<T>> {
-        self.runs.into_iter()
+        self.cut.into_iter()
     }
 }
 
