@@ -112,12 +112,31 @@ fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<PathBuf>), Fai
 }
 
 /// The list that is true: every file on disk once, described by the primary, or else by the old line, or else by itself.
+///
+/// What the first two say of its size counts even where the file has another: so it stays known that it is cut off.
 pub fn reconcile(lines: &XlogDb, known: &[WalEntry], on_disk: &BTreeMap<WalName, WalEntry>) -> XlogDb {
-    let known: BTreeMap<WalName, &WalEntry> = known.iter().map(|entry| (entry.name, entry)).collect();
-    let describe = |(name, found): (&WalName, &WalEntry)| {
-        let fits = |entry: &&WalEntry| entry.size == found.size;
-        let primary = known.get(name).copied().filter(fits);
-        *primary.or_else(|| lines.get(*name).filter(fits)).unwrap_or(found)
-    };
+    // Who lists a file as empty knows nothing of it.
+    let known: BTreeMap<WalName, &WalEntry> = known.iter().filter(|e| e.size > 0).map(|e| (e.name, e)).collect();
+    let describe =
+        |(name, found): (&WalName, &WalEntry)| *known.get(name).copied().or_else(|| lines.get(*name)).unwrap_or(found);
     XlogDb::new(on_disk.iter().map(describe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_file_is_listed_with_the_size_that_it_should_have() {
+        let entry = |text: &str| XlogDb::parse(text.as_bytes()).entries()[0];
+        let whole = entry("000000010000000000000001\t16777216\t1.5\tNone\tNone\n");
+        let cut = WalEntry { size: 300, ..whole };
+        let on_disk = BTreeMap::from([(cut.name, cut)]);
+        let (none, old) = (XlogDb::default(), XlogDb::new([whole]));
+        for (lines, known, expected) in [(&old, vec![], whole), (&none, vec![whole], whole), (&none, vec![], cut)] {
+            assert_eq!(reconcile(lines, &known, &on_disk).entries(), [expected]);
+        }
+        let unlisted = XlogDb::new([whole, WalEntry { name: "00000002.history".parse().unwrap(), ..whole }]);
+        assert_eq!(reconcile(&unlisted, &[], &on_disk).entries(), [whole]);
+    }
 }
