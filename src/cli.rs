@@ -35,7 +35,7 @@ pub struct Global {
     /// When to use colour; `auto` also looks at NO_COLOR
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
     pub color: Color,
-    /// Say more; twice for every command that is run
+    /// Show plans whole and what is asked of primaries; twice for every command that is run
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
 }

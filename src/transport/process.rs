@@ -48,6 +48,7 @@ pub(super) async fn run(
     cancel: &CancellationToken,
     on_output: impl FnMut(&[u8]) + Send,
 ) -> io::Result<Ended> {
+    tracing::debug!(command = ?command.as_std(), "starts");
     let mut group = Group::spawn(command, scratch)?;
     let id = group.id;
     let Some(family) = group.family.as_mut() else { return Err(io::ErrorKind::NotFound.into()) };

@@ -139,6 +139,7 @@ impl Masters {
 
     /// Runs `ssh -f`, which returns when the primary has let us in.
     async fn start(&self) -> Result<Master, TransportError> {
+        tracing::info!(primary = self.primary, "opens a connection");
         let (directory, socket) = self.socket()?;
         let program = self.words.first().cloned().unwrap_or_else(|| "ssh".to_owned());
         // A file and not a pipe: the master in the background may hold stderr open for ever.

@@ -42,6 +42,7 @@ impl SshBarman {
     /// The stdout of Barman with these arguments.
     async fn barman(&self, arguments: &[&str]) -> Result<Vec<u8>, TransportError> {
         let what = format!("`barman {}`", arguments.join(" "));
+        tracing::info!(primary = self.masters.primary(), "runs {what}");
         tokio::select! {
             biased;
             () = self.masters.cancel().cancelled() => Err(TransportError::cancelled()),
