@@ -78,6 +78,14 @@ fn apply_log(link: &Link) -> String {
     fs::read_to_string(link.site.directory.join("antipode.log")).unwrap_or_default()
 }
 
+/// A site that copies every file from the primary, also those that another backup shares.
+fn without_reuse(lab: &Lab, primary: &Primary) -> Link {
+    let mut link = Link::new(lab, primary, &[]);
+    link.replica_keys = "transfer: {reuse: none}";
+    link.limit(&[]);
+    link
+}
+
 #[test]
 fn a_backup_that_cannot_be_read_fails_alone() {
     let lab = Lab::new();
@@ -85,7 +93,7 @@ fn a_backup_that_cannot_be_read_fails_alone() {
     let primary = scenario.primary.copy_to(&lab.join("primary"));
     let unreadable = relation_file(&primary, &scenario.backups[1]);
     fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
-    let link = Link::new(&lab, &primary, &[]);
+    let link = without_reuse(&lab, &primary);
     let applied = apply(&link);
     assert_eq!(applied.code(), 4, "{applied}");
     let name = unreadable.file_name().unwrap().to_string_lossy().into_owned();
@@ -105,7 +113,7 @@ fn what_builds_on_a_backup_that_failed_is_skipped_by_name() {
     let base = primary.barman.server_directory().join("base").join(&scenario.backups[1]);
     let unreadable = base.join("data/PG_VERSION");
     fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
-    let link = Link::new(&lab, &primary, &[]);
+    let link = without_reuse(&lab, &primary);
     let applied = apply(&link);
     assert_eq!(applied.code(), 4, "{applied}");
     let [_, failed, dependent, _] = &scenario.backups[..] else { panic!("four backups") };
