@@ -19,6 +19,7 @@ pub mod observe;
 pub mod plan;
 pub mod progress;
 pub mod render;
+pub mod schemas;
 pub mod site;
 pub mod transport;
 pub mod verify;

@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use crate::cli::{Cli, Command};
 use crate::error::{CommandError, Exit};
-use crate::site;
 
 use interrupt::Interrupt;
 use terminal::Terminal;
 
 /// Runs a command to its end and says how it went.
 pub fn run(cli: Cli) -> ExitCode {
-    let terminal = Terminal::new(cli.global);
+    let terminal = Terminal::new(&cli.global);
     terminal.start_log();
     let exit = match runtime() {
         Ok(runtime) => {
@@ -48,11 +47,12 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
-        Command::Schema => {
-            terminal::print(&site::schema());
+        Command::Schema(arguments) => {
+            terminal::print(&arguments.of.text());
             Ok(Exit::Done)
         }
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
+        _ => Err(CommandError::new("not built yet")),
     };
     match interrupt.exit() {
         // Whatever it was that an interruption broke off, the interruption is what happened.

@@ -21,7 +21,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// The terminal of this process, as the command line wants it used.
-    pub fn new(global: Global) -> Self {
+    pub fn new(global: &Global) -> Self {
         Self { color: global.color, verbose: global.verbose }
     }
 

@@ -1,0 +1,183 @@
+//! Commands about plans: made, shown, explained, applied.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::SiteFile;
+
+/// The form of an answer that people or programs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TextOrJson {
+    /// For people.
+    #[value(alias = "human")]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The form of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal or a log.
+    Human,
+    /// For programs; the same as a saved plan.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+    /// The graph of its steps, for Graphviz.
+    Dot,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Args)]
+pub struct View {
+    /// How to print the plan
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// The most characters that `--format markdown` may take; lines are left out, none is cut
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(60_000).unwrap_or(NonZeroUsize::MAX))]
+    pub max_chars: NonZeroUsize,
+}
+
+/// Which part of a plan.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Scope {
+    /// Only this, and what it depends on: an address, or the first parts of one such as `main` or `main/backup`
+    #[arg(long = "target", value_name = "ADDRESS")]
+    pub targets: Vec<String>,
+    /// Not this, and nothing that depends on it
+    #[arg(long = "exclude", value_name = "ADDRESS")]
+    pub excluded: Vec<String>,
+    /// Ask for everything anew: what earlier runs remembered of the primary is dropped
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  antipode plan\n  antipode plan -f /etc/antipode/lisbon.yaml --detailed-exitcode\n  antipode plan -o plan.json --format markdown"
+)]
+pub struct Plan {
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// Save the plan in this file, for `apply FILE`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub view: View,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Which part.
+    #[command(flatten)]
+    pub scope: Scope,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  antipode show plan.json\n  antipode show plan.json --format markdown")]
+pub struct Show {
+    /// The saved plan
+    #[arg(value_name = "FILE")]
+    pub plan: PathBuf,
+    /// How it is shown.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  antipode apply\n  antipode apply --auto-approve --lock-timeout 10m\n  antipode apply plan.json"
+)]
+pub struct Apply {
+    /// A saved plan: exactly this is done, without asking
+    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excluded", "refresh"])]
+    pub plan: Option<PathBuf>,
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Which part.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Steps at the same time at the most; transfers keep to the site file's `streams` besides
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN))]
+    pub parallelism: NonZeroUsize,
+    /// Stop cleanly before more than this is copied, such as 50GiB; the next apply goes on
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_bytes: Option<u64>,
+    /// How long to wait for a lock that another process holds
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
+    /// Print one JSON event a line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  antipode status\n  antipode status --format json")]
+pub struct Status {
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// For people, or for a monitoring system
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  antipode explain main/backup/20261122T092435\n  antipode explain main/xlog.db")]
+pub struct Explain {
+    /// The action's address, as a plan in JSON or `plan -v` has it
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+}
+
+/// A length of time as people write it: `30s`, `10m`, `1h 30m`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let length: jiff::SignedDuration = text.parse().map_err(|_| "expected a form such as 30s or 10m".to_owned())?;
+    Duration::try_from(length).map_err(|_| "it is negative".to_owned())
+}
+
+/// A size as people write it: `500MB`, `50GiB`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = text.parse().map_err(|_| "expected a form such as 500MiB or 50GiB".to_owned())?;
+    Ok(size.as_u64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for bad in ["", "30", "-5s", "soon"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(parse_size("50GiB"), Ok(50 << 30));
+        assert_eq!(parse_size("1 MB"), Ok(1_000_000));
+        for bad in ["", "many", "-5MiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}
