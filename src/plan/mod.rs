@@ -5,6 +5,7 @@
 pub mod action;
 mod diff_backups;
 mod diff_wals;
+pub mod facts;
 pub mod graph;
 mod guard;
 pub mod lacking;

@@ -68,7 +68,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
-        let size = self.segment_size();
+        let size = segment_size(self.primary, self.here);
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
         let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
@@ -89,30 +89,9 @@ impl Planner<'_> {
             barman: self.here.barman,
             segment_size: size,
             sync_wals: self.sync_wals(),
-            systems: self.systems(),
+            systems: systems(self.replica, self.primary, self.here),
             free: self.here.free,
         });
-    }
-
-    /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
-    fn segment_size(&self) -> SegmentSize {
-        let is_complete =
-            |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
-        let there = self.primary.backups.values().rfind(|backup| is_complete(backup));
-        let there = there.map(|backup| &backup.facts);
-        there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
-    }
-
-    /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted
-    /// one counts at once, as its WAL arrives before its first backup.
-    fn systems(&self) -> Vec<SystemId> {
-        let here = self.here.published().filter_map(|facts| facts.system);
-        let there = self.primary.backups.values().filter_map(|backup| backup.facts.system);
-        let mut systems: BTreeSet<SystemId> = here.chain(there).collect();
-        if !systems.is_empty() {
-            systems.extend(&self.replica.policy.accept_systems);
-        }
-        systems.into_iter().collect()
     }
 
     /// Barman refuses a position of 0, which is where the only line of an xlog.db begins.
@@ -293,7 +272,7 @@ impl Planner<'_> {
 
     fn wal_action(&self, batch: WalBatch, differs: bool) -> Action {
         let name = match (batch.range, batch.entries.first()) {
-            (Some(range), _) => range.address(self.segment_size()),
+            (Some(range), _) => range.address(segment_size(self.primary, self.here)),
             (None, entry) => entry.map(|entry| entry.name.to_string()).unwrap_or_default(),
         };
         let reason = match (batch.needed_by, batch.entries.first()) {
@@ -324,7 +303,7 @@ impl Planner<'_> {
             change: Change::RemoveStaging { id: *id },
             reason: reason.clone(),
         });
-        let size = self.segment_size();
+        let size = segment_size(self.primary, self.here);
         let unneeded = wals.unneeded.iter().map(|(range, files)| {
             let first = || files.keys().next().map(ToString::to_string).unwrap_or_default();
             Action {
@@ -336,6 +315,26 @@ impl Planner<'_> {
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }
+}
+
+/// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
+pub fn segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> SegmentSize {
+    let is_complete =
+        |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
+    let there = primary.backups.values().rfind(|backup| is_complete(backup)).map(|backup| &backup.facts);
+    there.or_else(|| here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
+}
+
+/// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted one
+/// counts at once, as its WAL arrives before its first backup.
+pub fn systems(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Vec<SystemId> {
+    let held = here.published().filter_map(|facts| facts.system);
+    let there = primary.backups.values().filter_map(|backup| backup.facts.system);
+    let mut systems: BTreeSet<SystemId> = held.chain(there).collect();
+    if !systems.is_empty() {
+        systems.extend(&replica.policy.accept_systems);
+    }
+    systems.into_iter().collect()
 }
 
 fn metadata_reason(published: &Published, to: &BackupInfo, here: &ReplicaInventory) -> Option<Reason> {
