@@ -10,11 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
+use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, SiteBarman};
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Replica, Site};
 use crate::transport::{self, Connection};
+
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What both ends of every replica have.
+    pub observation: Observation,
+    /// The time that it was made for.
+    pub now: Timestamp,
+}
 
 /// A site whose primaries were called.
 pub struct Session<'a> {
@@ -70,6 +81,11 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
+        self.planned().await.map(|planned| planned.plan)
+    }
+
+    /// The same, with what the plan was made from.
+    pub async fn planned(&self) -> Result<Planned, CommandError> {
         let now = Timestamp::now();
         let observation = observe::observe(self.site, &self.replicas, &self.connections, now, self.cancel)
             .await
@@ -78,7 +94,8 @@ impl<'a> Session<'a> {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        Ok(plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now))
+        let plan = plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now);
+        Ok(Planned { plan, observation, now })
     }
 
     /// The ways to the primaries that answered.

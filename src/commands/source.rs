@@ -5,23 +5,45 @@ use std::{env, fs};
 
 use crate::cli::SiteFile;
 use crate::error::{CommandError, Exit};
-use crate::site::{self, Site};
+use crate::site::{self, Lines, Quotes, Site};
 
 use super::terminal::{self, Terminal};
 
 /// What a site file is called unless it is named.
 const DEFAULT: &str = "antipode.yaml";
 
-/// Reads the site file; its mistakes go to stderr as they are.
+/// A site file that was read.
+pub struct Declared {
+    /// What it declares.
+    pub site: Site,
+    name: String,
+    text: String,
+    lines: Lines,
+}
+
+impl Declared {
+    /// The file to quote from.
+    pub fn quotes(&self) -> Quotes<'_> {
+        Quotes { name: &self.name, text: &self.text, lines: &self.lines }
+    }
+}
+
+/// Reads the site file for what it declares.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+    read(arguments, terminal).map(|declared| declared.site)
+}
+
+/// Reads the site file; its mistakes go to stderr as they are.
+pub fn read(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
     let path = find(arguments)?;
     let text = fs::read_to_string(&path).map_err(|error| {
         CommandError::new(format!("cannot read the site file {}: {error}", path.display()))
             .hint("name it with -f FILE or ANTIPODE_FILE")
     })?;
     let home = env::home_dir();
-    match site::load(&path.display().to_string(), &text, home.as_deref()) {
-        Ok(loaded) => Ok(loaded.site),
+    let name = path.display().to_string();
+    match site::load(&name, &text, home.as_deref()) {
+        Ok(loaded) => Ok(Declared { site: loaded.site, name, text, lines: loaded.lines }),
         Err(mistakes) => {
             terminal::tell(&mistakes.render(
                 &text,

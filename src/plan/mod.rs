@@ -3,11 +3,14 @@
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
 
 pub mod action;
+pub mod critical_path;
+pub mod demand;
 mod diff_backups;
 mod diff_wals;
 pub mod facts;
 pub mod graph;
 mod guard;
+pub mod known;
 pub mod lacking;
 mod order;
 pub mod reason;
@@ -15,7 +18,8 @@ mod recovery;
 mod replica;
 mod reuse;
 mod runs;
-mod selection;
+pub mod selection;
+pub mod waits;
 mod wal_files;
 mod wanted;
 pub mod window;
@@ -41,4 +45,4 @@ pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Obse
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

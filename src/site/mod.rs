@@ -14,11 +14,12 @@ mod load;
 pub mod mirror;
 pub mod model;
 mod path;
+mod quote;
 mod raw;
 mod scalars;
 mod schema;
 mod shape;
-mod suggest;
+pub mod suggest;
 mod tree;
 mod validate;
 mod wording;
@@ -26,7 +27,9 @@ mod wording;
 pub use load::{Loaded, load};
 pub use model::Site;
 pub use path::{KeyPath, Lines};
+pub use quote::Quotes;
 pub use schema::schema;
+
 
 #[cfg(test)]
 mod tests;
