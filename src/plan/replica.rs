@@ -15,14 +15,13 @@ use crate::observe::inventory::{
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::barman_path;
 
-use super::action::{
-    Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
-};
+use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
+use super::shipping::WalActions;
 use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery};
@@ -40,6 +39,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
         after: Recovery::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
     };
     let here = &observed.replica;
     match &observed.primary {
@@ -117,6 +117,7 @@ impl Planner<'_> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
         let mut sources = Sources::new(self.primary, self.here);
+        let wal_actions = self.wal_actions();
         for (number, stage) in backups.stages.iter().enumerate() {
             if let Stage::Backup(id) = stage
                 && let Some(kept) = backups.kept.get(id)
@@ -127,9 +128,9 @@ impl Planner<'_> {
                 }
             }
             let differing = wals.differing.remove(&number).unwrap_or_default();
-            actions.extend(differing.into_iter().map(|batch| self.wal_action(batch, true)));
+            actions.extend(differing.into_iter().map(|batch| wal_actions.repair(batch)));
             let missing = wals.missing.remove(&number).unwrap_or_default();
-            actions.extend(missing.into_iter().map(|batch| self.wal_action(batch, false)));
+            actions.extend(missing.into_iter().map(|batch| wal_actions.add(batch)));
         }
         actions.extend(self.removals(backups, wals));
         actions
@@ -192,6 +193,11 @@ impl Planner<'_> {
         }
         actions.extend(self.keep(id, kept, local));
         actions
+    }
+
+    /// What names the actions for its WAL.
+    fn wal_actions(&self) -> WalActions<'_> {
+        WalActions { replica: &self.replica.name, segment_size: segment_size(self.primary, self.here) }
     }
 
     fn address(&self, kind: &str, id: BackupId) -> Address {
@@ -270,24 +276,6 @@ impl Planner<'_> {
         (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
     }
 
-    fn wal_action(&self, batch: WalBatch, differs: bool) -> Action {
-        let name = match (batch.range, batch.entries.first()) {
-            (Some(range), _) => range.address(segment_size(self.primary, self.here)),
-            (None, entry) => entry.map(|entry| entry.name.to_string()).unwrap_or_default(),
-        };
-        let reason = match (batch.needed_by, batch.entries.first()) {
-            (_, Some(first)) if differs => Reason::SizeDiffers {
-                here: batch.here.get(&first.name).copied().unwrap_or_default(),
-                there: first.size,
-                files: batch.entries.len() as u64,
-            },
-            (Some(id), _) => Reason::NeededBy(id),
-            _ => Reason::MissingHere,
-        };
-        let change = if differs { Change::RepairWals(batch) } else { Change::AddWals(batch) };
-        Action { address: Address::new(&self.replica.name, "wal", name), change, reason }
-    }
-
     fn removals(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
         let remove = |(id, reason): &(BackupId, Reason)| {
             let published = self.here.backups.get(id).and_then(|local| local.published.as_ref());
@@ -303,15 +291,8 @@ impl Planner<'_> {
             change: Change::RemoveStaging { id: *id },
             reason: reason.clone(),
         });
-        let size = segment_size(self.primary, self.here);
-        let unneeded = wals.unneeded.iter().map(|(range, files)| {
-            let first = || files.keys().next().map(ToString::to_string).unwrap_or_default();
-            Action {
-                address: Address::new(&self.replica.name, "wal", range.map_or_else(first, |r| r.address(size))),
-                change: Change::RemoveWals { range: *range, files: files.clone() },
-                reason: Reason::NoBackupNeedsIt,
-            }
-        });
+        let wal_actions = self.wal_actions();
+        let unneeded = wals.unneeded.iter().map(|(range, files)| wal_actions.remove(*range, files.clone()));
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }
