@@ -2,6 +2,7 @@
 
 mod backups;
 mod case;
+mod estimates;
 mod generate;
 mod graph;
 mod guard;
