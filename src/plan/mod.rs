@@ -16,6 +16,7 @@ mod replica;
 mod reuse;
 mod runs;
 mod selection;
+pub mod status;
 mod wal_files;
 mod wanted;
 pub mod window;

@@ -11,5 +11,6 @@ mod model;
 mod notation;
 mod properties;
 mod prune;
+mod status;
 mod wals;
 mod xlogdb;

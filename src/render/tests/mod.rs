@@ -1,6 +1,7 @@
 //! Golden files: each shows a plan as people see it. `INSTA_UPDATE=always cargo test render` writes them anew; read them.
 
 mod build;
+mod status;
 
 use build::*;
 
