@@ -27,7 +27,9 @@ pub fn note(plan: &Plan, summary: &Summary, measured: &Measurements, ended: Time
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
     let has_succeeded = |replica: &&ReplicaPlan| {
-        replica.outcome == Outcome::Planned && replica.actions.iter().all(|action| done.contains(&action.address))
+        replica.outcome == Outcome::Planned
+            && replica.left_out == 0
+            && replica.actions.iter().all(|action| done.contains(&action.address))
     };
     for replica in plan.replicas.iter().filter(has_succeeded) {
         let Some(target) = &replica.target else { continue };

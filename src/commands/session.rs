@@ -15,6 +15,7 @@ use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
+use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
@@ -126,14 +127,27 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
-        let now = Timestamp::now();
-        let observation = self.observe(Purpose::Plan, now).await?;
-        Ok(plan::plan(self.site, &self.replicas, &observation, now))
+        self.plan_part(&Scope::default()).await
     }
 
-    /// Observes both ends of every replica.
-    pub async fn observe(&self, purpose: Purpose, now: Timestamp) -> Result<Observation, CommandError> {
-        let observation = observe::observe(self.site, &self.replicas, &self.connections, now, purpose, self.cancel)
+    /// Observes both ends of every replica that a scope concerns, and plans that part.
+    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
+        let now = Timestamp::now();
+        scope.check_names(&self.replicas)?;
+        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
+        let observation = self.observe(concerned, Purpose::Plan, now).await?;
+        let plan = plan::plan(self.site, &self.replicas, &observation, now);
+        Ok(plan.narrow(scope, &self.replicas, &observation)?)
+    }
+
+    /// Observes both ends of replicas.
+    pub async fn observe(
+        &self,
+        replicas: impl IntoIterator<Item = &Replica>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Observation, CommandError> {
+        let observation = observe::observe(self.site, replicas, &self.connections, now, purpose, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {

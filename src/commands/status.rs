@@ -34,7 +34,7 @@ async fn tell(
 ) -> Result<Exit, CommandError> {
     session.mirror_what_is_here()?;
     let now = Timestamp::now();
-    let observation = session.observe(Purpose::Status, now).await?;
+    let observation = session.observe(&session.replicas, Purpose::Status, now).await?;
     let plan = plan::plan(site, &session.replicas, &observation, now);
     let status = status(&plan, &session.replicas, &observation, now);
     let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };

@@ -6,6 +6,7 @@ pub mod action;
 mod diff_backups;
 mod diff_wals;
 pub mod estimate;
+pub mod facts;
 pub mod graph;
 mod guard;
 pub mod lacking;
@@ -15,7 +16,9 @@ mod recovery;
 mod replica;
 mod reuse;
 mod runs;
+pub mod scope;
 mod selection;
+mod shipping;
 pub mod status;
 mod wal_files;
 mod wanted;
@@ -37,7 +40,7 @@ pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: T
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);
     let limit = |replica: &Replica| site.primaries.get(&replica.primary)?.bandwidth;
     let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, limit(r), observed(r)?, now))).collect();
-    Plan { site: site.name.clone(), catalog: site.catalog.path.clone(), replicas: plans }
+    Plan { site: site.name.clone(), catalog: site.catalog.path.clone(), replicas: plans, narrowed: None }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod model;
 mod notation;
 mod properties;
 mod prune;
+mod scope;
 mod status;
 mod wals;
 mod xlogdb;
