@@ -8,6 +8,7 @@ mod interrupt;
 mod plan;
 mod session;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -48,6 +49,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
