@@ -2,7 +2,9 @@
 //! and their test.
 
 use clap::ValueEnum;
+use schemars::{JsonSchema, schema_for};
 
+use crate::render::status_json::StatusDocument;
 use crate::site;
 
 /// A format that has a schema.
@@ -10,6 +12,8 @@ use crate::site;
 pub enum Name {
     /// Site files.
     Site,
+    /// What `status --format json` prints.
+    Status,
 }
 
 impl Name {
@@ -17,6 +21,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Status => of::<StatusDocument>(),
         }
     }
 
@@ -24,6 +29,15 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Status => "status.schema.json",
         }
     }
+}
+
+/// The schema of a type as text.
+fn of<T: JsonSchema>() -> String {
+    // A JSON value made of maps and texts always has a text form.
+    let mut text = serde_json::to_string_pretty(&schema_for!(T)).unwrap_or_default();
+    text.push('\n');
+    text
 }

@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::apply::events::{FailureKind, Observer, Summary};
+use crate::apply::journal::{self, Measurements};
 use crate::apply::{self, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
@@ -42,14 +45,18 @@ async fn plan_and_apply(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let plan = session.plan().await?;
+    let plan = session.plan_part(&(&arguments.scope).into()).await?;
     plan::show(&plan, terminal);
     for error in &session.unresolved {
         terminal.error(error);
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
-    if plan.is_empty() || interrupt.token.is_cancelled() {
+    if interrupt.token.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !approved(interrupt).await {

@@ -4,9 +4,10 @@ use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::action::Outcome;
 use crate::plan::known::Knowledge;
+use crate::plan::scope::Scope;
 use crate::render::{self, Paragraph, Whys};
 use crate::site::mirror;
-use crate::site::suggest::{nearest_few, one_of};
+use crate::site::suggest::{near, one_of};
 
 use super::interrupt::Interrupt;
 use super::session::{Planned, Session};
@@ -20,7 +21,7 @@ const PROPOSED: usize = 3;
 pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let declared = source::read(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
-    let planned = session.planned().await;
+    let planned = session.planned(&Scope::default()).await;
     let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
     session.close().await;
     let (text, exit) = answer?;
@@ -42,7 +43,7 @@ fn explain(
     let Some(index) = plan.replicas.iter().position(|replica| replica.name.as_str() == name) else {
         let names: Vec<&str> = plan.replicas.iter().map(|replica| replica.name.as_str()).collect();
         let error = CommandError::new(format!("no replica is called `{}`", render::clean(name)));
-        return Err(error.hint(format!("an address begins with the name of a replica, such as {}", near(name, &names))));
+        return Err(error.hint(format!("an address begins with the name of a replica{}", meant(name, &names))));
     };
     let origin = session.replicas.iter().find(|replica| replica.name.as_str() == name);
     let origin = origin.map(|replica| mirror::origin(&declared.site, replica)).unwrap_or_default();
@@ -79,11 +80,13 @@ fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowled
     known.dedup();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let error = CommandError::new(format!("there is no {address}, neither in the plan nor at either end"));
-    if known.is_empty() { error } else { error.hint(format!("near it: {}", near(&address, &known))) }
+    error.hint(format!("`antipode plan -v` shows the address of each action{}", meant(&address, &known)))
 }
 
-fn near(wrong: &str, right: &[&str]) -> String {
-    one_of(&nearest_few(wrong, right, PROPOSED))
+/// Those that may have been meant.
+fn meant(wrong: &str, right: &[&str]) -> String {
+    let near: Vec<&str> = near(wrong, right).into_iter().take(PROPOSED).collect();
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", one_of(&near)) }
 }
 
 /// Why each action of a plan is there, for whoever wants to see it all.

@@ -16,7 +16,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let form = form(&arguments.view, terminal)?;
     let declared = source::read(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
-    let planned = session.planned().await;
+    let planned = session.planned(&(&arguments.scope).into()).await;
     let whys = match &planned {
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
         _ => Whys::default(),

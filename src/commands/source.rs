@@ -10,7 +10,7 @@ use crate::site::{self, Lines, Quotes, Site};
 use super::terminal::{self, Terminal};
 
 /// What a site file is called unless it is named.
-const DEFAULT: &str = "antipode.yaml";
+pub const DEFAULT: &str = "antipode.yaml";
 
 /// A site file that was read.
 pub struct Declared {
@@ -67,6 +67,6 @@ fn find(arguments: &SiteFile) -> Result<PathBuf, CommandError> {
     }
     env::var_os("ANTIPODE_FILE").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
         CommandError::new(format!("there is no {DEFAULT} in this directory"))
-            .hint("name the site file with -f FILE or ANTIPODE_FILE; examples/minimal.yaml is a start")
+            .hint("name the site file with -f FILE or ANTIPODE_FILE; `antipode init` writes a first one")
     })
 }

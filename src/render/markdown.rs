@@ -136,7 +136,8 @@ fn remarks(plan: &Plan, verbose: bool) -> Vec<String> {
     let item = |(remark, who): (remarks::Remark, String)| {
         format!("- **{}** {}: {}", remark.label, inline(&who), inline(&remark.sentence))
     };
-    remarks::urgent(plan, verbose).into_iter().map(item).collect()
+    let part = summary::left_out(plan).map(|sentence| format!("- **warning** {}", inline(&sentence)));
+    part.into_iter().chain(remarks::urgent(plan, verbose).into_iter().map(item)).collect()
 }
 
 /// What the folded part holds. It is HTML, and has no names.

@@ -23,6 +23,8 @@ mod inline;
 mod markdown;
 mod reason;
 mod remarks;
+pub mod status;
+pub mod status_json;
 pub mod summary;
 mod table;
 mod tree;

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, WalBatch};
 use crate::plan::bytes_to_copy;
+use crate::plan::estimate::{self, Basis, Estimate};
 use crate::plan::reason::Reason;
 
 use super::ink::width;
 use super::table::Mark;
 use super::tree;
-use super::units::{bytes, count, exact, list, timestamp};
+use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};
 
 /// The windows of more replicas than this are not all told.
 const MANY: usize = 20;
@@ -58,6 +59,13 @@ impl Totals {
     /// Counts a plan.
     pub fn of(plan: &Plan) -> Self {
         Self::of_some(plan, |_| true)
+    }
+
+    /// Counts what is to be done for one replica.
+    pub fn of_replica(replica: &ReplicaPlan) -> Self {
+        let mut totals = Self::default();
+        replica.actions.iter().for_each(|action| totals.count(action));
+        totals
     }
 
     /// Counts the actions of a plan that `wanted` accepts.
@@ -197,7 +205,37 @@ pub fn changes(totals: &Totals) -> Vec<String> {
     parts
 }
 
+/// What a narrowed plan does not do, where it is narrower than the whole.
+pub fn left_out(plan: &Plan) -> Option<String> {
+    let narrowed = plan.narrowed.as_ref()?;
+    let mut parts = Vec::new();
+    if plan.left_out() > 0 {
+        parts.push(count(plan.left_out() as u64, "action"));
+    }
+    if narrowed.replicas > 0 {
+        parts.push(count(narrowed.replicas as u64, "replica"));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let is_one = plan.left_out() + narrowed.replicas == 1;
+    let options = [("--target", &narrowed.targets), ("--exclude", &narrowed.excluded)];
+    let options: Vec<String> =
+        options.iter().flat_map(|(option, values)| values.iter().map(move |v| format!("`{option} {v}`"))).collect();
+    Some(format!(
+        "this is a part of the plan: {} {} left out by {}. It is for exceptional situations, not for routine use: \
+         plan without {} afterwards",
+        list(&parts),
+        if is_one { "is" } else { "are" },
+        list(&options),
+        if options.len() == 1 { "it" } else { "them" },
+    ))
+}
+
 fn no_changes(plan: &Plan) -> Sentence {
+    if left_out(plan).is_some() {
+        return ("No changes", "in the part of the plan that was asked for.".to_owned());
+    }
     let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
     let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
     let text = match (planned.len(), plan.replicas.len()) {
@@ -224,7 +262,7 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
 
 /// How much is copied and freed, and how much room there is.
 fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
-    let copied = copied(totals);
+    let copied = copied(plan, totals);
     let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
     let freed = bytes(totals.bytes_freed);
     match (copied, totals.bytes_freed > 0) {
@@ -236,13 +274,24 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
 }
 
 /// How much comes over the wire; `None` when nothing does.
-pub fn copied(totals: &Totals) -> Option<String> {
+pub fn copied(plan: &Plan, totals: &Totals) -> Option<String> {
     if totals.bytes_to_copy > 0 {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
-        return Some(format!("{bound}{}", bytes(totals.bytes_to_copy)));
+        let time = estimate::of_plan(plan).map(|estimate| time(estimate, totals.copy_is_upper_bound));
+        return Some(format!("{bound}{}{}", bytes(totals.bytes_to_copy), time.unwrap_or_default()));
     }
     // Without a manifest only the copy finds out how much is damaged.
     (totals.repair.backups > 0).then(|| format!("the damaged files of {}", count(totals.repair.backups, "backup")))
+}
+
+/// ` (about 6 min at 70 MiB/s)`. Where part of the bytes may be here already, it is the time of all of them.
+fn time(estimate: Estimate, is_upper_bound: bool) -> String {
+    let all = if is_upper_bound { "all of it " } else { "" };
+    let word = match estimate.basis {
+        Basis::Limit => "at least",
+        Basis::Measured => "about",
+    };
+    format!(" ({all}{word} {} at {})", rough_duration(estimate.seconds), rate(estimate.rate))
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.

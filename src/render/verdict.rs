@@ -10,7 +10,7 @@ pub fn verdict(plan: &Plan) -> String {
     let totals = Totals::of(plan);
     let mut parts = vec![if plan.is_empty() { idle(plan).to_owned() } else { summary::changes(&totals).join(", ") }];
     parts.extend(not_planned(plan));
-    let copies = summary::copied(&totals).map(|copied| format!("copies {copied}"));
+    let copies = summary::copied(plan, &totals).map(|copied| format!("copies {copied}"));
     let frees = (totals.bytes_freed > 0).then(|| format!("frees up to {}", bytes(totals.bytes_freed)));
     let traffic: Vec<String> = copies.into_iter().chain(frees).collect();
     parts.extend((!traffic.is_empty()).then(|| traffic.join(", ")));

@@ -11,19 +11,18 @@ pub(super) fn did_you_mean(wrong: &str, right: &[&str]) -> String {
 }
 
 /// The word at the smallest edit distance, if it is near enough to be meant.
-pub fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase();
-    let distance = |word: &str| strsim::damerau_levenshtein(&wrong, &word.to_lowercase());
-    let (distance, word) = right.iter().map(|word| (distance(word), *word)).min()?;
-    (distance <= 1 + word.chars().count() / 4).then_some(word)
+pub(super) fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
+    near(wrong, right).first().copied()
 }
 
-/// So many words that are nearest to a wrong one, the nearest first.
-pub fn nearest_few<'a>(wrong: &str, right: &[&'a str], most: usize) -> Vec<&'a str> {
-    let mut ranked: Vec<(usize, &str)> =
-        right.iter().map(|word| (strsim::damerau_levenshtein(wrong, word), *word)).collect();
-    ranked.sort_unstable();
-    ranked.into_iter().take(most).map(|(_, word)| word).collect()
+/// The words that are near enough to be meant, the nearest first.
+pub fn near<'a>(wrong: &str, right: &[&'a str]) -> Vec<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let distance = |word: &str| strsim::damerau_levenshtein(&wrong, &word.to_lowercase());
+    let is_near = |(distance, word): &(usize, &str)| *distance <= 1 + word.chars().count() / 4;
+    let mut near: Vec<(usize, &str)> = right.iter().map(|word| (distance(word), *word)).filter(is_near).collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, word)| word).collect()
 }
 
 /// `a`, `b` or `c`.
@@ -57,7 +56,6 @@ mod tests {
         assert_eq!(nearest("prun", &keys), Some("prune"));
         assert_eq!(nearest("schedule", &keys), None);
         assert_eq!(nearest("x", &[]), None);
-        assert_eq!(nearest_few("prun", &keys, 2), ["prune", "primary"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod backups;
 pub(crate) mod case;
+mod estimates;
 mod generate;
 mod graph;
 mod guard;
@@ -10,5 +11,7 @@ mod model;
 pub(crate) mod notation;
 mod properties;
 mod prune;
+mod scope;
+mod status;
 mod wals;
 mod xlogdb;

@@ -7,13 +7,15 @@ mod dot;
 mod explain;
 mod markdown;
 pub(crate) mod situations;
+mod status;
 
 use std::num::NonZeroUsize;
 
 use build::*;
 
 use super::{Form, Style, Totals, Whys, plan as render};
-use crate::plan::action::{Lag, Outcome, Plan, ReplicaPlan};
+use crate::plan::action::{Lag, Narrowed, Outcome, Plan, ReplicaPlan};
+use crate::plan::estimate::Pace;
 use crate::plan::reason::{Note, Warning};
 
 /// A text for people of a plan of which nothing else is known.
@@ -22,8 +24,12 @@ fn human(plan: &Plan, style: Style) -> String {
 }
 
 fn golden(name: &str, plan: &Plan) {
+    golden_in(name, plan, Style::default());
+}
+
+fn golden_in(name: &str, plan: &Plan, style: Style) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "../snapshots" }, {
-        insta::assert_snapshot!(name, human(plan, Style::default()));
+        insta::assert_snapshot!(name, human(plan, style));
     });
 }
 
@@ -47,6 +53,23 @@ fn every_format_of_every_situation() {
             render(&situation.plan, form, &whys)
         });
     }
+}
+
+/// The same plan, with what is known of how fast bytes arrive.
+fn at_pace(mut plan: Plan, pace: Pace) -> Plan {
+    for target in plan.replicas.iter_mut().filter_map(|replica| replica.target.as_mut()) {
+        target.pace = pace;
+    }
+    plan
+}
+
+#[test]
+fn how_long_a_copy_takes_is_estimated_from_what_was_measured_or_from_a_limit() {
+    let measured = Pace { measured: Some(70 * MIB), ..Pace::default() };
+    golden("measured_pace", &at_pace(situations::named("catching_up").plan, measured));
+    let limited = Pace { primary: Some(200 * MIB), ..Pace::default() };
+    golden("limited_bandwidth", &at_pace(situations::named("catching_up").plan, limited));
+    golden("limited_bandwidth_upper_bound", &at_pace(situations::named("two_timelines").plan, limited));
 }
 
 #[test]
@@ -141,6 +164,8 @@ fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
     main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
     main.warnings = vec![
+        Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
+        Warning::NotConfigured { included: None },
         Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::DamagedAndGone { backup: id("1010"), files: 0 },
@@ -154,6 +179,23 @@ fn every_warning_says_what_to_do() {
         Note::KeptHereOnly(4),
     ];
     golden("warnings", &site(vec![main]));
+}
+
+#[test]
+fn a_part_of_a_plan_says_what_it_leaves() {
+    let narrowed = |targets: &[&str]| Narrowed {
+        targets: targets.iter().map(ToString::to_string).collect(),
+        excluded: vec!["main/wal".into()],
+        replicas: 1,
+    };
+    let mut plan = situations::named("catching_up").plan;
+    plan.narrowed = Some(narrowed(&["main/xlog.db", "main/backup"]));
+    plan.replicas[1].left_out = 4;
+    plan.replicas[1].actions.truncate(1);
+    golden_in("narrowed", &plan, Style { width: Some(100), ..Style::default() });
+    plan.replicas[1].actions.clear();
+    plan.replicas[1].before.lag = Lag::default();
+    golden_in("narrowed_to_nothing", &plan, Style { width: Some(100), ..Style::default() });
 }
 
 #[test]

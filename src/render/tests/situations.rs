@@ -12,7 +12,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::observe::inventory::{
-    BaseState, Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation,
+    BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
 };
 use crate::plan::action::Plan;
 use crate::plan::known::Knowledge;
@@ -54,7 +54,7 @@ impl Situation {
         let observed = ends.into_iter().map(|(name, ends)| (name.clone(), ends.of(&name)));
         let observation = Observation { replicas: observed.collect() };
         let now = "2026-11-30T00:00:00Z".parse().unwrap();
-        let plan = crate::plan::plan("lisbon", &declared.site.catalog.path, &replicas, &observation, now);
+        let plan = crate::plan::plan(&declared.site, &replicas, &observation, now);
         Self { name, file, declared, replicas, observation, now, plan }
     }
 
@@ -192,7 +192,7 @@ replicas:
     prune: {unselected: true}
     protect: {min_backups: 1}
 ";
-    let there = format!("@19 1/02..03 size=427349245952  {} 1/02..4E", TWO_BACKUPS.replace("1/08..2F", "1/02..4E"));
+    let there = format!("@19 1/02..03 size=427349245952  {}", TWO_BACKUPS.replace("1/08..2F", "1/02..4E"));
     let here = "@19 1/02..03 size=427349245952  @21 1/08..0A size=427349245952 | 1/02..1B -1/07 1/07=5242880";
     let main = ends(&there, here).with(|there, here| {
         let shared = [("data/base/16384/16397", 380 * GIB), ("data/base/16384/16401", 9 * GIB), ("data/PG_VERSION", 3)];
@@ -291,7 +291,7 @@ replicas:
     let other = ends("@21 1/08..0A @22 1/1C..1D system=7676767676767676767 | 1/08..2F", "@21 1/08..0A | 1/08..2F");
     let too_few = ends(TWO_BACKUPS, TWO_BACKUPS);
     let run_here = ends(TWO_BACKUPS, "").with(|_, here| {
-        here.own_barman = OwnBarman { configured: true, active: true, ..OwnBarman::default() };
+        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, ..OwnBarman::default() };
     });
     let not_passive = ends(TWO_BACKUPS, TWO_BACKUPS).with(|_, here| set(here, "22", "mode", "rsync-concurrent"));
     let all = [("billing", other), ("crm", too_few), ("main", run_here), ("web", not_passive)];
@@ -331,7 +331,7 @@ fn two_timelines() -> Situation {
 fn forty_servers() -> Situation {
     let file = "mirrors:\n  - primary: frankfurt\n    backups: [{last: 3}]\n";
     let names = ["accounts", "billing", "crm", "data-warehouse-eu"];
-    let passive = OwnBarman { configured: true, active: true, passive: true, retention_policy: None };
+    let passive = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy: None };
     let all = (0..40).map(|i| {
         let here = if i == 6 { TWO_BACKUPS.replace("2F", "1F") } else { TWO_BACKUPS.to_owned() };
         let ends = ends(TWO_BACKUPS, &here).with(|_, here| {
@@ -372,7 +372,7 @@ fn hostile() -> Situation {
         here.backups.get_mut(&id("22")).unwrap().base = BaseState::Damaged { files: paths.to_vec() };
         set(here, "22", "backup_label", "'```\\n</details><b>@dba \u{1b}[31m'");
         let retention_policy = Some("REDUNDANCY \u{9b}31m1 `<i>`".to_owned());
-        here.own_barman = OwnBarman { configured: true, active: true, passive: true, retention_policy };
+        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy };
     });
     let message = "line one\r\n```\n</details>\n<b>line two\u{8}\u{8} ask @dba at https://example.com/?a=1&b=2";
     let hint = Some("run `ssh \u{1b}[31m`".to_owned());
