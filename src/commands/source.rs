@@ -13,7 +13,7 @@ use super::terminal::{self, Terminal};
 pub const DEFAULT: &str = "antipode.yaml";
 
 /// A site file that was read.
-pub struct Declared {
+pub struct Source {
     /// What it declares.
     pub site: Site,
     name: String,
@@ -21,7 +21,7 @@ pub struct Declared {
     lines: Lines,
 }
 
-impl Declared {
+impl Source {
     /// The file to quote from.
     pub fn quotes(&self) -> Quotes<'_> {
         Quotes { name: &self.name, text: &self.text, lines: &self.lines }
@@ -30,11 +30,11 @@ impl Declared {
 
 /// Reads the site file for what it declares.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
-    read(arguments, terminal).map(|declared| declared.site)
+    read(arguments, terminal).map(|source| source.site)
 }
 
 /// Reads the site file; its mistakes go to stderr as they are.
-pub fn read(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
+pub fn read(arguments: &SiteFile, terminal: &Terminal) -> Result<Source, CommandError> {
     let path = find(arguments)?;
     let text = fs::read_to_string(&path).map_err(|error| {
         CommandError::new(format!("cannot read the site file {}: {error}", path.display()))
@@ -43,7 +43,7 @@ pub fn read(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, Comma
     let home = env::home_dir();
     let name = path.display().to_string();
     match site::load(&name, &text, home.as_deref()) {
-        Ok(loaded) => Ok(Declared { site: loaded.site, name, text, lines: loaded.lines }),
+        Ok(loaded) => Ok(Source { site: loaded.site, name, text, lines: loaded.lines }),
         Err(mistakes) => {
             terminal::tell(&mistakes.render(
                 &text,

@@ -44,7 +44,12 @@ pub fn longest_run(text: &str) -> usize {
 }
 
 fn words(text: &str) -> String {
-    let word = |word: &str| if is_plain(word) { word.to_owned() } else { code(word) };
+    let word = |word: &str| {
+        // What ends a clause is no part of a name.
+        let name = word.trim_end_matches([',', ';', ':', '.']);
+        let end = word.get(name.len()..).unwrap_or_default();
+        if is_plain(word) || name.is_empty() { word.to_owned() } else { format!("{}{end}", code(name)) }
+    };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
@@ -90,12 +95,13 @@ mod tests {
             ("www.example.com", "`www.example.com`"),
             ("<b>bold</b>", "`<b>bold</b>`"),
             ("a *b* _c_ [d](e) #1 !2 GH-3", "a `*b*` `_c_` `[d](e)` `#1` `!2` `GH-3`"),
-            (":rocket:", "`:rocket:`"),
+            (":rocket:", "`:rocket`:"),
             ("7575757575757575757", "`7575757575757575757`"),
             ("take `retention_policy` out", "take `retention_policy` out"),
             ("`a b` @c", "`a b` `@c`"),
             ("one ` alone", "one `` ` `` alone"),
             ("`REDUNDANCY `<i>`", "` REDUNDANCY  ` `` <i>` ``"),
+            ("of 7575757575757575757, and", "of `7575757575757575757`, and"),
             ("line\nbreak\u{1b}[31m", "line `break\\u{1b}[31m`"),
         ] {
             assert_eq!(inline(text), markdown, "{text}");

@@ -205,6 +205,8 @@ pub fn size(action: &Action) -> String {
             let segments = files.keys().filter(|name| name.segment().is_some()).count();
             wal_size(segments as u64, files.values().sum())
         }
+        // Without a manifest nobody knows how much is damaged.
+        Change::RepairBackup(copy) if copy.size == 0 => String::new(),
         Change::AddBackup(copy) | Change::RepairBackup(copy) => bytes(copy.size),
         Change::RemoveBackup { size, .. } => size.map(bytes).unwrap_or_default(),
         Change::ShipHistory { size, .. } => bytes(*size),

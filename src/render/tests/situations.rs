@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::observe::inventory::{
     BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
 };
@@ -83,7 +84,7 @@ impl Situation {
 pub(crate) fn golden(format: &str, text_of: impl Fn(&Situation) -> String) {
     for situation in all() {
         // An escape would be invisible in a golden file.
-        let text = text_of(&situation).replace('\u{1b}', "␛");
+        let text = text_of(situation).replace('\u{1b}', "␛");
         let directory = format!("{}/src/render/snapshots/{}", env!("CARGO_MANIFEST_DIR"), situation.name);
         insta::with_settings!({
             omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => directory,
@@ -94,7 +95,12 @@ pub(crate) fn golden(format: &str, text_of: impl Fn(&Situation) -> String) {
 }
 
 /// Every situation.
-pub(crate) fn all() -> Vec<Situation> {
+pub(crate) fn all() -> &'static [Situation] {
+    static ALL: LazyLock<Vec<Situation>> = LazyLock::new(make);
+    &ALL
+}
+
+fn make() -> Vec<Situation> {
     vec![
         empty_site(),
         in_sync(),
@@ -112,8 +118,8 @@ pub(crate) fn all() -> Vec<Situation> {
 }
 
 /// The situation of a name.
-pub(crate) fn named(name: &str) -> Situation {
-    all().into_iter().find(|situation| situation.name == name).unwrap()
+pub(crate) fn named(name: &str) -> &'static Situation {
+    all().iter().find(|situation| situation.name == name).unwrap()
 }
 
 const HEAD: &str = "\
@@ -132,9 +138,17 @@ struct Ends {
 }
 
 fn ends(there: &str, here: &str) -> Ends {
-    let there = notation::primary(there);
-    let here = ReplicaInventory { free: Some(1229 * GIB), ..notation::replica(here, &there) };
+    let mut there = notation::primary(there);
+    let mut here = ReplicaInventory { free: Some(1229 * GIB), ..notation::replica(here, &there) };
+    for entry in there.wals.iter_mut().chain(&mut here.xlogdb.entries) {
+        *entry = archived_later(*entry);
+    }
     Ends { there: Ok(there), here }
+}
+
+/// The notation's segments are archived before its backups end.
+fn archived_later(entry: WalEntry) -> WalEntry {
+    WalEntry { mtime: Mtime::new(entry.mtime.seconds() + 36_000.0).unwrap(), ..entry }
 }
 
 impl Ends {
@@ -149,7 +163,9 @@ impl Ends {
         Self { there: Err(answer), ..self }
     }
 
-    fn of(self, name: &ServerName) -> ReplicaObservation {
+    fn of(mut self, name: &ServerName) -> ReplicaObservation {
+        let ids: Vec<String> = self.here.backups.keys().map(ToString::to_string).collect();
+        ids.iter().for_each(|id| set(&mut self.here, &id[6..8], "server_name", name.as_str()));
         let directories = |home: &str| ServerDirs::of_catalog(Path::new(home), name.clone());
         let primary = match self.there {
             Ok(there) => {
@@ -188,7 +204,7 @@ replicas:
     primary: frankfurt
     backups:
       - last: 2
-      - within: 9d
+      - within: 8d
     prune: {unselected: true}
     protect: {min_backups: 1}
 ";
@@ -252,7 +268,7 @@ replicas:
 
 /// Gives a key of a published backup.info another value.
 fn set(here: &mut ReplicaInventory, day: &str, key: &str, value: &str) {
-    let published = here.backups.get_mut(&id(day)).unwrap().published.as_mut().unwrap();
+    let Some(published) = here.backups.get_mut(&id(day)).unwrap().published.as_mut() else { return };
     let line = |(k, v): (&str, &str)| if k == key { format!("{key}={value}\n") } else { format!("{k}={v}\n") };
     let file: String = published.info.fields().map(line).collect();
     published.info = BackupInfo::parse(file.as_bytes()).unwrap();
