@@ -2,14 +2,18 @@
 //! and their test.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 
-use crate::site;
+use crate::{diag, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Site files.
     Site,
+    /// What `validate --format json` prints.
+    Diagnostics,
 }
 
 impl Name {
@@ -17,6 +21,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Diagnostics => of_output::<diag::Report<'_>>(),
         }
     }
 
@@ -24,6 +29,16 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Diagnostics => "diagnostics.schema.json",
         }
     }
+}
+
+/// The schema of something that the program prints.
+fn of_output<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    // A JSON value made of maps and texts always has a text form.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
 }
