@@ -1,8 +1,10 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod completions;
 mod demo;
 mod interrupt;
+mod man;
 mod plan;
 mod session;
 mod source;
@@ -51,6 +53,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
             terminal::print(&arguments.of.text());
             Ok(Exit::Done)
         }
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };
