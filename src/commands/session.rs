@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::{self, Connections, SiteBarman};
+use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Replica, Site};
@@ -70,15 +71,23 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
+        self.plan_part(&Scope::default()).await
+    }
+
+    /// Observes both ends of every replica that a scope concerns, and plans that part.
+    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
         let now = Timestamp::now();
-        let observation = observe::observe(self.site, &self.replicas, &self.connections, now, self.cancel)
+        scope.check_names(&self.replicas)?;
+        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
+        let observation = observe::observe(self.site, concerned, &self.connections, now, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        Ok(plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now))
+        let plan = plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now);
+        Ok(plan.narrow(scope, &self.replicas, &observation)?)
     }
 
     /// The ways to the primaries that answered.

@@ -18,7 +18,7 @@ mod raw;
 mod scalars;
 mod schema;
 mod shape;
-mod suggest;
+pub(crate) mod suggest;
 mod tree;
 mod validate;
 mod wording;
