@@ -16,6 +16,12 @@ const EXIT_CODES: [(&str, &str); 6] = [
     ("130, 143", "Interrupted by Ctrl-C, or by SIGTERM."),
 ];
 
+/// The day of the last change of substance to the pages; a page without one would not be the same bytes each time.
+const DATE: &str = "2026-11-22";
+
+/// How roff is told what an apostrophe is. clap_mangen says it before every section.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
 /// A manual page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -37,6 +43,7 @@ fn page(command: &Command) -> Page {
     let man = Man::new(command.clone())
         .source(concat!("antipode ", env!("CARGO_PKG_VERSION")))
         .manual("Antipode")
+        .date(DATE)
         .title(name(command).to_uppercase());
     let mut text = Vec::new();
     // Writing to a Vec cannot fail.
@@ -48,7 +55,8 @@ fn page(command: &Command) -> Page {
         .and_then(|()| man.render_options_section(&mut text))
         .and_then(|()| if command.has_subcommands() { man.render_subcommands_section(&mut text) } else { Ok(()) })
         .and_then(|()| closing_sections(command).to_writer(&mut text));
-    Page { file: man.get_filename(), text: String::from_utf8_lossy(&text).into_owned() }
+    let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "").replace(".br\n\n.br\n", ".sp\n");
+    Page { file: man.get_filename(), text: format!("{PREAMBLE}{text}") }
 }
 
 fn name(command: &Command) -> &str {
