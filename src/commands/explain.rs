@@ -11,7 +11,7 @@ use crate::site::suggest::{near, one_of};
 
 use super::interrupt::Interrupt;
 use super::session::{Planned, Session};
-use super::source::{self, Source};
+use super::source::{self, Declared};
 use super::terminal::{self, Terminal};
 
 /// So many addresses are proposed for one that is not there.
@@ -19,7 +19,7 @@ const PROPOSED: usize = 3;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let declared = source::read(&arguments.site, terminal)?;
+    let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
     let planned = session.planned(&Scope::default()).await;
     let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
@@ -33,7 +33,7 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
 /// What is known of an address, and whether the plan has it.
 fn explain(
     address: &str,
-    declared: &Source,
+    declared: &Declared,
     session: &Session<'_>,
     planned: &Planned,
 ) -> Result<(String, Exit), CommandError> {
@@ -90,7 +90,7 @@ fn meant(wrong: &str, right: &[&str]) -> String {
 }
 
 /// Why each action of a plan is there, for whoever wants to see it all.
-pub fn whys(declared: &Source, session: &Session<'_>, planned: &Planned) -> Whys {
+pub fn whys(declared: &Declared, session: &Session<'_>, planned: &Planned) -> Whys {
     let Planned { plan, observation, now } = planned;
     let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
     let mut whys = Whys::default();

@@ -14,7 +14,7 @@ use super::terminal::{self, Terminal};
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let form = form(&arguments.view, terminal)?;
-    let declared = source::read(&arguments.site, terminal)?;
+    let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
     let planned = session.planned(&(&arguments.scope).into()).await;
     let whys = match &planned {
