@@ -55,9 +55,10 @@ fn title(plan: &Plan, path: &CriticalPath) -> String {
         (true, _) => verdict,
         (false, 0) => format!("{verdict}\n{edges}\nNothing is copied, so no path is critical."),
         (false, n) => format!(
-            "{verdict}\n{edges}\nIn bold red: the critical path, {} with {} to copy one after the other.",
+            "{verdict}\n{edges}\nIn bold red: the critical path, {} with {} to copy{}.",
             count(n as u64, "step"),
-            bytes(path.bytes)
+            bytes(path.bytes),
+            if n > 1 { " one after the other" } else { "" }
         ),
     }
 }

@@ -15,7 +15,8 @@ use crate::site::{KeyPath, Quotes};
 
 use super::deed::deed;
 use super::ink::clean;
-use super::reason;
+use super::table::Mark;
+use super::{diff, reason};
 use super::units::{bytes, count, list};
 
 /// So many addresses are named in a sentence.
@@ -39,6 +40,7 @@ pub fn explain(known: &Known<'_>, asked: Paragraph<'_>) -> String {
     let action = known.action;
     let mut sentences = vec![format!("{}: {}.", action.address, sentence(action))];
     sentences.extend(files(action).into_iter().map(|text| capitalised(&text)));
+    sentences.extend(rewritten(action));
     sentences.extend(ends(&known.facts));
     sentences.extend(asked.demands(&known.demands));
     sentences.extend(order(known));
@@ -116,6 +118,18 @@ fn reused(reuse: &ReusedFiles) -> String {
 fn named_files(files: &[PathBuf]) -> String {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     bounded(&names, NAMED_FILES)
+}
+
+/// What a backup.info says and what it will say, where they differ.
+fn rewritten(action: &Action) -> Vec<String> {
+    let Change::UpdateInfo { from, to, .. } = &action.change else { return Vec::new() };
+    let lines = diff::lines(from, to, false);
+    let side = |mark: Mark, head: &str| {
+        let lines = lines.iter().filter(|line| line.mark == Some(mark));
+        let lines: Vec<String> = lines.map(|line| format!("`{}`", line.text)).collect();
+        (!lines.is_empty()).then(|| format!("{head} {}.", bounded(&lines, NAMED)))
+    };
+    [side(Mark::Remove, "Here it says"), side(Mark::Add, "It will say")].into_iter().flatten().collect()
 }
 
 /// What is at the primary and what is here.

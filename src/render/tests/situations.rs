@@ -209,7 +209,7 @@ replicas:
     protect: {min_backups: 1}
 ";
     let there = format!("@19 1/02..03 size=427349245952  {}", TWO_BACKUPS.replace("1/08..2F", "1/02..4E"));
-    let here = "@19 1/02..03 size=427349245952  @21 1/08..0A size=427349245952 | 1/02..1B -1/07 1/07=5242880";
+    let here = "@19 1/02..03 size=427349245952  @21 1/08..0A size=427349245952 | 1/02..1B 1/0F=5242880";
     let main = ends(&there, here).with(|there, here| {
         let shared = [("data/base/16384/16397", 380 * GIB), ("data/base/16384/16401", 9 * GIB), ("data/PG_VERSION", 3)];
         let new = [("data/base/16384/99999", 23 * GIB)];
@@ -347,7 +347,7 @@ fn two_timelines() -> Situation {
 fn forty_servers() -> Situation {
     let file = "mirrors:\n  - primary: frankfurt\n    backups: [{last: 3}]\n";
     let names = ["accounts", "billing", "crm", "data-warehouse-eu"];
-    let passive = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy: None };
+    let passive = OwnBarman { section: OwnSection::Present, active: true, passive: true, ..OwnBarman::default() };
     let all = (0..40).map(|i| {
         let here = if i == 6 { TWO_BACKUPS.replace("2F", "1F") } else { TWO_BACKUPS.to_owned() };
         let ends = ends(TWO_BACKUPS, &here).with(|_, here| {
@@ -360,8 +360,8 @@ fn forty_servers() -> Situation {
 }
 
 fn many_segments() -> Situation {
-    let there = "@22 1/186C0..186C3 size=443025991270 | 1/20..186D0";
-    let here = "| 1/20..2F";
+    let there = "@21 1/20..23 size=443025991270 | 1/20..186CF";
+    let here = "@21 1/20..23 size=443025991270 | 1/20..2F";
     Situation::new("many_segments", "replicas:\n  main: {primary: frankfurt}\n", one(ends(there, here)))
 }
 
@@ -388,7 +388,7 @@ fn hostile() -> Situation {
         here.backups.get_mut(&id("22")).unwrap().base = BaseState::Damaged { files: paths.to_vec() };
         set(here, "22", "backup_label", "'```\\n</details><b>@dba \u{1b}[31m'");
         let retention_policy = Some("REDUNDANCY \u{9b}31m1 `<i>`".to_owned());
-        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy };
+        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy, ..OwnBarman::default() };
     });
     let message = "line one\r\n```\n</details>\n<b>line two\u{8}\u{8} ask @dba at https://example.com/?a=1&b=2";
     let hint = Some("run `ssh \u{1b}[31m`".to_owned());
