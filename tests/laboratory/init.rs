@@ -10,7 +10,7 @@ use crate::barman::{Barman, SERVER};
 use crate::catalog_compare::{differing_files, told_by};
 use crate::converge::{contents, empty_site, filled_site, site_file};
 use crate::ground::Lab;
-use crate::passive::passive_node;
+use crate::passive::passive_node_of;
 use crate::primary::Primary;
 use crate::process::{Finished, wait_until};
 use crate::restore::{Restore, Wals};
@@ -205,7 +205,10 @@ fn assert_cron_rests(site: &Site, barman: &Barman) {
 fn a_retention_policy_of_barman_is_kept() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let (_sshd, mut site) = passive_node(&lab, scenario);
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    // Barman's passive node does not know of an annotation and deletes what is kept; Antipode does not.
+    primary.barman.expect(&["keep", "--release", SERVER, scenario.kept_backup()]);
+    let (_sshd, mut site) = passive_node_of(&lab, &primary, &scenario.backups);
     site.barman.set("retention_policy", "REDUNDANCY 1");
     site.barman.set("minimum_redundancy", "2");
     init(&site);
