@@ -2,12 +2,15 @@
 
 mod apply;
 mod barman_conf;
+mod completions;
 mod demo;
 mod init;
 mod interrupt;
+mod man;
 mod plan;
 mod session;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -48,6 +51,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
@@ -59,6 +63,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
             terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };
