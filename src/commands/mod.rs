@@ -1,7 +1,9 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod barman_conf;
 mod demo;
+mod init;
 mod interrupt;
 mod plan;
 mod session;
@@ -51,6 +53,12 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
+            Ok(Exit::Done)
+        }
+        Command::Init(arguments) => init::run(&arguments),
+        Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
+        Command::NothingToSync(arguments) => {
+            terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
