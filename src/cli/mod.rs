@@ -9,7 +9,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use barman::{ListServers, SyncBackup, SyncInfo, SyncWals};
+pub use barman::{ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use plan::{Apply, Explain, Format, Plan, Scope, Show, Status, TextOrJson, View};
@@ -180,6 +180,9 @@ pub enum Command {
     /// `antipode apply` with the server's WAL as its target.
     #[command(after_help = "Examples:\n  antipode sync-wals main")]
     SyncWals(SyncWals),
+    /// For a `primary_ssh_command` that keeps Barman's own sync at rest
+    #[command(hide = true)]
+    NothingToSync(NothingToSync),
     /// Barman's own: one pass over every replica, for a crontab
     ///
     /// As `barman cron` on a passive node: it plans every replica and applies what is missing without asking, and a

@@ -1,8 +1,10 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod barman_conf;
 mod completions;
 mod demo;
+mod init;
 mod interrupt;
 mod man;
 mod plan;
@@ -55,6 +57,12 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
         }
         Command::Completions(arguments) => Ok(completions::run(&arguments)),
         Command::Man(arguments) => man::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
+        Command::NothingToSync(arguments) => {
+            terminal::print(arguments.answer());
+            Ok(Exit::Done)
+        }
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };

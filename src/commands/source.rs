@@ -86,6 +86,6 @@ fn find(arguments: &SiteFile) -> Result<PathBuf, CommandError> {
     }
     env::var_os("ANTIPODE_FILE").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
         CommandError::new(format!("there is no {DEFAULT} in this directory"))
-            .hint("name the site file with -f FILE or ANTIPODE_FILE; examples/minimal.yaml is a start")
+            .hint("name the site file with -f FILE or ANTIPODE_FILE; `antipode init` writes a first one")
     })
 }

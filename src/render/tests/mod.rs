@@ -350,6 +350,8 @@ fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
     main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
     main.warnings = vec![
+        Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
+        Warning::NotConfigured { included: None },
         Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::DamagedAndGone { backup: id("1010"), files: 0 },

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub(super) use names::{AbsolutePath, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System};
 pub(super) use sizes::{Percent, Rate};
-pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, SshCommand, check_option};
+pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
 pub(super) use times::{Length, Objective, Retention};
 
 /// What is wrong with a text.
