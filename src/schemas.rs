@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use crate::render::status_json::StatusDocument;
 use crate::{diag, site};
 
 /// A format that has a schema.
@@ -12,6 +13,8 @@ use crate::{diag, site};
 pub enum Name {
     /// Site files.
     Site,
+    /// What `status --format json` prints.
+    Status,
     /// What `validate --format json` prints.
     Diagnostics,
 }
@@ -21,6 +24,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Status => of_output::<StatusDocument>(),
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
         }
     }
@@ -29,6 +33,7 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Status => "status.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }
     }

@@ -21,7 +21,9 @@ pub fn run(arguments: &Man) -> Result<Exit, CommandError> {
     let mut written = 0;
     for page in &pages {
         let path = directory.join(&page.file);
-        if kept_files::keep(&path, &page.text, manual::MARK).map_err(|error| failed(error.to_string()))? == Kept::Written {
+        if kept_files::keep(&path, &page.text, manual::MARK).map_err(|error| failed(error.to_string()))?
+            == Kept::Written
+        {
             terminal::print(&format!("wrote {}\n", path.display()));
             written += 1;
         }

@@ -10,6 +10,7 @@ mod man;
 mod plan;
 mod session;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -50,19 +51,20 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
             Ok(Exit::Done)
         }
-        Command::Completions(arguments) => Ok(completions::run(&arguments)),
-        Command::Man(arguments) => man::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
         Command::NothingToSync(arguments) => {
             terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };

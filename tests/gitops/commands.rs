@@ -9,7 +9,7 @@ use clap::Parser;
 use crate::tools::{root, yaml};
 
 /// Where a shell ends a command.
-const ENDS: [&str; 12] = ["|", "||", "&&", ";", ";;", ")", ">", ">>", "<", "2>&1", "&", "2>"];
+const ENDS: [&str; 13] = ["|", "||", "&&", ";", ";;", ")", ">", ">>", "<", "2>&1", "&", "2>", "#"];
 
 /// The command lines of antipode in a text of shell or of prose with commands: each as words, the program first.
 fn command_lines(text: &str) -> Vec<Vec<String>> {

@@ -32,7 +32,8 @@ fn what_it_shows_of_a_file_stands_in_that_file() {
         let file = comment.strip_prefix("<!-- from: ").and_then(|rest| rest.strip_suffix(" -->"));
         let file = file.unwrap_or_else(|| panic!("no file is named before:\n{block}"));
         let is_there = |indent: usize| {
-            let indented = dedented(block).lines().map(|line| format!("{}{line}", " ".repeat(indent))).collect::<Vec<_>>();
+            let indented =
+                dedented(block).lines().map(|line| format!("{}{line}", " ".repeat(indent))).collect::<Vec<_>>();
             let indented = indented.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n");
             example(file).contains(&indented)
         };
