@@ -24,8 +24,8 @@ fn installing(directory: &Path, tags: &str) -> Command {
         }
     }
     let log = directory.join("systemctl.log");
-    let systemctl =
-        format!("#!/bin/sh\necho \"$*\" >> {}\nprintf 'LoadState=loaded\\nActiveState=inactive\\n'\n", log.display());
+    let says = "printf 'LoadState=loaded\\nActiveState=inactive\\n'";
+    let systemctl = format!("#!/bin/sh\necho \"$*\" >> {}\n{says}\n[ \"$1\" != is-enabled ]\n", log.display());
     write_program(&directory.join("bin/systemctl"), &systemctl);
     let user = succeed(Command::new("id").arg("-un")).trim().to_owned();
     let variables = serde_json::json!({
