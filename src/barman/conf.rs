@@ -150,14 +150,8 @@ impl BarmanConf {
 
     /// What the file says about one server; `None` when it has no section.
     pub fn server(&self, server: &ServerName) -> Result<Option<ServerConf>, ConfError> {
-        if !self.sections.contains_key(server.as_str()) {
-            return Ok(None);
-        }
+        let Some(mut scope) = self.scope(server)? else { return Ok(None) };
         let home = self.barman_home()?;
-        let mut scope = Scope { conf: self, section: server.as_str(), known: Section::new() };
-        scope.know("name", server.as_str());
-        scope.know("barman_home", &home.to_string_lossy());
-        scope.know("barman_lock_directory", &self.barman_lock_directory()?.to_string_lossy());
         // In the order in which Barman reads them: a later one may refer to those before.
         let active = scope.get("active")?.and_then(|value| parse_boolean(&value)).unwrap_or(true);
         let backup_directory = scope.path("backup_directory", home.join(server.as_str()))?;
@@ -173,6 +167,18 @@ impl BarmanConf {
         Ok(Some(ServerConf { dirs, active, primary_ssh_command, retention_policy, compression }))
     }
 
+    /// The section of a server, to read its values one by one; `None` when it has none.
+    pub(super) fn scope<'a>(&'a self, server: &'a ServerName) -> Result<Option<Scope<'a>>, ConfError> {
+        if !self.sections.contains_key(server.as_str()) {
+            return Ok(None);
+        }
+        let mut scope = Scope { conf: self, section: server.as_str(), known: Section::new() };
+        scope.know("name", server.as_str());
+        scope.know("barman_home", &self.barman_home()?.to_string_lossy());
+        scope.know("barman_lock_directory", &self.barman_lock_directory()?.to_string_lossy());
+        Ok(Some(scope))
+    }
+
     fn global(&self, key: &str) -> Result<Option<String>, ConfError> {
         let scope = Scope { conf: self, section: GLOBAL, known: Section::new() };
         Ok(scope.in_section(GLOBAL, key)?.filter(|value| !value.is_empty()))
@@ -185,23 +191,34 @@ impl BarmanConf {
 }
 
 /// A section together with the values that Barman has worked out already: references see those first.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     conf: &'a BarmanConf,
     section: &'a str,
     known: Section,
 }
 
 impl Scope<'_> {
-    fn know(&mut self, key: &str, value: &str) {
+    /// Makes a value known to the references of later ones.
+    pub(super) fn know(&mut self, key: &str, value: &str) {
         self.known.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// What the server's own section says; the empty text is null.
+    pub(super) fn own(&self, key: &str) -> Result<Option<String>, ConfError> {
+        self.in_section(self.section, key)
+    }
+
+    /// What `[barman]` says for all servers; the empty text is null.
+    pub(super) fn of_all(&self, key: &str) -> Result<Option<String>, ConfError> {
+        self.in_section(GLOBAL, key)
     }
 
     /// The value of a key: the server's own, else that of `[barman]` where servers inherit it. An empty value
     /// and `None` are null, and stop inheritance.
     fn get(&mut self, key: &str) -> Result<Option<String>, ConfError> {
-        let mut value = self.in_section(self.section, key)?;
+        let mut value = self.own(key)?;
         if value.is_none() && INHERITED.contains(&key) {
-            value = self.in_section(GLOBAL, key)?;
+            value = self.of_all(key)?;
         }
         let value = value.filter(|value| !value.is_empty());
         if let Some(value) = &value {
@@ -280,7 +297,7 @@ fn unquote(value: &str) -> &str {
 }
 
 /// Barman's words for yes and no (Barman `config.py`, `parse_boolean`).
-fn parse_boolean(value: &str) -> Option<bool> {
+pub(super) fn parse_boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "1" | "on" => Some(true),
         "false" | "f" | "no" | "0" | "off" => Some(false),
