@@ -3,8 +3,8 @@
 //! Found by running 27 versions of Barman from 2.19 to 3.19.1 on made-up files.
 
 use super::kind::Kind::{
-    self, AbsolutePath, Age, Below, Bool, Computed, InHome, Int, Level, List, Name,
-    Options, SameAs, Size, Slot, Text, TextOr, WalCompression, Word,
+    self, AbsolutePath, Age, Below, Bool, Computed, InHome, Int, Level, List, Name, Options, SameAs, Size, Slot, Text,
+    TextOr, WalCompression, Word,
 };
 use crate::barman::version::BarmanVersion;
 

@@ -77,8 +77,9 @@ impl ServerConfig {
             ("rsync" | "snapshot", None) => {
                 faults.push(format!("Missing or invalid ssh_command in barman configuration for server {server}"));
             }
-            ("local-rsync", Some(_)) => faults
-                .push(format!("Local copy requires ssh_command in barman configuration to be empty for server {server}")),
+            ("local-rsync", Some(_)) => faults.push(format!(
+                "Local copy requires ssh_command in barman configuration to be empty for server {server}"
+            )),
             _ => {}
         }
         let streaming_only = self.is_on("streaming_archiver") && !self.is_on("archiver");
@@ -93,7 +94,8 @@ impl ServerConfig {
             "rsync" | "local-rsync" => ["backup_compression"].as_slice(),
             _ => [].as_slice(),
         };
-        let is_set = |key: &&&str| self.get(key).is_some_and(|value| !value.is_empty() && value.as_str() != Some("off"));
+        let is_set =
+            |key: &&&str| self.get(key).is_some_and(|value| !value.is_empty() && value.as_str() != Some("off"));
         let option = |key: &&str| format!("{key} option is not supported by {method} backup_method");
         faults.extend(unsupported.iter().filter(is_set).map(option));
         faults
