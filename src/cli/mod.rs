@@ -9,7 +9,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use barman::{ListServers, SyncBackup, SyncInfo, SyncWals};
+pub use barman::{ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema};
 pub use plan::{Apply, Explain, Format, Plan, Scope, Show, Status, TextOrJson, View};
@@ -98,11 +98,15 @@ pub enum Command {
     /// Barman's own: what this catalog has of a server, as JSON
     SyncInfo(SyncInfo),
     /// Barman's own: the servers of this host's barman.conf
+    #[command(alias = "list-server")]
     ListServers(ListServers),
     /// Barman's own: copy one backup now
     SyncBackup(SyncBackup),
     /// Barman's own: ship the WAL of a server now
     SyncWals(SyncWals),
+    /// For a `primary_ssh_command` that keeps Barman's own sync at rest
+    #[command(hide = true)]
+    NothingToSync(NothingToSync),
     /// Barman's own: one pass over every replica, for a crontab
     Cron(SiteFile),
 }

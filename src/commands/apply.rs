@@ -42,7 +42,7 @@ async fn plan_and_apply(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let plan = session.plan().await?;
+    let plan = session.plan_part(&(&arguments.scope).into()).await?;
     plan::show(&plan, terminal);
     for error in &session.unresolved {
         terminal.error(error);

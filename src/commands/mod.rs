@@ -1,7 +1,10 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod barman;
+mod barman_conf;
 mod demo;
+mod init;
 mod interrupt;
 mod plan;
 mod session;
@@ -9,6 +12,7 @@ mod source;
 mod terminal;
 mod validate;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,7 +28,8 @@ pub fn run(cli: Cli) -> ExitCode {
     terminal.start_log();
     let exit = match runtime() {
         Ok(runtime) => {
-            let result = runtime.block_on(dispatch(cli.command, &terminal));
+            let barman_conf = cli.global.barman_conf.as_deref();
+            let result = runtime.block_on(dispatch(cli.command, barman_conf, &terminal));
             // A thread that still waits for the answer to a prompt must not keep the program.
             runtime.shutdown_timeout(Duration::from_millis(100));
             result.unwrap_or_else(|error| terminal.error(&error))
@@ -41,7 +46,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| CommandError::new(format!("cannot start: {error}")))
 }
 
-async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, CommandError> {
     let interrupt = Interrupt::watch()?;
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
@@ -51,6 +56,14 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
             terminal::print(&arguments.of.text());
             Ok(Exit::Done)
         }
+        Command::Init(arguments) => init::run(&arguments),
+        Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
+        Command::NothingToSync(arguments) => {
+            terminal::print(arguments.answer());
+            Ok(Exit::Done)
+        }
+        Command::SyncInfo(arguments) => barman::sync_info::run(&arguments, barman_conf, terminal, &interrupt).await,
+        Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };

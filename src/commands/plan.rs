@@ -14,7 +14,7 @@ use super::terminal::{self, Terminal};
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let site = source::load(&arguments.site, terminal)?;
     let session = Session::open(&site, &interrupt.token).await;
-    let planned = session.plan().await;
+    let planned = session.plan_part(&(&arguments.scope).into()).await;
     let unresolved = session.unresolved.clone();
     session.close().await;
     let plan = planned?;

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::{self, Connections, SiteBarman};
+use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Replica, Site};
+use crate::site::suggest::near;
 use crate::transport::{self, Connection};
 
 /// A site whose primaries were called.
@@ -70,15 +72,44 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
+        self.plan_part(&Scope::default()).await
+    }
+
+    /// Observes both ends of every replica that a scope concerns, and plans that part.
+    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
         let now = Timestamp::now();
-        let observation = observe::observe(self.site, &self.replicas, &self.connections, now, self.cancel)
+        scope.check_names(&self.replicas)?;
+        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
+        let observation = observe::observe(self.site, concerned, &self.connections, now, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        Ok(plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now))
+        let plan = plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now);
+        Ok(plan.narrow(scope, &self.replicas, &observation)?)
+    }
+
+    /// The replica with this name.
+    pub fn replica(&self, name: &str) -> Result<&Replica, CommandError> {
+        self.replicas.iter().find(|replica| replica.name.as_str() == name).ok_or_else(|| {
+            let names: Vec<&str> = self.replicas.iter().map(|replica| replica.name.as_str()).collect();
+            let error = CommandError::new(format!("Unknown server '{}'", name.escape_debug()));
+            match near(name, &names).first() {
+                Some(near) => error.hint(format!("did you mean {near}?")),
+                None => error.hint("the site file has no replica of this name"),
+            }
+        })
+    }
+
+    /// The way to one primary.
+    pub fn connection(&self, primary: &str) -> Result<&Connection, CommandError> {
+        match self.connections.get(primary) {
+            Some(Ok(connection)) => Ok(connection),
+            Some(Err(error)) => Err(error.clone().into()),
+            None => Err(CommandError::new(format!("primary {primary}: it was not called"))),
+        }
     }
 
     /// The ways to the primaries that answered.

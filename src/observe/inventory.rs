@@ -214,13 +214,30 @@ pub enum BaseState {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnBarman {
     /// Whether barman.conf has the server at all.
-    pub configured: bool,
+    pub section: OwnSection,
     /// Whether it is `active`.
     pub active: bool,
     /// Whether `primary_ssh_command` makes it passive.
     pub passive: bool,
+    /// Whether its primary is Antipode itself, saying that nothing is missing.
+    pub idle: bool,
     /// Its retention policy.
     pub retention_policy: Option<String>,
+}
+
+/// What is known of a server's section in the site's barman.conf.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OwnSection {
+    /// The site file names no barman.conf.
+    #[default]
+    Unknown,
+    /// barman.conf has none.
+    Missing {
+        /// The directory whose files belong to it, if there is one.
+        included: Option<PathBuf>,
+    },
+    /// barman.conf has one.
+    Present,
 }
 
 /// Everything that was observed for one site.

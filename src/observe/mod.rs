@@ -11,11 +11,13 @@
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end.
 
 pub mod catalog;
+pub mod compression;
 mod facts;
 mod failure;
 mod history;
 pub mod inventory;
 pub mod own_barman;
+pub mod own_catalog;
 pub mod primary;
 mod replica;
 pub mod servers;
@@ -40,7 +42,7 @@ use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInven
 use primary::Source;
 
 pub use failure::Failure;
-pub use own_barman::{SiteBarman, SiteConfError};
+pub use own_barman::{SiteBarman, SiteConfError, read_conf};
 pub use servers::{Servers, servers};
 
 /// Catalogs that are read at the same time: each uses several threads of its own.

@@ -27,12 +27,30 @@ pub struct Plan {
     pub catalog: PathBuf,
     /// One for each replica, in the order of their names.
     pub replicas: Vec<ReplicaPlan>,
+    /// What it was narrowed to, when it is not the whole plan.
+    pub narrowed: Option<Narrowed>,
+}
+
+/// The part of a plan that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowed {
+    /// Only these, and what they need; everything when there are none.
+    pub targets: Vec<String>,
+    /// Not these, nor what needs them.
+    pub excluded: Vec<String>,
+    /// How many replicas were not planned at all.
+    pub replicas: usize,
 }
 
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.replicas.iter().all(|replica| replica.actions.is_empty())
+    }
+
+    /// How many actions it was narrowed not to have.
+    pub fn left_out(&self) -> usize {
+        self.replicas.iter().map(|replica| replica.left_out).sum()
     }
 
     /// Whether some replica could not be planned.
@@ -64,6 +82,8 @@ pub struct ReplicaPlan {
     pub warnings: Vec<Warning>,
     /// What the user should know; nothing is done about it.
     pub notes: Vec<Note>,
+    /// How many actions the plan was narrowed not to have.
+    pub left_out: usize,
 }
 
 /// Whether a replica could be planned.

@@ -84,6 +84,43 @@ pub fn is_repaired(primary: &PrimaryInventory, id: BackupId, local: &LocalBackup
     local.base != BaseState::Complete && is_usable_at(primary, id)
 }
 
+/// The backups that are wanted, of those that the primary and the site have together.
+pub fn selected(
+    policy: &Policy,
+    primary: &PrimaryInventory,
+    replica: &ReplicaInventory,
+    now: Timestamp,
+) -> BTreeSet<BackupId> {
+    select(&policy.backups, &Ends { policy, primary, replica }.candidates(), now)
+}
+
+/// The backups that the site will have once some are removed and others are copied, whatever a plan of now would do.
+/// What such a plan would delete besides is left for a later apply.
+pub fn staying(
+    policy: &Policy,
+    primary: &PrimaryInventory,
+    replica: &ReplicaInventory,
+    now: Timestamp,
+    removed: &BTreeSet<BackupId>,
+    copied: &BTreeSet<BackupId>,
+) -> BTreeMap<BackupId, Kept> {
+    let ends = Ends { policy, primary, replica };
+    let mut kept = diff(policy, primary, replica, now).kept;
+    let there = copied.iter().filter_map(|id| Some((*id, &primary.backups.get(id)?.facts)));
+    let mut stays: BTreeMap<BackupId, &BackupFacts> = there.collect();
+    stays.extend(ends.here().into_iter().filter(|(id, _)| !removed.contains(id)));
+    let of = |(id, facts): (BackupId, &BackupFacts)| {
+        let later = || Kept { facts: facts.clone(), copy: None, keep: ends.keep(id), leaves: true };
+        (id, kept.remove(&id).unwrap_or_else(later))
+    };
+    stays.into_iter().map(of).collect()
+}
+
+/// How many of the backups here one apply may delete.
+pub fn most_pruned(policy: &Policy, here: usize) -> usize {
+    (here * usize::from(policy.protect.max_prune_percent) / 100).max(1)
+}
+
 /// What Barman lists as good, of a backup at the site.
 fn published(local: &LocalBackup) -> Option<&Published> {
     local.published.as_ref().filter(|published| published.facts.status == Status::Done)
@@ -166,7 +203,7 @@ impl Ends<'_> {
         let mut allowed = unwanted.filter_map(|id| Some((*id, self.prune_reason(*id)?))).collect();
         spare_parents(&mut allowed, &here);
         let order = children_first(&allowed, &here);
-        let limit = (here.len() * usize::from(self.policy.protect.max_prune_percent) / 100).max(1);
+        let limit = most_pruned(self.policy, here.len());
         let (now, later) = order.split_at(limit.min(order.len()));
         let now = now.iter().filter_map(|id| Some((*id, allowed.remove(id)?))).collect();
         Prunes { now, later: later.iter().copied().collect() }

@@ -5,6 +5,7 @@
 pub mod action;
 mod diff_backups;
 mod diff_wals;
+pub mod facts;
 pub mod graph;
 mod guard;
 pub mod lacking;
@@ -14,7 +15,9 @@ mod recovery;
 mod replica;
 mod reuse;
 mod runs;
+pub mod scope;
 mod selection;
+mod shipping;
 mod wal_files;
 mod wanted;
 pub mod window;
@@ -36,7 +39,7 @@ pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Obse
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);
     let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, observed(r)?, now))).collect();
-    Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans }
+    Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans, narrowed: None }
 }
 
 #[cfg(test)]

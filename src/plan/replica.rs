@@ -15,14 +15,13 @@ use crate::observe::inventory::{
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::barman_path;
 
-use super::action::{
-    Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
-};
+use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
+use super::shipping::WalActions;
 use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery};
@@ -40,6 +39,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
         after: Recovery::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
     };
     let here = &observed.replica;
     match &observed.primary {
@@ -68,7 +68,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
-        let size = self.segment_size();
+        let size = segment_size(self.primary, self.here);
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
         let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
@@ -89,30 +89,9 @@ impl Planner<'_> {
             barman: self.here.barman,
             segment_size: size,
             sync_wals: self.sync_wals(),
-            systems: self.systems(),
+            systems: systems(self.replica, self.primary, self.here),
             free: self.here.free,
         });
-    }
-
-    /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
-    fn segment_size(&self) -> SegmentSize {
-        let is_complete =
-            |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
-        let there = self.primary.backups.values().rfind(|backup| is_complete(backup));
-        let there = there.map(|backup| &backup.facts);
-        there.or_else(|| self.here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
-    }
-
-    /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted
-    /// one counts at once, as its WAL arrives before its first backup.
-    fn systems(&self) -> Vec<SystemId> {
-        let here = self.here.published().filter_map(|facts| facts.system);
-        let there = self.primary.backups.values().filter_map(|backup| backup.facts.system);
-        let mut systems: BTreeSet<SystemId> = here.chain(there).collect();
-        if !systems.is_empty() {
-            systems.extend(&self.replica.policy.accept_systems);
-        }
-        systems.into_iter().collect()
     }
 
     /// Barman refuses a position of 0, which is where the only line of an xlog.db begins.
@@ -138,6 +117,7 @@ impl Planner<'_> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
         let mut sources = Sources::new(self.primary, self.here);
+        let wal_actions = self.wal_actions();
         for (number, stage) in backups.stages.iter().enumerate() {
             if let Stage::Backup(id) = stage
                 && let Some(kept) = backups.kept.get(id)
@@ -148,9 +128,9 @@ impl Planner<'_> {
                 }
             }
             let differing = wals.differing.remove(&number).unwrap_or_default();
-            actions.extend(differing.into_iter().map(|batch| self.wal_action(batch, true)));
+            actions.extend(differing.into_iter().map(|batch| wal_actions.repair(batch)));
             let missing = wals.missing.remove(&number).unwrap_or_default();
-            actions.extend(missing.into_iter().map(|batch| self.wal_action(batch, false)));
+            actions.extend(missing.into_iter().map(|batch| wal_actions.add(batch)));
         }
         actions.extend(self.removals(backups, wals));
         actions
@@ -213,6 +193,11 @@ impl Planner<'_> {
         }
         actions.extend(self.keep(id, kept, local));
         actions
+    }
+
+    /// What names the actions for its WAL.
+    fn wal_actions(&self) -> WalActions<'_> {
+        WalActions { replica: &self.replica.name, segment_size: segment_size(self.primary, self.here) }
     }
 
     fn address(&self, kind: &str, id: BackupId) -> Address {
@@ -291,24 +276,6 @@ impl Planner<'_> {
         (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
     }
 
-    fn wal_action(&self, batch: WalBatch, differs: bool) -> Action {
-        let name = match (batch.range, batch.entries.first()) {
-            (Some(range), _) => range.address(self.segment_size()),
-            (None, entry) => entry.map(|entry| entry.name.to_string()).unwrap_or_default(),
-        };
-        let reason = match (batch.needed_by, batch.entries.first()) {
-            (_, Some(first)) if differs => Reason::SizeDiffers {
-                here: batch.here.get(&first.name).copied().unwrap_or_default(),
-                there: first.size,
-                files: batch.entries.len() as u64,
-            },
-            (Some(id), _) => Reason::NeededBy(id),
-            _ => Reason::MissingHere,
-        };
-        let change = if differs { Change::RepairWals(batch) } else { Change::AddWals(batch) };
-        Action { address: Address::new(&self.replica.name, "wal", name), change, reason }
-    }
-
     fn removals(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
         let remove = |(id, reason): &(BackupId, Reason)| {
             let published = self.here.backups.get(id).and_then(|local| local.published.as_ref());
@@ -324,18 +291,31 @@ impl Planner<'_> {
             change: Change::RemoveStaging { id: *id },
             reason: reason.clone(),
         });
-        let size = self.segment_size();
-        let unneeded = wals.unneeded.iter().map(|(range, files)| {
-            let first = || files.keys().next().map(ToString::to_string).unwrap_or_default();
-            Action {
-                address: Address::new(&self.replica.name, "wal", range.map_or_else(first, |r| r.address(size))),
-                change: Change::RemoveWals { range: *range, files: files.clone() },
-                reason: Reason::NoBackupNeedsIt,
-            }
-        });
+        let wal_actions = self.wal_actions();
+        let unneeded = wals.unneeded.iter().map(|(range, files)| wal_actions.remove(*range, files.clone()));
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }
+}
+
+/// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
+pub fn segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> SegmentSize {
+    let is_complete =
+        |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
+    let there = primary.backups.values().rfind(|backup| is_complete(backup)).map(|backup| &backup.facts);
+    there.or_else(|| here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
+}
+
+/// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted one
+/// counts at once, as its WAL arrives before its first backup.
+pub fn systems(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Vec<SystemId> {
+    let held = here.published().filter_map(|facts| facts.system);
+    let there = primary.backups.values().filter_map(|backup| backup.facts.system);
+    let mut systems: BTreeSet<SystemId> = held.chain(there).collect();
+    if !systems.is_empty() {
+        systems.extend(&replica.policy.accept_systems);
+    }
+    systems.into_iter().collect()
 }
 
 fn metadata_reason(published: &Published, to: &BackupInfo, here: &ReplicaInventory) -> Option<Reason> {

@@ -23,6 +23,7 @@ pub mod units;
 pub use applied::applied;
 pub use human::human;
 pub use ink::clean;
+pub use reason::{phrase as why, xlogdb as finding};
 pub use summary::Totals;
 
 /// How a text for people is laid out.

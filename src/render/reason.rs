@@ -107,7 +107,7 @@ fn subject(keys: &[String], one: &str, many: &str) -> String {
 }
 
 /// What is wrong with xlog.db.
-fn xlogdb(finding: XlogFinding) -> String {
+pub fn xlogdb(finding: XlogFinding) -> String {
     let lines = |n| count(n, "line");
     match finding {
         XlogFinding::Missing => "missing here".to_owned(),

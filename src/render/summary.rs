@@ -192,7 +192,37 @@ fn headline(plan: &Plan, totals: &Totals) -> Sentence {
     ("Plan:", format!("{}.", parts.join(", ")))
 }
 
+/// What a narrowed plan does not do, where it is narrower than the whole.
+pub fn left_out(plan: &Plan) -> Option<String> {
+    let narrowed = plan.narrowed.as_ref()?;
+    let mut parts = Vec::new();
+    if plan.left_out() > 0 {
+        parts.push(count(plan.left_out() as u64, "action"));
+    }
+    if narrowed.replicas > 0 {
+        parts.push(count(narrowed.replicas as u64, "replica"));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let is_one = plan.left_out() + narrowed.replicas == 1;
+    let options = [("--target", &narrowed.targets), ("--exclude", &narrowed.excluded)];
+    let options: Vec<String> =
+        options.iter().flat_map(|(option, values)| values.iter().map(move |v| format!("`{option} {v}`"))).collect();
+    Some(format!(
+        "this is a part of the plan: {} {} left out by {}. It is for exceptional situations, not for routine use: \
+         plan without {} afterwards",
+        list(&parts),
+        if is_one { "is" } else { "are" },
+        list(&options),
+        if options.len() == 1 { "it" } else { "them" },
+    ))
+}
+
 fn no_changes(plan: &Plan) -> Sentence {
+    if left_out(plan).is_some() {
+        return ("No changes", "in the part of the plan that was asked for.".to_owned());
+    }
     let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
     let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
     let text = match (planned.len(), plan.replicas.len()) {

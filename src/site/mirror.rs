@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::model::{Mirror, Replica, Site};
+use super::yaml;
 use crate::barman::ids::ServerName;
 
 /// Every replica of a site: those that the file names, and those that mirrors add.
@@ -107,20 +108,15 @@ impl NameClash {
         // Where no replica has the name, the first primary's server may keep it.
         let renamed = self.wanted.iter().skip(usize::from(self.taken.is_none()));
         let replica = |(primary, _): &(String, usize)| {
-            let name = yaml_word(&format!("{}-{primary}", self.name));
-            format!("  {name}:\n    primary: {}\n    server: {}\n", yaml_word(primary), yaml_word(self.name.as_str()))
+            let name = yaml::scalar(&format!("{}-{primary}", self.name));
+            format!(
+                "  {name}:\n    primary: {}\n    server: {}\n",
+                yaml::scalar(primary),
+                yaml::scalar(self.name.as_str())
+            )
         };
         format!("replicas:\n{}", renamed.map(replica).collect::<String>())
     }
-}
-
-/// A text as YAML reads it back: in quotes unless it is letters, digits and dashes that begin with a letter.
-fn yaml_word(text: &str) -> String {
-    let letter = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let is_keyword =
-        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if letter && plain && !is_keyword { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 #[cfg(test)]
@@ -184,15 +180,6 @@ mod tests {
             &format!("{}  main: {{primary: fra, server: other}}", resolution.clashes[0].proposal()),
         );
         assert_eq!(resolved(&resolve(&site(&solved), &servers)), ["main=fra/other", "main-fra=fra/main"]);
-    }
-
-    #[test]
-    fn names_that_yaml_would_read_otherwise_are_quoted() {
-        assert_eq!(yaml_word("pg-15.prod"), "pg-15.prod");
-        assert_eq!(
-            (yaml_word("15"), yaml_word("main db"), yaml_word("no")),
-            ("\"15\"".into(), "\"main db\"".into(), "\"no\"".into())
-        );
     }
 
     #[test]

@@ -63,6 +63,11 @@ pub fn printed(version: BarmanVersion) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.since <= version && key.until.is_none_or(|end| version < end))
 }
 
+/// Whether a server takes the value of a key from `[barman]` when it has none (Barman `config.py`, `BARMAN_KEYS`).
+pub fn is_inherited(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name == name && key.place == Place::Both)
+}
+
 const BACKUP_METHODS: &[&str] = &["rsync", "postgres", "local-rsync", "snapshot", "local-to-cloud"];
 
 const KEYS: &[Key] = &[

@@ -5,12 +5,14 @@ mod keys;
 mod kind;
 mod redact;
 
-use super::conf::{BarmanConf, ConfError, Scope};
+use super::conf::scope::Scope;
+use super::conf::{BarmanConf, ConfError};
 use super::ids::ServerName;
 use super::python_literal::Literal;
 use super::version::BarmanVersion;
 
 use keys::{Key, Place};
+pub use keys::is_inherited;
 use kind::{Kind, integer};
 
 /// From this version on a retention policy is printed in the words of barman.conf.
@@ -30,7 +32,10 @@ impl ServerConfig {
         server: &ServerName,
         version: BarmanVersion,
     ) -> Result<Option<ServerConfig>, ConfError> {
-        let Some(mut scope) = conf.scope(server)? else { return Ok(None) };
+        if !conf.has(server) {
+            return Ok(None);
+        }
+        let mut scope = conf.scope(server)?;
         let mut config = Self { values: Vec::new() };
         for key in keys::printed(version) {
             let value = config.value(key, &mut scope, conf, server, version)?;

@@ -14,7 +14,7 @@ use crate::barman::ids::BackupId;
 use crate::barman::python_float::python_repr;
 use crate::barman::server_config::ServerConfig;
 use crate::barman::version::BarmanVersion;
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_entry::{CodecName, WalEntry};
 use crate::barman::xlogdb::FIVE_FIELDS;
 
 use super::listing::Listing;
@@ -111,9 +111,9 @@ impl Serialize for Wal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entry = &self.entry;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("compression", &entry.compression.as_ref().map(|name| name.as_str()))?;
+        map.serialize_entry("compression", &entry.compression.as_ref().map(CodecName::as_str))?;
         if self.encryption {
-            map.serialize_entry("encryption", &entry.encryption.as_ref().map(|name| name.as_str()))?;
+            map.serialize_entry("encryption", &entry.encryption.as_ref().map(CodecName::as_str))?;
         }
         map.serialize_entry("name", &format_args!("{}", entry.name))?;
         map.serialize_entry("size", &entry.size)?;

@@ -11,7 +11,7 @@ use crate::plan::reason::XlogFinding;
 use super::files::{self, CatalogError};
 
 /// More than the list of a hundred million files: what is longer is no xlog.db.
-const MAX_SIZE: u64 = 8 << 30;
+pub const MAX_SIZE: u64 = 8 << 30;
 
 /// xlog.db as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]

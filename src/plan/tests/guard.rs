@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
-use crate::observe::inventory::{Observed, OwnBarman, ReplicaObservation};
+use crate::observe::inventory::{Observed, OwnBarman, OwnSection, ReplicaObservation};
 use crate::plan::action::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
@@ -14,7 +14,9 @@ use super::notation::id;
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
 fn own_barman(active: bool, passive: bool) -> impl FnOnce(&mut Case) {
-    move |case| case.here.own_barman = OwnBarman { configured: true, active, passive, retention_policy: None }
+    move |case| {
+        case.here.own_barman = OwnBarman { section: OwnSection::Present, active, passive, ..OwnBarman::default() }
+    }
 }
 
 #[test]
@@ -63,6 +65,21 @@ fn a_server_that_the_sites_barman_runs_is_never_touched() {
     assert_eq!(case(ONE, "|").with(own_barman(true, false)).blockers(), [Blocker::RunHere]);
     assert_eq!(case(ONE, ONE).with(own_barman(false, false)).plan().warnings, []);
     assert_eq!(case(ONE, ONE).with(own_barman(true, true)).plan().warnings, [Warning::PassiveCron]);
+}
+
+#[test]
+fn a_server_that_the_sites_barman_does_not_know_is_warned_of() {
+    let section = |section: OwnSection| move |case: &mut Case| case.here.own_barman.section = section;
+    let included = Some("/etc/barman.d".into());
+    let missing = case(ONE, ONE).with(section(OwnSection::Missing { included: included.clone() }));
+    assert_eq!(missing.plan().warnings, [Warning::NotConfigured { included }]);
+    assert_eq!(case(ONE, ONE).with(section(OwnSection::Unknown)).plan().warnings, []);
+}
+
+#[test]
+fn a_server_whose_sync_is_told_that_nothing_is_missing_is_not_synchronised() {
+    let idle = case(ONE, ONE).with(own_barman(true, true)).with(|case| case.here.own_barman.idle = true);
+    assert_eq!(idle.plan().warnings, []);
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod model;
 mod notation;
 mod properties;
 mod prune;
+mod scope;
 mod wals;
 mod xlogdb;

@@ -22,7 +22,7 @@ pub const GIB: u64 = 1 << 30;
 pub const SEGMENT: u64 = 16 * MIB;
 
 pub fn site(replicas: Vec<ReplicaPlan>) -> Plan {
-    Plan { site: "lisbon".into(), catalog: "/var/lib/barman".into(), replicas }
+    Plan { site: "lisbon".into(), catalog: "/var/lib/barman".into(), replicas, narrowed: None }
 }
 
 /// A replica of frankfurt that is in sync.
@@ -47,6 +47,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
         after: now,
         warnings: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
     }
 }
 

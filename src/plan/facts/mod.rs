@@ -1,0 +1,133 @@
+//! Facts: what an action relies on, in words that a person reads and a program compares.
+//!
+//! They are computed twice by the same function: when a plan is saved, and on a fresh observation when it is applied.
+//! Where one differs the plan is stale. So a fact is about what its action touches or takes for granted, and about
+//! nothing else: a primary that archived more WAL or took another backup changes none of them.
+//!
+//! Time alone makes no plan stale. That a backup is added is decided when the plan is made, and the plan may be applied
+//! after `within: 30d` has left the backup behind: it is what was reviewed, and harms nobody. A removal is judged again
+//! by the clock of the apply, as what it deletes cannot be brought back: it needs the selection to leave the backup out
+//! still, nothing that stays to build on it, and as many recoverable backups to be left as the plan said.
+
+mod backup;
+mod outlook;
+mod removal;
+mod target;
+mod wal;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::observe::inventory::{Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use crate::site::model::Replica;
+
+use super::action::{Action, Change, ReplicaPlan};
+use outlook::Outlook;
+
+/// Something that an action relies on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// Where it holds.
+    pub side: Side,
+    /// What it is about; of one action and side each name is there once.
+    pub name: Cow<'static, str>,
+    /// What was found.
+    pub value: String,
+    /// What must be found for the action to be done at all, whatever was found when it was planned.
+    #[serde(skip)]
+    pub required: Option<String>,
+}
+
+/// Where a fact holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// At the site.
+    Here,
+    /// At the primary.
+    Primary,
+    /// In the site file, given what both ends have.
+    Desired,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Here => "here",
+            Self::Primary => "at the primary",
+            Self::Desired => "by the site file",
+        })
+    }
+}
+
+impl Fact {
+    fn here(name: &'static str, value: impl Into<String>) -> Self {
+        Self { side: Side::Here, name: name.into(), value: value.into(), required: None }
+    }
+
+    fn there(name: &'static str, value: impl Into<String>) -> Self {
+        Self { side: Side::Primary, ..Self::here(name, value) }
+    }
+
+    fn desired(name: &'static str, value: impl Into<String>) -> Self {
+        Self { side: Side::Desired, ..Self::here(name, value) }
+    }
+
+    /// The same, and nothing but this value will do.
+    fn must_be(self, required: impl Into<String>) -> Self {
+        Self { required: Some(required.into()), ..self }
+    }
+}
+
+/// One replica as it was observed, beside what is planned for it.
+pub struct Grounds<'a> {
+    planned: &'a ReplicaPlan,
+    replica: &'a Replica,
+    there: &'a PrimaryInventory,
+    here: &'a ReplicaInventory,
+    outlook: Outlook,
+}
+
+impl<'a> Grounds<'a> {
+    /// What a plan stands on, given what was observed at this time; `None` when the primary did not answer.
+    pub fn new(
+        planned: &'a ReplicaPlan,
+        replica: &'a Replica,
+        observed: &'a ReplicaObservation,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let Observed::Active(there) = &observed.primary else { return None };
+        let here = &observed.replica;
+        let outlook = Outlook::new(planned, &replica.policy, there, here, now);
+        Some(Self { planned, replica, there, here, outlook })
+    }
+
+    /// What an action relies on.
+    pub fn of(&self, action: &Action) -> Vec<Fact> {
+        match &action.change {
+            Change::CreateServer => vec![self.server()],
+            Change::RepairXlogDb { .. } => vec![self.xlogdb()],
+            Change::RewriteSyncWals { .. } => vec![self.sync_wals()],
+            Change::ShipHistory { timeline, .. } => self.history(*timeline),
+            Change::AddWals(batch) => vec![self.none_here(batch), self.all_there(batch)],
+            Change::RepairWals(batch) => vec![self.wrong_here(batch), self.all_there(batch)],
+            Change::AddBackup(copy) => self.added_backup(copy),
+            Change::RepairBackup(copy) => self.repaired_backup(copy),
+            Change::UpdateInfo { id, from, to } => self.updated_info(*id, from, to),
+            Change::LinkTablespaces { id, .. } => vec![self.unlinked(*id)],
+            Change::SetKeep { id, .. } => self.kept(*id),
+            Change::RemoveBackup { id, .. } => self.removed_backup(*id, &action.reason),
+            Change::RemoveStaging { id } => self.removed_staging(*id, &action.reason),
+            Change::RemoveWals { files, .. } => self.removed_wals(files),
+        }
+    }
+
+    fn server(&self) -> Fact {
+        Fact::here("the server's directory", if self.here.exists { "present" } else { "absent" })
+    }
+}

@@ -1,0 +1,69 @@
+//! What every action of a replica relies on: where everything is, and of which cluster.
+
+use crate::barman::ids::SystemId;
+use crate::barman::layout::ServerDirs;
+use crate::plan::action::Target;
+use crate::plan::diff_backups::BackupDiff;
+use crate::plan::reason::Blocker;
+use crate::plan::{guard, replica};
+use crate::render::units::{count, list};
+
+use super::{Fact, Grounds};
+
+impl Grounds<'_> {
+    /// What all actions of the replica rely on: its target must be the one that was planned for.
+    pub fn of_target(&self) -> Vec<Fact> {
+        let Some(target) = &self.planned.target else { return Vec::new() };
+        let size = replica::segment_size(self.there, self.here).bytes();
+        let same = |fact: Fact, planned: String| fact.must_be(planned);
+        vec![
+            same(Fact::here("its directories", directories(&self.here.directories)), directories(&target.here)),
+            same(Fact::here("the Barman that reads them", self.here.barman.to_string()), target.barman.to_string()),
+            self.forbidden(),
+            same(Fact::there("its directories", directories(&self.there.directories)), directories(&target.there)),
+            same(Fact::there("its segment size", count(size, "byte")), count(target.segment_size.bytes(), "byte")),
+            same(Fact::there("its systems", self.systems(target)), systems(&target.systems)),
+        ]
+    }
+
+    /// What forbids any change: a server that is not a replica, or another cluster.
+    fn forbidden(&self) -> Fact {
+        let nothing = "nothing";
+        let blockers = guard::blockers(self.replica, self.there, self.here, &BackupDiff::default(), usize::MAX);
+        let value = match blockers.first() {
+            None => nothing.to_owned(),
+            Some(Blocker::RunHere) => "the site's own Barman takes backups of a server with this name".to_owned(),
+            Some(Blocker::NotPassive { backup, .. }) => format!("backup {backup} was taken here"),
+            Some(Blocker::OtherSystem { new, backup, .. }) => format!("backup {backup} is of the new system {new}"),
+            Some(Blocker::TooFewLeft { .. }) => "too few recoverable backups would be left".to_owned(),
+        };
+        Fact::here("what forbids a change", value).must_be(nothing)
+    }
+
+    /// The systems whose WAL may be placed. Fewer than were planned for harm nobody, and neither does the first one that
+    /// a replica without backups hears of.
+    fn systems(&self, target: &Target) -> String {
+        let now = replica::systems(self.replica, self.there, self.here);
+        let is_known = |system: &SystemId| target.systems.contains(system);
+        let is_same = target.systems.is_empty() || (!now.is_empty() && now.iter().all(is_known));
+        systems(if is_same { &target.systems } else { &now })
+    }
+}
+
+fn systems(systems: &[SystemId]) -> String {
+    let names: Vec<String> = systems.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "not known yet".to_owned() } else { list(&names) }
+}
+
+/// Every directory that a change may touch.
+fn directories(dirs: &ServerDirs) -> String {
+    let all = [
+        &dirs.backup_directory,
+        &dirs.basebackups_directory,
+        &dirs.wals_directory,
+        &dirs.xlogdb_directory,
+        &dirs.meta_directory,
+    ];
+    let paths = all.map(|path| path.display().to_string());
+    format!("{} of {}", paths.join(", "), dirs.server)
+}
