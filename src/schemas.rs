@@ -2,14 +2,21 @@
 //! and their test.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 
-use crate::site;
+use crate::render::status_json::StatusDocument;
+use crate::{diag, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Site files.
     Site,
+    /// What `status --format json` prints.
+    Status,
+    /// What `validate --format json` prints.
+    Diagnostics,
 }
 
 impl Name {
@@ -17,6 +24,8 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Status => of_output::<StatusDocument>(),
+            Self::Diagnostics => of_output::<diag::Report<'_>>(),
         }
     }
 
@@ -24,6 +33,17 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Status => "status.schema.json",
+            Self::Diagnostics => "diagnostics.schema.json",
         }
     }
+}
+
+/// The schema of something that the program prints.
+fn of_output<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    // A JSON value made of maps and texts always has a text form.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
 }

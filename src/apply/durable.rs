@@ -89,6 +89,12 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     sync_directory(above)
 }
 
+/// Makes a directory that is nobody else's business, mode 0700.
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    create_directory(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
 /// Makes durable which names a directory holds.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

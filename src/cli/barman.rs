@@ -6,14 +6,6 @@ use super::SiteFile;
 
 /// Arguments of `sync-info`.
 #[derive(Debug, Clone, Args)]
-#[command(long_about = "Prints what this host's catalog has of a server, as the JSON that `barman sync-info` prints: its backups, its WAL \
-files, its configuration. No Barman is needed. A site or a passive Barman can use this host as its primary when this \
-program is what it runs there, with `barman: {command: antipode}` in its site file or under the name `barman`.\n\n\
-The server is looked up in barman.conf (`-c FILE`, else ~/.barman.conf, /etc/barman.conf, /etc/barman/barman.conf). \
-The keys are those of the Barman that is installed here, or else of the one that the catalog's layout is taken for. \
-Passwords are masked. Nothing is changed; xlog.db is read under Barman's own lock of it.\n\n\
-Exit codes as Barman's: 0, also for a server that is not active (a sentence instead of JSON); 1 for an unknown server, \
-or a LAST_WAL before the first or behind the last file of the archive; 2 for a LAST_POSITION that is no positive number.")]
 #[command(
     after_help = "Examples:\n  antipode sync-info main\n  antipode -c /etc/barman.conf sync-info main\n  \
                   antipode sync-info main 00000001000000000000000C 512\n  antipode sync-info --primary main -f lisbon.yaml"
@@ -38,9 +30,6 @@ pub struct SyncInfo {
 
 /// Arguments of `list-servers`.
 #[derive(Debug, Clone, Args)]
-#[command(long_about = "Lists the servers of this host's barman.conf as Barman does: `name - description`, with (inactive), (Passive) or \
-(WARNING: disabled) behind it. With --minimal only the names; that is what the mirrors of a site file ask a primary.")]
-#[command(after_help = "Examples:\n  antipode list-servers\n  antipode -c /etc/barman.conf list-servers --minimal")]
 pub struct ListServers {
     /// Only the names, one a line
     #[arg(long)]

@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::apply::events::{FailureKind, Observer, Summary};
+use crate::apply::journal::{self, Measurements};
 use crate::apply::{self, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
@@ -49,7 +52,11 @@ async fn plan_and_apply(
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
-    if plan.is_empty() || interrupt.token.is_cancelled() {
+    if interrupt.token.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !approved(interrupt).await {

@@ -3,12 +3,15 @@
 mod apply;
 mod barman;
 mod barman_conf;
+mod completions;
 mod demo;
 mod init;
 mod interrupt;
+mod man;
 mod plan;
 mod session;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -51,6 +54,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
@@ -63,7 +67,12 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
             Ok(Exit::Done)
         }
         Command::SyncInfo(arguments) => barman::sync_info::run(&arguments, barman_conf, terminal, &interrupt).await,
+        Command::SyncBackup(arguments) => barman::sync_backup::run(&arguments, terminal, &interrupt).await,
+        Command::SyncWals(arguments) => barman::sync_wals::run(&arguments, terminal, &interrupt).await,
+        Command::Cron(arguments) => barman::cron::run(&arguments, terminal, &interrupt).await,
         Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };

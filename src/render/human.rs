@@ -47,7 +47,8 @@ pub fn human(plan: &Plan, style: Style) -> String {
     out
 }
 
-fn title(plan: &Plan) -> Line {
+/// `site lisbon · 2 replicas · 1 primary`
+pub fn title(plan: &Plan) -> Line {
     let primaries: BTreeSet<&str> = plan.replicas.iter().map(|replica| replica.primary.as_str()).collect();
     Line::new()
         .with(Ink::Plain, "site ")

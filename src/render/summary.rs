@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, WalBatch};
 use crate::plan::bytes_to_copy;
+use crate::plan::estimate::{self, Basis, Estimate};
 use crate::plan::reason::Reason;
 
 use super::ink::width;
 use super::table::Mark;
 use super::tree;
-use super::units::{bytes, count, exact, list, timestamp};
+use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};
 
 /// The windows of more replicas than this are not all told.
 const MANY: usize = 20;
@@ -58,6 +59,13 @@ impl Totals {
     /// Counts a plan.
     pub fn of(plan: &Plan) -> Self {
         Self::of_some(plan, |_| true)
+    }
+
+    /// Counts what is to be done for one replica.
+    pub fn of_replica(replica: &ReplicaPlan) -> Self {
+        let mut totals = Self::default();
+        replica.actions.iter().for_each(|action| totals.count(action));
+        totals
     }
 
     /// Counts the actions of a plan that `wanted` accepts.
@@ -252,7 +260,8 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
     let mut copied = Vec::new();
     if totals.bytes_to_copy > 0 {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
-        copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
+        let time = estimate::of_plan(plan).map(|estimate| time(estimate, totals.copy_is_upper_bound));
+        copied.push(format!("{bound}{}{}", bytes(totals.bytes_to_copy), time.unwrap_or_default()));
     }
     // Without a manifest only the copy finds out how much is damaged.
     if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
@@ -266,6 +275,16 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
         (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
     }
+}
+
+/// ` (about 6 min at 70 MiB/s)`. Where part of the bytes may be here already, it is the time of all of them.
+fn time(estimate: Estimate, is_upper_bound: bool) -> String {
+    let all = if is_upper_bound { "all of it " } else { "" };
+    let word = match estimate.basis {
+        Basis::Limit => "at least",
+        Basis::Measured => "about",
+    };
+    format!(" ({all}{word} {} at {})", rough_duration(estimate.seconds), rate(estimate.rate))
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.

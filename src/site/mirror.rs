@@ -50,6 +50,31 @@ pub fn resolve(site: &Site, servers: &BTreeMap<String, Vec<ServerName>>) -> Reso
     resolution
 }
 
+/// Which of the servers that are at the site are those of mirrors whose primaries are `silent`, by primary. `here` says
+/// of each server whose copy it is, where that is known; else it can only be told when one primary alone is silent.
+/// A primary of which nothing is here is left out.
+pub fn left_by(
+    site: &Site,
+    answered: &BTreeMap<String, Vec<ServerName>>,
+    silent: &[String],
+    here: &BTreeMap<ServerName, Option<String>>,
+) -> BTreeMap<String, Vec<ServerName>> {
+    let is_of_another =
+        |name: &ServerName| site.replicas.contains_key(name) || answered.values().any(|servers| servers.contains(name));
+    let mut left: BTreeMap<String, Vec<ServerName>> = BTreeMap::new();
+    for (name, noted) in here.iter().filter(|(name, _)| !is_of_another(name)) {
+        let primary = match (noted, silent) {
+            (Some(noted), _) => silent.iter().find(|primary| *primary == noted),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        if let Some(primary) = primary {
+            left.entry(primary.clone()).or_default().push(name.clone());
+        }
+    }
+    left
+}
+
 /// The servers of a mirror's primary that no replica copies and no pattern leaves out.
 fn mirrored<'a>(site: &Site, mirror: &Mirror, servers: &'a [ServerName]) -> BTreeSet<&'a ServerName> {
     let copied: BTreeSet<&ServerName> = site
@@ -156,6 +181,24 @@ mod tests {
     fn a_primary_that_did_not_answer_adds_nothing() {
         let site = site("replicas: {main: {primary: fra}}\nmirrors: [{primary: fra}]");
         assert_eq!(resolved(&resolve(&site, &BTreeMap::new())), ["main=fra/main"]);
+    }
+
+    #[test]
+    fn of_a_silent_primary_what_is_here_is_left() {
+        let site = site("replicas: {kept: {primary: fra, server: main}}\nmirrors: [{primary: fra}, {primary: nyc}]");
+        let here = |names: &[(&str, Option<&str>)]| {
+            let one = |(name, noted): &(&str, Option<&str>)| (name.parse().unwrap(), noted.map(str::to_owned));
+            names.iter().map(one).collect::<BTreeMap<ServerName, Option<String>>>()
+        };
+        let (fra, nyc) = ("fra".to_owned(), "nyc".to_owned());
+        let found = here(&[("kept", Some("fra")), ("web", Some("fra")), ("shop", Some("nyc")), ("old", Some("gone"))]);
+        let answered = servers(&[("nyc", &["shop"])]);
+        assert_eq!(left_by(&site, &answered, std::slice::from_ref(&fra), &found), servers(&[("fra", &["web"])]));
+        let both = [fra.clone(), nyc];
+        assert_eq!(left_by(&site, &BTreeMap::new(), &both, &found), servers(&[("fra", &["web"]), ("nyc", &["shop"])]));
+        let unknown = here(&[("a", None)]);
+        assert_eq!(left_by(&site, &BTreeMap::new(), &both, &unknown), BTreeMap::new());
+        assert_eq!(left_by(&site, &BTreeMap::new(), std::slice::from_ref(&fra), &unknown), servers(&[("fra", &["a"])]));
     }
 
     #[test]

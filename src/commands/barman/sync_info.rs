@@ -19,7 +19,6 @@ use crate::commands::source;
 use crate::error::{CommandError, Exit};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::{Failure, primary};
-use crate::site::Site;
 
 use super::conf_file::ConfFile;
 
@@ -127,22 +126,11 @@ async fn ask_primary(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let site = only(source::load(&arguments.site, terminal)?, &arguments.server);
+    let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
     let session = Session::open(&site, &interrupt.token).await;
     let answer = answer_of_primary(&session, &arguments.server).await;
     session.close().await;
     print_answer(&answer?)
-}
-
-/// The same site without what a replica that the file names does not need: its primary alone is called.
-fn only(mut site: Site, replica: &str) -> Site {
-    let named = site.replicas.iter().find(|(name, _)| name.as_str() == replica).map(|(_, replica)| replica.clone());
-    if let Some(replica) = named {
-        site.primaries.retain(|name, _| *name == replica.primary);
-        site.mirrors.clear();
-        site.replicas.retain(|name, _| *name == replica.name);
-    }
-    site
 }
 
 async fn answer_of_primary(session: &Session<'_>, name: &str) -> Result<Vec<u8>, CommandError> {

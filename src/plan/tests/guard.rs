@@ -128,7 +128,7 @@ fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
         Observed::Failed { message: "no route to host".to_owned(), hint: None },
     ] {
         let observed = ReplicaObservation { primary, replica: case.here.clone() };
-        let plan = crate::plan::replica::plan(&case.replica, &observed, case.now);
+        let plan = crate::plan::replica::plan(&case.replica, None, &observed, case.now);
         assert_eq!((plan.actions, plan.target), (vec![], None));
         assert_ne!(plan.outcome, Outcome::Planned);
         assert_eq!(plan.before.backups, 1);

@@ -98,7 +98,8 @@ fn any_backup() -> impl Strategy<Value = BackupInfo> {
             let spaces = if spaces.is_empty() { "None".to_owned() } else { format!("[{}]", spaces.join(", ")) };
             let size = size.map_or("None".to_owned(), |size| size.to_string());
             let lines = format!(
-                "status=DONE\npgdata=/{pgdata}x\nbackup_label={}\nbegin_time={time}\nsize={size}\ntablespaces={spaces}\n",
+                "status=DONE\npgdata=/{pgdata}x\nbackup_label={}\nbegin_time={time}\nsize={size}\ntablespaces={spaces}\n\
+                 xlog_segment_size=16777216\n",
                 literal(format!("START {label}"))
             );
             BackupInfo::parse(lines.as_bytes()).unwrap()
