@@ -2,10 +2,11 @@
 //! and their test.
 
 use clap::ValueEnum;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 
 use crate::render::status_json::StatusDocument;
-use crate::site;
+use crate::{diag, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,6 +15,8 @@ pub enum Name {
     Site,
     /// What `status --format json` prints.
     Status,
+    /// What `validate --format json` prints.
+    Diagnostics,
 }
 
 impl Name {
@@ -21,7 +24,8 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
-            Self::Status => of::<StatusDocument>(),
+            Self::Status => of_output::<StatusDocument>(),
+            Self::Diagnostics => of_output::<diag::Report<'_>>(),
         }
     }
 
@@ -30,14 +34,16 @@ impl Name {
         match self {
             Self::Site => "site.schema.json",
             Self::Status => "status.schema.json",
+            Self::Diagnostics => "diagnostics.schema.json",
         }
     }
 }
 
-/// The schema of a type as text.
-fn of<T: JsonSchema>() -> String {
+/// The schema of something that the program prints.
+fn of_output<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     // A JSON value made of maps and texts always has a text form.
-    let mut text = serde_json::to_string_pretty(&schema_for!(T)).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -2,9 +2,11 @@
 
 mod apply;
 mod barman_conf;
+mod completions;
 mod demo;
 mod init;
 mod interrupt;
+mod man;
 mod plan;
 mod session;
 mod source;
@@ -61,6 +63,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
             terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };
