@@ -4,6 +4,7 @@ mod apply;
 mod barman_conf;
 mod completions;
 mod demo;
+mod explain;
 mod init;
 mod interrupt;
 mod man;
@@ -51,6 +52,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {

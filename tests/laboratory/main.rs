@@ -45,4 +45,5 @@ mod limits;
 mod locks;
 mod output;
 mod renamed;
+mod status;
 mod takeover;
