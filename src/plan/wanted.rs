@@ -52,11 +52,7 @@ impl Wanted {
 }
 
 /// The backup from which on everything is wanted.
-pub fn first_backup(
-    policy: &Policy,
-    primary: &PrimaryInventory,
-    kept: &BTreeMap<BackupId, Kept>,
-) -> Option<BackupId> {
+pub fn first_backup(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Option<BackupId> {
     first_claim(policy, &claims(primary, kept)).map(|(_, id)| id)
 }
 

@@ -16,8 +16,8 @@ use crate::site::{KeyPath, Quotes};
 use super::deed::deed;
 use super::ink::clean;
 use super::table::Mark;
-use super::{diff, reason};
 use super::units::{bytes, count, list};
+use super::{diff, reason};
 
 /// So many addresses are named in a sentence.
 const NAMED: usize = 4;
@@ -162,7 +162,9 @@ fn order(known: &Known<'_>) -> Vec<String> {
     }
     match neighbours.waiting.len() {
         0 => sentences.push("Nothing waits for it.".to_owned()),
-        n => sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" })),
+        n => {
+            sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" }))
+        }
     }
     sentences
 }
@@ -214,7 +216,9 @@ fn words(demand: Demand, thing: &str) -> String {
         Demand::Selected(Selector::Rule(_, rule)) => format!("`{rule}` of `backups` selects {thing}"),
         Demand::Selected(Selector::Kept) => format!("{thing} is kept, and a kept backup is always wanted"),
         Demand::Selected(Selector::Carries(child)) => format!("the kept backup {child} builds on {thing}"),
-        Demand::Selected(Selector::Follows(root)) => format!("{thing} is wanted with backup {root}, which it builds on"),
+        Demand::Selected(Selector::Follows(root)) => {
+            format!("{thing} is wanted with backup {root}, which it builds on")
+        }
         Demand::Stays => format!("nothing selects {thing}, and nothing allows to delete it"),
         Demand::NeededBy(id) => format!("backup {id} is not consistent without {thing}"),
         Demand::WalsFrom(WalsFrom::BackupsOnly, _) => {

@@ -64,7 +64,10 @@ fn a_rule_in_defaults_and_a_mirror_are_quoted() {
 #[test]
 fn a_single_wal_file_is_explained_by_the_action_that_ships_it() {
     let text = why(situations::named("many_segments"), "main/wal/000000010000001200000034");
-    assert!(text.starts_with("main/wal/0000000100000000000000") && text.contains("`wals.from: oldest-backup`"), "{text}");
+    assert!(
+        text.starts_with("main/wal/0000000100000000000000") && text.contains("`wals.from: oldest-backup`"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -92,7 +95,8 @@ fn what_needs_nothing_is_said_to_be_there() {
         "main/wal/000000010000000000000010: nothing is planned for it. At the primary, the file: 16 777 216 bytes. \
          Here, the file: 16 777 216 bytes."
     );
-    for address in ["main/backup/20251122T000000", "main/wal/00000001000000000000FFFF", "main/wal", "main/x/y", "main/"] {
+    for address in ["main/backup/20251122T000000", "main/wal/00000001000000000000FFFF", "main/wal", "main/x/y", "main/"]
+    {
         assert_eq!(thing(situation, address), None, "{address}");
     }
 }
