@@ -3,13 +3,15 @@
 
 use clap::ValueEnum;
 
-use crate::site;
+use crate::{plan, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Site files.
     Site,
+    /// Plans: what `plan -o` saves and `--format json` prints.
+    Plan,
 }
 
 impl Name {
@@ -17,6 +19,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Plan => plan::file::schema(),
         }
     }
 
@@ -24,6 +27,7 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Plan => "plan.schema.json",
         }
     }
 }

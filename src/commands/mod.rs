@@ -4,7 +4,9 @@ mod apply;
 mod demo;
 mod interrupt;
 mod plan;
+mod saved;
 mod session;
+mod show;
 mod source;
 mod terminal;
 mod validate;
@@ -46,6 +48,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Show(arguments) => show::run(&arguments, terminal),
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());

@@ -3,28 +3,31 @@
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::render::{self, Style};
+use crate::render;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::source;
 use super::terminal::{self, Terminal};
+use super::{saved, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let site = source::load(&arguments.site, terminal)?;
-    let session = Session::open(&site, &interrupt.token).await;
-    let planned = session.plan().await;
+    let source = source::read(&arguments.site, terminal)?;
+    let session = Session::open(&source.site, &interrupt.token).await;
+    let planned = session.plan_to_save(source.file).await;
     let unresolved = session.unresolved.clone();
     session.close().await;
-    let plan = planned?;
-    show(&plan, terminal);
+    let planned = planned?;
+    terminal::print(&render::plan(&planned, &arguments.view, terminal.style())?);
     for error in &unresolved {
         terminal.error(error);
     }
-    Ok(if plan.is_blocked() || !unresolved.is_empty() {
+    if let Some(file) = &arguments.output {
+        saved::save(&planned, file, &arguments.site)?;
+    }
+    Ok(if planned.plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
-    } else if arguments.detailed_exitcode && !plan.is_empty() {
+    } else if arguments.detailed_exitcode && !planned.plan.is_empty() {
         Exit::Changes
     } else {
         Exit::Done
@@ -33,6 +36,5 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
 
 /// Prints a plan for people.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    let style = Style { colour: terminal.colour(), width: terminal::width(), verbose: terminal.verbose > 0 };
-    terminal::print(&render::human(plan, style));
+    terminal::print(&render::human(plan, terminal.style()));
 }

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
+use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, SiteBarman};
+use crate::plan::file::{SavedPlan, SiteFile};
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Replica, Site};
@@ -27,6 +29,14 @@ pub struct Session<'a> {
     connections: Connections,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
+}
+
+/// Both ends of replicas, as they were at one time.
+pub struct Moment {
+    /// What was observed.
+    pub observation: Observation,
+    /// When.
+    pub now: Timestamp,
 }
 
 impl<'a> Session<'a> {
@@ -70,15 +80,33 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
+        Ok(self.plan_of(&self.observe(|_| true).await?))
+    }
+
+    /// Observes both ends of every replica, and plans with all that a saved plan holds.
+    pub async fn plan_to_save(&self, site_file: SiteFile) -> Result<SavedPlan, CommandError> {
+        let moment = self.observe(|_| true).await?;
+        let plan = self.plan_of(&moment);
+        Ok(SavedPlan::new(plan, site_file, self.site, &self.replicas, &moment.observation, moment.now))
+    }
+
+    /// What there is to do about what was observed.
+    fn plan_of(&self, moment: &Moment) -> Plan {
+        plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &moment.observation, moment.now)
+    }
+
+    /// Observes both ends of the replicas that are of interest.
+    pub async fn observe(&self, of_interest: impl Fn(&Replica) -> bool) -> Result<Moment, CommandError> {
         let now = Timestamp::now();
-        let observation = observe::observe(self.site, &self.replicas, &self.connections, now, self.cancel)
+        let replicas = self.replicas.iter().filter(|replica| of_interest(replica));
+        let observation = observe::observe(self.site, replicas, &self.connections, now, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        Ok(plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now))
+        Ok(Moment { observation, now })
     }
 
     /// The ways to the primaries that answered.

@@ -5,6 +5,7 @@ use std::{env, fs};
 
 use crate::cli::SiteFile;
 use crate::error::{CommandError, Exit};
+use crate::plan;
 use crate::site::{self, Site};
 
 use super::terminal::{self, Terminal};
@@ -12,8 +13,21 @@ use super::terminal::{self, Terminal};
 /// What a site file is called unless it is named.
 const DEFAULT: &str = "antipode.yaml";
 
-/// Reads the site file; its mistakes go to stderr as they are.
+/// A site file that was read.
+pub struct Source {
+    /// What it wants.
+    pub site: Site,
+    /// Its name as the user gave it, and its digest.
+    pub file: plan::file::SiteFile,
+}
+
+/// Reads the site file for what it wants alone.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+    read(arguments, terminal).map(|source| source.site)
+}
+
+/// Reads the site file; its mistakes go to stderr as they are.
+pub fn read(arguments: &SiteFile, terminal: &Terminal) -> Result<Source, CommandError> {
     let path = find(arguments)?;
     let text = fs::read_to_string(&path).map_err(|error| {
         CommandError::new(format!("cannot read the site file {}: {error}", path.display()))
@@ -21,7 +35,10 @@ pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandEr
     })?;
     let home = env::home_dir();
     match site::load(&path.display().to_string(), &text, home.as_deref()) {
-        Ok(loaded) => Ok(loaded.site),
+        Ok(loaded) => {
+            let file = plan::file::SiteFile::new(path.display().to_string(), text.as_bytes());
+            Ok(Source { site: loaded.site, file })
+        }
         Err(mistakes) => {
             terminal::tell(&mistakes.render(
                 &text,

@@ -3,9 +3,12 @@
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
 
 pub mod action;
+pub mod desired;
 mod diff_backups;
 mod diff_wals;
+pub mod estimate;
 pub mod facts;
+pub mod file;
 pub mod graph;
 mod guard;
 pub mod lacking;
@@ -16,6 +19,7 @@ mod replica;
 mod reuse;
 mod runs;
 mod selection;
+pub mod stale;
 mod wal_files;
 mod wanted;
 pub mod window;

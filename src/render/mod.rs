@@ -20,11 +20,17 @@ mod table;
 mod tree;
 pub mod units;
 
+use crate::cli::{Format, View};
+use crate::error::CommandError;
+use crate::plan::file::SavedPlan;
+
+pub use advice::{blocker, note, warning};
 pub use applied::applied;
 pub use human::human;
 pub use ink::clean;
 pub use reason::{phrase as why, xlogdb as finding};
-pub use summary::Totals;
+
+pub use summary::{Totals, Verb};
 
 /// How a text for people is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +41,15 @@ pub struct Style {
     pub width: Option<u16>,
     /// Whether every row and every character is shown, however many there are.
     pub verbose: bool,
+}
+
+/// A plan in the form that was asked for.
+pub fn plan(saved: &SavedPlan, view: &View, style: Style) -> Result<String, CommandError> {
+    match view.format {
+        Format::Human => Ok(human(&saved.plan, style)),
+        Format::Json => saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint())),
+        Format::Markdown | Format::Dot => Err(CommandError::new("not built yet")),
+    }
 }
 
 #[cfg(test)]
