@@ -105,7 +105,7 @@ pub struct Target {
     pub sync_wals: Option<(WalName, u64)>,
     /// Systems whose WAL may be placed; none when no backup tells.
     pub systems: Vec<SystemId>,
-    /// Free bytes here, when they could be asked.
+    /// Free bytes here in round numbers, when they could be asked.
     pub free: Option<u64>,
 }
 

@@ -175,7 +175,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [subject, planned, now] = [&self.subject, &self.planned, &self.now].map(|text| clean(text));
         match &self.what {
-            Some(what) => write!(f, "{subject}: {what}: planned with {planned}, now {now}"),
+            Some(what) => write!(f, "{subject}: {what}: planned: {planned}; now: {now}"),
             None => write!(f, "{subject}: planned with {planned}, now {now}"),
         }
     }

@@ -44,4 +44,5 @@ mod limits;
 mod locks;
 mod output;
 mod renamed;
+mod saved_plan;
 mod takeover;

@@ -10,7 +10,10 @@ use super::{Fact, Grounds};
 impl Grounds<'_> {
     pub(super) fn removed_backup(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
         let mut facts = vec![self.backup_here(id)];
-        facts.extend(self.keeps(id).map(|fact| fact.must_be("none")));
+        let [here, there] = self.keeps(id);
+        // Of a copy that was never finished, the primary's annotation keeps nothing.
+        let there = if self.outlook.pruned.contains(&id) { there.must_be("none") } else { there };
+        facts.extend([here.must_be("none"), there]);
         facts.push(self.nothing_builds_on(id));
         facts.extend(self.reason_holds(id, reason));
         if self.outlook.pruned.contains(&id) {

@@ -10,5 +10,7 @@ mod model;
 mod notation;
 mod properties;
 mod prune;
+mod saved;
+mod stale;
 mod wals;
 mod xlogdb;
