@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use crate::apply::RunLockError;
+use crate::plan::scope::ScopeError;
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// Why a command ends, by what a script may want to do about it.
@@ -15,6 +16,8 @@ pub enum Exit {
     Error,
     /// `plan --detailed-exitcode`, and there are changes.
     Changes,
+    /// `status`, and an objective is missed or a replica is not recoverable.
+    ObjectiveMissed,
     /// The catalog or a server is locked by another.
     Locked,
     /// An apply finished with part of the work failed.
@@ -31,7 +34,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
-            Self::Changes => 2,
+            Self::Changes | Self::ObjectiveMissed => 2,
             Self::Locked => 3,
             Self::PartFailed => 4,
             Self::Interrupted => 130,
@@ -92,6 +95,22 @@ fn advice(error: &RunLockError) -> Option<&'static str> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("free space on its file system and apply again"),
         ErrorKind::NotFound => Some("make the directory above it, or correct `catalog.path`"),
         _ => None,
+    }
+}
+
+impl From<ScopeError> for CommandError {
+    fn from(error: ScopeError) -> Self {
+        let hint = match &error {
+            ScopeError::NoReplica { near, .. } | ScopeError::Unknown { near, .. } => match near.as_slice() {
+                [] => "`antipode plan -v` shows what is planned".to_owned(),
+                near => format!("did you mean {}?", near.join(" or ")),
+            },
+            ScopeError::Unwanted { .. } => {
+                "the selection of the site file leaves it out, or it is not complete there".to_owned()
+            }
+            ScopeError::Contradiction { .. } => "leave one of the two out".to_owned(),
+        };
+        Self::new(error.to_string()).hint(hint)
     }
 }
 

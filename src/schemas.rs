@@ -2,8 +2,11 @@
 //! and their test.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 
-use crate::{plan, site};
+use crate::render::status_json::StatusDocument;
+use crate::{diag, plan, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -12,6 +15,10 @@ pub enum Name {
     Site,
     /// Plans: what `plan -o` saves and `--format json` prints.
     Plan,
+    /// What `status --format json` prints.
+    Status,
+    /// What `validate --format json` prints.
+    Diagnostics,
 }
 
 impl Name {
@@ -19,7 +26,9 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
-            Self::Plan => plan::file::schema(),
+            Self::Plan => of_output::<plan::file::Document>(),
+            Self::Status => of_output::<StatusDocument>(),
+            Self::Diagnostics => of_output::<diag::Report<'_>>(),
         }
     }
 
@@ -28,6 +37,17 @@ impl Name {
         match self {
             Self::Site => "site.schema.json",
             Self::Plan => "plan.schema.json",
+            Self::Status => "status.schema.json",
+            Self::Diagnostics => "diagnostics.schema.json",
         }
     }
+}
+
+/// The schema of something that the program prints.
+fn of_output<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    // A JSON value made of maps and texts always has a text form.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
 }

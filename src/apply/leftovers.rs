@@ -15,12 +15,14 @@ use super::replica_run::{ReplicaRun, blocking};
 /// Finishes the deletions of killed runs and removes their temporary files. The server is locked.
 pub async fn sweep(run: &ReplicaRun<'_>) -> Result<(), Failure> {
     let (arrivals, trash) = (run.staging().wals(), run.staging().trash_inside());
-    let dirs = run.target.here.clone();
+    let (dirs, own) = (run.target.here.clone(), run.staging().own());
     blocking(move || {
         durable::remove_tree(&trash).doing("delete", &trash)?;
         let bases = &dirs.basebackups_directory;
         remove_trash_beside(bases).doing("finish deletions in", bases)?;
-        for directory in [&dirs.backup_directory, &dirs.wals_directory, &dirs.xlogdb_directory, &dirs.meta_directory] {
+        for directory in
+            [&dirs.backup_directory, &own, &dirs.wals_directory, &dirs.xlogdb_directory, &dirs.meta_directory]
+        {
             durable::remove_unfinished(directory).doing("remove temporary files of", directory)?;
         }
         paths::remove_stale_scratch(&arrivals).doing("remove temporary files of", &arrivals)

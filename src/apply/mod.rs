@@ -30,8 +30,10 @@ pub mod durable;
 pub mod events;
 mod executor;
 mod failure;
+pub mod journal;
 mod leftovers;
 mod locks;
+mod meter;
 mod replica_run;
 mod slots;
 mod steps;
@@ -42,6 +44,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
@@ -87,6 +90,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     }
     let steps = PlanSteps::new(plan, runs);
     let summary = Executor::new(plan, &steps, observer, cancel).run().await;
+    journal::note(plan, &summary, &steps.measured(), Timestamp::now());
     drop(held);
     summary
 }

@@ -12,6 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::{BackupId, SystemId};
+use crate::barman::journal::Measured;
 use crate::barman::layout::Layout;
 use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;
@@ -20,6 +21,7 @@ use crate::site::model::Reuse;
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
 
 use super::events::{Event, Failure, Observer};
+use super::meter::Meter;
 use super::slots::{Slot, Slots, Urgency};
 use super::xlogdb::Ledger;
 
@@ -101,6 +103,7 @@ pub struct ReplicaRun<'a> {
     /// Locks of backups that are being copied, held until they are published.
     backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
     turns: Turns,
+    meter: Meter,
 }
 
 impl<'a> ReplicaRun<'a> {
@@ -121,6 +124,7 @@ impl<'a> ReplicaRun<'a> {
             ledger: Ledger::default(),
             backup_locks: Mutex::default(),
             turns: Turns::default(),
+            meter: Meter::default(),
             target,
             moving,
             locking,
@@ -176,7 +180,18 @@ impl<'a> ReplicaRun<'a> {
     ) -> Result<Fetched, Failure> {
         request.bandwidth = self.moving.bandwidth;
         let _slots = self.slots(urgency).await?;
-        self.patiently(address, || self.moving.files.fetch(&request, counter, self.cancel)).await
+        let attempt = || async {
+            let _running = self.meter.begin();
+            self.moving.files.fetch(&request, counter, self.cancel).await
+        };
+        let fetched = self.patiently(address, attempt).await?;
+        self.meter.add(fetched.transferred);
+        Ok(fetched)
+    }
+
+    /// Bytes that arrived so far, and the time during which they did.
+    pub fn measured(&self) -> Measured {
+        self.meter.measured()
     }
 
     /// Lists files at the primary when it is their turn, and tries again what may pass.

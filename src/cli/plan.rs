@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::SiteFile;
+use crate::plan::scope::{self, Pattern};
 
 /// The form of an answer that people or programs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,13 +48,19 @@ pub struct View {
 pub struct Scope {
     /// Only this, and what it depends on: an address, or the first parts of one such as `main` or `main/backup`
     #[arg(long = "target", value_name = "ADDRESS")]
-    pub targets: Vec<String>,
+    pub targets: Vec<Pattern>,
     /// Not this, and nothing that depends on it
     #[arg(long = "exclude", value_name = "ADDRESS")]
-    pub excluded: Vec<String>,
+    pub excluded: Vec<Pattern>,
     /// Ask for everything anew: what earlier runs remembered of the primary is dropped
     #[arg(long)]
     pub refresh: bool,
+}
+
+impl From<&Scope> for scope::Scope {
+    fn from(scope: &Scope) -> Self {
+        Self { targets: scope.targets.clone(), excluded: scope.excluded.clone() }
+    }
 }
 
 /// Arguments of `plan`.

@@ -5,11 +5,15 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::apply::events::{FailureKind, Observer, Summary};
+use crate::apply::journal::{self, Measurements};
 use crate::apply::{self, Means, RunLock};
 use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::error::{CommandError, Exit};
+use crate::observe::Purpose;
 use crate::plan::Plan;
 use crate::plan::file::SavedPlan;
 use crate::plan::stale::{self, Present};
@@ -92,9 +96,11 @@ async fn check_and_apply(
         // A mirror whose primary does not answer is not a changed desired state.
         return Err(error.clone());
     }
-    let moment = session.observe(|replica| changed.contains(&replica.name)).await?;
+    let now = Timestamp::now();
+    let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));
+    let observation = session.observe(concerned, Purpose::Plan, now).await?;
     let (site, replicas) = (session.site, session.replicas.as_slice());
-    let present = Present { site, replicas, observation: &moment.observation, now: moment.now };
+    let present = Present { site, replicas, observation: &observation, now };
     stale::check(saved, &present).map_err(|refusal| saved::refused(file, &refusal))?;
     carry_out(&saved.plan, session, arguments.lock_timeout, progress().as_ref()).await
 }
@@ -110,14 +116,18 @@ async fn plan_and_apply(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let plan = session.plan().await?;
+    let plan = session.plan_part(&(&arguments.scope).into()).await?;
     plan::show(&plan, terminal);
     for error in &session.unresolved {
         terminal.error(error);
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
-    if plan.is_empty() || interrupt.token.is_cancelled() {
+    if interrupt.token.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !approved(interrupt).await {

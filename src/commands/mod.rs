@@ -1,13 +1,18 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod barman_conf;
+mod completions;
 mod demo;
+mod init;
 mod interrupt;
+mod man;
 mod plan;
 mod saved;
 mod session;
 mod show;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -49,11 +54,20 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Show(arguments) => show::run(&arguments, terminal),
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
             Ok(Exit::Done)
         }
+        Command::Init(arguments) => init::run(&arguments),
+        Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
+        Command::NothingToSync(arguments) => {
+            terminal::print(arguments.answer());
+            Ok(Exit::Done)
+        }
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
         _ => Err(CommandError::new("not built yet")),
     };

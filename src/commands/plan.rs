@@ -12,9 +12,10 @@ use super::{saved, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let source = source::read(&arguments.site, terminal)?;
-    let session = Session::open(&source.site, &interrupt.token).await;
-    let planned = session.plan_to_save(source.file).await;
+    let source = source::read(&arguments.site)?;
+    let site = source.site(terminal)?;
+    let session = Session::open(&site, &interrupt.token).await;
+    let planned = session.plan_to_save(&(&arguments.scope).into(), source.identity()).await;
     let unresolved = session.unresolved.clone();
     session.close().await;
     let planned = planned?;
@@ -23,7 +24,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
         terminal.error(error);
     }
     if let Some(file) = &arguments.output {
-        saved::save(&planned, file, &arguments.site)?;
+        saved::save(&planned, file, &arguments.site, terminal)?;
     }
     Ok(if planned.plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error

@@ -14,7 +14,7 @@ use crate::render::units::list;
 use super::terminal::{self, Terminal};
 
 /// Saves a plan, so that the file is there as a whole or not at all, and says how it is applied.
-pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile) -> Result<(), CommandError> {
+pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &Terminal) -> Result<(), CommandError> {
     let failed = |error: &dyn std::fmt::Display, hint: &str| {
         CommandError::new(format!("cannot save the plan in {}: {error}", file.display())).hint(hint)
     };
@@ -24,6 +24,9 @@ pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile) -> Result<()
     let text = planned.write().map_err(|error| failed(&error, error.hint()))?;
     write(file, text.as_bytes()).map_err(|error| failed(&error, "name a file in a directory that can be written"))?;
     let site = site.file.as_ref().map(|path| format!("-f {} ", word(path))).unwrap_or_default();
+    if terminal.quiet {
+        return Ok(());
+    }
     terminal::tell(&format!(
         "Saved the plan in {}. To do exactly this: antipode apply {site}{}\n",
         file.display(),

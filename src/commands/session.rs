@@ -3,20 +3,27 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Connections, SiteBarman};
+use crate::observe::{self, Connections, Purpose, SiteBarman};
 use crate::plan::file::{SavedPlan, SiteFile};
+use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
-use crate::site::model::{Replica, Site};
+use crate::site::model::{Primary, Replica, Site};
 use crate::transport::{self, Connection};
+
+/// How long a call may take before somebody who waits is told of it.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A site whose primaries were called.
 pub struct Session<'a> {
@@ -27,34 +34,54 @@ pub struct Session<'a> {
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<CommandError>,
     connections: Connections,
+    /// The servers of each primary that is mirrored, as far as they are known.
+    servers: BTreeMap<String, Vec<ServerName>>,
+    /// Why a primary that is mirrored did not say which servers it has.
+    silent: BTreeMap<String, CommandError>,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
-}
-
-/// Both ends of replicas, as they were at one time.
-pub struct Moment {
-    /// What was observed.
-    pub observation: Observation,
-    /// When.
-    pub now: Timestamp,
 }
 
 impl<'a> Session<'a> {
     /// Calls every primary, and asks those that are mirrored which servers they have.
     pub async fn open(site: &'a Site, cancel: &'a CancellationToken) -> Self {
+        Self::open_telling(site, cancel, |_| ()).await
+    }
+
+    /// The same, telling which primaries are waited for when they take a while.
+    pub async fn open_telling(site: &'a Site, cancel: &'a CancellationToken, waits: impl Fn(&Primary)) -> Self {
         let runtime = runtime_directory();
         let calls = site.primaries.iter().map(|(name, primary)| {
             let runtime = runtime.clone();
-            async move { (name.clone(), transport::open(primary, &runtime, cancel).await) }
+            let waits = &waits;
+            async move {
+                let mut call = pin!(transport::open(primary, &runtime, cancel));
+                let answer = match timeout(A_WHILE, &mut call).await {
+                    Ok(answer) => answer,
+                    Err(_elapsed) => {
+                        waits(primary);
+                        call.await
+                    }
+                };
+                (name.clone(), answer)
+            }
         });
         let connections = join_all(calls).await.into_iter().collect();
-        let mut session = Self { site, replicas: Vec::new(), unresolved: Vec::new(), connections, cancel };
-        session.resolve_mirrors().await;
+        let mut session = Self {
+            site,
+            replicas: Vec::new(),
+            unresolved: Vec::new(),
+            connections,
+            servers: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            cancel,
+        };
+        session.ask_mirrored().await;
+        session.resolve();
         session
     }
 
-    async fn resolve_mirrors(&mut self) {
-        let mut servers: BTreeMap<String, Vec<ServerName>> = BTreeMap::new();
+    async fn ask_mirrored(&mut self) {
         let mirrored = self.site.primaries.values().filter(|p| self.site.mirrors.iter().any(|m| m.primary == p.name));
         for primary in mirrored {
             let answer = match self.connections.get(&primary.name) {
@@ -64,49 +91,87 @@ impl<'a> Session<'a> {
             };
             match answer {
                 Ok(answer) => {
-                    servers.insert(primary.name.clone(), answer.names);
+                    self.servers.insert(primary.name.clone(), answer.names);
                 }
                 Err(failure) => {
                     let message = format!("the mirror of {} is not planned: {failure}", primary.name);
-                    self.unresolved.push(CommandError { hint: failure.hint, ..CommandError::new(message) });
+                    let error = CommandError { hint: failure.hint, ..CommandError::new(message) };
+                    self.silent.insert(primary.name.clone(), error);
                 }
             }
         }
-        let resolution = mirror::resolve(self.site, &servers);
+    }
+
+    fn resolve(&mut self) {
+        let resolution = mirror::resolve(self.site, &self.servers);
         self.replicas = resolution.replicas.into_values().collect();
         let clashes = resolution.clashes.iter();
-        self.unresolved.extend(clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal())));
+        let clashes = clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal()));
+        self.unresolved = self.silent.values().cloned().chain(clashes).collect();
+    }
+
+    /// Where a mirrored primary did not answer, goes by the replicas of it that earlier applies left here.
+    pub fn mirror_what_is_here(&mut self) -> Result<(), CommandError> {
+        if self.silent.is_empty() {
+            return Ok(());
+        }
+        let here = observe::copied_here(&self.site.catalog.path)
+            .map_err(|error| CommandError { hint: error.hint(), ..CommandError::new(error.to_string()) })?;
+        let silent: Vec<String> = self.silent.keys().cloned().collect();
+        for (primary, names) in mirror::left_by(self.site, &self.servers, &silent, &here) {
+            self.silent.remove(&primary);
+            self.servers.insert(primary, names);
+        }
+        self.resolve();
+        Ok(())
     }
 
     /// Observes both ends of every replica and plans.
     pub async fn plan(&self) -> Result<Plan, CommandError> {
-        Ok(self.plan_of(&self.observe(|_| true).await?))
+        self.plan_part(&Scope::default()).await
     }
 
-    /// Observes both ends of every replica, and plans with all that a saved plan holds.
-    pub async fn plan_to_save(&self, site_file: SiteFile) -> Result<SavedPlan, CommandError> {
-        let moment = self.observe(|_| true).await?;
-        let plan = self.plan_of(&moment);
-        Ok(SavedPlan::new(plan, site_file, self.site, &self.replicas, &moment.observation, moment.now))
-    }
-
-    /// What there is to do about what was observed.
-    fn plan_of(&self, moment: &Moment) -> Plan {
-        plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &moment.observation, moment.now)
-    }
-
-    /// Observes both ends of the replicas that are of interest.
-    pub async fn observe(&self, of_interest: impl Fn(&Replica) -> bool) -> Result<Moment, CommandError> {
+    /// Observes both ends of every replica that a scope concerns, and plans that part.
+    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
         let now = Timestamp::now();
-        let replicas = self.replicas.iter().filter(|replica| of_interest(replica));
-        let observation = observe::observe(self.site, replicas, &self.connections, now, self.cancel)
+        let observation = self.observe_part(scope, now).await?;
+        self.plan_of(scope, &observation, now)
+    }
+
+    /// The same, with all that a saved plan holds.
+    pub async fn plan_to_save(&self, scope: &Scope, site_file: SiteFile) -> Result<SavedPlan, CommandError> {
+        let now = Timestamp::now();
+        let observation = self.observe_part(scope, now).await?;
+        let plan = self.plan_of(scope, &observation, now)?;
+        Ok(SavedPlan::new(plan, site_file, self.site, &self.replicas, &observation, now))
+    }
+
+    async fn observe_part(&self, scope: &Scope, now: Timestamp) -> Result<Observation, CommandError> {
+        scope.check_names(&self.replicas)?;
+        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
+        self.observe(concerned, Purpose::Plan, now).await
+    }
+
+    fn plan_of(&self, scope: &Scope, observation: &Observation, now: Timestamp) -> Result<Plan, CommandError> {
+        let plan = plan::plan(self.site, &self.replicas, observation, now);
+        Ok(plan.narrow(scope, &self.replicas, observation)?)
+    }
+
+    /// Observes both ends of replicas.
+    pub async fn observe(
+        &self,
+        replicas: impl IntoIterator<Item = &Replica>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Observation, CommandError> {
+        let observation = observe::observe(self.site, replicas, &self.connections, now, purpose, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        Ok(Moment { observation, now })
+        Ok(observation)
     }
 
     /// The ways to the primaries that answered.

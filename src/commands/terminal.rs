@@ -18,12 +18,14 @@ pub struct Terminal {
     color: Color,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// Whether `-q` was given.
+    pub quiet: bool,
 }
 
 impl Terminal {
     /// The terminal of this process, as the command line wants it used.
     pub fn new(global: &Global) -> Self {
-        Self { color: global.color, verbose: global.verbose }
+        Self { color: global.color, verbose: global.verbose, quiet: global.quiet }
     }
 
     /// Sends the log to stderr; without `-v` only what RUST_LOG asks for.

@@ -18,6 +18,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 
+use super::estimate::Pace;
 use super::file::forms;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::window::Window;
@@ -31,12 +32,31 @@ pub struct Plan {
     pub catalog: PathBuf,
     /// One for each replica, in the order of their names.
     pub replicas: Vec<ReplicaPlan>,
+    /// What it was narrowed to, when it is not the whole plan.
+    pub narrowed: Option<Narrowed>,
+}
+
+/// The part of a plan that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Narrowed {
+    /// Only these, and what they need; everything when there are none.
+    pub targets: Vec<String>,
+    /// Not these, nor what needs them.
+    pub excluded: Vec<String>,
+    /// How many replicas were not planned at all.
+    pub replicas: usize,
 }
 
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.replicas.iter().all(|replica| replica.actions.is_empty())
+    }
+
+    /// How many actions it was narrowed not to have.
+    pub fn left_out(&self) -> usize {
+        self.replicas.iter().map(|replica| replica.left_out).sum()
     }
 
     /// Whether some replica could not be planned.
@@ -68,6 +88,8 @@ pub struct ReplicaPlan {
     pub warnings: Vec<Warning>,
     /// What the user should know; nothing is done about it.
     pub notes: Vec<Note>,
+    /// How many actions the plan was narrowed not to have.
+    pub left_out: usize,
 }
 
 /// Whether a replica could be planned.
@@ -107,6 +129,8 @@ pub struct Target {
     pub systems: Vec<SystemId>,
     /// Free bytes here in round numbers, when they could be asked.
     pub free: Option<u64>,
+    /// How fast bytes of it may arrive, and did.
+    pub pace: Pace,
 }
 
 /// What recovery can reach.

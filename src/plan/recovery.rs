@@ -1,15 +1,16 @@
 //! What recovery can reach at the site, before and after a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::barman::history::HistoryFile;
+use crate::barman::ids::BackupId;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory};
 
-use super::action::{Lag, Recovery};
+use super::action::{Action, Change, Lag, Recovery};
 use super::diff_backups::{self, BackupDiff};
 use super::wal_files::{WalFile, find, wal_files};
 use super::window::{Archive, Point, Segments, Window, recoverable, window};
@@ -39,6 +40,40 @@ pub fn after(
     let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
     let facts = backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect();
     Reached { facts, segments, histories: &histories, wals: &primary.wals, lines: &here.xlogdb.entries }.recovery()
+}
+
+/// What recovery will reach when these actions are done, whatever else a plan had.
+pub fn with(primary: &PrimaryInventory, here: &ReplicaInventory, actions: &[Action]) -> Recovery {
+    let mut facts: BTreeMap<BackupId, &BackupFacts> =
+        here.published().filter(|facts| here.is_whole(facts.id)).map(|facts| (facts.id, facts)).collect();
+    let mut histories = here.histories.clone();
+    let (mut comes, mut goes) = (Vec::new(), BTreeSet::new());
+    for action in actions {
+        match &action.change {
+            Change::AddBackup(copy) | Change::RepairBackup(copy) => {
+                facts.extend(primary.backups.get(&copy.id).map(|backup| (copy.id, &backup.facts)));
+            }
+            // What it says of itself may be wrong until then.
+            Change::UpdateInfo { id, .. } if facts.contains_key(id) => {
+                facts.extend(primary.backups.get(id).filter(|b| diff_backups::is_usable(b)).map(|b| (*id, &b.facts)));
+            }
+            Change::RemoveBackup { id, .. } => {
+                facts.remove(id);
+            }
+            Change::ShipHistory { timeline, .. } => {
+                histories.extend(primary.histories.get(timeline).map(|history| (*timeline, history.clone())));
+            }
+            Change::AddWals(batch) | Change::RepairWals(batch) => comes.extend(batch.entries.iter().map(|e| e.name)),
+            Change::RemoveWals { files, .. } => goes.extend(files.keys().copied()),
+            _ => {}
+        }
+    }
+    let mut segments = Segments::of_sizes(facts.values().map(|facts| facts.segment_size));
+    let stay = wal_files(Some(primary), here).filter(|file| file.is_intact() && !goes.contains(&file.name));
+    segments.extend(stay.map(|file| file.name).chain(comes).filter_map(WalName::segment));
+    let facts = facts.into_values().collect();
+    let (wals, lines) = (&primary.wals, &here.xlogdb.entries);
+    Reached { facts, segments: &segments, histories: &histories, wals, lines }.recovery()
 }
 
 /// Backups and WAL that are, or will be, at the site.

@@ -15,20 +15,20 @@ use crate::observe::inventory::{
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::barman_path;
 
-use super::action::{
-    Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
-};
+use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
+use super::estimate::Pace;
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
+use super::shipping::WalActions;
 use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery};
 
-/// Plans one replica.
-pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
+/// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
+pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
     let mut plan = ReplicaPlan {
         name: replica.name.clone(),
         primary: replica.primary.clone(),
@@ -40,6 +40,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
         after: Recovery::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
     };
     let here = &observed.replica;
     match &observed.primary {
@@ -53,7 +54,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
             plan.before = recovery::unobserved(here);
             plan.after = plan.before;
         }
-        Observed::Active(primary) => Planner { replica, primary, here, now }.plan_into(&mut plan),
+        Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
     }
     plan
 }
@@ -62,6 +63,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
 struct Planner<'a> {
     replica: &'a Replica,
     primary: &'a PrimaryInventory,
+    limit: Option<u64>,
     here: &'a ReplicaInventory,
     now: Timestamp,
 }
@@ -91,7 +93,18 @@ impl Planner<'_> {
             sync_wals: self.sync_wals(),
             systems: systems(self.replica, self.primary, self.here),
             free: self.here.free.map(rounded_down),
+            pace: self.pace(),
         });
+    }
+
+    /// How fast bytes may arrive, and did.
+    fn pace(&self) -> Pace {
+        let last = self.here.last_apply.as_ref().filter(|last| last.primary == self.replica.primary);
+        Pace {
+            primary: self.limit,
+            replica: self.replica.policy.transfer.bandwidth,
+            measured: last.and_then(|last| last.measured?.rate()),
+        }
     }
 
     /// Barman refuses a position of 0, which is where the only line of an xlog.db begins.
@@ -117,6 +130,7 @@ impl Planner<'_> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
         let mut sources = Sources::new(self.primary, self.here);
+        let wal_actions = self.wal_actions();
         for (number, stage) in backups.stages.iter().enumerate() {
             if let Stage::Backup(id) = stage
                 && let Some(kept) = backups.kept.get(id)
@@ -127,9 +141,9 @@ impl Planner<'_> {
                 }
             }
             let differing = wals.differing.remove(&number).unwrap_or_default();
-            actions.extend(differing.into_iter().map(|batch| self.wal_action(batch, true)));
+            actions.extend(differing.into_iter().map(|batch| wal_actions.repair(batch)));
             let missing = wals.missing.remove(&number).unwrap_or_default();
-            actions.extend(missing.into_iter().map(|batch| self.wal_action(batch, false)));
+            actions.extend(missing.into_iter().map(|batch| wal_actions.add(batch)));
         }
         actions.extend(self.removals(backups, wals));
         actions
@@ -192,6 +206,11 @@ impl Planner<'_> {
         }
         actions.extend(self.keep(id, kept, local));
         actions
+    }
+
+    /// What names the actions for its WAL.
+    fn wal_actions(&self) -> WalActions<'_> {
+        WalActions { replica: &self.replica.name, segment_size: segment_size(self.primary, self.here) }
     }
 
     fn address(&self, kind: &str, id: BackupId) -> Address {
@@ -270,24 +289,6 @@ impl Planner<'_> {
         (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
     }
 
-    fn wal_action(&self, batch: WalBatch, differs: bool) -> Action {
-        let name = match (batch.range, batch.entries.first()) {
-            (Some(range), _) => range.address(segment_size(self.primary, self.here)),
-            (None, entry) => entry.map(|entry| entry.name.to_string()).unwrap_or_default(),
-        };
-        let reason = match (batch.needed_by, batch.entries.first()) {
-            (_, Some(first)) if differs => Reason::SizeDiffers {
-                here: batch.here.get(&first.name).copied().unwrap_or_default(),
-                there: first.size,
-                files: batch.entries.len() as u64,
-            },
-            (Some(id), _) => Reason::NeededBy(id),
-            _ => Reason::MissingHere,
-        };
-        let change = if differs { Change::RepairWals(batch) } else { Change::AddWals(batch) };
-        Action { address: Address::new(&self.replica.name, "wal", name), change, reason }
-    }
-
     fn removals(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
         let remove = |(id, reason): &(BackupId, Reason)| {
             let published = self.here.backups.get(id).and_then(|local| local.published.as_ref());
@@ -303,15 +304,8 @@ impl Planner<'_> {
             change: Change::RemoveStaging { id: *id },
             reason: reason.clone(),
         });
-        let size = segment_size(self.primary, self.here);
-        let unneeded = wals.unneeded.iter().map(|(range, files)| {
-            let first = || files.keys().next().map(ToString::to_string).unwrap_or_default();
-            Action {
-                address: Address::new(&self.replica.name, "wal", range.map_or_else(first, |r| r.address(size))),
-                change: Change::RemoveWals { range: *range, files: files.clone() },
-                reason: Reason::NoBackupNeedsIt,
-            }
-        });
+        let wal_actions = self.wal_actions();
+        let unneeded = wals.unneeded.iter().map(|(range, files)| wal_actions.remove(*range, files.clone()));
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }

@@ -33,6 +33,11 @@ pub fn human(plan: &Plan, style: Style) -> String {
         lines.push(Line::new());
         lines.extend(common);
     }
+    let narrowed = narrowed(plan, style);
+    if !narrowed.is_empty() {
+        lines.push(Line::new());
+        lines.extend(narrowed);
+    }
     lines.push(Line::new());
     lines.extend(summary_lines(plan, style));
     let mut out = String::new();
@@ -42,7 +47,8 @@ pub fn human(plan: &Plan, style: Style) -> String {
     out
 }
 
-fn title(plan: &Plan) -> Line {
+/// `site lisbon · 2 replicas · 1 primary`
+pub fn title(plan: &Plan) -> Line {
     let primaries: BTreeSet<&str> = plan.replicas.iter().map(|replica| replica.primary.as_str()).collect();
     Line::new()
         .with(Ink::Plain, "site ")
@@ -139,7 +145,8 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         return (Ink::Change, format!("not recoverable{yet}"));
     }
     let is_level = before.lag.segments == 0;
-    if replica.actions.is_empty() && is_level {
+    let is_whole = replica.left_out == 0;
+    if is_whole && replica.actions.is_empty() && is_level {
         let window = if all || verbose { format!(", {}", summary::window(before)) } else { String::new() };
         return (Ink::Add, format!("in sync{window}"));
     }
@@ -159,6 +166,13 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         None => segments,
     };
     (Ink::Plain, format!("{reach}, {behind} behind"))
+}
+
+/// The warning that a plan is not the whole one.
+fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
+    let sentence = summary::left_out(plan);
+    let lines = |sentence: String| labelled("", Ink::Change, "warning", &sentence, style.width.map(usize::from));
+    sentence.map(lines).unwrap_or_default()
 }
 
 /// The summary, with further lines below the first word after the head.

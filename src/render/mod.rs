@@ -15,6 +15,8 @@ mod human;
 mod ink;
 mod reason;
 mod remarks;
+pub mod status;
+pub mod status_json;
 pub mod summary;
 mod table;
 mod tree;

@@ -18,10 +18,12 @@ mod raw;
 mod scalars;
 mod schema;
 mod shape;
-mod suggest;
+pub(crate) mod suggest;
 mod tree;
 mod validate;
 mod wording;
+pub mod written;
+pub mod yaml;
 
 pub use load::{Loaded, load};
 pub use model::Site;

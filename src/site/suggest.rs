@@ -12,10 +12,17 @@ pub(super) fn did_you_mean(wrong: &str, right: &[&str]) -> String {
 
 /// The word at the smallest edit distance, if it is near enough to be meant.
 pub(super) fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
+    near(wrong, right).first().copied()
+}
+
+/// The words that are near enough to be meant, the nearest first.
+pub fn near<'a>(wrong: &str, right: &[&'a str]) -> Vec<&'a str> {
     let wrong = wrong.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&wrong, &word.to_lowercase());
-    let (distance, word) = right.iter().map(|word| (distance(word), *word)).min()?;
-    (distance <= 1 + word.chars().count() / 4).then_some(word)
+    let is_near = |(distance, word): &(usize, &str)| *distance <= 1 + word.chars().count() / 4;
+    let mut near: Vec<(usize, &str)> = right.iter().map(|word| (distance(word), *word)).filter(is_near).collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, word)| word).collect()
 }
 
 /// `a`, `b` or `c`.

@@ -6,6 +6,7 @@
 mod faults;
 mod faulty;
 mod ground;
+mod journal;
 mod kill;
 mod readable;
 mod refusals;

@@ -37,6 +37,7 @@ mod barman_alone;
 mod crashes;
 mod empty_site;
 mod follow;
+mod init;
 mod interrupts;
 mod isolation;
 mod keeping;

@@ -1,8 +1,8 @@
 //! What is relied on where something is deleted: what is here, that the reason still holds, and that enough is left.
 
 use crate::barman::ids::BackupId;
-use crate::plan::diff_backups;
 use crate::plan::reason::Reason;
+use crate::plan::{diff_backups, recovery};
 use crate::render::units::count;
 
 use super::{Fact, Grounds};
@@ -62,7 +62,8 @@ impl Grounds<'_> {
     /// That enough recoverable backups stay, and that the plan deletes no more at once than it may.
     fn protection(&self) -> [Fact; 2] {
         let policy = &self.replica.policy;
-        let (left, planned) = (self.outlook.recoverable, self.planned.after.backups);
+        let left = recovery::with(self.there, self.here, &self.planned.actions).backups;
+        let planned = self.planned.after.backups;
         let minimum = policy.protect.min_backups as usize;
         let enough = |n: usize| format!("{} or more", count(n as u64, "backup"));
         let value = if left >= planned { enough(planned) } else { count(left as u64, "backup") };

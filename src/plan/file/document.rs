@@ -6,16 +6,16 @@ use std::path::PathBuf;
 
 use petgraph::visit::EdgeRef;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::ids::ServerName;
-use crate::plan::action::{Action, Address, Change, Outcome, Plan, Recovery, ReplicaPlan, Target};
+use crate::plan::action::{Action, Address, Change, Narrowed, Outcome, Plan, Recovery, ReplicaPlan, Target};
 use crate::plan::desired::Desired;
-use crate::plan::estimate::Estimate;
+use crate::plan::estimate::{self, Basis, Pace};
 use crate::plan::facts::Fact;
 use crate::plan::graph::Dependency;
 use crate::plan::reason::{Note, Reason, Warning};
+use crate::plan::traffic::Traffic;
 use crate::render::{self, Totals, Verb};
 
 use super::{FORMAT_VERSION, Facts, FileError, SavedPlan, SiteFile, VERSION, sha256};
@@ -26,7 +26,7 @@ type Needs = BTreeMap<(usize, usize), BTreeSet<usize>>;
 /// What `antipode plan -o FILE` writes, and `antipode plan --format json` prints.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Antipode plan", deny_unknown_fields)]
-pub(super) struct Document {
+pub struct Document {
     /// The version of this format: 1.
     #[schemars(extend("const" = 1))]
     format_version: u32,
@@ -43,6 +43,8 @@ pub(super) struct Document {
     /// The SHA-256 of all preconditions.
     #[serde(skip_deserializing)]
     observed: String,
+    /// What it was narrowed to, when it is not the whole plan.
+    narrowed: Option<Narrowed>,
     /// One for each replica, in the order of their names.
     replicas: Vec<ReplicaDocument>,
     /// What all actions come to.
@@ -77,6 +79,8 @@ struct ReplicaDocument {
     warnings: Vec<Told<Warning>>,
     /// What should be known.
     notes: Vec<Told<Note>>,
+    /// How many actions the plan was narrowed not to have.
+    left_out: usize,
     /// What all its actions rely on.
     preconditions: Vec<Fact>,
     /// In the order in which they are shown: newest recoverable point first.
@@ -123,13 +127,29 @@ struct ActionDocument {
     change: Change,
 }
 
-/// The schema of a saved plan as text, as `schemas/plan.schema.json` has it.
-pub fn schema() -> String {
-    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    // A JSON value made of maps and texts always has a text form.
-    let mut text = serde_json::to_string_pretty(&generator.into_root_schema_for::<Document>()).unwrap_or_default();
-    text.push('\n');
-    text
+/// What an action is expected to take.
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Estimate {
+    /// Bytes that come from the primary, as an upper bound.
+    bytes_to_copy: u64,
+    /// Bytes that are taken from another backup here.
+    bytes_reused: u64,
+    /// Bytes that are deleted. Backups that share files free less.
+    bytes_freed: u64,
+    /// How long it takes when nothing is copied beside it; null when nobody can say.
+    seconds: Option<u64>,
+    /// What the seconds rest on.
+    basis: Option<Basis>,
+}
+
+impl Estimate {
+    fn of(action: &Action, pace: Pace) -> Self {
+        let Traffic { bytes_to_copy, bytes_reused, bytes_freed } = Traffic::of(action);
+        let time = estimate::of_action(action, pace);
+        let (seconds, basis) = (time.map(|time| time.seconds), time.map(|time| time.basis));
+        Self { bytes_to_copy, bytes_reused, bytes_freed, seconds, basis }
+    }
 }
 
 impl Document {
@@ -159,6 +179,7 @@ impl Document {
             site_file: saved.site_file.clone(),
             desired: saved.desired.clone(),
             observed: sha256(&observed),
+            narrowed: saved.plan.narrowed.clone(),
             replicas,
             totals: Totals::of(&saved.plan),
             digest: String::new(),
@@ -176,7 +197,7 @@ impl Document {
             }
             replicas.push(replica.into_plan(&mut facts)?);
         }
-        let plan = Plan { site: self.site, catalog: self.catalog, replicas };
+        let plan = Plan { site: self.site, catalog: self.catalog, replicas, narrowed: self.narrowed };
         Ok(SavedPlan { plan, site_file: self.site_file, desired: self.desired, facts })
     }
 }
@@ -185,10 +206,11 @@ impl ReplicaDocument {
     fn of(replica: &ReplicaPlan, place: usize, facts: &Facts, needs: &Needs) -> Self {
         let warning = |what: &Warning| Told { message: render::warning(replica, what), what: what.clone() };
         let note = |what: &Note| Told { message: render::note(replica, what, true), what: what.clone() };
+        let pace = replica.target.as_ref().map(|target| target.pace).unwrap_or_default();
         let action = |(i, action): (usize, &Action)| {
             let needed = needs.get(&(place, i)).into_iter().flatten();
             let needed = needed.filter_map(|other| Some(replica.actions.get(*other)?.address.clone())).collect();
-            ActionDocument::of(action, facts, needed)
+            ActionDocument::of(action, facts, needed, pace)
         };
         Self {
             name: replica.name.clone(),
@@ -201,6 +223,7 @@ impl ReplicaDocument {
             after: replica.after,
             warnings: replica.warnings.iter().map(warning).collect(),
             notes: replica.notes.iter().map(note).collect(),
+            left_out: replica.left_out,
             preconditions: facts.of_replica(&replica.name).to_vec(),
             actions: replica.actions.iter().enumerate().map(action).collect(),
         }
@@ -231,18 +254,19 @@ impl ReplicaDocument {
             after: self.after,
             warnings: self.warnings.into_iter().map(|told| told.what).collect(),
             notes: self.notes.into_iter().map(|told| told.what).collect(),
+            left_out: self.left_out,
         })
     }
 }
 
 impl ActionDocument {
-    fn of(action: &Action, facts: &Facts, needs: Vec<Address>) -> Self {
+    fn of(action: &Action, facts: &Facts, needs: Vec<Address>, pace: Pace) -> Self {
         Self {
             verb: Verb::of(action),
             kind: action.address.kind().to_owned(),
             reason: action.reason.clone(),
             why: render::why(action, None),
-            estimate: Estimate::of(action),
+            estimate: Estimate::of(action, pace),
             preconditions: facts.of_action(&action.address).to_vec(),
             needs,
             change: action.change.clone(),

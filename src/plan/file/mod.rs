@@ -30,9 +30,8 @@ use jiff::Timestamp;
 use super::action::{Address, Plan};
 use super::desired::{Desired, hex};
 use super::facts::{Fact, Grounds};
-use document::Document;
 
-pub use document::schema;
+pub use document::Document;
 pub use error::FileError;
 
 /// The version of the format.

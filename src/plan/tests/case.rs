@@ -28,6 +28,7 @@ pub struct Case {
     pub primary: PrimaryInventory,
     pub here: ReplicaInventory,
     pub replica: Replica,
+    pub limit: Option<u64>,
     pub now: Timestamp,
 }
 
@@ -69,7 +70,7 @@ pub fn case(there: &str, here: &str) -> Case {
         server: "main".parse().unwrap(),
         policy: policy(),
     };
-    Case { primary, here, replica, now: "2026-11-30T00:00:00Z".parse().unwrap() }
+    Case { primary, here, replica, limit: None, now: "2026-11-30T00:00:00Z".parse().unwrap() }
 }
 
 fn policy() -> Policy {
@@ -115,7 +116,8 @@ impl Case {
     /// The plan of this one replica.
     pub fn plan(&self) -> ReplicaPlan {
         let primary = Observed::Active(Box::new(self.primary.clone()));
-        crate::plan::replica::plan(&self.replica, &ReplicaObservation { primary, replica: self.here.clone() }, self.now)
+        let observed = ReplicaObservation { primary, replica: self.here.clone() };
+        crate::plan::replica::plan(&self.replica, self.limit, &observed, self.now)
     }
 
     /// The plan's actions, each in a few words.
@@ -141,7 +143,7 @@ impl Case {
 
 /// A plan of one replica as the whole plan of a site.
 pub fn whole(replica: ReplicaPlan) -> Plan {
-    Plan { site: "lisbon".to_owned(), catalog: "/site".into(), replicas: vec![replica] }
+    Plan { site: "lisbon".to_owned(), catalog: "/site".into(), replicas: vec![replica], narrowed: None }
 }
 
 /// An action in a few words: `+backup 22`, `~wal 1/08..0A`.

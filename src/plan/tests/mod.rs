@@ -2,15 +2,19 @@
 
 mod backups;
 mod case;
+mod estimates;
 mod generate;
 mod graph;
 mod guard;
+mod harmless;
 mod metadata;
 mod model;
 mod notation;
 mod properties;
 mod prune;
 mod saved;
+mod scope;
 mod stale;
+mod status;
 mod wals;
 mod xlogdb;

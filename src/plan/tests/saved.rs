@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 use crate::observe::inventory::Observed;
 use crate::plan::desired::hex;
-use crate::plan::file::{FileError, SavedPlan, schema};
+use crate::plan::file::{FileError, SavedPlan};
 
 use super::case::{Case, case, site};
 use super::generate::any_case;
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&crate::schemas::Name::Plan.text()).unwrap();
     jsonschema::validator_for(&schema).unwrap()
 });
 
@@ -89,7 +89,7 @@ fn plans_that_could_not_be_made_are_saved_all_the_same() {
     ] {
         let case = sample();
         let observed = crate::observe::inventory::ReplicaObservation { primary, replica: case.here.clone() };
-        saved.plan.replicas = vec![crate::plan::replica::plan(&case.replica, &observed, case.now)];
+        saved.plan.replicas = vec![crate::plan::replica::plan(&case.replica, None, &observed, case.now)];
         saved.facts = crate::plan::file::Facts::default();
         let text = saved.write().unwrap();
         assert_eq!(SavedPlan::read(&text).unwrap(), saved);
@@ -263,10 +263,27 @@ fn actions_name_what_they_need_and_come_to() {
     };
     let backup = action("main/backup/20261121T000000");
     assert_eq!((&backup["verb"], &backup["kind"]), (&"add".into(), &"backup".into()));
-    assert_eq!(backup["estimate"], serde_json::json!({"bytes_to_copy": 800, "bytes_reused": 200, "bytes_freed": 0}));
+    let estimate = serde_json::json!({
+        "bytes_to_copy": 800, "bytes_reused": 200, "bytes_freed": 0, "seconds": null, "basis": null
+    });
+    assert_eq!(backup["estimate"], estimate);
     assert_eq!(backup["needs"], serde_json::json!(["main/wal/000000010000000000000009"]));
     let repair = action("main/wal/000000010000000000000007");
     assert_eq!((&repair["verb"], &repair["reason"]["code"]), (&"repair".into(), &"size-differs".into()));
     assert_eq!(repair["why"], "here 5 bytes, 16 777 216 at the primary");
     assert_eq!(document["totals"]["add"]["backups"], 1);
+}
+
+#[test]
+fn a_hundred_thousand_missing_segments_stay_a_file_that_can_be_sent_around() {
+    let case = case("@21 1/08 | 1/08..186A7", "@21 1/08 | 1/08");
+    let begin = std::time::Instant::now();
+    let text = case.saved().write().unwrap();
+    let written = begin.elapsed();
+    let saved = SavedPlan::read(&text).unwrap();
+    let read = begin.elapsed() - written;
+    assert_eq!(case.refuses(&saved), None);
+    let checked = begin.elapsed() - read - written;
+    println!("{} bytes, written in {written:?}, read in {read:?}, checked in {checked:?}", text.len());
+    assert!(text.len() < 10_000_000, "{} bytes", text.len());
 }

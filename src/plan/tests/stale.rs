@@ -1,27 +1,22 @@
-//! What makes a saved plan stale, and what does not.
+//! What makes a saved plan stale: every fact that its actions rely on, and every key that decides.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
-
-use jiff::ToSpan;
-use proptest::prelude::*;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::SystemId;
 use crate::barman::keep::Keep;
-use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
-use crate::observe::inventory::{BaseKind, BaseState, Observed, PrimaryBackup};
-use crate::plan::stale::{self, Present, Refusal};
-use crate::site::model::{Prune, Rule, Selection, WalsFrom};
+use crate::barman::wal::{SegmentSize, WalName};
+use crate::observe::inventory::{BaseState, Observed, OwnSection, PrimaryBackup};
+use crate::plan::stale::{self, Present};
+use crate::site::model::{Rule, Selection, WalsFrom};
 
 use super::case::{Case, case, site};
-use super::generate::any_case;
-use super::notation::{self, entry, id, info, segment};
+use super::notation::{self, id, segment};
 
 const BOTH: &str = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A";
 
 /// What is said when a plan of one situation is applied in another; nothing when it is accepted.
-fn said(planned: &Case, now: &Case) -> String {
+pub fn said(planned: &Case, now: &Case) -> String {
     now.refuses(&planned.saved()).map(|refusal| refusal.to_string()).unwrap_or_default()
 }
 
@@ -33,13 +28,6 @@ fn refused(planned: &Case, change: impl FnOnce(&mut Case), expected: &[&str]) {
     for text in expected {
         assert!(said.contains(text), "{text:?} is not in:\n{said}");
     }
-}
-
-/// A plan is accepted after a change.
-#[track_caller]
-fn accepted(planned: &Case, change: impl FnOnce(&mut Case)) {
-    assert!(!planned.plan().actions.is_empty());
-    assert_eq!(said(planned, &planned.clone().with(change)), "");
 }
 
 fn wal(word: &str) -> WalName {
@@ -344,7 +332,7 @@ fn a_target_that_is_another_is_refused_once_for_all_actions() {
         ),
         (
             |case| {
-                case.here.own_barman.configured = true;
+                case.here.own_barman.section = OwnSection::Present;
                 case.here.own_barman.active = true;
             },
             "the site's own Barman takes backups of a server with this name",
@@ -463,100 +451,4 @@ fn a_handful_of_changes_is_named() {
         "{said}"
     );
     assert!(said.lines().count() == 7 && said.ends_with("\n  … and 1 more"), "{said}");
-}
-
-#[test]
-fn time_alone_makes_no_plan_stale() {
-    let within = |case: Case| {
-        case.with(|case| {
-            case.replica.policy.backups = Selection::Union(vec![Rule::Within(Duration::from_secs(10 * 86400))])
-        })
-    };
-    let later = |case: &mut Case| case.now += (24 * 365).hours();
-    accepted(&within(case(BOTH, "@21 1/08 | 1/08..0A")), later);
-    accepted(&within(case(BOTH, BOTH)).prune_unselected(), later);
-}
-
-#[test]
-fn what_no_action_is_about_may_drift() {
-    let planned = case("@20 1/06  @21 1/08 | 1/06..0C", "@20 1/06 | 1/06..0A");
-    let doubled = crate::plan::reason::XlogFinding::Doubled(1);
-    accepted(&planned, |case| case.here.xlogdb.findings = vec![doubled]);
-    accepted(&planned, |case| case.here.sync_wals = None);
-    accepted(&planned, |case| case.here.backups.get_mut(&id("20")).unwrap().keep = Some(Keep::Full));
-    accepted(&planned, |case| case.here.free = Some(1));
-    accepted(&planned, |case| case.here.wals.extend([(wal("1/02"), 5)]));
-    accepted(&planned, |case| case.primary.notes.push("WARNING: slow disk".to_owned()));
-    accepted(&planned, |case| drop(case.primary.backups.remove(&id("20"))));
-    accepted(&planned, |case| case.replica.policy.rpo = Some(Duration::from_secs(1)));
-    accepted(&planned, |case| case.replica.policy.transfer.bandwidth = Some(1));
-}
-
-/// The primary archives more WAL, and takes another backup that may build on its newest.
-fn move_on(case: &mut Case, is_incremental: bool) {
-    let size = crate::plan::replica::segment_size(&case.primary, &case.here);
-    let newest = case.primary.backups.keys().next_back().copied();
-    for number in 30..33 {
-        let name = WalName::Segment(Segment::from_number(Timeline(4), number, size).unwrap());
-        case.primary.wals.push(entry(name, 9));
-        case.primary.last = Some((name, 6));
-    }
-    let mut facts = notation::Backup::parse("29 4/1E").facts();
-    facts.segment_size = size;
-    facts.parent = newest.filter(|_| is_incremental);
-    if let Some(parent) = facts.parent.and_then(|parent| case.primary.backups.get_mut(&parent)) {
-        parent.info = info(&parent.facts, &[id("29")]);
-    }
-    let new = PrimaryBackup {
-        info: info(&facts, &[]),
-        facts,
-        base: BaseKind::Files,
-        keep: None,
-        going_away: false,
-        manifest: None,
-    };
-    case.primary.backups.insert(id("29"), new);
-}
-
-proptest! {
-    #[test]
-    fn a_plan_is_not_stale_in_the_situation_that_it_was_made_for(case in any_case()) {
-        prop_assert_eq!(case.refuses(&case.saved()), None);
-    }
-
-    #[test]
-    fn a_primary_that_moved_on_makes_no_plan_stale(case in any_case(), is_incremental in any::<bool>()) {
-        let saved = case.saved();
-        let moved = case.with(|case| move_on(case, is_incremental));
-        prop_assert_eq!(moved.refuses(&saved), None);
-    }
-
-    #[test]
-    fn a_plan_that_was_applied_is_stale(case in any_case()) {
-        let saved = case.saved();
-        let after = case.after(&saved.plan.replicas[0]);
-        let refusal = after.refuses(&saved);
-        match saved.plan.is_empty() {
-            true => prop_assert_eq!(refusal, None),
-            false => prop_assert!(matches!(&refusal, Some(Refusal::Stale(_))), "{refusal:?}"),
-        }
-    }
-
-    /// Each action by itself: what it does undoes what it relies on.
-    #[test]
-    fn every_action_relies_on_something_that_it_changes(mut case in any_case()) {
-        // A line that is added for a file which then goes leaves the list as it was.
-        case.replica.policy.prune = Prune { unselected: false, gone_at_primary: false };
-        let saved = case.saved();
-        let after = case.after(&saved.plan.replicas[0]).observation();
-        let planned = &saved.plan.replicas[0];
-        let ends = &after.replicas[&case.replica.name];
-        let grounds = crate::plan::facts::Grounds::new(planned, &case.replica, ends, case.now).unwrap();
-        for action in &planned.actions {
-            let now = grounds.of(action);
-            let was = saved.facts.of_action(&action.address);
-            let changed = now.iter().zip(was).any(|(now, was)| now.value != was.value);
-            prop_assert!(changed, "{action:?}");
-        }
-    }
 }

@@ -14,6 +14,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::{
     Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
 };
+use crate::plan::estimate::Pace;
 use crate::plan::reason::Reason;
 use crate::plan::window::{Point, Window};
 
@@ -22,7 +23,7 @@ pub const GIB: u64 = 1 << 30;
 pub const SEGMENT: u64 = 16 * MIB;
 
 pub fn site(replicas: Vec<ReplicaPlan>) -> Plan {
-    Plan { site: "lisbon".into(), catalog: "/var/lib/barman".into(), replicas }
+    Plan { site: "lisbon".into(), catalog: "/var/lib/barman".into(), replicas, narrowed: None }
 }
 
 /// A replica of frankfurt that is in sync.
@@ -41,12 +42,14 @@ pub fn replica(name: &str) -> ReplicaPlan {
             sync_wals: None,
             systems: Vec::new(),
             free: Some(1229 * GIB),
+            pace: Pace::default(),
         }),
         actions: Vec::new(),
         before: now,
         after: now,
         warnings: Vec::new(),
         notes: Vec::new(),
+        left_out: 0,
     }
 }
 

@@ -1,0 +1,21 @@
+//! `antipode completions`: what a shell needs to complete the command line.
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Completions, Shell};
+use crate::error::Exit;
+
+use super::terminal;
+
+/// Runs the command.
+pub fn run(arguments: &Completions) -> Exit {
+    let shell = match arguments.shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "antipode", &mut script);
+    terminal::print(&String::from_utf8_lossy(&script));
+    Exit::Done
+}

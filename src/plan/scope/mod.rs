@@ -1,0 +1,166 @@
+//! A part of a plan: some of its actions with all that they need, or all but some and what needs those.
+//!
+//! The graph of the plan decides what belongs together, so that a part is as safe to apply as the whole.
+
+mod cut;
+mod pattern;
+mod selection;
+mod unmatched;
+
+use std::collections::BTreeSet;
+
+use crate::barman::ids::{BackupId, ServerName};
+use crate::observe::inventory::{Observation, Observed};
+use crate::site::model::Replica;
+use crate::site::suggest::near;
+
+use super::action::{Change, Narrowed, Plan, ReplicaPlan};
+use super::reason::Warning;
+use super::{bytes_to_copy, recovery};
+
+pub use pattern::{Pattern, Thing, Wals};
+
+/// Which part of a plan is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Only these, and what they need; everything when there are none.
+    pub targets: Vec<Pattern>,
+    /// Not these, nor what needs them.
+    pub excluded: Vec<Pattern>,
+}
+
+/// Why there is no such part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// No replica has the name.
+    #[error("{pattern}: no replica of this site is called {replica}")]
+    NoReplica {
+        /// What was asked for.
+        pattern: String,
+        /// The name in it.
+        replica: ServerName,
+        /// Names that are near.
+        near: Vec<String>,
+    },
+    /// Neither end has it.
+    #[error("{pattern} is no action of this plan, and neither end has it")]
+    Unknown {
+        /// What was asked for.
+        pattern: String,
+        /// Addresses that are near.
+        near: Vec<String>,
+    },
+    /// The primary has it, and the site is not to have it.
+    #[error("{pattern} is at the primary, and nothing is planned for it")]
+    Unwanted {
+        /// What was asked for.
+        pattern: String,
+    },
+    /// A target of which nothing is left.
+    #[error("{target} needs {needed}, which --exclude {excluded} leaves out")]
+    Contradiction {
+        /// The target.
+        target: String,
+        /// What it needs.
+        needed: String,
+        /// What leaves that out.
+        excluded: String,
+    },
+}
+
+impl Scope {
+    /// Whether it is the whole plan.
+    pub fn is_everything(&self) -> bool {
+        self.targets.is_empty() && self.excluded.is_empty()
+    }
+
+    /// Whether anything of a replica can be in it.
+    pub fn concerns(&self, replica: &ServerName) -> bool {
+        let is_target = self.targets.is_empty() || self.targets.iter().any(|target| target.replica == *replica);
+        let is_whole = |pattern: &&Pattern| pattern.replica == *replica && pattern.kind.is_none();
+        is_target && !self.excluded.iter().any(|excluded| is_whole(&excluded))
+    }
+
+    /// Refuses names that no replica of the site has.
+    pub fn check_names(&self, replicas: &[Replica]) -> Result<(), ScopeError> {
+        let names: Vec<&str> = replicas.iter().map(|replica| replica.name.as_str()).collect();
+        let patterns = self.targets.iter().chain(&self.excluded);
+        let unknown = patterns.into_iter().find(|pattern| !names.contains(&pattern.replica.as_str()));
+        unknown.map_or(Ok(()), |pattern| {
+            let near = near(pattern.replica.as_str(), &names).into_iter().map(str::to_owned).collect();
+            Err(ScopeError::NoReplica { pattern: pattern.to_string(), replica: pattern.replica.clone(), near })
+        })
+    }
+}
+
+impl Plan {
+    /// The part of the plan that is in a scope. `replicas` are all that the site has; those that the scope does not
+    /// concern need not have been observed.
+    pub fn narrow(
+        mut self,
+        scope: &Scope,
+        replicas: &[Replica],
+        observation: &Observation,
+    ) -> Result<Self, ScopeError> {
+        if scope.is_everything() {
+            return Ok(self);
+        }
+        scope.check_names(replicas)?;
+        self.replicas.retain(|replica| scope.concerns(&replica.name));
+        self.take(scope, observation)?;
+        for replica in self.replicas.iter_mut().filter(|replica| replica.left_out > 0) {
+            settle(replica, observation);
+        }
+        let names = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect();
+        self.narrowed = Some(Narrowed {
+            targets: names(&scope.targets),
+            excluded: names(&scope.excluded),
+            replicas: replicas.len().saturating_sub(self.replicas.len()),
+        });
+        Ok(self)
+    }
+
+    fn take(&mut self, scope: &Scope, observation: &Observation) -> Result<(), ScopeError> {
+        let patterns = scope.targets.iter().chain(&scope.excluded);
+        let mut origins = Vec::new();
+        for replica in &mut self.replicas {
+            let named: Vec<&Pattern> = patterns.clone().filter(|pattern| pattern.replica == replica.name).collect();
+            origins.push(cut::cut(replica, &named));
+        }
+        for pattern in patterns.clone() {
+            unmatched::check(pattern, self, observation)?;
+        }
+        let stays = selection::select(self, scope)?;
+        for (index, (replica, origins)) in self.replicas.iter_mut().zip(&origins).enumerate() {
+            replica.left_out = cut::keep(replica, origins, |place| stays.contains(&(index, place)));
+        }
+        Ok(())
+    }
+}
+
+/// Corrects what a replica's plan says of itself after actions were taken out.
+fn settle(plan: &mut ReplicaPlan, observation: &Observation) {
+    let copied: BTreeSet<BackupId> = plan.actions.iter().filter_map(|action| added(&action.change)).collect();
+    let Some(observed) = observation.replicas.get(&plan.name) else { return };
+    let here = &observed.replica;
+    for action in &mut plan.actions {
+        // A backup that is not copied has no files for another one, unless it is here already.
+        if let Change::AddBackup(copy) | Change::RepairBackup(copy) = &mut action.change {
+            let has_files = |id: BackupId| copied.contains(&id) || here.published().any(|facts| facts.id == id);
+            copy.reuse = copy.reuse.take().filter(|reuse| has_files(reuse.from));
+        }
+    }
+    plan.warnings.retain(|warning| !matches!(warning, Warning::NoSpace { .. }));
+    let needed = plan.actions.iter().map(bytes_to_copy).sum();
+    plan.warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
+    if let Observed::Active(primary) = &observed.primary {
+        plan.after = recovery::with(primary, here, &plan.actions);
+    }
+}
+
+fn added(change: &Change) -> Option<BackupId> {
+    match change {
+        Change::AddBackup(copy) => Some(copy.id),
+        _ => None,
+    }
+}

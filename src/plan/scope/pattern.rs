@@ -1,0 +1,185 @@
+//! What a part of a plan is called by: an address, the first parts of one, or some WAL files of a batch.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::barman::ids::ServerName;
+use crate::barman::wal::{Segment, WalName};
+use crate::plan::action::{Action, Change};
+use crate::plan::runs::segment_of;
+
+/// The kind of an address that names WAL files.
+const WAL: &str = "wal";
+
+/// An address, or the first parts of one: `main`, `main/backup`, `main/wal/00000001000000000000000C..2A`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    /// The replica's name at the site.
+    pub replica: ServerName,
+    /// What sort of thing; all sorts when it is `None`.
+    pub kind: Option<String>,
+    /// Which one of that sort; all when it is `None`.
+    pub thing: Option<Thing>,
+}
+
+/// One thing of a sort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thing {
+    /// By its name.
+    Named(String),
+    /// WAL files, whatever batch they are in.
+    Wals(Wals),
+}
+
+/// WAL files of one name or one range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wals {
+    /// These segments with all that belongs to them, both ends included.
+    Segments(Segment, Segment),
+    /// One file that is no whole segment.
+    File(WalName),
+}
+
+impl Wals {
+    /// Whether a file is among them.
+    pub fn contain(self, name: WalName) -> bool {
+        match self {
+            Self::File(file) => file == name,
+            Self::Segments(first, last) => segment_of(name).is_some_and(|segment| first <= segment && segment <= last),
+        }
+    }
+}
+
+impl Pattern {
+    /// The WAL files that it names, when it names some.
+    pub fn wals(&self) -> Option<Wals> {
+        match self.thing {
+            Some(Thing::Wals(wals)) => Some(wals),
+            _ => None,
+        }
+    }
+
+    /// Whether it names an action, or a file of it: batches are cut before, but for those that it names whole.
+    pub fn matches(&self, action: &Action) -> bool {
+        let address = action.address.as_str();
+        let Some(wals) = self.wals() else { return is_below(address, &self.text) };
+        let is_ours = is_below(address, &format!("{}/{WAL}", self.replica));
+        is_ours && (address == self.text || names_one(wals, &action.change))
+    }
+
+    /// Whether it is the whole address of an action.
+    pub fn is_address_of(&self, action: &Action) -> bool {
+        action.address.as_str() == self.text
+    }
+}
+
+/// Whether an address is another one, or continues it by whole parts.
+fn is_below(address: &str, start: &str) -> bool {
+    address.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn names_one(wals: Wals, change: &Change) -> bool {
+    match change {
+        Change::AddWals(batch) | Change::RepairWals(batch) => batch.entries.iter().any(|e| wals.contain(e.name)),
+        Change::RemoveWals { files, .. } => files.keys().any(|name| wals.contain(*name)),
+        _ => false,
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.strip_suffix('/').unwrap_or(text).split('/').collect();
+        if parts.len() > 3 || parts.iter().any(|part| part.is_empty()) {
+            return Err("expected an address such as main/backup/20261122T092435, or its first parts".to_owned());
+        }
+        let mut parts = parts.into_iter();
+        let replica = parts.next().unwrap_or_default().parse::<ServerName>().map_err(|error| error.to_string())?;
+        let kind = parts.next().map(str::to_owned);
+        let thing = match (parts.next(), kind.as_deref()) {
+            (Some(name), Some(WAL)) => Some(Thing::Wals(wals(name)?)),
+            (name, _) => name.map(|name| Thing::Named(name.to_owned())),
+        };
+        Ok(Self { text: text.strip_suffix('/').unwrap_or(text).to_owned(), replica, kind, thing })
+    }
+}
+
+/// `00000001000000000000000C`, `00000001000000000000000C..2A` as in an address, or `0000000100000000000000[0C..2A]` as in
+/// a plan.
+fn wals(text: &str) -> Result<Wals, String> {
+    let unreadable = || format!("`{text}` is neither a WAL file nor a range such as 00000001000000000000000C..2A");
+    let bracketed = text.strip_suffix(']').and_then(|text| text.split_once('['));
+    let whole = bracketed.map(|(common, ends)| format!("{common}{ends}"));
+    let Some((first, end)) = whole.as_deref().unwrap_or(text).split_once("..") else {
+        return match text.parse().map_err(|_| unreadable())? {
+            WalName::Segment(segment) => Ok(Wals::Segments(segment, segment)),
+            file => Ok(Wals::File(file)),
+        };
+    };
+    let segment = |name: &str| name.parse::<WalName>().ok().and_then(WalName::segment);
+    let common = first.len().checked_sub(end.len()).and_then(|length| first.get(..length)).ok_or_else(unreadable)?;
+    let ends = segment(first).zip(segment(&format!("{common}{end}")));
+    let (first, last) = ends.ok_or_else(unreadable)?;
+    if first > last {
+        return Err(format!("`{text}` ends before it begins"));
+    }
+    Ok(Wals::Segments(first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wals_of(text: &str) -> Wals {
+        format!("main/wal/{text}").parse::<Pattern>().unwrap().wals().unwrap()
+    }
+
+    #[test]
+    fn a_range_is_read_as_addresses_and_as_plans_have_it() {
+        let range = wals_of("00000001000000000000000C..2A");
+        assert_eq!(range, wals_of("0000000100000000000000[0C..2A]"));
+        assert_eq!(range, wals_of("00000001000000000000000C..00000001000000000000002A"));
+        for (name, is_in) in [
+            ("00000001000000000000000B", false),
+            ("00000001000000000000000C", true),
+            ("00000001000000000000000C.00000028.backup", true),
+            ("00000001000000000000002A.partial", true),
+            ("00000001000000000000002B", false),
+            ("00000002000000000000000D", false),
+            ("00000002.history", false),
+        ] {
+            assert_eq!(range.contain(name.parse().unwrap()), is_in, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_segment_is_named_alone() {
+        let label = wals_of("00000001000000000000000C.00000028.backup");
+        assert!(label.contain("00000001000000000000000C.00000028.backup".parse().unwrap()));
+        assert!(!label.contain("00000001000000000000000C".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in ["", "/", "a//b", "main/backup/x/y", "main/wal/x", "main/wal/00000001000000000000000C..0A", "../x"] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad}");
+        }
+        assert_eq!("main/backup/".parse::<Pattern>(), "main/backup".parse());
+    }
+
+    #[test]
+    fn an_address_continues_by_whole_parts() {
+        assert!(is_below("main/backup/20261122T092435", "main"));
+        assert!(is_below("main/backup/20261122T092435", "main/backup"));
+        assert!(!is_below("main2/backup/20261122T092435", "main"));
+        assert!(!is_below("main", "main/backup"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Which actions of a plan a scope leaves: the targets with all that they need, less what is excluded and all that
+//! needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::visit::EdgeRef;
+
+use crate::plan::action::{Action, Plan};
+use crate::plan::graph::{Dependency, Step};
+
+use super::pattern::Pattern;
+use super::{Scope, ScopeError};
+
+/// An action's replica and its place there.
+pub type Place = (usize, usize);
+
+/// The actions that stay.
+pub fn select(plan: &Plan, scope: &Scope) -> Result<BTreeSet<Place>, ScopeError> {
+    let needs = Needs::of(plan);
+    let places = || {
+        plan.replicas.iter().enumerate().flat_map(|(replica, planned)| {
+            planned.actions.iter().enumerate().map(move |(place, action)| ((replica, place), action))
+        })
+    };
+    let named = |pattern: &Pattern| -> BTreeSet<Place> {
+        places().filter(|(_, action)| pattern.matches(action)).map(|(place, _)| place).collect()
+    };
+    let excluded: BTreeSet<Place> = scope.excluded.iter().flat_map(named).collect();
+    let goes = reach(&excluded, &needs.needed_by);
+    if scope.targets.is_empty() {
+        return Ok(places().map(|(place, _)| place).filter(|place| !goes.contains_key(place)).collect());
+    }
+    let mut wanted = BTreeSet::new();
+    for target in &scope.targets {
+        let found = named(target);
+        if found.iter().all(|place| goes.contains_key(place))
+            && let Some(cause) = found.difference(&excluded).find_map(|place| goes.get(place))
+        {
+            return Err(contradiction(plan, scope, target, *cause));
+        }
+        wanted.extend(found.into_iter().filter(|place| !goes.contains_key(place)));
+    }
+    Ok(reach(&wanted, &needs.of).into_keys().collect())
+}
+
+/// A target of which nothing is left, as all of it needs what is excluded.
+fn contradiction(plan: &Plan, scope: &Scope, target: &Pattern, cause: Place) -> ScopeError {
+    let action: Option<&Action> = plan.replicas.get(cause.0).and_then(|replica| replica.actions.get(cause.1));
+    let by = action.and_then(|action| scope.excluded.iter().find(|pattern| pattern.matches(action)));
+    ScopeError::Contradiction {
+        target: target.to_string(),
+        needed: action.map(|action| action.address.to_string()).unwrap_or_default(),
+        excluded: by.map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+/// What actions need, both ways.
+struct Needs {
+    of: BTreeMap<Place, BTreeSet<Place>>,
+    needed_by: BTreeMap<Place, BTreeSet<Place>>,
+}
+
+impl Needs {
+    fn of(plan: &Plan) -> Self {
+        let graph = plan.graph();
+        let place = |step: Step| (step.replica, step.action);
+        let mut needs = Self { of: BTreeMap::new(), needed_by: BTreeMap::new() };
+        for edge in graph.edge_references().filter(|edge| *edge.weight() == Dependency::Needs) {
+            let (needed, needing) = (place(graph[edge.source()]), place(graph[edge.target()]));
+            needs.of.entry(needing).or_default().insert(needed);
+            needs.needed_by.entry(needed).or_default().insert(needing);
+        }
+        needs
+    }
+}
+
+/// Everything that is reached from these, themselves included, each with the one that it was reached from first.
+fn reach(from: &BTreeSet<Place>, edges: &BTreeMap<Place, BTreeSet<Place>>) -> BTreeMap<Place, Place> {
+    let mut reached: BTreeMap<Place, Place> = from.iter().map(|place| (*place, *place)).collect();
+    let mut left: Vec<Place> = from.iter().copied().collect();
+    while let Some(place) = left.pop() {
+        let origin = reached.get(&place).copied().unwrap_or(place);
+        for next in edges.get(&place).into_iter().flatten() {
+            if !reached.contains_key(next) {
+                reached.insert(*next, origin);
+                left.push(*next);
+            }
+        }
+    }
+    reached
+}
