@@ -37,7 +37,8 @@ impl Place {
         for copy in ["antipode.yaml", "root/etc/antipode/lisbon.yaml", "examples/minimal.yaml"] {
             fs::copy(path("demo/antipode.yaml"), path(copy)).unwrap();
         }
-        fs::write(path("root/etc/barman.conf"), "[barman]\nbarman_home = /var/lib/barman\n").unwrap();
+        let conf = "[barman]\nbarman_home = /var/lib/barman\nprimary_ssh_command = ssh barman@fra\n[main]\n";
+        fs::write(path("root/etc/barman.conf"), conf).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_antipode"), path("bin/antipode")).unwrap();
         place
     }
