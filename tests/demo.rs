@@ -97,9 +97,15 @@ fn an_action_is_explained_and_shown_in_every_form() {
     ];
     assert_in_order(&explained, &reasons);
     let verbose = succeed(run(&["plan", "-v"]).env("RUST_LOG", "off").env("COLUMNS", "300"));
-    assert!(verbose.contains("main/history/00000002: the site file asks for the replica (antipode.yaml:7)"), "{verbose}");
+    assert!(
+        verbose.contains("main/history/00000002: the site file asks for the replica (antipode.yaml:7)"),
+        "{verbose}"
+    );
     let markdown = succeed(&mut run(&["plan", "--format", "markdown"]));
-    assert_in_order(&markdown, &["<!-- antipode: site lisbon -->\n**site lisbon**: 1 ", "```diff\n", "\n+   history 00000002"]);
+    assert_in_order(
+        &markdown,
+        &["<!-- antipode: site lisbon -->\n**site lisbon**: 1 ", "```diff\n", "\n+   history 00000002"],
+    );
     let dot = succeed(&mut run(&["plan", "--format", "dot"]));
     assert_in_order(&dot, &["digraph plan {", "main/history/00000002\\nship ", "}"]);
 

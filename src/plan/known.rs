@@ -9,8 +9,8 @@ use crate::site::model::Replica;
 use super::action::{Action, Change, Plan};
 use super::demand::{Demand, Demands};
 use super::facts::{Fact, Grounds};
-use super::wal_files::find;
 use super::waits::{Neighbours, Waits};
+use super::wal_files::find;
 
 /// What a plan was made from, asked by its actions.
 pub struct Knowledge<'a> {

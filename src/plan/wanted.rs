@@ -52,11 +52,7 @@ impl Wanted {
 }
 
 /// The backup from which on everything is wanted.
-pub fn first_backup(
-    policy: &Policy,
-    primary: &PrimaryInventory,
-    kept: &BTreeMap<BackupId, Kept>,
-) -> Option<BackupId> {
+pub fn first_backup(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Option<BackupId> {
     first_claim(policy, &claims(primary, kept)).map(|(_, id)| id)
 }
 
@@ -68,7 +64,7 @@ fn first_claim(policy: &Policy, claims: &BTreeMap<BackupId, Claim>) -> Option<(S
     match policy.wals_from {
         // Barman counts from the smallest name as well, so that both list the same WAL.
         WalsFrom::OldestBackup => begins(|_| true).min(),
-        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).last(),
+        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).next_back(),
         WalsFrom::BackupsOnly => None,
     }
 }

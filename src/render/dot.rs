@@ -77,7 +77,8 @@ fn node(plan: &Plan, graph: &StepGraph, node: NodeIndex, is_critical: bool) -> O
 }
 
 fn edges(graph: &StepGraph, path: &CriticalPath, out: &mut String) {
-    let links: BTreeSet<(NodeIndex, NodeIndex)> = path.steps.iter().copied().zip(path.steps.iter().copied().skip(1)).collect();
+    let links: BTreeSet<(NodeIndex, NodeIndex)> =
+        path.steps.iter().copied().zip(path.steps.iter().copied().skip(1)).collect();
     for edge in graph.edge_references() {
         let mut attributes = Vec::new();
         if *edge.weight() == Dependency::After {

@@ -213,7 +213,13 @@ impl Columns {
     fn beside(&self, row: &Row, head: Line, room: usize) -> Vec<Line> {
         let mut reason = wrap(&row.reason, room).into_iter();
         let first = head.pad_to(self.reasons).with(Ink::Dim, reason.next().unwrap_or_default());
-        let further = |text| Line::new().with(Ink::Dim, self.margin.indent()).with(Ink::Dim, row.rail()).pad_to(self.reasons).with(Ink::Dim, text);
+        let further = |text| {
+            Line::new()
+                .with(Ink::Dim, self.margin.indent())
+                .with(Ink::Dim, row.rail())
+                .pad_to(self.reasons)
+                .with(Ink::Dim, text)
+        };
         std::iter::once(first).chain(reason.map(further)).collect()
     }
 

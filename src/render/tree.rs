@@ -7,9 +7,9 @@ use crate::barman::wal::SegmentSize;
 use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan, WalBatch};
 use crate::plan::reason::Reason;
 
+use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};
 use super::units::{bytes, count, exact, plural};
-use super::explain::{Whys, files};
 use super::{diff, reason};
 
 /// More rows of a kind than this are not all shown.

@@ -32,6 +32,5 @@ pub use path::{KeyPath, Lines};
 pub use quote::Quotes;
 pub use schema::schema;
 
-
 #[cfg(test)]
 mod tests;

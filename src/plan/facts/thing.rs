@@ -23,7 +23,9 @@ impl Grounds<'_> {
                 let known = |histories: &std::collections::BTreeMap<Timeline, _>| histories.contains_key(&timeline);
                 (known(&self.here.histories) || known(&self.there.histories)).then(|| self.history(timeline))
             }
-            ("backup" | "info" | "keep" | "tablespaces" | "staging", Some(name)) => self.backup(kind, name.parse().ok()?),
+            ("backup" | "info" | "keep" | "tablespaces" | "staging", Some(name)) => {
+                self.backup(kind, name.parse().ok()?)
+            }
             _ => None,
         }
     }

@@ -79,7 +79,10 @@ fn the_critical_path_has_most_bytes_to_copy() {
     ]);
     assert_eq!(
         critical(&plan),
-        (vec!["archive/backup/20261122T030000 copy".to_owned(), "archive/backup/20261122T030000 publish".to_owned()], 7 * GIB)
+        (
+            vec!["archive/backup/20261122T030000 copy".to_owned(), "archive/backup/20261122T030000 publish".to_owned()],
+            7 * GIB
+        )
     );
     let main = site(plan.replicas.into_iter().skip(1).collect());
     let steps = [

@@ -19,7 +19,7 @@ use crate::plan::action::Plan;
 use crate::plan::known::Knowledge;
 use crate::plan::reason::XlogFinding;
 use crate::plan::tests::notation::{self, id};
-use crate::render::{Paragraph, Whys};
+use crate::render::{Origin, Whys};
 use crate::site::model::Replica;
 use crate::site::{Loaded, Quotes, load, mirror};
 use crate::verify::manifest::Manifest;
@@ -74,7 +74,7 @@ impl Situation {
         let (knowledge, mut whys) = (self.knowledge(), Whys::default());
         for (index, replica) in self.replicas.iter().enumerate() {
             let origin = mirror::origin(&self.declared.site, replica);
-            whys.add(&knowledge, index, Paragraph { file: self.quotes(), replica: &origin });
+            whys.add(&knowledge, index, Origin { file: self.quotes(), replica: &origin });
         }
         whys
     }
@@ -165,7 +165,9 @@ impl Ends {
 
     fn of(mut self, name: &ServerName) -> ReplicaObservation {
         let ids: Vec<String> = self.here.backups.keys().map(ToString::to_string).collect();
-        ids.iter().for_each(|id| set(&mut self.here, &id[6..8], "server_name", name.as_str()));
+        for id in &ids {
+            set(&mut self.here, &id[6..8], "server_name", name.as_str());
+        }
         let directories = |home: &str| ServerDirs::of_catalog(Path::new(home), name.clone());
         let primary = match self.there {
             Ok(there) => {
@@ -257,7 +259,8 @@ replicas:
         for (name, size) in here.wals.iter_mut().skip(9).take(4) {
             *size = u64::from(name.to_string().ends_with('C')) * 5_242_880;
         }
-        here.xlogdb.findings = vec![XlogFinding::Doubled(131), XlogFinding::Unsorted(1), XlogFinding::TooManyFields(48)];
+        here.xlogdb.findings =
+            vec![XlogFinding::Doubled(131), XlogFinding::Unsorted(1), XlogFinding::TooManyFields(48)];
         here.sync_wals = None;
     });
     let archive = ends(TWO_BACKUPS, TWO_BACKUPS).with(|there, here| {
@@ -383,12 +386,20 @@ fn hostile() -> Situation {
     writeln!(file, "  \"other --> <script>\": {{primary: madrid}}").unwrap();
     let odd = ends("@22 1/1C..1D size=443025991270 | 1/1C..2F", "@22 1/1C..1D size=443025991270 | 1/1C..2B");
     let odd = odd.with(|there, here| {
-        there.notes.push("\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}drowssap\nerror: \tall is lost\n```\n</details> @root".into());
+        there
+            .notes
+            .push("\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}drowssap\nerror: \tall is lost\n```\n</details> @root".into());
         let paths = ["data/<img src=x>", "data/```\n+ backup", "data/\u{9b}31m"].map(PathBuf::from);
         here.backups.get_mut(&id("22")).unwrap().base = BaseState::Damaged { files: paths.to_vec() };
         set(here, "22", "backup_label", "'```\\n</details><b>@dba \u{1b}[31m'");
         let retention_policy = Some("REDUNDANCY \u{9b}31m1 `<i>`".to_owned());
-        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, passive: true, retention_policy, ..OwnBarman::default() };
+        here.own_barman = OwnBarman {
+            section: OwnSection::Present,
+            active: true,
+            passive: true,
+            retention_policy,
+            ..OwnBarman::default()
+        };
     });
     let message = "line one\r\n```\n</details>\n<b>line two\u{8}\u{8} ask @dba at https://example.com/?a=1&b=2";
     let hint = Some("run `ssh \u{1b}[31m`".to_owned());
