@@ -46,4 +46,5 @@ mod locks;
 mod output;
 mod renamed;
 mod status;
+mod sync_info;
 mod takeover;

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 
 const MINIMAL: &str = r#"{
     "last_position": 57, "last_name": "000000010000000000000003",
