@@ -129,11 +129,7 @@ fn decide(installed: Option<BarmanVersion>, backups: &Backups, xlogdb: &Xlogdb) 
 }
 
 /// The backups that a Barman of this version finds and tells of.
-fn told(
-    found: &Backups,
-    dirs: &ServerDirs,
-    version: BarmanVersion,
-) -> Result<BTreeMap<BackupId, BackupInfo>, Failure> {
+fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BTreeMap<BackupId, BackupInfo>, Failure> {
     let mut told = BTreeMap::new();
     for (id, backup) in &found.by_id {
         let Some((file, true)) = backup.info_for(version, dirs, *id) else { continue };
@@ -223,7 +219,9 @@ mod tests {
     #[test]
     fn only_what_a_barman_would_find_and_tell_of_is_told() {
         let ground = Ground::new();
-        for (id, status) in [("1", "DONE"), ("2", "WAITING_FOR_WALS"), ("3", "SYNCING"), ("4", "FAILED"), ("5", "EMPTY")] {
+        for (id, status) in
+            [("1", "DONE"), ("2", "WAITING_FOR_WALS"), ("3", "SYNCING"), ("4", "FAILED"), ("5", "EMPTY")]
+        {
             let text = format!("status={status}\nbegin_wal={A}\nend_wal={A}\n");
             ground.write(&format!("meta/20261122T00000{id}-backup.info"), &text);
         }

@@ -45,4 +45,5 @@ mod locks;
 mod output;
 mod renamed;
 mod sync_info;
+mod sync_now;
 mod takeover;

@@ -176,7 +176,8 @@ fn a_site_has_the_same_plan_from_a_primary_without_barman() {
     let (sshd, site) = empty_site(&lab, primary, primary.barman.version);
     let plan = site.expect_changes();
     replace_barman(&lab.join("sshd"), &primary.barman, "antipode");
-    let declared = site_file(&site, &sshd).replace("    ssh_command", "    barman: {command: antipode}\n    ssh_command");
+    let declared =
+        site_file(&site, &sshd).replace("    ssh_command", "    barman: {command: antipode}\n    ssh_command");
     site.declare(&declared);
     assert_eq!(site.expect_changes(), plan);
     site.converge();

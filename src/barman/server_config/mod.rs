@@ -11,8 +11,8 @@ use super::ids::ServerName;
 use super::python_literal::Literal;
 use super::version::BarmanVersion;
 
-use keys::{Key, Place};
 pub use keys::is_inherited;
+use keys::{Key, Place};
 use kind::{Kind, integer};
 
 /// From this version on a retention policy is printed in the words of barman.conf.

@@ -14,14 +14,21 @@ use crate::site::Site;
 use super::sync::{self, Part};
 
 /// Runs the command.
-pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(
+    arguments: &cli::SyncBackup,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
     let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
     let server = &arguments.server;
-    let absent = || CommandError::new(format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()));
+    let absent =
+        || CommandError::new(format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()));
     let id: BackupId = arguments.backup.parse().map_err(|_| absent())?;
     let name: ServerName = server.parse().map_err(|_| session::unknown_server(server, &[]))?;
     let running = || {
-        CommandError::new(format!("Another synchronisation process for backup {id} of server {server} is already running."))
+        CommandError::new(format!(
+            "Another synchronisation process for backup {id} of server {server} is already running."
+        ))
     };
     if is_locked(&site, &name, id)? {
         return Err(running());

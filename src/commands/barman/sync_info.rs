@@ -14,8 +14,8 @@ use crate::barman::sync_info::{Framed, frame};
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
-use crate::commands::terminal::{self, Terminal};
 use crate::commands::source;
+use crate::commands::terminal::{self, Terminal};
 use crate::error::{CommandError, Exit};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::{Failure, primary};
@@ -137,8 +137,11 @@ async fn answer_of_primary(session: &Session<'_>, name: &str) -> Result<Vec<u8>,
     let replica = session.replica(name)?;
     let connection = session.connection(&replica.primary)?;
     let Some(commands) = &connection.commands else {
-        return Err(CommandError::new(format!("the primary {} is a catalog on this host, and runs no Barman", replica.primary))
-            .hint(format!("`antipode sync-info -c BARMAN_CONF {}` reads it", replica.server)));
+        return Err(CommandError::new(format!(
+            "the primary {} is a catalog on this host, and runs no Barman",
+            replica.primary
+        ))
+        .hint(format!("`antipode sync-info -c BARMAN_CONF {}` reads it", replica.server)));
     };
     commands.sync_info(&replica.server).await.map_err(|error| {
         let failure = primary::refused(error, &replica.server);

@@ -74,7 +74,11 @@ fn an_old_barman_has_fewer_keys() {
     for absent in ["begin_time_iso", "children_backup_ids", "encryption", "cluster"] {
         assert!(!text.contains(absent), "{absent}");
     }
-    assert!(text.contains("{\n            \"compression\": \"gzip\",\n            \"name\": \"000000010000000000000002\",\n"));
+    assert!(
+        text.contains(
+            "{\n            \"compression\": \"gzip\",\n            \"name\": \"000000010000000000000002\",\n"
+        )
+    );
 }
 
 #[test]
