@@ -35,6 +35,7 @@ mod leftovers;
 mod locks;
 mod meter;
 mod replica_run;
+mod shares;
 mod slots;
 mod steps;
 mod xlogdb;
@@ -56,6 +57,7 @@ use events::{Failure, Observer, Summary};
 use executor::Executor;
 pub use locks::{RunLock, RunLockError};
 use replica_run::{Held, Locking, Moving, ReplicaRun};
+use shares::AtOnce;
 use slots::Slots;
 use steps::PlanSteps;
 
@@ -79,7 +81,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
         means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
     let (mut runs, mut held) = (Vec::new(), Vec::new());
     for replica in &plan.replicas {
-        let mut run = prepare(replica, means, &slots, observer, cancel);
+        let mut run = prepare(plan, replica, means, &slots, observer, cancel);
         if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
             match take(prepared).await {
                 Ok(locks) => held.extend(locks),
@@ -103,6 +105,7 @@ async fn take(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
 }
 
 fn prepare<'a>(
+    plan: &Plan,
     planned: &'a ReplicaPlan,
     means: &Means<'_>,
     slots: &BTreeMap<&str, Slots>,
@@ -119,20 +122,11 @@ fn prepare<'a>(
         replica_slots: Slots::new(count(replica.policy.transfer.streams)),
         primary_slots: slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
         streams: count(replica.policy.transfer.streams),
-        bandwidth: bandwidth(primary, replica),
+        bandwidth: AtOnce::of(plan, planned, means.replicas, primary).share(primary, replica),
         reuse: replica.policy.transfer.reuse,
     };
     let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
     Ok(ReplicaRun::new(target, moving, locking, cancel, observer))
-}
-
-/// What one transfer may use, so that all together keep both limits.
-fn bandwidth(primary: &Primary, replica: &Replica) -> Option<u64> {
-    let share = |limit: Option<u64>, streams: NonZeroU32| limit.map(|bytes| (bytes / u64::from(streams.get())).max(1));
-    let transfer = &replica.policy.transfer;
-    let streams = primary.streams.min(transfer.streams);
-    let shares = [share(primary.bandwidth, primary.streams), share(transfer.bandwidth, streams)];
-    shares.into_iter().flatten().min()
 }
 
 fn count(streams: NonZeroU32) -> usize {

@@ -5,6 +5,7 @@ mod barman;
 mod barman_conf;
 mod completions;
 mod demo;
+mod explain;
 mod init;
 mod interrupt;
 mod man;
@@ -54,6 +55,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {

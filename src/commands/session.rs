@@ -22,6 +22,16 @@ use crate::site::model::{Primary, Replica, Site};
 use crate::site::suggest::near;
 use crate::transport::{self, Connection};
 
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What both ends of every replica have.
+    pub observation: Observation,
+    /// The time that it was made for.
+    pub now: Timestamp,
+}
+
 /// How long a call may take before somebody who waits is told of it.
 const A_WHILE: Duration = Duration::from_secs(1);
 
@@ -133,12 +143,18 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
     pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
+        self.planned(scope).await.map(|planned| planned.plan)
+    }
+
+    /// The same, with what the plan was made from.
+    pub async fn planned(&self, scope: &Scope) -> Result<Planned, CommandError> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
         let observation = self.observe(concerned, Purpose::Plan, now).await?;
         let plan = plan::plan(self.site, &self.replicas, &observation, now);
-        Ok(plan.narrow(scope, &self.replicas, &observation)?)
+        let plan = plan.narrow(scope, &self.replicas, &observation)?;
+        Ok(Planned { plan, observation, now })
     }
 
     /// Observes both ends of replicas.

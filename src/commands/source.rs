@@ -6,7 +6,7 @@ use std::{env, fs};
 use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::error::CommandError;
-use crate::site::{self, Loaded, Site};
+use crate::site::{self, Lines, Loaded, Quotes, Site};
 
 use super::terminal::{self, Terminal};
 
@@ -58,10 +58,33 @@ pub fn read(arguments: &SiteFile) -> Result<Source, CommandError> {
     })
 }
 
-/// Reads the site file; its mistakes go to stderr as they are.
+/// A site file that holds what it should.
+pub struct Declared {
+    /// What it declares.
+    pub site: Site,
+    lines: Lines,
+    source: Source,
+}
+
+impl Declared {
+    /// The file to quote from.
+    pub fn quotes(&self) -> Quotes<'_> {
+        Quotes { name: &self.source.name, text: &self.source.text, lines: &self.lines }
+    }
+}
+
+/// Reads the site file for what it declares; its mistakes go to stderr as they are.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+    declared(arguments, terminal).map(|declared| declared.site)
+}
+
+/// The same, with the file to quote from.
+pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
     let source = read(arguments)?;
-    source.load().map(|loaded| loaded.site).map_err(|mistakes| source.refuse(&mistakes, terminal))
+    match source.load() {
+        Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source }),
+        Err(mistakes) => Err(source.refuse(&mistakes, terminal)),
+    }
 }
 
 /// What is wrong with a file whose bytes are not UTF-8 from an offset on; there the text has a replacement character.

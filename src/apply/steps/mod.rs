@@ -7,6 +7,8 @@ mod removal;
 mod server;
 mod wals;
 
+pub use wals::commits;
+
 use futures::future::BoxFuture;
 
 use crate::plan::Plan;

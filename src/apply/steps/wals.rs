@@ -48,10 +48,16 @@ struct Shipped {
 /// Ships the files of a batch that are not here with the right size.
 pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     let dirs = &job.run.target.here;
-    let (present, absent): (Vec<WalEntry>, Vec<WalEntry>) =
-        batch.entries.iter().partition(|entry| is_here(dirs, entry));
+    let here: BTreeSet<WalName> =
+        batch.entries.iter().filter(|entry| is_here(dirs, entry)).map(|entry| entry.name).collect();
+    let present = batch.entries.iter().filter(|entry| here.contains(&entry.name)).copied().collect();
+    let absent = commits(&batch.entries).into_iter().filter_map(|mut entries| {
+        entries.retain(|entry| !here.contains(&entry.name));
+        (!entries.is_empty()).then_some(entries)
+    });
+    let absent: Vec<Vec<WalEntry>> = absent.collect();
     job.run.ledger.publish(job.run, present).await?;
-    let commits = iter(commits(&absent)).map(|entries| commit(job, entries)).buffer_unordered(job.run.moving.streams);
+    let commits = iter(absent).map(|entries| commit(job, entries)).buffer_unordered(job.run.moving.streams);
     let shipped: Vec<Shipped> = commits.collect().await;
     job.run.ledger.flush(job.run).await?;
     outcome(shipped)
@@ -61,8 +67,9 @@ fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
     fs::symlink_metadata(dirs.wal(entry.name)).is_ok_and(|found| found.is_file() && found.len() == entry.size)
 }
 
-/// Cuts a batch into what is committed together.
-fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
+/// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
+/// many transfers there may be.
+pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {
