@@ -48,4 +48,5 @@ mod renamed;
 mod saved_plan;
 mod status;
 mod sync_info;
+mod sync_now;
 mod takeover;
