@@ -68,7 +68,7 @@ fn every_example_is_understood() {
     assert!(examples.len() > 20);
     for (command, line) in examples {
         let words = shell_words::split(line.split(" > ").next().unwrap()).unwrap();
-        assert_eq!(words[..2], ["antipode", &command], "{line}");
+        assert!(words[0] == "antipode" && words.contains(&command), "{line} is no example of {command}");
         if let Err(error) = Cli::try_parse_from(words) {
             panic!("{line}\n{error}");
         }
