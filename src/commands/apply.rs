@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use crate::apply::events::{FailureKind, Observer, Summary};
-use crate::apply::{self, Means, RunLock};
+use crate::apply::{self, Limits, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
@@ -57,7 +57,7 @@ async fn plan_and_apply(
     }
     let observer: Box<dyn Observer> =
         if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    let summary = carry_out(&plan, session, arguments.lock_timeout, observer.as_ref()).await?;
+    let summary = carry_out(&plan, session, bounds(arguments), observer.as_ref()).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
@@ -79,11 +79,25 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
+/// How long an apply waits, and how much it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long a busy lock is waited for.
+    pub lock_timeout: Duration,
+    /// How much is done at a time, and in all.
+    pub limits: Limits,
+}
+
+fn bounds(arguments: &cli::Apply) -> Bounds {
+    let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
+    Bounds { lock_timeout: arguments.lock_timeout, limits }
+}
+
 /// Does what the plan says, and prints what it came to.
 pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-    lock_timeout: Duration,
+    bounds: Bounds,
     observer: &dyn Observer,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
@@ -92,7 +106,8 @@ pub async fn carry_out(
         primaries: &session.site.primaries,
         connections: &connections,
         lock_directory: session.lock_directory()?,
-        lock_timeout,
+        lock_timeout: bounds.lock_timeout,
+        limits: bounds.limits,
     };
     let begin = Instant::now();
     let summary = apply::apply(plan, &means, observer, session.cancel).await;

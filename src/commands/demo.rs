@@ -11,7 +11,7 @@ use std::time::Duration;
 use anstyle::Style;
 use tempfile::TempDir;
 
-use crate::apply::RunLock;
+use crate::apply::{Limits, RunLock};
 use crate::apply::events::{Event, Observer};
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
@@ -186,7 +186,8 @@ impl Stage<'_> {
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let summary = apply::carry_out(&plan, session, LOCK_TIMEOUT, &Silent).await?;
+        let bounds = apply::Bounds { lock_timeout: LOCK_TIMEOUT, limits: Limits::default() };
+        let summary = apply::carry_out(&plan, session, bounds, &Silent).await?;
         terminal::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }

@@ -38,4 +38,4 @@ pub struct Style {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,6 +14,12 @@ pub const SCRATCH_PREFIX: &str = ".antipode-";
 /// Where a file that was cut off waits for the rest, in the directory of that file.
 pub(super) const PARTIAL_DIR: &str = ".antipode-partial";
 
+/// Bytes that an earlier copy brought of a file that it did not finish.
+pub fn partial_size(file: &Path) -> u64 {
+    let partial = file.file_name().map(|name| file.with_file_name(PARTIAL_DIR).join(name));
+    partial.and_then(|partial| fs::symlink_metadata(partial).ok()).map_or(0, |metadata| metadata.len())
+}
+
 /// Removes what interrupted copies left in a tree. Nothing may be copied into it meanwhile.
 pub fn remove_scratch(directory: &Path) -> io::Result<()> {
     let mut entries = walkdir::WalkDir::new(directory).min_depth(1).into_iter();

@@ -7,6 +7,7 @@ mod faults;
 mod faulty;
 mod ground;
 mod kill;
+mod limits;
 mod readable;
 mod refusals;
 mod repairs;

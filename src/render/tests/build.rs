@@ -89,7 +89,7 @@ pub fn lag(segments: u64, seconds: i64) -> Lag {
 }
 
 impl ReplicaPlan {
-    pub(super) fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+    pub(crate) fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
         self.actions.extend(actions);
         for action in &mut self.actions {
             let rest = action.address.as_str().split_once('/').unwrap().1.to_owned();

@@ -1,6 +1,6 @@
 //! Golden files: each shows a plan as people see it. `INSTA_UPDATE=always cargo test render` writes them anew; read them.
 
-mod build;
+pub(crate) mod build;
 
 use build::*;
 
