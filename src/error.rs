@@ -16,6 +16,8 @@ pub enum Exit {
     Error,
     /// `plan --detailed-exitcode`, and there are changes.
     Changes,
+    /// `status`, and an objective is missed or a replica is not recoverable.
+    ObjectiveMissed,
     /// The catalog or a server is locked by another.
     Locked,
     /// An apply finished with part of the work failed.
@@ -32,7 +34,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
-            Self::Changes => 2,
+            Self::Changes | Self::ObjectiveMissed => 2,
             Self::Locked => 3,
             Self::PartFailed => 4,
             Self::Interrupted => 130,

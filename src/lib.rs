@@ -15,6 +15,7 @@ pub mod commands;
 pub mod demo;
 pub mod diag;
 pub mod error;
+pub mod kept_files;
 pub mod observe;
 pub mod plan;
 pub mod progress;

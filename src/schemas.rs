@@ -2,7 +2,10 @@
 //! and their test.
 
 use clap::ValueEnum;
+use schemars::{JsonSchema, schema_for};
 
+use crate::progress::Record;
+use crate::render::status_json::StatusDocument;
 use crate::site;
 
 /// A format that has a schema.
@@ -10,6 +13,10 @@ use crate::site;
 pub enum Name {
     /// Site files.
     Site,
+    /// What `status --format json` prints.
+    Status,
+    /// The lines of `apply --json`.
+    Events,
 }
 
 impl Name {
@@ -17,6 +24,8 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Status => of::<StatusDocument>(),
+            Self::Events => of::<Record>(),
         }
     }
 
@@ -24,6 +33,16 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Status => "status.schema.json",
+            Self::Events => "events.schema.json",
         }
     }
+}
+
+/// The schema of a type as text.
+fn of<T: JsonSchema>() -> String {
+    // A JSON value made of maps and texts always has a text form.
+    let mut text = serde_json::to_string_pretty(&schema_for!(T)).unwrap_or_default();
+    text.push('\n');
+    text
 }

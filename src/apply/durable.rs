@@ -5,20 +5,32 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::transport::paths;
+
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
 const PREFIX: &str = ".antipode-";
 const SUFFIX: &str = ".tmp";
 
 /// Replaces a file, or makes it, so that its path always has either the old content or the new.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = parent(path)?;
     // The umask decides, as it does for the files that Barman writes.
+    replace(path, content, |_| Ok(()))
+}
+
+/// The same for a file that every user may read, whatever the umask.
+pub fn write_for_everybody(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, |file| file.set_permissions(Permissions::from_mode(0o644)))
+}
+
+fn replace(path: &Path, content: &[u8], prepare: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let directory = parent(path)?;
     let mut file = tempfile::Builder::new()
         .prefix(PREFIX)
         .suffix(SUFFIX)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory)?;
     file.write_all(content)?;
+    prepare(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_directory(directory)
@@ -26,12 +38,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Removes what a killed [`write`] left in a directory. Nothing may be written there meanwhile.
 pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
+    for entry in paths::entries(directory)? {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type()?.is_file() {
@@ -77,6 +84,12 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
         _ => {}
     }
     sync_directory(above)
+}
+
+/// Makes a directory that is nobody else's business, mode 0700.
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    create_directory(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 /// Makes durable which names a directory holds.

@@ -146,6 +146,12 @@ pub trait Observer: Send + Sync {
     fn notice(&self, event: &Event);
 }
 
+impl<O: Observer + ?Sized> Observer for &O {
+    fn notice(&self, event: &Event) {
+        (**self).notice(event);
+    }
+}
+
 /// What an apply came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {

@@ -1,6 +1,5 @@
 //! What a run that was killed left half-done and no plan speaks of: deletions to finish, temporary files of transfers.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -15,12 +14,14 @@ use super::replica_run::{ReplicaRun, blocking};
 /// Finishes the deletions of killed runs and removes their temporary files. The server is locked.
 pub async fn sweep(run: &ReplicaRun<'_>) -> Result<(), Failure> {
     let (arrivals, trash) = (run.staging().wals(), run.staging().trash_inside());
-    let dirs = run.target.here.clone();
+    let (dirs, own) = (run.target.here.clone(), run.staging().own());
     blocking(move || {
         durable::remove_tree(&trash).doing("delete", &trash)?;
         let bases = &dirs.basebackups_directory;
         remove_trash_beside(bases).doing("finish deletions in", bases)?;
-        for directory in [&dirs.backup_directory, &dirs.wals_directory, &dirs.xlogdb_directory, &dirs.meta_directory] {
+        for directory in
+            [&dirs.backup_directory, &own, &dirs.wals_directory, &dirs.xlogdb_directory, &dirs.meta_directory]
+        {
             durable::remove_unfinished(directory).doing("remove temporary files of", directory)?;
         }
         paths::remove_stale_scratch(&arrivals).doing("remove temporary files of", &arrivals)
@@ -29,12 +30,7 @@ pub async fn sweep(run: &ReplicaRun<'_>) -> Result<(), Failure> {
 }
 
 fn remove_trash_beside(bases: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(bases) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
+    for entry in paths::entries(bases)? {
         if Staging::is_trash_beside(&entry.file_name().to_string_lossy()) {
             durable::remove_tree(&entry.path())?;
         }
@@ -44,6 +40,8 @@ fn remove_trash_beside(bases: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

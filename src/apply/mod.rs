@@ -32,8 +32,10 @@ pub mod durable;
 pub mod events;
 mod executor;
 mod failure;
+pub mod journal;
 mod leftovers;
 mod locks;
+mod meter;
 mod piece;
 mod replica_run;
 mod slots;
@@ -46,6 +48,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
@@ -118,6 +121,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let parallelism = means.limits.parallelism;
     let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
     let summary = Executor::new(course).run().await;
+    journal::note(plan, &summary, &steps.measured(), Timestamp::now());
     drop(held);
     summary
 }
@@ -139,11 +143,7 @@ struct Shared<'a, 'b> {
     cancel: &'a CancellationToken,
 }
 
-fn prepare<'a>(
-    planned: &'a ReplicaPlan,
-    means: &Means<'_>,
-    shared: Shared<'a, '_>,
-) -> Result<ReplicaRun<'a>, Failure> {
+fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '_>) -> Result<ReplicaRun<'a>, Failure> {
     let unplanned = || Failure::new(format!("{} was not planned", planned.name));
     let target = planned.target.as_ref().ok_or_else(unplanned)?;
     let replica = means.replicas.iter().find(|replica| replica.name == planned.name).ok_or_else(unplanned)?;

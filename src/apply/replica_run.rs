@@ -12,6 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::{BackupId, SystemId};
+use crate::barman::journal::Measured;
 use crate::barman::layout::Layout;
 use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;
@@ -21,6 +22,7 @@ use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, Tra
 
 use super::budget::Budget;
 use super::events::{Event, Failure, FailureKind, Observer};
+use super::meter::Meter;
 use super::piece::Piece;
 use super::slots::{Slot, Slots, Urgency};
 use super::xlogdb::Ledger;
@@ -119,6 +121,7 @@ pub struct ReplicaRun<'a> {
     /// Locks of backups that are being copied, held until they are published.
     backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
     turns: Turns,
+    meter: Meter,
 }
 
 impl<'a> ReplicaRun<'a> {
@@ -139,6 +142,7 @@ impl<'a> ReplicaRun<'a> {
             ledger: Ledger::default(),
             backup_locks: Mutex::default(),
             turns: Turns::default(),
+            meter: Meter::default(),
             target,
             moving,
             locking,
@@ -200,6 +204,8 @@ impl<'a> ReplicaRun<'a> {
     /// Copies once, and charges what arrived, also of a copy that failed.
     async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, TransportError> {
         let before = transfer.counter.get();
+        // A piece is slowed down, and tells nothing of the line.
+        let _running = transfer.piece.is_none().then(|| self.meter.begin());
         let files = &self.moving.files;
         let fetched = match transfer.piece {
             None => files.fetch(&transfer.request, transfer.counter, self.cancel).await,
@@ -211,10 +217,18 @@ impl<'a> ReplicaRun<'a> {
                 }
             }
         };
+        if let Some(fetched) = fetched.as_ref().ok().filter(|_| transfer.piece.is_none()) {
+            self.meter.add(fetched.transferred);
+        }
         let was_here = transfer.piece.map_or(0, |piece| piece.here);
         let arrived = || transfer.counter.get().saturating_sub(before).saturating_sub(was_here);
         self.moving.budget.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
         fetched
+    }
+
+    /// Bytes that arrived so far, and the time during which they did.
+    pub fn measured(&self) -> Measured {
+        self.meter.measured()
     }
 
     /// Lists files at the primary when it is their turn, and tries again what may pass.

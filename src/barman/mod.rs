@@ -6,6 +6,7 @@ pub mod conf;
 pub mod history;
 pub mod identity;
 pub mod ids;
+pub mod journal;
 pub mod keep;
 pub mod layout;
 pub mod locks;

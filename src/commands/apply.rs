@@ -3,21 +3,46 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use crate::apply::events::{FailureKind, Observer, Summary};
+use jiff::Timestamp;
+
+use crate::apply::events::{FailureKind, Summary};
+use crate::apply::journal::{self, Measurements};
 use crate::apply::{self, Limits, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::progress::{Bars, Lines};
-use crate::render;
+use crate::progress::Json;
 
+use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::session::Session;
+use super::source;
 use super::terminal::{self, Terminal};
-use super::{plan, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    if !arguments.json {
+        let terminal = if arguments.auto_approve { *terminal } else { terminal.aloud() };
+        return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
+    }
+    let audience = Audience::Programs(Json::new());
+    let ended = run_for(&audience, arguments, terminal, interrupt).await;
+    let exit = ended.unwrap_or_else(|error| audience.error(&error));
+    // Whatever it was that an interruption broke off, the interruption is what happened.
+    let exit = interrupt.exit().unwrap_or(exit);
+    audience.end(exit);
+    Ok(exit)
+}
+
+async fn run_for(
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    if arguments.json && !arguments.auto_approve {
+        return Err(CommandError::new("`--json` prints no question to answer").hint("add `--auto-approve`"));
+    }
     if !arguments.auto_approve && !std::io::stdin().is_terminal() {
         return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal")
             .hint("review the output of `antipode plan`, then run `antipode apply --auto-approve`"));
@@ -30,34 +55,36 @@ pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interr
         }
     };
     let session = Session::open(&site, &interrupt.token).await;
-    let result = plan_and_apply(arguments, &session, terminal, interrupt).await;
+    let result = plan_and_apply(audience, arguments, &session, interrupt).await;
     session.close().await;
     drop(run_lock);
     result
 }
 
 async fn plan_and_apply(
+    audience: &Audience<'_>,
     arguments: &cli::Apply,
     session: &Session<'_>,
-    terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let plan = session.plan_part(&(&arguments.scope).into()).await?;
-    plan::show(&plan, terminal);
+    audience.plan(&plan);
     for error in &session.unresolved {
-        terminal.error(error);
+        audience.error(error);
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
-    if plan.is_empty() || interrupt.token.is_cancelled() {
+    if interrupt.token.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-    let observer: Box<dyn Observer> =
-        if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) };
-    let summary = carry_out(&plan, session, bounds(arguments), observer.as_ref()).await?;
+    let summary = carry_out(&plan, session, bounds(arguments), audience).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
@@ -93,12 +120,12 @@ fn bounds(arguments: &cli::Apply) -> Bounds {
     Bounds { lock_timeout: arguments.lock_timeout, limits }
 }
 
-/// Does what the plan says, and prints what it came to.
+/// Does what the plan says, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
     bounds: Bounds,
-    observer: &dyn Observer,
+    audience: &Audience<'_>,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
     let means = Means {
@@ -110,8 +137,11 @@ pub async fn carry_out(
         limits: bounds.limits,
     };
     let begin = Instant::now();
-    let summary = apply::apply(plan, &means, observer, session.cancel).await;
-    terminal::print(&render::applied(plan, &summary, begin.elapsed()));
+    let summary = {
+        let observer = audience.observer();
+        apply::apply(plan, &means, observer.as_ref(), session.cancel).await
+    };
+    audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }
 

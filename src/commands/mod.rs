@@ -1,11 +1,15 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod audience;
+mod barman_conf;
 mod demo;
+mod init;
 mod interrupt;
 mod plan;
 mod session;
 mod source;
+mod status;
 mod terminal;
 mod validate;
 
@@ -46,9 +50,16 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             terminal::print(&arguments.of.text());
+            Ok(Exit::Done)
+        }
+        Command::Init(arguments) => init::run(&arguments),
+        Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
+        Command::NothingToSync(arguments) => {
+            terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,

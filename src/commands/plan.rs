@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::render::{self, Style};
+use crate::render;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
@@ -31,8 +31,9 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     })
 }
 
-/// Prints a plan for people.
+/// Prints a plan for people; with `-q` only what is wrong with it and what it comes to.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    let style = Style { colour: terminal.colour(), width: terminal::width(), verbose: terminal.verbose > 0 };
-    terminal::print(&render::human(plan, style));
+    let style = terminal.style();
+    let text = if terminal.quiet { render::quiet(plan, style) } else { render::human(plan, style) };
+    terminal::print(&text);
 }

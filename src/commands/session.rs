@@ -3,19 +3,26 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
-use crate::observe::{self, Connections, SiteBarman};
+use crate::observe::inventory::Observation;
+use crate::observe::{self, Connections, Purpose, SiteBarman};
 use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
-use crate::site::model::{Replica, Site};
+use crate::site::model::{Primary, Replica, Site};
 use crate::transport::{self, Connection};
+
+/// How long a call may take before somebody who waits is told of it.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A site whose primaries were called.
 pub struct Session<'a> {
@@ -26,6 +33,10 @@ pub struct Session<'a> {
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<CommandError>,
     connections: Connections,
+    /// The servers of each primary that is mirrored, as far as they are known.
+    servers: BTreeMap<String, Vec<ServerName>>,
+    /// Why a primary that is mirrored did not say which servers it has.
+    silent: BTreeMap<String, CommandError>,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
 }
@@ -33,19 +44,43 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Calls every primary, and asks those that are mirrored which servers they have.
     pub async fn open(site: &'a Site, cancel: &'a CancellationToken) -> Self {
+        Self::open_telling(site, cancel, |_| ()).await
+    }
+
+    /// The same, telling which primaries are waited for when they take a while.
+    pub async fn open_telling(site: &'a Site, cancel: &'a CancellationToken, waits: impl Fn(&Primary)) -> Self {
         let runtime = runtime_directory();
         let calls = site.primaries.iter().map(|(name, primary)| {
             let runtime = runtime.clone();
-            async move { (name.clone(), transport::open(primary, &runtime, cancel).await) }
+            let waits = &waits;
+            async move {
+                let mut call = pin!(transport::open(primary, &runtime, cancel));
+                let answer = match timeout(A_WHILE, &mut call).await {
+                    Ok(answer) => answer,
+                    Err(_elapsed) => {
+                        waits(primary);
+                        call.await
+                    }
+                };
+                (name.clone(), answer)
+            }
         });
         let connections = join_all(calls).await.into_iter().collect();
-        let mut session = Self { site, replicas: Vec::new(), unresolved: Vec::new(), connections, cancel };
-        session.resolve_mirrors().await;
+        let mut session = Self {
+            site,
+            replicas: Vec::new(),
+            unresolved: Vec::new(),
+            connections,
+            servers: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            cancel,
+        };
+        session.ask_mirrored().await;
+        session.resolve();
         session
     }
 
-    async fn resolve_mirrors(&mut self) {
-        let mut servers: BTreeMap<String, Vec<ServerName>> = BTreeMap::new();
+    async fn ask_mirrored(&mut self) {
         let mirrored = self.site.primaries.values().filter(|p| self.site.mirrors.iter().any(|m| m.primary == p.name));
         for primary in mirrored {
             let answer = match self.connections.get(&primary.name) {
@@ -55,18 +90,39 @@ impl<'a> Session<'a> {
             };
             match answer {
                 Ok(answer) => {
-                    servers.insert(primary.name.clone(), answer.names);
+                    self.servers.insert(primary.name.clone(), answer.names);
                 }
                 Err(failure) => {
                     let message = format!("the mirror of {} is not planned: {failure}", primary.name);
-                    self.unresolved.push(CommandError { hint: failure.hint, ..CommandError::new(message) });
+                    let error = CommandError { hint: failure.hint, ..CommandError::new(message) };
+                    self.silent.insert(primary.name.clone(), error);
                 }
             }
         }
-        let resolution = mirror::resolve(self.site, &servers);
+    }
+
+    fn resolve(&mut self) {
+        let resolution = mirror::resolve(self.site, &self.servers);
         self.replicas = resolution.replicas.into_values().collect();
         let clashes = resolution.clashes.iter();
-        self.unresolved.extend(clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal())));
+        let clashes = clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal()));
+        self.unresolved = self.silent.values().cloned().chain(clashes).collect();
+    }
+
+    /// Where a mirrored primary did not answer, goes by the replicas of it that earlier applies left here.
+    pub fn mirror_what_is_here(&mut self) -> Result<(), CommandError> {
+        if self.silent.is_empty() {
+            return Ok(());
+        }
+        let here = observe::copied_here(&self.site.catalog.path)
+            .map_err(|error| CommandError { hint: error.hint(), ..CommandError::new(error.to_string()) })?;
+        let silent: Vec<String> = self.silent.keys().cloned().collect();
+        for (primary, names) in mirror::left_by(self.site, &self.servers, &silent, &here) {
+            self.silent.remove(&primary);
+            self.servers.insert(primary, names);
+        }
+        self.resolve();
+        Ok(())
     }
 
     /// Observes both ends of every replica and plans.
@@ -79,15 +135,26 @@ impl<'a> Session<'a> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
-        let observation = observe::observe(self.site, concerned, &self.connections, now, self.cancel)
+        let observation = self.observe(concerned, Purpose::Plan, now).await?;
+        let plan = plan::plan(self.site, &self.replicas, &observation, now);
+        Ok(plan.narrow(scope, &self.replicas, &observation)?)
+    }
+
+    /// Observes both ends of replicas.
+    pub async fn observe(
+        &self,
+        replicas: impl IntoIterator<Item = &Replica>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Observation, CommandError> {
+        let observation = observe::observe(self.site, replicas, &self.connections, now, purpose, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
         }
-        let plan = plan::plan(&self.site.name, &self.site.catalog.path, &self.replicas, &observation, now);
-        Ok(plan.narrow(scope, &self.replicas, &observation)?)
+        Ok(observation)
     }
 
     /// The ways to the primaries that answered.

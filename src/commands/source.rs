@@ -10,7 +10,7 @@ use crate::site::{self, Site};
 use super::terminal::{self, Terminal};
 
 /// What a site file is called unless it is named.
-const DEFAULT: &str = "antipode.yaml";
+pub const DEFAULT: &str = "antipode.yaml";
 
 /// Reads the site file; its mistakes go to stderr as they are.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
@@ -26,7 +26,7 @@ pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandEr
             terminal::tell(&mistakes.render(
                 &text,
                 terminal.colour_on_stderr(),
-                usize::from(terminal::width().unwrap_or(100)),
+                usize::from(terminal::width_on_stderr().unwrap_or(100)),
             ));
             let count = mistakes.list().len();
             let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
@@ -45,6 +45,6 @@ fn find(arguments: &SiteFile) -> Result<PathBuf, CommandError> {
     }
     env::var_os("ANTIPODE_FILE").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
         CommandError::new(format!("there is no {DEFAULT} in this directory"))
-            .hint("name the site file with -f FILE or ANTIPODE_FILE; examples/minimal.yaml is a start")
+            .hint("name the site file with -f FILE or ANTIPODE_FILE; `antipode init` writes a first one")
     })
 }

@@ -10,6 +10,7 @@ use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
+use crate::barman::journal::LastApply;
 use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
@@ -119,6 +120,8 @@ pub struct ReplicaInventory {
     pub directories: ServerDirs,
     /// Whether the server's directory exists at all.
     pub exists: bool,
+    /// Whether it cannot be read: then nothing of it is known.
+    pub unreadable: bool,
     /// The version of Barman to write for.
     pub barman: BarmanVersion,
     /// Its backups, published or not.
@@ -139,6 +142,8 @@ pub struct ReplicaInventory {
     pub free: Option<u64>,
     /// The system that the server belongs to, where Barman noted it in identity.json.
     pub identity: Option<Identity>,
+    /// Our note of the last successful apply; `None` when it is unknown.
+    pub last_apply: Option<LastApply>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
 }
@@ -214,13 +219,30 @@ pub enum BaseState {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnBarman {
     /// Whether barman.conf has the server at all.
-    pub configured: bool,
+    pub section: OwnSection,
     /// Whether it is `active`.
     pub active: bool,
     /// Whether `primary_ssh_command` makes it passive.
     pub passive: bool,
+    /// Whether its primary is Antipode itself, saying that nothing is missing.
+    pub idle: bool,
     /// Its retention policy.
     pub retention_policy: Option<String>,
+}
+
+/// What is known of a server's section in the site's barman.conf.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OwnSection {
+    /// The site file names no barman.conf.
+    #[default]
+    Unknown,
+    /// barman.conf has none.
+    Missing {
+        /// The directory whose files belong to it, if there is one.
+        included: Option<PathBuf>,
+    },
+    /// barman.conf has one.
+    Present,
 }
 
 /// Everything that was observed for one site.

@@ -11,6 +11,7 @@
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end.
 
 pub mod catalog;
+pub mod compression;
 mod facts;
 mod failure;
 mod history;
@@ -40,14 +41,23 @@ use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInven
 use primary::Source;
 
 pub use failure::Failure;
-pub use own_barman::{SiteBarman, SiteConfError};
-pub use servers::{Servers, servers};
+pub use own_barman::{SiteBarman, SiteConfError, read_conf};
+pub use servers::{Servers, copied_here, servers};
 
 /// Catalogs that are read at the same time: each uses several threads of its own.
 const CATALOGS_AT_ONCE: usize = 2;
 
 /// What each primary answered when it was called, by its name in the site file.
 pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
+
+/// What an observation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A plan that may be applied: everything that an apply can use is looked at.
+    Plan,
+    /// A look at how the replicas stand, often and cheap.
+    Status,
+}
 
 /// Observes both ends of every replica.
 ///
@@ -59,6 +69,7 @@ pub async fn observe<'a>(
     replicas: impl IntoIterator<Item = &'a Replica>,
     connections: &Connections,
     now: Timestamp,
+    purpose: Purpose,
     cancel: &CancellationToken,
 ) -> Result<Observation, SiteConfError> {
     let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
@@ -68,7 +79,7 @@ pub async fn observe<'a>(
     };
     let asking = site.primaries.values().map(|p| (p.name.as_str(), Semaphore::new(streams(p)))).collect();
     let reading = Semaphore::new(CATALOGS_AT_ONCE);
-    let observer = Observer { site, barman, installed, connections, asking, reading, now, cancel };
+    let observer = Observer { site, barman, installed, connections, asking, reading, now, purpose, cancel };
     let observer = &observer;
     let both_ends = replicas.into_iter().map(|replica| async move {
         let ends = observer.replica(replica).await?;
@@ -93,6 +104,7 @@ struct Observer<'a> {
     asking: BTreeMap<&'a str, Semaphore>,
     reading: Semaphore,
     now: Timestamp,
+    purpose: Purpose,
     cancel: &'a CancellationToken,
 }
 
@@ -105,7 +117,8 @@ impl Observer<'_> {
             Ok(catalog) => self.compare(replica, source.as_ref().ok(), answer, catalog, dirs, own).await,
             Err(failure) => {
                 let failure = failure.of(format_args!("replica {}, at the site", replica.name));
-                let replica = self.inventory(Catalog::default(), dirs, own, &answer);
+                let nothing = self.inventory(Catalog::default(), dirs, own, &answer);
+                let replica = ReplicaInventory { unreadable: true, ..nothing };
                 ReplicaObservation { primary: failure.into(), replica }
             }
         };
@@ -173,7 +186,11 @@ impl Observer<'_> {
         here: &mut ReplicaInventory,
     ) -> Result<(), Failure> {
         source.complete(there, here).await?;
-        let lacking = lacking(replica, there, here, self.now);
+        let mut lacking = lacking(replica, there, here, self.now);
+        if self.purpose == Purpose::Status {
+            // Manifests only tell what a copy would share with other backups.
+            lacking.backups.clear();
+        }
         replica::read_reuse_manifests(here, &lacking.backups)?;
         source.look_closer(there, here, &lacking).await
     }

@@ -8,7 +8,7 @@ use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 
-use super::inventory::OwnBarman;
+use super::inventory::{OwnBarman, OwnSection};
 
 /// The site's barman.conf cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +57,7 @@ impl SiteBarman {
         let site = Self { catalog: catalog.to_owned(), conf: None };
         let Some(path) = config else { return Ok(site) };
         let invalid = |source| SiteConfError::Invalid { path: path.to_owned(), source };
-        let mut conf = BarmanConf::parse(&path.to_string_lossy(), &read_text(path)?).map_err(invalid)?;
-        if let Some(directory) = conf.includes().map_err(invalid)? {
-            for file in included(&directory)? {
-                conf.include(&file.to_string_lossy(), &read_text(&file)?).map_err(invalid)?;
-            }
-        }
+        let conf = read_conf(path)?;
         let home = conf.barman_home().map_err(invalid)?;
         if !is_same(&home, catalog) {
             let (path, catalog) = (path.to_owned(), catalog.to_owned());
@@ -83,19 +78,41 @@ impl SiteBarman {
 
     /// Where a server's files are, and what Barman means to do with them.
     pub fn server(&self, server: &ServerName) -> Result<(ServerDirs, OwnBarman), SiteConfError> {
-        let defaults = || (ServerDirs::of_catalog(&self.catalog, server.clone()), OwnBarman::default());
-        let Some((path, conf)) = &self.conf else { return Ok(defaults()) };
-        let conf = conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
-        Ok(conf.map_or_else(defaults, |conf| {
-            let own = OwnBarman {
-                configured: true,
-                active: conf.active,
-                passive: conf.primary_ssh_command.is_some(),
-                retention_policy: conf.retention_policy,
-            };
-            (conf.dirs, own)
-        }))
+        let defaults = |own| (ServerDirs::of_catalog(&self.catalog, server.clone()), own);
+        let Some((path, conf)) = &self.conf else { return Ok(defaults(OwnBarman::default())) };
+        let known = conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
+        let Some(known) = known else {
+            let section = OwnSection::Missing { included: self.included()? };
+            return Ok(defaults(OwnBarman { section, ..OwnBarman::default() }));
+        };
+        let own = OwnBarman {
+            section: OwnSection::Present,
+            active: known.active,
+            passive: known.primary_ssh_command.is_some(),
+            idle: known.is_idle(),
+            retention_policy: known.retention_policy,
+        };
+        Ok((known.dirs, own))
     }
+
+    /// The directory whose `*.conf` files belong to barman.conf.
+    pub fn included(&self) -> Result<Option<PathBuf>, SiteConfError> {
+        let Some((path, conf)) = &self.conf else { return Ok(None) };
+        let directory = conf.includes().map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
+        Ok(directory.as_deref().map(expand_home))
+    }
+}
+
+/// Reads a barman.conf and the files that it includes.
+pub fn read_conf(path: &Path) -> Result<BarmanConf, SiteConfError> {
+    let invalid = |source| SiteConfError::Invalid { path: path.to_owned(), source };
+    let mut conf = BarmanConf::parse(&path.to_string_lossy(), &read_text(path)?).map_err(invalid)?;
+    if let Some(directory) = conf.includes().map_err(invalid)? {
+        for file in included(&directory)? {
+            conf.include(&file.to_string_lossy(), &read_text(&file)?).map_err(invalid)?;
+        }
+    }
+    Ok(conf)
 }
 
 fn read_text(path: &Path) -> Result<String, SiteConfError> {
@@ -173,8 +190,10 @@ mod tests {
         let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
         assert_eq!(dirs.wals_directory, Path::new("/w"));
         let retention_policy = Some("REDUNDANCY 2".to_owned());
-        assert_eq!(own, OwnBarman { configured: true, active: false, passive: true, retention_policy });
-        assert!(!site.server(&"other".parse().unwrap()).unwrap().1.configured);
+        let section = OwnSection::Present;
+        assert_eq!(own, OwnBarman { section, active: false, passive: true, idle: false, retention_policy });
+        let other = site.server(&"other".parse().unwrap()).unwrap().1;
+        assert_eq!(other.section, OwnSection::Missing { included: Some(home.path().join("conf.d")) });
         assert_eq!(site.lock_directory().unwrap(), Path::new("/run/barman"));
     }
 

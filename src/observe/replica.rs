@@ -24,6 +24,7 @@ pub fn inventory(
     let backups = catalog.backups.by_id.into_iter();
     ReplicaInventory {
         exists: catalog.exists,
+        unreadable: false,
         barman: version,
         backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, &directories))).collect(),
         wals: catalog.wals.sizes,
@@ -34,6 +35,7 @@ pub fn inventory(
         own_barman,
         free: files::free(&directories.basebackups_directory),
         identity: catalog.identity,
+        last_apply: catalog.last_apply,
         notes,
         directories,
     }

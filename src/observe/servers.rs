@@ -1,13 +1,15 @@
 //! Which servers a primary has, for mirrors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::barman::ids::{ServerName, is_unprintable};
+use crate::barman::layout::ServerDirs;
+use crate::barman::staging::OWN_DIRECTORY;
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
 
-use super::catalog::{CatalogError, files};
+use super::catalog::{CatalogError, files, last_apply};
 use super::failure::Failure;
 
 /// The servers of a primary.
@@ -30,6 +32,18 @@ pub async fn servers(primary: &Primary, connection: &Connection) -> Result<Serve
         (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
     };
     answer.map_err(|failure| failure.of(format_args!("primary {}", primary.name)))
+}
+
+/// The servers of which an apply left something at a site, with the primary that each is a copy of where that is noted.
+pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>>, CatalogError> {
+    let mut servers = BTreeMap::new();
+    for name in in_catalog(catalog)?.names {
+        let dirs = ServerDirs::of_catalog(catalog, name.clone());
+        if files::is_directory(&dirs.backup_directory.join(OWN_DIRECTORY))? {
+            servers.insert(name, last_apply(&dirs).map(|last| last.primary));
+        }
+    }
+    Ok(servers)
 }
 
 /// Reads the answer of `barman list-servers --minimal`: one name a line, and nothing tells a login banner from it.

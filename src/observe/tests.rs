@@ -128,9 +128,14 @@ impl World {
     }
 
     async fn observe(&self, connections: Connections) -> ReplicaObservation {
+        self.observe_for(Purpose::Plan, connections).await
+    }
+
+    async fn observe_for(&self, purpose: Purpose, connections: Connections) -> ReplicaObservation {
         let now = "2026-11-22T13:00:00Z".parse().unwrap();
         let cancel = CancellationToken::new();
-        let observation = observe(&self.site, self.site.replicas.values(), &connections, now, &cancel).await.unwrap();
+        let observation =
+            observe(&self.site, self.site.replicas.values(), &connections, now, purpose, &cancel).await.unwrap();
         observation.replicas.into_values().next().unwrap()
     }
 
@@ -176,6 +181,19 @@ async fn a_site_in_sync_pays_for_no_listing_but_that_of_history_files() {
     assert!(observation.replica.backups.keys().all(|id| observation.replica.is_whole(*id)));
     assert_eq!(active(observation).histories.len(), 1);
     assert_eq!(fake.calls(), ["sync-info main", "list /var/lib/barman/main/wals", "fetch /var/lib/barman/main"]);
+}
+
+#[tokio::test]
+async fn a_status_fetches_no_manifest_and_still_knows_what_the_primary_lost() {
+    let (fake, answers) = (primary("3.19.1/pg15"), |fake: &FakePrimary| [("fra".into(), Ok(fake.connect()))].into());
+    let names: Vec<WalName> = listed("3.19.1/pg15").into_iter().map(|(name, _)| name).collect();
+    fake.lose(there(names[0]));
+    let there = active(World::new().observe_for(Purpose::Status, answers(&fake)).await);
+    assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0]]);
+    let is_of_bases = |call: &String| call == "fetch /var/lib/barman/main/base";
+    assert!(!fake.calls().iter().any(is_of_bases), "{:?}", fake.calls());
+    World::new().observe_fake(&fake).await;
+    assert!(fake.calls().iter().any(is_of_bases), "a plan does: {:?}", fake.calls());
 }
 
 #[tokio::test]
@@ -330,10 +348,13 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     world.site.catalog.config = Some(conf.clone());
     let replica = world.observe_fake(&primary("3.19.1/pg15")).await.replica;
     assert_eq!(replica.wals.len(), 1);
-    assert!(replica.own_barman.configured && replica.own_barman.active && !replica.own_barman.passive);
+    assert_eq!(replica.own_barman.section, inventory::OwnSection::Present);
+    assert!(replica.own_barman.active && !replica.own_barman.passive);
     fs::remove_file(&conf).unwrap();
     let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
     let now = Timestamp::UNIX_EPOCH;
-    let error = observe(&world.site, world.site.replicas.values(), &connections, now, &cancel).await.unwrap_err();
+    let error = observe(&world.site, world.site.replicas.values(), &connections, now, Purpose::Plan, &cancel)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("barman.conf"), "{error}");
 }

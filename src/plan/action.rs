@@ -15,6 +15,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 
+use super::estimate::Pace;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::window::Window;
 
@@ -121,6 +122,8 @@ pub struct Target {
     pub systems: Vec<SystemId>,
     /// Free bytes here, when they could be asked.
     pub free: Option<u64>,
+    /// How fast bytes of it may arrive, and did.
+    pub pace: Pace,
 }
 
 /// What recovery can reach.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::barman::ids::SystemId;
-use crate::observe::inventory::{BaseState, PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{BaseState, OwnSection, PrimaryInventory, ReplicaInventory};
 use crate::site::model::Replica;
 
 use super::action::{Action, Change, Lag};
@@ -20,7 +20,8 @@ pub fn blockers(
     left: usize,
 ) -> Vec<Blocker> {
     let mut blockers = Vec::new();
-    if here.own_barman.configured && here.own_barman.active && !here.own_barman.passive {
+    let own = &here.own_barman;
+    if own.section == OwnSection::Present && own.active && !own.passive {
         blockers.push(Blocker::RunHere);
     }
     blockers.extend(not_passive(here));
@@ -63,8 +64,12 @@ pub fn warnings(
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let own = &here.own_barman;
-    if own.configured && own.active && own.passive {
-        warnings.push(Warning::PassiveCron);
+    match &own.section {
+        OwnSection::Present if own.active && own.passive && !own.idle => warnings.push(Warning::PassiveCron),
+        OwnSection::Missing { included } => {
+            warnings.push(Warning::NotConfigured { included: included.clone() });
+        }
+        OwnSection::Present | OwnSection::Unknown => {}
     }
     // Of an inactive server Barman enforces nothing.
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));

@@ -5,6 +5,7 @@
 pub mod action;
 mod diff_backups;
 mod diff_wals;
+pub mod estimate;
 pub mod facts;
 pub mod graph;
 mod guard;
@@ -18,28 +19,28 @@ mod runs;
 pub mod scope;
 mod selection;
 mod shipping;
+pub mod status;
 mod wal_files;
 mod wanted;
 pub mod window;
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
 use crate::observe::inventory::Observation;
-use crate::site::model::Replica;
+use crate::site::model::{Replica, Site};
 
 pub use action::Plan;
 pub use guard::bytes_to_copy;
 
 /// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
 /// its mirrors stand for.
-pub fn plan(site: &str, catalog: &Path, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
+pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
     let mut replicas: Vec<&Replica> = replicas.iter().collect();
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);
-    let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, observed(r)?, now))).collect();
-    Plan { site: site.to_owned(), catalog: catalog.to_owned(), replicas: plans, narrowed: None }
+    let limit = |replica: &Replica| site.primaries.get(&replica.primary)?.bandwidth;
+    let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, limit(r), observed(r)?, now))).collect();
+    Plan { site: site.name.clone(), catalog: site.catalog.path.clone(), replicas: plans, narrowed: None }
 }
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ pub enum Blocker {
 pub enum Warning {
     /// The site's own Barman synchronises this server as well.
     PassiveCron,
+    /// The site's own Barman has no section for this server, and so knows nothing of it.
+    NotConfigured {
+        /// The directory whose files belong to its barman.conf, if there is one.
+        included: Option<PathBuf>,
+    },
     /// The site's own Barman deletes what its retention policy finds too much.
     OwnRetention(String),
     /// The recovery window ends further behind the primary than the objective allows.

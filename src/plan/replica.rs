@@ -18,6 +18,7 @@ use crate::verify::manifest::barman_path;
 use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
+use super::estimate::Pace;
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
@@ -26,8 +27,8 @@ use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery};
 
-/// Plans one replica.
-pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
+/// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
+pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
     let mut plan = ReplicaPlan {
         name: replica.name.clone(),
         primary: replica.primary.clone(),
@@ -53,7 +54,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
             plan.before = recovery::unobserved(here);
             plan.after = plan.before;
         }
-        Observed::Active(primary) => Planner { replica, primary, here, now }.plan_into(&mut plan),
+        Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
     }
     plan
 }
@@ -62,6 +63,7 @@ pub fn plan(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) ->
 struct Planner<'a> {
     replica: &'a Replica,
     primary: &'a PrimaryInventory,
+    limit: Option<u64>,
     here: &'a ReplicaInventory,
     now: Timestamp,
 }
@@ -91,7 +93,18 @@ impl Planner<'_> {
             sync_wals: self.sync_wals(),
             systems: systems(self.replica, self.primary, self.here),
             free: self.here.free,
+            pace: self.pace(),
         });
+    }
+
+    /// How fast bytes may arrive, and did.
+    fn pace(&self) -> Pace {
+        let last = self.here.last_apply.as_ref().filter(|last| last.primary == self.replica.primary);
+        Pace {
+            primary: self.limit,
+            replica: self.replica.policy.transfer.bandwidth,
+            measured: last.and_then(|last| last.measured?.rate()),
+        }
     }
 
     /// Barman refuses a position of 0, which is where the only line of an xlog.db begins.

@@ -45,8 +45,17 @@ pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
     let name = &replica.name;
     match warning {
         Warning::PassiveCron => "the site's own Barman synchronises this server as well; \
-             set `active = false` beside its `primary_ssh_command` in barman.conf"
+             set `active = false` beside its `primary_ssh_command` in barman.conf, or let `antipode barman-conf` write it"
             .to_owned(),
+        Warning::NotConfigured { included } => {
+            let advice = match included {
+                Some(directory) => format!("`antipode barman-conf --write {}` keeps its section there", directory.display()),
+                None => "add what `antipode barman-conf` prints, or name a directory for `antipode barman-conf --write \
+                         DIR` as `configuration_files_directory`"
+                    .to_owned(),
+            };
+            format!("the site's own Barman has no section for this server, and can neither list nor restore it; {advice}")
+        }
         Warning::OwnRetention(policy) => format!(
             "the site's own Barman deletes what `{policy}` finds too much; \
              take `retention_policy` out of its barman.conf and let `prune` decide"

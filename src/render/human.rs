@@ -40,6 +40,11 @@ pub fn human(plan: &Plan, style: Style) -> String {
     }
     lines.push(Line::new());
     lines.extend(summary_lines(plan, style));
+    write(&lines, style)
+}
+
+/// Lines as text.
+pub fn write(lines: &[Line], style: Style) -> String {
     let mut out = String::new();
     for line in lines {
         line.write_to(&mut out, style.colour);
@@ -47,7 +52,8 @@ pub fn human(plan: &Plan, style: Style) -> String {
     out
 }
 
-fn title(plan: &Plan) -> Line {
+/// `site lisbon · 2 replicas · 1 primary`
+pub fn title(plan: &Plan) -> Line {
     let primaries: BTreeSet<&str> = plan.replicas.iter().map(|replica| replica.primary.as_str()).collect();
     Line::new()
         .with(Ink::Plain, "site ")
@@ -168,14 +174,14 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
 }
 
 /// The warning that a plan is not the whole one.
-fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
+pub fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
     let sentence = summary::left_out(plan);
     let lines = |sentence: String| labelled("", Ink::Change, "warning", &sentence, style.width.map(usize::from));
     sentence.map(lines).unwrap_or_default()
 }
 
 /// The summary, with further lines below the first word after the head.
-fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
+pub fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
     let columns = style.width.map_or(usize::MAX, usize::from);
     let mut lines = Vec::new();
     for (head, text) in summary::sentences(plan, style.verbose) {

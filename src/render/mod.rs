@@ -13,18 +13,24 @@ mod applied;
 mod diff;
 mod human;
 mod ink;
+mod quiet;
 mod reason;
 mod remarks;
+pub mod status;
+pub mod status_json;
 pub mod summary;
 mod table;
 mod tree;
 pub mod units;
 
+pub use advice::{blocker, note, warning};
 pub use applied::applied;
 pub use human::human;
 pub use ink::clean;
+pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
-pub use summary::Totals;
+
+pub use summary::{Totals, Verb};
 
 /// How a text for people is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -18,13 +18,27 @@ const SHOWN: usize = 12;
 
 /// A sentence to the user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Remark {
-    label: &'static str,
-    sentence: String,
+pub struct Remark {
+    /// `error`, `hint`, `warning` or `note`.
+    pub label: &'static str,
+    /// What is said.
+    pub sentence: String,
 }
 
 impl Remark {
-    fn lines(&self, indent: &str, columns: Option<usize>) -> Vec<Line> {
+    /// Something the user should know.
+    pub fn note(sentence: String) -> Self {
+        Self { label: "note", sentence }
+    }
+
+    /// Says first what it is about.
+    #[must_use]
+    pub fn of(self, what: impl std::fmt::Display) -> Self {
+        Self { sentence: format!("{what}: {}", self.sentence), ..self }
+    }
+
+    /// As lines, further ones below the sentence's first word.
+    pub fn lines(&self, indent: &str, columns: Option<usize>) -> Vec<Line> {
         let ink = match self.label {
             "error" => Ink::Remove,
             "warning" => Ink::Change,
@@ -102,7 +116,15 @@ fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
     list(&names)
 }
 
-fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
+/// Why nothing was observed of a replica.
+pub fn unobserved(plan: &ReplicaPlan) -> Vec<Remark> {
+    let Outcome::Unobserved { message, hint } = &plan.outcome else { return Vec::new() };
+    let hint = hint.clone().map(|sentence| Remark { label: "hint", sentence });
+    std::iter::once(Remark { label: "error", sentence: message.trim().to_owned() }).chain(hint).collect()
+}
+
+/// What there is to say of a replica: errors, then warnings, then notes.
+pub fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
     let blockers = match &replica.outcome {
         Outcome::Blocked(blockers) => blockers.as_slice(),
         _ => &[],

@@ -1,21 +1,51 @@
 //! What a plan comes to: counted once, and said in a few lines.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, WalBatch};
 use crate::plan::bytes_to_copy;
+use crate::plan::estimate::{self, Basis, Estimate};
 use crate::plan::reason::Reason;
 
 use super::ink::width;
 use super::table::Mark;
 use super::tree;
-use super::units::{bytes, count, exact, list, timestamp};
+use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};
 
 /// The windows of more replicas than this are not all told.
 const MANY: usize = 20;
 
+/// What an action comes to, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// The site does not have it.
+    #[default]
+    Add,
+    /// It is damaged.
+    Repair,
+    /// It was right once, and follows the primary.
+    Update,
+    /// It is deleted.
+    Prune,
+}
+
+impl Verb {
+    /// The word for an action.
+    pub fn of(action: &Action) -> Self {
+        match tree::mark(action) {
+            Mark::Add => Self::Add,
+            Mark::Remove => Self::Prune,
+            Mark::Change | Mark::More if is_update(action) => Self::Update,
+            Mark::Change | Mark::More => Self::Repair,
+        }
+    }
+}
+
 /// Everything that a plan does, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Totals {
     /// What the site does not have.
     pub add: Things,
@@ -34,7 +64,8 @@ pub struct Totals {
 }
 
 /// Things of each kind, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Things {
     /// Servers, of which the site has nothing so far.
     pub servers: u64,
@@ -60,6 +91,13 @@ impl Totals {
         Self::of_some(plan, |_| true)
     }
 
+    /// Counts what is to be done for one replica.
+    pub fn of_replica(replica: &ReplicaPlan) -> Self {
+        let mut totals = Self::default();
+        replica.actions.iter().for_each(|action| totals.count(action));
+        totals
+    }
+
     /// Counts the actions of a plan that `wanted` accepts.
     pub fn of_some(plan: &Plan, wanted: impl Fn(&Action) -> bool) -> Self {
         let mut totals = Self::default();
@@ -70,11 +108,11 @@ impl Totals {
     }
 
     fn count(&mut self, action: &Action) {
-        let things = match tree::mark(action) {
-            Mark::Add => &mut self.add,
-            Mark::Remove => &mut self.prune,
-            Mark::Change | Mark::More if is_update(action) => &mut self.update,
-            Mark::Change | Mark::More => &mut self.repair,
+        let things = match Verb::of(action) {
+            Verb::Add => &mut self.add,
+            Verb::Repair => &mut self.repair,
+            Verb::Update => &mut self.update,
+            Verb::Prune => &mut self.prune,
         };
         things.count(action);
         self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
@@ -252,7 +290,8 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
     let mut copied = Vec::new();
     if totals.bytes_to_copy > 0 {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
-        copied.push(format!("{bound}{}", bytes(totals.bytes_to_copy)));
+        let time = estimate::of_plan(plan).map(|estimate| time(estimate, totals.copy_is_upper_bound));
+        copied.push(format!("{bound}{}{}", bytes(totals.bytes_to_copy), time.unwrap_or_default()));
     }
     // Without a manifest only the copy finds out how much is damaged.
     if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
@@ -266,6 +305,16 @@ fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
         (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
         (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
     }
+}
+
+/// ` (about 6 min at 70 MiB/s)`. Where part of the bytes may be here already, it is the time of all of them.
+fn time(estimate: Estimate, is_upper_bound: bool) -> String {
+    let all = if is_upper_bound { "all of it " } else { "" };
+    let word = match estimate.basis {
+        Basis::Limit => "at least",
+        Basis::Measured => "about",
+    };
+    format!(" ({all}{word} {} at {})", rough_duration(estimate.seconds), rate(estimate.rate))
 }
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.

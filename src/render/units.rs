@@ -59,6 +59,17 @@ pub fn duration(seconds: u64) -> String {
     parts.join(" ")
 }
 
+/// A length of time that is only estimated: to the minute from one on, to ten of them from an hour on.
+pub fn rough_duration(seconds: u64) -> String {
+    let step = match seconds {
+        0..60 => 1,
+        60..3600 => 60,
+        3600..86400 => 600,
+        _ => 3600,
+    };
+    duration(seconds.saturating_add(step / 2) / step * step)
+}
+
 /// A speed: `70 MiB/s`.
 pub fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
@@ -130,6 +141,15 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn estimated_durations_are_round() {
+        let cases = [(1, "1 s"), (59, "59 s"), (89, "1 min"), (369, "6 min"), (3599, "1 h"), (5100, "1 h 30 min")];
+        for (seconds, text) in cases {
+            assert_eq!(rough_duration(seconds), text);
+        }
+        assert_eq!(rough_duration(86400 + 5400), "1 d 2 h");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::model::{Mirror, Replica, Site};
+use super::yaml;
 use crate::barman::ids::ServerName;
 
 /// Every replica of a site: those that the file names, and those that mirrors add.
@@ -47,6 +48,31 @@ pub fn resolve(site: &Site, servers: &BTreeMap<String, Vec<ServerName>>) -> Reso
         }
     }
     resolution
+}
+
+/// Which of the servers that are at the site are those of mirrors whose primaries are `silent`, by primary. `here` says
+/// of each server whose copy it is, where that is known; else it can only be told when one primary alone is silent.
+/// A primary of which nothing is here is left out.
+pub fn left_by(
+    site: &Site,
+    answered: &BTreeMap<String, Vec<ServerName>>,
+    silent: &[String],
+    here: &BTreeMap<ServerName, Option<String>>,
+) -> BTreeMap<String, Vec<ServerName>> {
+    let is_of_another =
+        |name: &ServerName| site.replicas.contains_key(name) || answered.values().any(|servers| servers.contains(name));
+    let mut left: BTreeMap<String, Vec<ServerName>> = BTreeMap::new();
+    for (name, noted) in here.iter().filter(|(name, _)| !is_of_another(name)) {
+        let primary = match (noted, silent) {
+            (Some(noted), _) => silent.iter().find(|primary| *primary == noted),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        if let Some(primary) = primary {
+            left.entry(primary.clone()).or_default().push(name.clone());
+        }
+    }
+    left
 }
 
 /// The servers of a mirror's primary that no replica copies and no pattern leaves out.
@@ -107,20 +133,15 @@ impl NameClash {
         // Where no replica has the name, the first primary's server may keep it.
         let renamed = self.wanted.iter().skip(usize::from(self.taken.is_none()));
         let replica = |(primary, _): &(String, usize)| {
-            let name = yaml_word(&format!("{}-{primary}", self.name));
-            format!("  {name}:\n    primary: {}\n    server: {}\n", yaml_word(primary), yaml_word(self.name.as_str()))
+            let name = yaml::scalar(&format!("{}-{primary}", self.name));
+            format!(
+                "  {name}:\n    primary: {}\n    server: {}\n",
+                yaml::scalar(primary),
+                yaml::scalar(self.name.as_str())
+            )
         };
         format!("replicas:\n{}", renamed.map(replica).collect::<String>())
     }
-}
-
-/// A text as YAML reads it back: in quotes unless it is letters, digits and dashes that begin with a letter.
-fn yaml_word(text: &str) -> String {
-    let letter = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let is_keyword =
-        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if letter && plain && !is_keyword { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 #[cfg(test)]
@@ -163,6 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_silent_primary_what_is_here_is_left() {
+        let site = site("replicas: {kept: {primary: fra, server: main}}\nmirrors: [{primary: fra}, {primary: nyc}]");
+        let here = |names: &[(&str, Option<&str>)]| {
+            let one = |(name, noted): &(&str, Option<&str>)| (name.parse().unwrap(), noted.map(str::to_owned));
+            names.iter().map(one).collect::<BTreeMap<ServerName, Option<String>>>()
+        };
+        let (fra, nyc) = ("fra".to_owned(), "nyc".to_owned());
+        let found = here(&[("kept", Some("fra")), ("web", Some("fra")), ("shop", Some("nyc")), ("old", Some("gone"))]);
+        let answered = servers(&[("nyc", &["shop"])]);
+        assert_eq!(left_by(&site, &answered, std::slice::from_ref(&fra), &found), servers(&[("fra", &["web"])]));
+        let both = [fra.clone(), nyc];
+        assert_eq!(left_by(&site, &BTreeMap::new(), &both, &found), servers(&[("fra", &["web"]), ("nyc", &["shop"])]));
+        let unknown = here(&[("a", None)]);
+        assert_eq!(left_by(&site, &BTreeMap::new(), &both, &unknown), BTreeMap::new());
+        assert_eq!(left_by(&site, &BTreeMap::new(), std::slice::from_ref(&fra), &unknown), servers(&[("fra", &["a"])]));
+    }
+
+    #[test]
     fn two_servers_of_one_name_are_a_clash_that_proposes_a_rename() {
         let site = site("mirrors: [{primary: fra}, {primary: nyc}]");
         let resolution = resolve(&site, &servers(&[("fra", &["main", "a"]), ("nyc", &["main", "b"])]));
@@ -184,15 +223,6 @@ mod tests {
             &format!("{}  main: {{primary: fra, server: other}}", resolution.clashes[0].proposal()),
         );
         assert_eq!(resolved(&resolve(&site(&solved), &servers)), ["main=fra/other", "main-fra=fra/main"]);
-    }
-
-    #[test]
-    fn names_that_yaml_would_read_otherwise_are_quoted() {
-        assert_eq!(yaml_word("pg-15.prod"), "pg-15.prod");
-        assert_eq!(
-            (yaml_word("15"), yaml_word("main db"), yaml_word("no")),
-            ("\"15\"".into(), "\"main db\"".into(), "\"no\"".into())
-        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) mod suggest;
 mod tree;
 mod validate;
 mod wording;
+pub mod written;
+pub mod yaml;
 
 pub use load::{Loaded, load};
 pub use model::Site;

@@ -11,7 +11,7 @@ use antipode::apply::events::{Event, Observer, Summary};
 use antipode::apply::{Limits, Means, RunLock, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
-use antipode::observe::{Connections, observe};
+use antipode::observe::{Connections, Purpose, observe};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
@@ -156,8 +156,9 @@ impl TestSite {
 
     async fn plan_over(&self, connections: &Connections) -> Plan {
         let (replicas, now) = (self.replicas(), Timestamp::now());
-        let observation = observe(&self.site, &replicas, connections, now, &CancellationToken::new()).await.unwrap();
-        let plan = plan(&self.site.name, &self.site.catalog.path, &replicas, &observation, now);
+        let observation =
+            observe(&self.site, &replicas, connections, now, Purpose::Plan, &CancellationToken::new()).await.unwrap();
+        let plan = plan(&self.site, &replicas, &observation, now);
         assert!(!plan.is_blocked(), "{plan:?}");
         plan
     }

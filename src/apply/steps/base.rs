@@ -171,12 +171,7 @@ async fn fetch(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
 }
 
 /// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
-async fn fetch_files(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    into: &Path,
-    mut files: &[RemoteFile],
-) -> Result<u64, Failure> {
+async fn fetch_files(job: Job<'_>, copy: &BackupCopy, into: &Path, mut files: &[RemoteFile]) -> Result<u64, Failure> {
     let what = |files: &[RemoteFile]| {
         let paths = files.iter().map(|file| file.path.clone()).collect();
         What::Files { paths, flatten: false }

@@ -18,6 +18,7 @@ use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::events::Failure;
 use super::executor::Steps;
+use super::journal::Measurements;
 use super::piece::Piece;
 use super::replica_run::{ReplicaRun, Transfer};
 use super::slots::Urgency;
@@ -66,6 +67,12 @@ impl<'a> PlanSteps<'a> {
     /// The steps of a plan, given what each of its replicas shares, or why it could not be locked.
     pub fn new(plan: &'a Plan, runs: Vec<Result<ReplicaRun<'a>, Failure>>) -> Self {
         Self { plan, runs }
+    }
+
+    /// What was measured of each replica so far.
+    pub fn measured(&self) -> Measurements {
+        let runs = self.plan.replicas.iter().zip(&self.runs);
+        runs.filter_map(|(replica, run)| Some((replica.name.clone(), run.as_ref().ok()?.measured()))).collect()
     }
 
     fn action(&self, step: Step) -> Option<&Action> {

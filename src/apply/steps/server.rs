@@ -1,8 +1,5 @@
 //! The ground that everything else stands on: a server's directories and sync-wals.info.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use crate::apply::durable;
 use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
@@ -43,8 +40,7 @@ fn create_directories(dirs: &ServerDirs, layout: Layout) -> Result<(), Failure> 
 /// Makes our own directory of a server, which is nobody else's business.
 pub fn own_directory(dirs: &ServerDirs) -> Result<(), Failure> {
     let own = dirs.backup_directory.join(OWN_DIRECTORY);
-    durable::create_directory(&own).doing("create", &own)?;
-    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).doing("protect", &own)
+    durable::create_private_directory(&own).doing("create", &own)
 }
 
 /// Writes the pair that was observed, so that Barman's own sync neither starts over nor fails.

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
+use crate::barman::journal::LastApply;
 use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
 use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
@@ -54,6 +55,8 @@ pub struct Catalog {
     pub identity: Option<Identity>,
     /// Backups of which an earlier run left part in staging.
     pub staged: BTreeSet<BackupId>,
+    /// Our note of the last successful apply; `None` when it is absent or broken.
+    pub last_apply: Option<LastApply>,
 }
 
 impl Catalog {
@@ -75,6 +78,7 @@ impl Catalog {
             sync_wals: read_small(&dirs.sync_wals_info(), |bytes| SyncWals::parse(bytes).ok())?,
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
             staged: staged(dirs)?,
+            last_apply: last_apply(dirs),
         })
     }
 
@@ -100,6 +104,11 @@ impl Catalog {
 
 fn read_small<T>(path: &std::path::Path, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, CatalogError> {
     Ok(files::read(path, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
+}
+
+/// A note that cannot be read is unknown, like one that is absent: nothing depends on it.
+pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
+    read_small(&LastApply::path(dirs), LastApply::parse).ok().flatten()
 }
 
 /// What earlier runs left in either place where bases are staged.

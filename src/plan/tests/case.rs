@@ -23,6 +23,7 @@ pub struct Case {
     pub primary: PrimaryInventory,
     pub here: ReplicaInventory,
     pub replica: Replica,
+    pub limit: Option<u64>,
     pub now: Timestamp,
 }
 
@@ -64,7 +65,7 @@ pub fn case(there: &str, here: &str) -> Case {
         server: "main".parse().unwrap(),
         policy: policy(),
     };
-    Case { primary, here, replica, now: "2026-11-30T00:00:00Z".parse().unwrap() }
+    Case { primary, here, replica, limit: None, now: "2026-11-30T00:00:00Z".parse().unwrap() }
 }
 
 fn policy() -> Policy {
@@ -110,7 +111,8 @@ impl Case {
     /// The plan of this one replica.
     pub fn plan(&self) -> ReplicaPlan {
         let primary = Observed::Active(Box::new(self.primary.clone()));
-        crate::plan::replica::plan(&self.replica, &ReplicaObservation { primary, replica: self.here.clone() }, self.now)
+        let observed = ReplicaObservation { primary, replica: self.here.clone() };
+        crate::plan::replica::plan(&self.replica, self.limit, &observed, self.now)
     }
 
     /// The plan's actions, each in a few words.

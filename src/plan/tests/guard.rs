@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
-use crate::observe::inventory::{Observed, OwnBarman, ReplicaObservation};
+use crate::observe::inventory::{Observed, OwnBarman, OwnSection, ReplicaObservation};
 use crate::plan::action::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
@@ -14,7 +14,9 @@ use super::notation::id;
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
 fn own_barman(active: bool, passive: bool) -> impl FnOnce(&mut Case) {
-    move |case| case.here.own_barman = OwnBarman { configured: true, active, passive, retention_policy: None }
+    move |case| {
+        case.here.own_barman = OwnBarman { section: OwnSection::Present, active, passive, ..OwnBarman::default() }
+    }
 }
 
 #[test]
@@ -66,6 +68,21 @@ fn a_server_that_the_sites_barman_runs_is_never_touched() {
 }
 
 #[test]
+fn a_server_that_the_sites_barman_does_not_know_is_warned_of() {
+    let section = |section: OwnSection| move |case: &mut Case| case.here.own_barman.section = section;
+    let included = Some("/etc/barman.d".into());
+    let missing = case(ONE, ONE).with(section(OwnSection::Missing { included: included.clone() }));
+    assert_eq!(missing.plan().warnings, [Warning::NotConfigured { included }]);
+    assert_eq!(case(ONE, ONE).with(section(OwnSection::Unknown)).plan().warnings, []);
+}
+
+#[test]
+fn a_server_whose_sync_is_told_that_nothing_is_missing_is_not_synchronised() {
+    let idle = case(ONE, ONE).with(own_barman(true, true)).with(|case| case.here.own_barman.idle = true);
+    assert_eq!(idle.plan().warnings, []);
+}
+
+#[test]
 fn a_backup_that_was_taken_at_the_site_forbids_a_plan() {
     let case = case(ONE, ONE).with(|case| {
         let info = case.primary.backups[&id("21")].info.clone();
@@ -111,7 +128,7 @@ fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
         Observed::Failed { message: "no route to host".to_owned(), hint: None },
     ] {
         let observed = ReplicaObservation { primary, replica: case.here.clone() };
-        let plan = crate::plan::replica::plan(&case.replica, &observed, case.now);
+        let plan = crate::plan::replica::plan(&case.replica, None, &observed, case.now);
         assert_eq!((plan.actions, plan.target), (vec![], None));
         assert_ne!(plan.outcome, Outcome::Planned);
         assert_eq!(plan.before.backups, 1);

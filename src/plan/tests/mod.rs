@@ -2,6 +2,7 @@
 
 mod backups;
 mod case;
+mod estimates;
 mod generate;
 mod graph;
 mod guard;
@@ -11,5 +12,6 @@ mod notation;
 mod properties;
 mod prune;
 mod scope;
+mod status;
 mod wals;
 mod xlogdb;

@@ -66,9 +66,11 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         catalog.backups.values().filter(|b| b.status == Status::Done && !b.has("bare")).map(|b| b.id).collect();
     ReplicaInventory {
         identity: None,
+        last_apply: None,
         notes: Vec::new(),
         directories: directories("/site"),
         exists: !text.is_empty(),
+        unreadable: false,
         barman: BARMAN,
         backups: catalog.backups.values().map(|b| (b.id, b.at_site(&children, &published))).collect(),
         xlogdb: XlogDbState { entries: catalog.wals.values().map(line).collect(), findings: Vec::new() },

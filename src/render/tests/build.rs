@@ -14,6 +14,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::{
     Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
 };
+use crate::plan::estimate::Pace;
 use crate::plan::reason::Reason;
 use crate::plan::window::{Point, Window};
 
@@ -41,6 +42,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
             sync_wals: None,
             systems: Vec::new(),
             free: Some(1229 * GIB),
+            pace: Pace::default(),
         }),
         actions: Vec::new(),
         before: now,

@@ -1,6 +1,7 @@
 //! Golden files: each shows a plan as people see it. `INSTA_UPDATE=always cargo test render` writes them anew; read them.
 
 pub(crate) mod build;
+mod status;
 
 use build::*;
 
@@ -10,6 +11,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::keep::Keep;
 use crate::barman::version::BarmanVersion;
 use crate::plan::action::{Change, Lag, Narrowed, Outcome, Plan, Recovery, ReplicaPlan};
+use crate::plan::estimate::Pace;
 use crate::plan::reason::{Blocker, Note, Reason, Warning, XlogFinding};
 
 fn golden(name: &str, plan: &Plan) {
@@ -68,9 +70,25 @@ fn empty_site() -> Plan {
     site(vec![main])
 }
 
+/// The same plan, with what is known of how fast bytes arrive.
+fn at_pace(mut plan: Plan, pace: Pace) -> Plan {
+    for target in plan.replicas.iter_mut().filter_map(|replica| replica.target.as_mut()) {
+        target.pace = pace;
+    }
+    plan
+}
+
 #[test]
 fn the_design() {
-    golden("the_design", &catching_up());
+    let measured = Pace { measured: Some(70 * MIB), ..Pace::default() };
+    golden("the_design", &at_pace(catching_up(), measured));
+}
+
+#[test]
+fn a_declared_bandwidth_tells_how_long_a_copy_takes_at_least() {
+    let limited = Pace { primary: Some(200 * MIB), ..Pace::default() };
+    golden("limited_bandwidth", &at_pace(catching_up(), limited));
+    golden("limited_bandwidth_upper_bound", &at_pace(empty_site(), limited));
 }
 
 #[test]
@@ -350,6 +368,8 @@ fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
     main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
     main.warnings = vec![
+        Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
+        Warning::NotConfigured { included: None },
         Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::DamagedAndGone { backup: id("1010"), files: 0 },

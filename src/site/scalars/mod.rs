@@ -15,7 +15,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 pub(super) use names::{AbsolutePath, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System};
 pub(super) use sizes::{Percent, Rate};
-pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, SshCommand, check_option};
+pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
 pub(super) use times::{Length, Objective, Retention};
 
 /// What is wrong with a text.

@@ -181,6 +181,58 @@ impl Scalar for SshCommand {
     }
 }
 
+/// An ssh command without what Antipode does not let it say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::site) struct Salvaged {
+    /// What is left of it.
+    pub command: SshCommand,
+    /// The words that were left out, and why.
+    pub left_out: Vec<(String, Mistake)>,
+}
+
+impl Salvaged {
+    /// Leaves out the options that are refused; a command that is none without them is still a mistake.
+    pub(in crate::site) fn parse(text: &str) -> Result<Self, Mistake> {
+        let whole = match SshCommand::parse(text) {
+            Ok(command) => return Ok(Self { command, left_out: Vec::new() }),
+            Err(mistake) => mistake,
+        };
+        let Ok(words) = words(text) else { return Err(whole) };
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for group in option_groups(words) {
+            let is_option = group.first().is_some_and(|word| word.starts_with('-') && word.len() > 1);
+            let alone = format!("ssh {} host", shell_words::join(&group));
+            match SshCommand::parse(&alone) {
+                Err(mistake) if is_option => left_out.push((group.join(" "), mistake)),
+                _ => kept.extend(group),
+            }
+        }
+        Ok(Self { command: SshCommand::parse(&shell_words::join(kept))?, left_out })
+    }
+}
+
+/// Each word by itself, but a flag together with the value that follows it.
+pub(in crate::site) fn option_groups(words: Vec<String>) -> Vec<Vec<String>> {
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    let mut wants_value = false;
+    for word in words {
+        let is_value = wants_value;
+        wants_value = !is_value && wants_next_word(&word);
+        match groups.last_mut().filter(|_| is_value) {
+            Some(group) => group.push(word),
+            None => groups.push(vec![word]),
+        }
+    }
+    groups
+}
+
+/// Whether the first flag of a word that takes a value is its last character.
+fn wants_next_word(word: &str) -> bool {
+    let Some(flags) = word.strip_prefix('-') else { return false };
+    let takes_value = |c: char| VALUE_FLAGS.contains(c) || REFUSED_VALUE_FLAGS.contains(c);
+    flags.find(takes_value).is_some_and(|at| at + 1 == flags.len())
+}
+
 const COMMAND_HELP: &str = "write it as `primary_ssh_command` in barman.conf: `ssh -p 22 barman@barman.example.com`";
 
 impl SshCommand {
@@ -269,6 +321,27 @@ mod tests {
             assert!(SshCommand::parse(bad).is_err(), "{bad:?}");
         }
         assert!(SshCommand::parse("ssh -oStrictHostKeyChecking=yes host").is_ok());
+    }
+
+    #[test]
+    fn options_that_are_refused_are_left_out() {
+        let salvaged = |text: &str| {
+            let salvaged = Salvaged::parse(text).ok()?;
+            let left_out: Vec<String> = salvaged.left_out.into_iter().map(|(words, _)| words).collect();
+            Some((salvaged.command.options.join(" "), salvaged.command.destination, left_out))
+        };
+        let expected = |options: &str, left_out: &[&str]| {
+            let left_out = left_out.iter().map(|words| (*words).to_owned()).collect();
+            Some((options.to_owned(), "barman@fra".to_owned(), left_out))
+        };
+        assert_eq!(salvaged("ssh -q barman@fra"), expected("-q", &[]));
+        assert_eq!(
+            salvaged("ssh -p 22 -o StrictHostKeyChecking=no -tt barman@fra -S /tmp/x -oControlMaster=auto"),
+            expected("-p 22", &["-o StrictHostKeyChecking=no", "-tt", "-S /tmp/x", "-oControlMaster=auto"])
+        );
+        for hopeless in ["sshpass -p x ssh host", "ssh host true", "ssh", "ssh 'x"] {
+            assert_eq!(salvaged(hopeless), None, "{hopeless}");
+        }
     }
 
     #[test]

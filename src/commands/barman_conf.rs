@@ -1,0 +1,169 @@
+//! `antipode barman-conf`: the sections that the site's Barman needs for its replicas, printed or kept as files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::barman::conf::section::{MARK, ReplicaSection};
+use crate::barman::version::BarmanVersion;
+use crate::cli;
+use crate::error::{CommandError, Exit};
+use crate::kept_files::{self, Kept};
+use crate::observe::SiteBarman;
+use crate::observe::compression::compression;
+use crate::observe::inventory::OwnSection;
+use crate::observe::version::{self, VersionSigns};
+use crate::render::clean;
+use crate::site::model::{Access, Replica, Site};
+
+use super::interrupt::Interrupt;
+use super::session::Session;
+use super::source;
+use super::terminal::{self, Terminal};
+
+/// What `backup_compression` may be.
+const BACKUP_COMPRESSIONS: [&str; 3] = ["gzip", "lz4", "zstd"];
+
+/// Runs the command.
+pub async fn run(
+    arguments: &cli::BarmanConf,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    let site = source::load(&arguments.site, terminal)?;
+    let (replicas, mut failures) = replicas(&site, interrupt).await;
+    let all_known = failures.is_empty();
+    let writer = Writer::new(&site).await?;
+    let mut sections = Vec::new();
+    for replica in &replicas {
+        match writer.section(replica) {
+            Ok(text) => sections.push((replica, text)),
+            Err(error) => failures.push(error),
+        }
+    }
+    match &arguments.write {
+        None => {
+            let texts: Vec<&str> = sections.iter().map(|(_, text)| text.as_str()).collect();
+            terminal::print(&texts.join("\n"));
+        }
+        Some(directory) => {
+            failures.extend(write(directory, &sections)?);
+            if all_known {
+                tell_others(directory, &replicas)?;
+            }
+            writer.tell_directory(directory)?;
+        }
+    }
+    for failure in &failures {
+        terminal.error(failure);
+    }
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::Error })
+}
+
+/// Every replica of the site. Only the primaries of mirrors are called, to say which servers they have.
+async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<CommandError>) {
+    let is_mirrored = |name: &String| site.mirrors.iter().any(|mirror| mirror.primary == *name);
+    let primaries = site.primaries.iter().filter(|(name, _)| is_mirrored(name));
+    let asked = Site { primaries: primaries.map(|(name, p)| (name.clone(), p.clone())).collect(), ..site.clone() };
+    let session = Session::open(&asked, &interrupt.token).await;
+    let (replicas, unresolved) = (session.replicas.clone(), session.unresolved.clone());
+    session.close().await;
+    (replicas, unresolved)
+}
+
+/// What every section depends on.
+struct Writer<'a> {
+    site: &'a Site,
+    own: SiteBarman,
+    barman: BarmanVersion,
+    antipode: String,
+}
+
+impl<'a> Writer<'a> {
+    async fn new(site: &'a Site) -> Result<Self, CommandError> {
+        let own = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())
+            .map_err(|error| CommandError::new(error.to_string()))?;
+        let declared = site.catalog.barman;
+        let installed = if declared.is_some() { None } else { version::installed().await };
+        let barman = VersionSigns { declared, installed, ..VersionSigns::default() }.decide();
+        let antipode = std::env::current_exe()
+            .map_err(|error| CommandError::new(format!("cannot tell where this program is: {error}")))?;
+        Ok(Self { site, own, barman, antipode: shell_words::quote(&antipode.to_string_lossy()).into_owned() })
+    }
+
+    fn section(&self, replica: &Replica) -> Result<String, CommandError> {
+        let said = |error: &dyn std::fmt::Display| CommandError::new(error.to_string());
+        let (dirs, own) = self.own.server(&replica.name).map_err(|error| said(&error))?;
+        if own.section == OwnSection::Present && own.active && !own.passive {
+            let message = format!("replica {0}: the site's own Barman takes backups of a server {0}", replica.name);
+            return Err(CommandError::new(message)
+                .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));
+        }
+        let compression = compression(&dirs).map_err(|error| said(&error))?;
+        let backup = compression.backup.as_ref().map(|name| name.as_str());
+        let access = self.site.primaries.get(&replica.primary).map(|primary| &primary.access);
+        let section = ReplicaSection {
+            name: &replica.name,
+            server: &replica.server,
+            primary: &replica.primary,
+            ssh: match access {
+                Some(Access::Ssh { words }) => Some(words),
+                Some(Access::Path(_)) | None => None,
+            },
+            dirs: &dirs,
+            compression: compression.wal.as_ref().map(|name| name.as_str()),
+            backup_compression: backup.filter(|name| BACKUP_COMPRESSIONS.contains(name)),
+        };
+        section.text(&self.site.catalog.path, self.barman, &self.antipode).map_err(|error| said(&error))
+    }
+
+    /// Says when Barman does not read what was written.
+    fn tell_directory(&self, directory: &Path) -> Result<(), CommandError> {
+        let Some(config) = &self.site.catalog.config else { return Ok(()) };
+        let included = self.own.included().map_err(|error| CommandError::new(error.to_string()))?;
+        let resolved = |path: &Path| path.canonicalize().ok();
+        if included.as_deref().and_then(resolved) != resolved(directory) {
+            terminal::tell(&format!(
+                "{} does not read {directory}; set `configuration_files_directory = {directory}` in its [barman]\n",
+                config.display(),
+                directory = directory.display(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a file for each section; what went wrong with one does not stop the others.
+fn write(directory: &Path, sections: &[(&Replica, String)]) -> Result<Vec<CommandError>, CommandError> {
+    if !directory.is_dir() {
+        return Err(CommandError::new(format!("{} is no directory", directory.display()))
+            .hint("make it, and name it as `configuration_files_directory` in [barman] of barman.conf"));
+    }
+    let mut failures = Vec::new();
+    for (replica, text) in sections {
+        let path = directory.join(file_name(replica));
+        match kept_files::keep(&path, text, MARK) {
+            Ok(Kept::Written) => terminal::print(&format!("{}: written\n", path.display())),
+            Ok(Kept::Unchanged) => terminal::print(&format!("{}: unchanged\n", path.display())),
+            Err(error) => failures.push(CommandError::new(clean(&error.to_string()))),
+        }
+    }
+    Ok(failures)
+}
+
+/// Names the files of servers that are declared no longer: Barman still needs them to show what is here of these.
+fn tell_others(directory: &Path, replicas: &[Replica]) -> Result<(), CommandError> {
+    let kept: BTreeSet<String> = replicas.iter().map(file_name).collect();
+    let others = kept_files::others(directory, "conf", &kept, MARK)
+        .map_err(|error| CommandError::new(format!("cannot read {}: {error}", directory.display())))?;
+    for path in others {
+        terminal::print(&format!(
+            "{}: no replica of the site any longer; delete it once its backups are not needed\n",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn file_name(replica: &Replica) -> String {
+    format!("{}.conf", replica.name)
+}

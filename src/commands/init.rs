@@ -1,0 +1,102 @@
+//! `antipode init`: a first site file, or one that does what a barman.conf tells Barman's own sync to do.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli;
+use crate::error::{CommandError, Exit};
+use crate::observe::read_conf;
+use crate::render::clean;
+use crate::site::written::{self, Nothing, Translation};
+
+use super::source;
+use super::terminal;
+
+/// Runs the command.
+pub fn run(arguments: &cli::Init) -> Result<Exit, CommandError> {
+    let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(source::DEFAULT));
+    let (text, told) = match &arguments.from_barman_conf {
+        None => (written::minimal(), "change its five plain lines: site, path, destination and server\n".to_owned()),
+        Some(conf) => {
+            // A file that is there already is the end of it, whatever barman.conf says.
+            if path.symlink_metadata().is_ok() {
+                return Err(exists(&path));
+            }
+            let translation = translate(conf)?;
+            let told = summary(&translation);
+            (translation.text, told)
+        }
+    };
+    write_new(&path, &text)?;
+    terminal::tell(&format!("Wrote {}: {told}{}", path.display(), next_steps(&path)));
+    Ok(Exit::Done)
+}
+
+fn translate(conf: &Path) -> Result<Translation, CommandError> {
+    let unreadable = |error: &dyn std::fmt::Display| CommandError::new(error.to_string());
+    let path = absolute(conf).map_err(|error| CommandError::new(format!("{}: {error}", conf.display())))?;
+    let read = read_conf(&path).map_err(|error| unreadable(&error))?;
+    let name = path.to_str().filter(|name| !name.chars().any(char::is_control));
+    let name = name.ok_or_else(|| CommandError::new(format!("{:?} cannot stand in a site file", path.display())))?;
+    written::from_barman_conf(&read, name, &site_name()).map_err(|error| {
+        let said = CommandError::new(format!("{}: {error}", path.display()));
+        match &error {
+            Nothing::NoReplica { left_out } if !left_out.is_empty() => said.hint(clean(&left_out.join("\n        "))),
+            _ => said,
+        }
+    })
+}
+
+/// The path from the root on, without `..`.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let climbs = absolute.components().any(|part| part == std::path::Component::ParentDir);
+    if climbs { absolute.canonicalize() } else { Ok(absolute) }
+}
+
+/// A name for this site: what this host is called, up to the first dot.
+fn site_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short = host.split('.').next().unwrap_or_default();
+    let name: String = short.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(63).collect();
+    let name = name.trim_start_matches(['-', '_']);
+    if name.is_empty() { "site".to_owned() } else { name.to_owned() }
+}
+
+fn summary(translation: &Translation) -> String {
+    let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let mut told = format!(
+        "{} of {}\n",
+        count(translation.replicas, "replica", "replicas"),
+        count(translation.primaries, "primary", "primaries")
+    );
+    for remark in &translation.remarks {
+        told.push_str(&format!("  {}\n", clean(remark)));
+    }
+    told
+}
+
+fn next_steps(path: &Path) -> String {
+    let option = if path == Path::new(source::DEFAULT) { String::new() } else { format!(" -f {}", path.display()) };
+    format!(
+        "Next:\n  antipode validate{option}\n  antipode plan{option}      shows what would be copied, and changes nothing\n  \
+         antipode schema > {}      lets an editor complete and check it\n",
+        path.with_file_name("site.schema.json").display()
+    )
+}
+
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
+    let failed = |error: io::Error| CommandError::new(format!("cannot write {}: {error}", path.display()));
+    let mut file = match File::create_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(exists(path)),
+        file => file.map_err(failed)?,
+    };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+fn exists(path: &Path) -> CommandError {
+    CommandError::new(format!("{} is there already, and nothing was written", path.display()))
+        .hint("name another file with -f FILE, or move this one away")
+}

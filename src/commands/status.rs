@@ -1,0 +1,112 @@
+//! `antipode status`: how each replica stands, and whether its objective is kept. Nothing is changed.
+
+use jiff::Timestamp;
+
+use crate::cli::{self, TextOrJson};
+use crate::error::{CommandError, Exit};
+use crate::observe::Purpose;
+use crate::plan;
+use crate::plan::status::{SiteStatus, Verdict, status};
+use crate::render;
+use crate::render::status::Told;
+use crate::render::status_json::status_json;
+use crate::site::model::{Primary, Site};
+
+use super::interrupt::Interrupt;
+use super::session::Session;
+use super::source;
+use super::terminal::{self, Terminal};
+
+/// Runs the command.
+pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    let site = source::load(&arguments.site, terminal)?;
+    let mut session = Session::open_telling(&site, &interrupt.token, |primary| waits_for(primary, terminal)).await;
+    let told = tell(arguments, &site, &mut session, terminal).await;
+    session.close().await;
+    told
+}
+
+async fn tell(
+    arguments: &cli::Status,
+    site: &Site,
+    session: &mut Session<'_>,
+    terminal: &Terminal,
+) -> Result<Exit, CommandError> {
+    session.mirror_what_is_here()?;
+    let now = Timestamp::now();
+    let observation = session.observe(&session.replicas, Purpose::Status, now).await?;
+    let plan = plan::plan(site, &session.replicas, &observation, now);
+    let status = status(&plan, &session.replicas, &observation, now);
+    let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
+    match arguments.format {
+        TextOrJson::Text => {
+            let style = terminal.style();
+            terminal::print(&render::status::status(told, style));
+            for error in &session.unresolved {
+                terminal.error(error);
+            }
+        }
+        TextOrJson::Json => terminal::print(&status_json(told, &session.unresolved)),
+    }
+    Ok(exit(&status, !session.unresolved.is_empty()))
+}
+
+/// Tells somebody who sits there which primary takes long, and how long it may.
+fn waits_for(primary: &Primary, terminal: &Terminal) {
+    if terminal::shows_progress() && !terminal.quiet {
+        let seconds = primary.timeouts.connect.as_secs();
+        terminal::tell(&format!("waiting for primary {}, whose `timeouts.connect` is {seconds} s\n", primary.name));
+    }
+}
+
+/// A promise that is broken is worth more than an error beside it: the error may be only about a part.
+fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
+    let verdicts = || status.replicas.iter().map(|replica| replica.verdict);
+    if verdicts().any(Verdict::is_missed) {
+        Exit::ObjectiveMissed
+    } else if has_errors || verdicts().any(|verdict| verdict == Verdict::Unreadable) {
+        Exit::Error
+    } else {
+        Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::action::Recovery;
+    use crate::plan::status::{Backups, ReplicaStatus};
+
+    fn stands(verdict: Verdict) -> ReplicaStatus {
+        ReplicaStatus {
+            name: "main".parse().unwrap(),
+            primary: "frankfurt".to_owned(),
+            server: "main".parse().unwrap(),
+            verdict,
+            recovery: Recovery::default(),
+            lag: None,
+            age: None,
+            objective: None,
+            last_apply: None,
+            backups: Backups::default(),
+        }
+    }
+
+    #[test]
+    fn the_exit_code_tells_a_missed_objective_from_an_error() {
+        for (verdicts, has_errors, code) in [
+            (&[][..], false, 0),
+            (&[Verdict::InSync, Verdict::Behind, Verdict::Blocked], false, 0),
+            (&[Verdict::PrimaryUnreachable, Verdict::Inactive], false, 0),
+            (&[Verdict::InSync, Verdict::ObjectiveMissed], false, 2),
+            (&[Verdict::NotRecoverable], false, 2),
+            (&[Verdict::InSync], true, 1),
+            (&[Verdict::InSync, Verdict::Unreadable], false, 1),
+            (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),
+        ] {
+            let replicas = verdicts.iter().map(|verdict| stands(*verdict)).collect();
+            let status = SiteStatus { site: "lisbon".to_owned(), replicas };
+            assert_eq!(exit(&status, has_errors).code(), code, "{verdicts:?} {has_errors}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The verdict on a replica, in every situation.
+
+use std::time::Duration;
+
+use crate::barman::ids::SystemId;
+use crate::barman::journal::LastApply;
+use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
+use crate::plan::status::{Backups, ReplicaStatus, Verdict, status};
+
+use super::case::{Case, case, whole};
+
+const PRIMARY: &str = "@21 1/08..0A | 1/08..1F";
+/// The last 16 segments are missing, each a second after the one before it.
+const BEHIND: &str = "@21 1/08..0A | 1/08..0F";
+
+impl Case {
+    fn rpo(self, seconds: u64) -> Self {
+        self.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(seconds)))
+    }
+
+    fn status(&self) -> ReplicaStatus {
+        self.status_as(Observed::Active(Box::new(self.primary.clone())))
+    }
+
+    fn unreachable(&self) -> ReplicaStatus {
+        self.status_as(Observed::Failed { message: "no route to host".to_owned(), hint: None })
+    }
+
+    fn inactive(&self) -> ReplicaStatus {
+        self.status_as(Observed::Inactive("Skipping inactive server 'main'".to_owned()))
+    }
+
+    fn status_as(&self, primary: Observed) -> ReplicaStatus {
+        let observed = ReplicaObservation { primary, replica: self.here.clone() };
+        let plan = whole(crate::plan::replica::plan(&self.replica, None, &observed, self.now));
+        let observation = Observation { replicas: [(self.replica.name.clone(), observed)].into() };
+        let mut status = status(&plan, std::slice::from_ref(&self.replica), &observation, self.now);
+        status.replicas.remove(0)
+    }
+
+    /// Looks so many seconds after the newest WAL here was archived.
+    fn seconds_later(self, seconds: i64) -> Self {
+        let to = self.unreachable().recovery.to.unwrap();
+        self.with(|case| case.now = to + jiff::SignedDuration::from_secs(seconds))
+    }
+}
+
+#[test]
+fn with_the_primary_at_hand_the_lag_decides() {
+    for (here, rpo, expected) in [
+        (PRIMARY, None, Verdict::InSync),
+        (PRIMARY, Some(0), Verdict::InSync),
+        (BEHIND, None, Verdict::Behind),
+        (BEHIND, Some(16), Verdict::Behind),
+        (BEHIND, Some(15), Verdict::ObjectiveMissed),
+        ("", None, Verdict::NotRecoverable),
+        ("", Some(3600), Verdict::NotRecoverable),
+        ("@21 1/08..0A | 1/08..09", None, Verdict::NotRecoverable),
+        ("@21 1/08..0A damaged | 1/08..1F", None, Verdict::NotRecoverable),
+    ] {
+        let case = case(PRIMARY, here);
+        let case = if let Some(rpo) = rpo { case.rpo(rpo) } else { case };
+        assert_eq!(case.status().verdict, expected, "{here:?} {rpo:?}");
+    }
+}
+
+#[test]
+fn whatever_is_to_be_done_makes_a_replica_behind() {
+    let older = "@20 1/02..03 @21 1/08..0A | 1/02..1F";
+    assert_eq!(case(older, "@21 1/08..0A | 1/08..1F").status().verdict, Verdict::Behind);
+    assert_eq!(case("@21 1/08..0A k | 1/08..1F", PRIMARY).status().verdict, Verdict::Behind);
+}
+
+#[test]
+fn a_gap_that_the_primary_cannot_fill_keeps_a_replica_behind() {
+    let gap = case("@21 1/08..0A | 1/08..1F ?1/10", "@21 1/08..0A | 1/08..1F -1/10");
+    assert_eq!(gap.actions(), [""; 0]);
+    assert_eq!(gap.status().verdict, Verdict::Behind);
+    assert_eq!(gap.rpo(5).status().verdict, Verdict::ObjectiveMissed);
+}
+
+#[test]
+fn a_blocked_replica_is_blocked_as_long_as_its_objective_is_kept() {
+    let there = "@21 1/08..0A  @22 1/10..12 system=8 | 1/08..1F";
+    let blocked = case(there, BEHIND);
+    assert_eq!(blocked.status().verdict, Verdict::Blocked);
+    assert_eq!(blocked.clone().rpo(16).status().verdict, Verdict::Blocked);
+    assert_eq!(blocked.clone().rpo(15).status().verdict, Verdict::ObjectiveMissed);
+    let accepted = blocked.with(|case| case.replica.policy.accept_systems.extend([SystemId(8)]));
+    assert_eq!(accepted.status().verdict, Verdict::Behind);
+}
+
+#[test]
+fn without_the_primary_the_age_of_the_newest_wal_decides() {
+    let case = case(PRIMARY, BEHIND).seconds_later(900);
+    let alone = case.unreachable();
+    assert_eq!((alone.verdict, alone.lag, alone.age), (Verdict::PrimaryUnreachable, None, Some(900)));
+    assert!(alone.recovery.window.is_some());
+    assert_eq!(case.clone().rpo(900).unreachable().verdict, Verdict::PrimaryUnreachable);
+    assert_eq!(case.clone().rpo(899).unreachable().verdict, Verdict::ObjectiveMissed);
+    assert_eq!(case.clone().rpo(899).unreachable().objective.map(|o| (o.loss, o.kept)), Some((Some(900), false)));
+    assert_eq!(self::case(PRIMARY, "").unreachable().verdict, Verdict::NotRecoverable);
+    assert_eq!(self::case(PRIMARY, "").rpo(5).unreachable().objective.map(|o| (o.loss, o.kept)), Some((None, false)));
+}
+
+#[test]
+fn an_inactive_server_is_judged_by_what_is_here_of_it() {
+    let case = case(PRIMARY, BEHIND).seconds_later(900);
+    assert_eq!(case.inactive().verdict, Verdict::Inactive);
+    assert_eq!(case.clone().rpo(899).inactive().verdict, Verdict::ObjectiveMissed);
+    assert_eq!(self::case(PRIMARY, "").rpo(5).inactive().verdict, Verdict::Inactive);
+    assert_eq!(self::case(PRIMARY, "| 1/08").inactive().verdict, Verdict::NotRecoverable);
+}
+
+#[test]
+fn a_catalog_that_cannot_be_read_is_neither_kept_nor_missed() {
+    let case = case(PRIMARY, "").rpo(5).with(|case| case.here.unreadable = true);
+    assert_eq!(case.unreachable().verdict, Verdict::Unreadable);
+    assert!(!Verdict::Unreadable.is_missed() && !Verdict::Unreadable.is_well());
+}
+
+#[test]
+fn a_clock_that_runs_behind_the_primary_makes_no_negative_age() {
+    assert_eq!(case(PRIMARY, BEHIND).seconds_later(-5).unreachable().age, Some(0));
+}
+
+#[test]
+fn backups_are_counted_here_wanted_and_at_the_primary() {
+    let there = "@19 1/01 @20 1/02..03 @21 1/08..0A @22 1/10 waiting | 1/01..1F";
+    let here = "@20 1/02..03 @21 1/08..0A damaged | 1/02..1F";
+    let case = case(there, here).last(2);
+    assert_eq!(case.status().backups, Backups { here: 1, wanted: Some(2), at_primary: Some(3) });
+    assert_eq!(case.unreachable().backups, Backups { here: 1, wanted: None, at_primary: None });
+}
+
+#[test]
+fn the_last_successful_apply_is_told_with_and_without_the_primary() {
+    let ended = "2026-11-29T00:00:00Z".parse().unwrap();
+    let last = LastApply { ended, primary: "frankfurt".to_owned(), measured: None };
+    let case = case(PRIMARY, PRIMARY).with(|case| case.here.last_apply = Some(last));
+    assert_eq!(case.status().last_apply, Some(ended));
+    assert_eq!(case.unreachable().last_apply, Some(ended));
+}

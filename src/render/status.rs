@@ -1,0 +1,304 @@
+//! How the replicas stand, for people: one line for each where it fits, aligned.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::plan::action::{Outcome, Plan, ReplicaPlan};
+use crate::plan::reason::Warning;
+use crate::plan::status::{Objective, ReplicaStatus, SiteStatus, Verdict};
+
+use super::ink::{Ink, Line, width, wrap};
+use super::remarks::{self, Remark, labelled};
+use super::summary::Totals;
+use super::units::{bytes, count, duration, list, timestamp};
+use super::{Style, human};
+
+/// The space between two columns.
+const GAP: usize = 3;
+
+/// What the columns are called.
+const HEADINGS: [&str; COLUMNS] =
+    ["replica", "verdict", "recoverable", "lag", "objective", "last apply", "backups here/wanted/primary"];
+const COLUMNS: usize = 7;
+
+/// What is known of how the replicas stand, and how it is to be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// How each replica stands.
+    pub status: &'a SiteStatus,
+    /// The plan that this was told from, with a replica for each.
+    pub plan: &'a Plan,
+    /// When.
+    pub now: Timestamp,
+    /// Whether only replicas are told that are not well.
+    pub quiet: bool,
+}
+
+/// How the replicas stand as a text for people.
+pub fn status(told: Told<'_>, style: Style) -> String {
+    let all = told.status.replicas.iter().zip(&told.plan.replicas);
+    let shown: Vec<_> = all.filter(|(status, _)| !(told.quiet && status.verdict.is_well())).collect();
+    let mut lines = Vec::new();
+    let rows: Vec<[Cell; COLUMNS]> = shown.iter().map(|(status, _)| cells(status, told.now)).collect();
+    let columns = style.width.map(usize::from);
+    let table = Table::new(&rows, columns);
+    if !told.quiet {
+        lines.extend([human::title(told.plan), Line::new()]);
+    }
+    if !rows.is_empty() {
+        lines.extend(table.heading());
+    }
+    for ((status, plan), row) in shown.iter().zip(&rows) {
+        lines.extend(table.lines(row));
+        if style.verbose {
+            lines.extend(reasons(status, plan).iter().flat_map(|reason| reason.lines("  ", columns)));
+        }
+    }
+    if !style.verbose {
+        lines.extend(failures(&shown, style));
+    }
+    if !told.quiet {
+        lines.push(Line::new());
+        lines.extend(verdicts(told.status, columns));
+    }
+    let mut out = String::new();
+    for line in lines {
+        line.write_to(&mut out, style.colour);
+    }
+    out
+}
+
+/// `Status: 1 in sync, 2 behind, 1 objective missed.`
+fn verdicts(status: &SiteStatus, columns: Option<usize>) -> Vec<Line> {
+    let mut verdicts: Vec<Verdict> = status.replicas.iter().map(|replica| replica.verdict).collect();
+    verdicts.sort_unstable();
+    let counted = verdicts.chunk_by(|a, b| a == b).filter_map(|alike| Some((alike.len(), alike.first()?)));
+    let words: Vec<String> = counted.map(|(n, verdict)| format!("{n} {}", verdict.words())).collect();
+    let text = if words.is_empty() { "the site has no replica".to_owned() } else { words.join(", ") };
+    labelled("", Ink::Strong, "Status", &format!("{text}."), columns)
+}
+
+/// A cell of the table, and what it says where it stands by itself.
+#[derive(Debug, Clone)]
+struct Cell {
+    ink: Ink,
+    text: String,
+    /// With the words that its column's heading would give.
+    alone: String,
+}
+
+impl Cell {
+    fn new(ink: Ink, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { ink, alone: text.clone(), text }
+    }
+
+    fn alone(self, alone: impl Into<String>) -> Self {
+        Self { alone: alone.into(), ..self }
+    }
+}
+
+fn cells(status: &ReplicaStatus, now: Timestamp) -> [Cell; COLUMNS] {
+    [
+        Cell::new(Ink::Strong, status.name.as_str()),
+        Cell::new(ink(status.verdict), status.verdict.words()),
+        reach(status),
+        lag(status),
+        objective(status),
+        last_apply(status, now),
+        backups(status),
+    ]
+}
+
+fn ink(verdict: Verdict) -> Ink {
+    match verdict {
+        Verdict::InSync => Ink::Add,
+        Verdict::Behind | Verdict::Inactive => Ink::Change,
+        Verdict::ObjectiveMissed
+        | Verdict::NotRecoverable
+        | Verdict::Blocked
+        | Verdict::PrimaryUnreachable
+        | Verdict::Unreadable => Ink::Remove,
+    }
+}
+
+fn reach(status: &ReplicaStatus) -> Cell {
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "an unknown time".to_owned(), timestamp);
+    if status.recovery.window.is_none() {
+        return Cell::new(Ink::Dim, "-").alone("nothing to recover from");
+    }
+    let text = format!("{} to {}", time(status.recovery.from), time(status.recovery.to));
+    Cell::new(Ink::Plain, text.clone()).alone(format!("recoverable {text}"))
+}
+
+fn lag(status: &ReplicaStatus) -> Cell {
+    match (status.lag, status.age) {
+        (Some(lag), _) if status.recovery.window.is_some() && lag.segments == 0 => {
+            Cell::new(Ink::Plain, "none").alone("no lag")
+        }
+        (Some(lag), _) if lag.segments > 0 => {
+            let size = format!("{}, {}", count(lag.segments, "segment"), bytes(lag.bytes));
+            match lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(duration) {
+                Some(time) => Cell::new(Ink::Plain, format!("{time}, {size}")).alone(format!("{time} behind, {size}")),
+                None => Cell::new(Ink::Plain, size.clone()).alone(format!("{size} behind")),
+            }
+        }
+        (None, Some(age)) => {
+            let text = format!("at most {}", duration(age));
+            Cell::new(Ink::Plain, text.clone()).alone(format!("{text} behind"))
+        }
+        _ => Cell::new(Ink::Dim, "-").alone("lag unknown"),
+    }
+}
+
+fn objective(status: &ReplicaStatus) -> Cell {
+    let Some(objective) = status.objective else { return Cell::new(Ink::Dim, "-").alone("no objective") };
+    let (ink, word) = if objective.kept { (Ink::Plain, "kept") } else { (Ink::Remove, "missed") };
+    let text = format!("{} {word}", duration(objective.rpo));
+    Cell::new(ink, text.clone()).alone(format!("objective {text}"))
+}
+
+fn last_apply(status: &ReplicaStatus, now: Timestamp) -> Cell {
+    let Some(ended) = status.last_apply else { return Cell::new(Ink::Dim, "-").alone("no apply is known") };
+    let age = duration(u64::try_from(now.as_second() - ended.as_second()).unwrap_or_default());
+    Cell::new(Ink::Plain, format!("{age} ago")).alone(format!("applied {age} ago"))
+}
+
+fn backups(status: &ReplicaStatus) -> Cell {
+    let number = |n: Option<usize>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    let backups = &status.backups;
+    let (wanted, there) = (number(backups.wanted), number(backups.at_primary));
+    let text = format!("{}/{wanted}/{there}", backups.here);
+    let known = backups.wanted.is_some();
+    let alone = if known {
+        format!("{} of {wanted} backups, {there} at the primary", backups.here)
+    } else {
+        count(backups.here as u64, "backup")
+    };
+    Cell::new(Ink::Plain, text).alone(alone)
+}
+
+/// Where the columns are.
+struct Table {
+    /// The width of each; of the first two also where there is no room for the rest beside them.
+    widths: [usize; COLUMNS],
+    columns: Option<usize>,
+    fits: bool,
+}
+
+impl Table {
+    fn new(rows: &[[Cell; COLUMNS]], columns: Option<usize>) -> Self {
+        let mut widths = HEADINGS.map(width);
+        for row in rows {
+            for (at, cell) in widths.iter_mut().zip(row) {
+                *at = (*at).max(width(&cell.text));
+            }
+        }
+        // The last column's heading is the long one, and nothing stands behind it.
+        let total = widths.iter().sum::<usize>() + GAP * (COLUMNS - 1);
+        Self { widths, columns, fits: columns.is_none_or(|columns| total <= columns) }
+    }
+
+    fn heading(&self) -> Option<Line> {
+        self.fits.then(|| self.row(HEADINGS.map(|heading| (Ink::Dim, heading))))
+    }
+
+    fn row(&self, cells: [(Ink, &str); COLUMNS]) -> Line {
+        let mut line = Line::new();
+        let mut at = 0;
+        for ((ink, text), width) in cells.into_iter().zip(self.widths) {
+            line = line.pad_to(at).with(ink, text);
+            at += width + GAP;
+        }
+        line
+    }
+
+    fn lines(&self, row: &[Cell; COLUMNS]) -> Vec<Line> {
+        if self.fits {
+            vec![self.row(row.each_ref().map(|cell| (cell.ink, cell.text.as_str())))]
+        } else {
+            self.folded(row)
+        }
+    }
+
+    /// Name and verdict, and the rest below, each cell whole as long as it fits into a line.
+    fn folded(&self, row: &[Cell; COLUMNS]) -> Vec<Line> {
+        let [name, verdict, rest @ ..] = row;
+        let [first, ..] = self.widths;
+        let head = Line::new().with(name.ink, &name.text).pad_to(first + GAP).with(verdict.ink, &verdict.text);
+        let room = self.columns.unwrap_or(usize::MAX).saturating_sub(INDENT);
+        let mut lines = vec![head];
+        let mut line = Line::new();
+        for cell in rest {
+            let separator = if line.width() > 0 { " · " } else { "" };
+            if line.width() > 0 && line.width() + width(separator) + width(&cell.alone) > room + INDENT {
+                lines.push(std::mem::take(&mut line));
+            }
+            let mut words = wrap(&cell.alone, room).into_iter();
+            let begin = if line.width() > 0 { line.with(Ink::Dim, separator) } else { Line::new().pad_to(INDENT) };
+            line = begin.with(cell.ink, words.next().unwrap_or_default());
+            for text in words {
+                lines.push(std::mem::replace(&mut line, Line::new().pad_to(INDENT).with(cell.ink, text)));
+            }
+        }
+        lines.push(line);
+        lines
+    }
+}
+
+/// What stands before a line that belongs to the one above.
+const INDENT: usize = 2;
+
+/// What is behind a verdict: what went wrong, what should be known, what is to be done.
+pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
+    let mut reasons = remarks::unobserved(plan);
+    if let Outcome::Inactive(sentence) = &plan.outcome {
+        reasons.push(Remark::note(format!("inactive at the primary: {}", sentence.trim())));
+    }
+    reasons.extend(remarks::remarks(plan, true));
+    let is_said = plan.warnings.iter().any(|warning| matches!(warning, Warning::BehindObjective { .. }));
+    reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.lag.is_some())));
+    reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
+    reasons
+}
+
+/// Why an objective counts as missed.
+fn missed(objective: Objective, is_observed: bool) -> Option<Remark> {
+    let rpo = duration(objective.rpo);
+    let sentence = match objective.loss {
+        _ if objective.kept => return None,
+        Some(loss) if is_observed => {
+            format!("it is {} behind the primary, and `objective.rpo` is {rpo}", duration(loss))
+        }
+        Some(loss) => format!(
+            "the newest WAL of its window is {} old, and `objective.rpo` is {rpo}; only the primary could tell whether \
+             there is newer WAL",
+            duration(loss)
+        ),
+        None => format!("nothing shows how much would be lost, and `objective.rpo` is {rpo}"),
+    };
+    Some(Remark { label: "warning", sentence })
+}
+
+/// What an apply would do, in a few words.
+fn to_do(plan: &ReplicaPlan) -> Option<String> {
+    let totals = Totals::of_replica(plan);
+    let kinds = [("add", totals.add), ("repair", totals.repair), ("update", totals.update), ("prune", totals.prune)];
+    let some = kinds.iter().filter(|(_, things)| things.total() > 0);
+    let words: Vec<String> = some.map(|(verb, things)| format!("{verb} {}", things.words())).collect();
+    (!words.is_empty()).then(|| list(&words))
+}
+
+/// What went wrong, each once, however many replicas it is true of.
+fn failures(shown: &[(&ReplicaStatus, &ReplicaPlan)], style: Style) -> Vec<Line> {
+    let blockers = |plan: &ReplicaPlan| {
+        let errors = remarks::remarks(plan, false).into_iter().filter(|remark| remark.label == "error");
+        errors.map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
+    };
+    let mut said = BTreeSet::new();
+    let all = shown.iter().flat_map(|(_, plan)| remarks::unobserved(plan).into_iter().chain(blockers(plan)));
+    let once = all.filter(|remark| said.insert(remark.clone()));
+    let lines: Vec<Line> = once.flat_map(|remark| remark.lines("", style.width.map(usize::from))).collect();
+    if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }
+}

@@ -1,0 +1,191 @@
+//! How the replicas stand, for programs: `status --format json`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::CommandError;
+use crate::plan::status::{ReplicaStatus, Verdict};
+
+use super::remarks::Remark;
+use super::status::{Told, reasons};
+
+/// The version of the form.
+const FORMAT_VERSION: u32 = 1;
+
+/// How the replicas of a site stand.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Antipode status", deny_unknown_fields)]
+pub struct StatusDocument {
+    /// The version of this form.
+    #[schemars(extend("const" = 1))]
+    format_version: u32,
+    /// The site's name.
+    site: String,
+    /// When it was looked at.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    observed_at: Timestamp,
+    /// Whether every objective is kept and every replica is recoverable.
+    objectives_kept: bool,
+    /// In the order of their names.
+    replicas: Vec<Replica>,
+    /// What could not be looked at.
+    errors: Vec<Error>,
+}
+
+/// How one replica stands.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Replica {
+    /// Its name at the site.
+    name: String,
+    /// The primary's name in the site file.
+    primary: String,
+    /// The server's name at the primary.
+    server: String,
+    /// All in a word or two.
+    verdict: Verdict,
+    /// What can be recovered; null when nothing can.
+    recovery_window: Option<RecoveryWindow>,
+    /// How far the window's end is behind the primary's newest WAL; null when the primary did not say.
+    lag: Option<Lag>,
+    /// The recovery point objective; null when there is none.
+    objective: Option<Objective>,
+    /// When the last apply that did all of its work for this replica ended; null when that is not known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    last_apply: Option<Timestamp>,
+    /// Its backups, counted.
+    backups: Backups,
+    /// What is behind the verdict, for people.
+    reasons: Vec<Reason>,
+}
+
+/// From the oldest recoverable point to the newest without a gap.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RecoveryWindow {
+    /// When its oldest backup ended; null when that is not known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    from: Option<Timestamp>,
+    /// When its last segment was archived; null when that is not known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    to: Option<Timestamp>,
+    /// Seconds since then.
+    age_seconds: Option<u64>,
+}
+
+/// How far a window's end is behind the primary's newest WAL.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Lag {
+    /// Segments that the primary archived after it.
+    segments: u64,
+    /// Their stored bytes.
+    bytes: u64,
+    /// Seconds between the two archivings; null when that is not known.
+    seconds: Option<u64>,
+}
+
+/// A recovery point objective, and how it is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Objective {
+    /// `objective.rpo` of the site file, in seconds.
+    rpo_seconds: u64,
+    /// What would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
+    loss_seconds: Option<u64>,
+    /// Whether that is within the objective.
+    kept: bool,
+}
+
+/// Backups, counted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Backups {
+    /// Those here that are published and whole.
+    here: usize,
+    /// Those of them that can be recovered.
+    recoverable: usize,
+    /// Those that the site is to have; null when the primary did not say.
+    wanted: Option<usize>,
+    /// Those at the primary that can be copied; null when the primary did not say.
+    at_primary: Option<usize>,
+}
+
+/// A sentence.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Reason {
+    /// `error`, `hint`, `warning` or `note`.
+    kind: String,
+    /// What is said.
+    message: String,
+}
+
+/// Something that could not be looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Error {
+    /// What happened to what, and why.
+    message: String,
+    /// What to do next.
+    hint: Option<String>,
+}
+
+/// How the replicas stand as JSON.
+pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
+    let all = told.status.replicas.iter().zip(&told.plan.replicas);
+    let sentence = |remark: Remark| Reason { kind: remark.label.to_owned(), message: super::clean(&remark.sentence) };
+    let error = |error: &CommandError| Error {
+        message: super::clean(&error.message),
+        hint: error.hint.as_deref().map(super::clean),
+    };
+    let document = StatusDocument {
+        format_version: FORMAT_VERSION,
+        site: told.status.site.clone(),
+        observed_at: told.now,
+        objectives_kept: !told.status.replicas.iter().any(|replica| replica.verdict.is_missed()),
+        replicas: all
+            .map(|(status, plan)| replica(status, reasons(status, plan).into_iter().map(sentence).collect()))
+            .collect(),
+        errors: errors.iter().map(error).collect(),
+    };
+    // Maps with texts as keys, and finite numbers: it always has a text form.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn replica(status: &ReplicaStatus, reasons: Vec<Reason>) -> Replica {
+    let recovery = &status.recovery;
+    let seconds = |seconds: i64| u64::try_from(seconds).ok();
+    Replica {
+        name: status.name.to_string(),
+        primary: status.primary.clone(),
+        server: status.server.to_string(),
+        verdict: status.verdict,
+        recovery_window: recovery.window.map(|_| RecoveryWindow {
+            from: recovery.from,
+            to: recovery.to,
+            age_seconds: status.age,
+        }),
+        lag: status.lag.map(|lag| Lag {
+            segments: lag.segments,
+            bytes: lag.bytes,
+            seconds: lag.seconds.and_then(seconds),
+        }),
+        objective: status.objective.map(|objective| Objective {
+            rpo_seconds: objective.rpo,
+            loss_seconds: objective.loss,
+            kept: objective.kept,
+        }),
+        last_apply: status.last_apply,
+        backups: Backups {
+            here: status.backups.here,
+            recoverable: recovery.backups,
+            wanted: status.backups.wanted,
+            at_primary: status.backups.at_primary,
+        },
+        reasons,
+    }
+}

@@ -1,0 +1,74 @@
+//! The note of a replica's last successful apply.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use antipode::apply::events::Summary;
+use antipode::apply::journal::{self, Measurements};
+use antipode::barman::journal::{LastApply, Measured};
+use antipode::transport::TransportErrorKind;
+use jiff::Timestamp;
+
+use super::faulty::{Faulty, Reach};
+use super::ground::{Ground, TestSite};
+
+fn noted(site: &TestSite) -> Option<LastApply> {
+    LastApply::parse(&fs::read(LastApply::path(&site.dirs())).ok()?)
+}
+
+#[tokio::test]
+async fn an_apply_that_succeeded_is_noted_also_when_it_had_nothing_to_do() {
+    let ground = Ground::new().await;
+    let site = ground.empty_site("site");
+    let begin = Timestamp::now();
+    site.apply(None).await;
+    let first = noted(&site).unwrap();
+    assert!(begin <= first.ended && first.ended <= Timestamp::now(), "{first:?}");
+    assert_eq!(first.primary, "frankfurt");
+    let own = LastApply::path(&site.dirs()).parent().unwrap().metadata().unwrap();
+    assert_eq!(own.permissions().mode() & 0o777, 0o700);
+
+    let (plan, _) = site.apply(None).await;
+    assert!(plan.is_empty());
+    assert!(noted(&site).unwrap().ended > first.ended);
+}
+
+#[tokio::test]
+async fn an_apply_that_failed_in_part_is_not_noted() {
+    let ground = Ground::new().await;
+    let site = ground.empty_site("site");
+    let (_, summary) = site.apply(Some(&Faulty::new(3, Reach::Half, TransportErrorKind::CommandFailed))).await;
+    assert!(!summary.failed.is_empty());
+    assert_eq!(noted(&site), None);
+    site.converge().await;
+    assert!(noted(&site).is_some());
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_written_fails_nothing() {
+    let ground = Ground::new().await;
+    let site = ground.day_old_site("site");
+    let path = LastApply::path(&site.dirs());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    site.converge().await;
+    assert_eq!(noted(&site), None);
+}
+
+#[tokio::test]
+async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
+    let ground = Ground::new().await;
+    let site = ground.empty_site("site");
+    site.converge().await;
+    let measured = Measured { bytes: 7 << 30, time: Duration::from_secs(100) };
+    let before = LastApply { measured: Some(measured), ..noted(&site).unwrap() };
+    fs::write(LastApply::path(&site.dirs()), before.write()).unwrap();
+
+    let plan = site.plan().await;
+    assert_eq!(plan.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
+    journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
+    let after = noted(&site).unwrap();
+    assert_eq!(after.measured, Some(measured));
+    assert!(after.ended > before.ended);
+}
