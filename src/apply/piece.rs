@@ -33,6 +33,12 @@ impl Piece {
         limit.map_or(slow, |limit| limit.min(slow))
     }
 
+    /// What of these counted bytes crossed the wire. Those that were here already are counted too, and so are those that
+    /// rsync finds elsewhere in the part that is here.
+    pub fn arrived(self, counted: u64) -> u64 {
+        counted.saturating_sub(self.here).min(self.bytes)
+    }
+
     /// Cancels when enough has arrived; never ends before.
     pub async fn watch(self, counter: &ByteCounter, cancel: &CancellationToken) -> Infallible {
         let start = counter.get();

@@ -220,8 +220,10 @@ impl<'a> ReplicaRun<'a> {
         if let Some(fetched) = fetched.as_ref().ok().filter(|_| transfer.piece.is_none()) {
             self.meter.add(fetched.transferred);
         }
-        let was_here = transfer.piece.map_or(0, |piece| piece.here);
-        let arrived = || transfer.counter.get().saturating_sub(before).saturating_sub(was_here);
+        let arrived = || {
+            let counted = transfer.counter.get().saturating_sub(before);
+            transfer.piece.map_or(counted, |piece| piece.arrived(counted))
+        };
         self.moving.budget.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
         fetched
     }

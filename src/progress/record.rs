@@ -40,18 +40,7 @@ impl Record {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Happening {
     /// What will be done. Before everything else, unless there was no plan.
-    Plan {
-        /// The site's name.
-        site: String,
-        /// What all actions come to.
-        totals: Totals,
-        /// In the order in which they are worth doing: newest recoverable point first.
-        actions: Vec<PlannedAction>,
-        /// Replicas that could not be planned.
-        unplanned: Vec<Unplanned>,
-        /// How many actions `--target` and `--exclude` leave out.
-        left_out: usize,
-    },
+    Plan(Box<Planned>),
     /// A step began. It ends with one of `finished`, `failed` and `skipped`; a backup is copied in one step and published
     /// in another.
     Started {
@@ -122,6 +111,21 @@ pub enum Happening {
     Summary(Outcome),
 }
 
+/// What will be done.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Planned {
+    /// The site's name.
+    pub site: String,
+    /// What all actions come to.
+    pub totals: Totals,
+    /// In the order in which they are worth doing: newest recoverable point first.
+    pub actions: Vec<PlannedAction>,
+    /// Replicas that could not be planned.
+    pub unplanned: Vec<Unplanned>,
+    /// How many actions `--target` and `--exclude` leave out.
+    pub left_out: usize,
+}
+
 /// What an apply came to.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Outcome {
@@ -169,13 +173,13 @@ impl Happening {
     /// A plan.
     pub fn plan(plan: &Plan) -> Self {
         let replicas = || plan.replicas.iter();
-        Self::Plan {
+        Self::Plan(Box::new(Planned {
             site: plan.site.clone(),
             totals: Totals::of(plan),
             actions: replicas().flat_map(|replica| &replica.actions).map(PlannedAction::of).collect(),
             unplanned: replicas().filter_map(Unplanned::of).collect(),
             left_out: plan.left_out(),
-        }
+        }))
     }
 
     /// A failure of a step.
