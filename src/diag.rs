@@ -5,6 +5,7 @@
 use std::fmt;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::barman::ids::is_unprintable;
@@ -13,7 +14,7 @@ use crate::barman::ids::is_unprintable;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// A place in a source text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Span {
     /// The line, from 1.
     pub line: usize,
@@ -33,7 +34,7 @@ impl Span {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The file cannot be used.
@@ -43,7 +44,7 @@ pub enum Severity {
 }
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -139,7 +140,7 @@ impl Diagnostics {
                 out.push('\n');
             }
             // Writing to a String cannot fail; if it did, the sentence alone must still arrive.
-            if handler.render_report(&mut out, &Report { diagnostic, source: &source }).is_err() {
+            if handler.render_report(&mut out, &Snippet { diagnostic, source: &source }).is_err() {
                 out.push_str(&diagnostic.message);
                 out.push('\n');
             }
@@ -147,16 +148,23 @@ impl Diagnostics {
         out
     }
 
-    /// The JSON form: `format_version`, `source`, `diagnostics`.
-    pub fn json(&self) -> impl Serialize + '_ {
-        #[derive(Serialize)]
-        struct Json<'a> {
-            format_version: u32,
-            source: &'a str,
-            diagnostics: &'a [Diagnostic],
-        }
-        Json { format_version: FORMAT_VERSION, source: &self.source_name, diagnostics: &self.list }
+    /// The JSON form.
+    pub fn json(&self) -> Report<'_> {
+        Report { format_version: FORMAT_VERSION, source: &self.source_name, diagnostics: &self.list }
     }
+}
+
+/// What is wrong with one file, for editors and pipelines.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Antipode diagnostics")]
+pub struct Report<'a> {
+    /// The version of this form; it changes when a reader of the last one would be misled.
+    #[schemars(extend("const" = FORMAT_VERSION))]
+    format_version: u32,
+    /// The file, by the name it was given on the command line.
+    source: &'a str,
+    /// Every mistake, in the order of the lines; none in a valid file.
+    diagnostics: &'a [Diagnostic],
 }
 
 /// One line a mistake, as compilers print it: `site.yaml:3:5: error: …`.
@@ -177,26 +185,26 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// A diagnostic beside its source, as miette wants it.
-struct Report<'a> {
+struct Snippet<'a> {
     diagnostic: &'a Diagnostic,
     source: &'a NamedSource<String>,
 }
 
-impl fmt::Debug for Report<'_> {
+impl fmt::Debug for Snippet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.diagnostic.fmt(f)
     }
 }
 
-impl fmt::Display for Report<'_> {
+impl fmt::Display for Snippet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.diagnostic.message)
     }
 }
 
-impl std::error::Error for Report<'_> {}
+impl std::error::Error for Snippet<'_> {}
 
-impl miette::Diagnostic for Report<'_> {
+impl miette::Diagnostic for Snippet<'_> {
     fn severity(&self) -> Option<miette::Severity> {
         Some(match self.diagnostic.severity {
             Severity::Error => miette::Severity::Error,

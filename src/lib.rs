@@ -16,6 +16,7 @@ pub mod demo;
 pub mod diag;
 pub mod error;
 pub mod kept_files;
+pub mod manual;
 pub mod observe;
 pub mod plan;
 pub mod progress;

@@ -2,11 +2,12 @@
 //! and their test.
 
 use clap::ValueEnum;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 
 use crate::progress::Record;
 use crate::render::status_json::StatusDocument;
-use crate::site;
+use crate::{diag, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +18,8 @@ pub enum Name {
     Status,
     /// The lines of `apply --json`.
     Events,
+    /// What `validate --format json` prints.
+    Diagnostics,
 }
 
 impl Name {
@@ -24,8 +27,9 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
-            Self::Status => of::<StatusDocument>(),
-            Self::Events => of::<Record>(),
+            Self::Status => of_output::<StatusDocument>(),
+            Self::Diagnostics => of_output::<diag::Report<'_>>(),
+            Self::Events => of_output::<Record>(),
         }
     }
 
@@ -35,14 +39,16 @@ impl Name {
             Self::Site => "site.schema.json",
             Self::Status => "status.schema.json",
             Self::Events => "events.schema.json",
+            Self::Diagnostics => "diagnostics.schema.json",
         }
     }
 }
 
-/// The schema of a type as text.
-fn of<T: JsonSchema>() -> String {
+/// The schema of something that the program prints.
+fn of_output<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     // A JSON value made of maps and texts always has a text form.
-    let mut text = serde_json::to_string_pretty(&schema_for!(T)).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
 }

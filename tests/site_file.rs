@@ -7,16 +7,6 @@ use std::path::{Path, PathBuf};
 use antipode::site::{self, Loaded};
 use serde_json::Value;
 
-/// A file with one part replaced by what a case wants to try.
-const BASE: &str = "version: 1
-site: lisbon
-catalog: {path: /var/lib/barman}
-primaries:
-  fra: {ssh: {destination: barman@fra}}
-replicas:
-  main: {primary: fra}
-";
-
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -110,161 +100,104 @@ fn validator() -> jsonschema::Validator {
 
 /// The file as a program that knows only YAML and JSON sees it, an editor for example.
 fn json(text: &str) -> Value {
-    serde_yaml::from_str_with_options(text, serde_yaml::options! { strict_booleans: true }).unwrap()
+    let options = serde_yaml::options! {
+        strict_booleans: true,
+        duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
+    };
+    serde_yaml::from_str_with_options(text, options).unwrap()
 }
 
-/// Replaces a line of `BASE`, or adds one.
-fn with(line: &str) -> String {
-    let key = line.split(':').next().unwrap();
-    let mut text = String::new();
-    let mut skipping = false;
-    for old in BASE.lines() {
-        if !old.starts_with(' ') {
-            skipping = old.split(':').next() == Some(key);
-        }
-        if !skipping {
-            text.push_str(old);
-            text.push('\n');
-        }
-    }
-    text + line + "\n"
+/// The corpus: small files, each about one thing, valid or not. Their names say what.
+fn corpus(kind: &str) -> Vec<(String, String)> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(root("tests/corpus/site").join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-const VALID: &[&str] = &[
-    "site: a.b-c_1",
-    "catalog: {path: /b, config: /etc/barman.conf, barman: auto}",
-    "catalog: {path: /b, barman: \"3.10\"}",
-    "catalog: {path: /b, barman: 3.19.1}",
-    "primaries: {fra: {ssh_command: ssh -p 22 barman@fra}}",
-    "primaries: {fra: {path: /mnt/fra}}",
-    "primaries: {fra: {path: /mnt, barman: {command: sudo barman, config: /etc/b.conf}, streams: 64, bandwidth: unlimited}}",
-    "primaries: {fra: {path: /mnt, timeouts: {connect: 1s, idle: 2h 30m, sync_info: 1 week}, bandwidth: 1.5GiB/s}}",
-    "primaries: {fra: {ssh: {destination: h, port: 65535, identity_file: ~/.ssh/id, jump: \"a,b\", options: {Ciphers: x, ServerAliveInterval: 30}}}}",
-    "defaults: {}",
-    "defaults: {backups: all, accept_systems: [7423456789012345678, \"7423456789012345678\"]}",
-    "defaults: {backups: [{last: 1}, {within: 1 month}, {retention: redundancy 3}, {retention: Recovery Window Of 2 weeks}]}",
-    "defaults: {wals: {from: backups-only, unfinished: false}, prune: {unselected: true, gone_at_primary: false}}",
-    "defaults: {protect: {min_backups: 0, max_prune: 100%}, transfer: {streams: 1, bandwidth: 80MB/s, reuse: reflink}, objective: {rpo: none}}",
-    "replicas: {}",
-    "replicas: {main: {primary: fra, server: main db}, 15: {primary: fra}, pg.prod: {primary: fra, server: main}}",
-    "mirrors: []",
-    "mirrors: [{primary: fra, except: [\"a*\", b?], backups: [{last: 1}]}]",
+/// Mistakes that a JSON Schema cannot see, and why.
+const ONLY_THE_PROGRAM_SEES: &[(&str, &str)] = &[
+    ("replica-of-an-unknown-primary", "a name that must stand elsewhere in the file"),
+    ("mirror-of-an-unknown-primary", "a name that must stand elsewhere in the file"),
+    ("mirror-twice", "two items that have a value in common"),
+    ("primary-is-the-own-catalog", "two paths, one inside the other"),
+    ("duplicate-key", "JSON has no map with a key twice"),
+    ("duplicate-replica", "JSON has no map with a key twice"),
+    ("streams-with-a-point", "2.0 is an integer to JSON Schema"),
+    ("replica-name-too-long", "a pattern counts characters, a file system bytes"),
+    ("ssh-option-trusts-any-host", "the names of ssh's options have no case, and the value depends on the name"),
+    ("ssh-option-asks", "the names of ssh's options have no case, and the value depends on the name"),
+    ("ssh-command-trusts-any-host", "the words of a shell"),
+    ("ssh-command-runs-something", "the words of a shell"),
+    ("ssh-command-with-an-open-quote", "the words of a shell"),
+    ("ssh-command-with-a-flag-that-breaks-it", "the words of a shell"),
+    ("barman-command-with-an-open-quote", "the words of a shell"),
 ];
 
-const INVALID: &[&str] = &[
-    "version: 2",
-    "version: \"1\"",
-    "site: a b",
-    "site:",
-    "site: 15",
-    "sites: x",
-    "catalog: {}",
-    "catalog: /var/lib/barman",
-    "catalog: {path: var/lib/barman}",
-    "catalog: {path: /b, barman: 3.12}",
-    "catalog: {path: /b, barman: latest}",
-    "catalog: {path: /b, config: barman.conf}",
-    "primaries: {}",
-    "primaries: {fra: {}}",
-    "primaries: {\"f ra\": {path: /mnt}}",
-    "primaries: {fra: {path: /mnt, ssh_command: ssh h}}",
-    "primaries: {fra: {ssh: {}}}",
-    "primaries: {fra: {ssh: {destination: -oProxyCommand=x}}}",
-    "primaries: {fra: {ssh: {destination: h, port: 0}}}",
-    "primaries: {fra: {ssh: {destination: h, port: \"22\"}}}",
-    "primaries: {fra: {ssh: {destination: h, identity_file: id}}}",
-    "primaries: {fra: {ssh: {destination: h, jump: -x}}}",
-    "primaries: {fra: {ssh: {destination: h, options: {Compression: true}}}}",
-    "primaries: {fra: {ssh: {destination: h, options: {\"a b\": x}}}}",
-    "primaries: {fra: {ssh_command: rsync h}}",
-    "primaries: {fra: {path: /mnt, streams: 0}}",
-    "primaries: {fra: {path: /mnt, streams: 65}}",
-    "primaries: {fra: {path: /mnt, streams: 2.5}}",
-    "primaries: {fra: {path: /mnt, bandwidth: 200}}",
-    "primaries: {fra: {path: /mnt, bandwidth: 200Mbit/s}}",
-    "primaries: {fra: {path: /mnt, timeouts: {connect: 0s}}}",
-    "primaries: {fra: {path: /mnt, timeouts: {connect: 15}}}",
-    "primaries: {fra: {path: /mnt, barman: {command: \" \"}}}",
-    "defaults:",
-    "defaults: {primary: fra}",
-    "defaults: {backups: none}",
-    "defaults: {backups: []}",
-    "defaults: {backups: {last: 7}}",
-    "defaults: {backups: [7]}",
-    "defaults: {backups: [{}]}",
-    "defaults: {backups: [{last: 0}]}",
-    "defaults: {backups: [{last: 7, within: 30d}]}",
-    "defaults: {backups: [{within: 30}]}",
-    "defaults: {backups: [{retention: 30d}]}",
-    "defaults: {wals: {from: oldest}}",
-    "defaults: {wals: {unfinished: yes}}",
-    "defaults: {protect: {max_prune: 101%}}",
-    "defaults: {protect: {max_prune: 25}}",
-    "defaults: {protect: {min_backups: -1}}",
-    "defaults: {transfer: {reuse: hardlink}}",
-    "defaults: {objective: {rpo: 0s}}",
-    "defaults: {accept_systems: [abc]}",
-    "defaults: {accept_systems: 7423456789012345678}",
-    "replicas: {main: {}}",
-    "replicas: {main: fra}",
-    "replicas: {a/b: {primary: fra}}",
-    "replicas: {.a: {primary: fra}}",
-    "replicas: {main: {primary: fra, server: -x}}",
-    "mirrors: {primary: fra}",
-    "mirrors: [{except: []}]",
-    "mirrors: [{primary: fra, except: [a/b]}]",
-    "mirrors: [{primary: fra, server: main}]",
-];
+/// Files that no schema is ever asked about, as they are not YAML of one document.
+const NOT_YAML: &[&str] = &["bracket-not-closed", "indented-with-a-tab", "two-documents", "unknown-alias"];
 
-/// Mistakes that a schema cannot see: between two keys, or inside a text that a pattern describes too roughly.
-const ONLY_THE_READER_SEES: &[&str] = &[
-    "replicas: {main: {primary: frb}}",
-    "mirrors: [{primary: frb}]",
-    "mirrors: [{primary: fra}, {primary: fra}]",
-    "primaries: {fra: {path: /var/lib/barman/x}}",
-    "catalog: {path: /var/../b}",
-    "primaries: {fra: {ssh_command: ssh -o StrictHostKeyChecking=no h}}",
-    "primaries: {fra: {ssh_command: ssh h true}}",
-    "primaries: {fra: {ssh_command: \"ssh 'h\"}}",
-    "primaries: {fra: {ssh: {destination: h, options: {StrictHostKeyChecking: accept-new}}}}",
-    "primaries: {fra: {ssh: {destination: h, options: {ControlPath: /tmp/x}}}}",
-    "primaries: {fra: {path: /mnt, barman: {command: \"'barman\"}}}",
-    "replicas: {all: {primary: fra}}",
-    "replicas: {main: {primary: fra, wals: {unfinished: true}}}",
-    "defaults: {accept_systems: [\"99999999999999999999\"]}",
-];
+/// The schema as an editor applies it, without asserting formats, and as a stricter program does.
+fn validators() -> [jsonschema::Validator; 2] {
+    let schema = serde_json::from_str(&site::schema()).unwrap();
+    [false, true].map(|formats| jsonschema::options().should_validate_formats(formats).build(&schema).unwrap())
+}
 
 #[test]
-fn schema_and_reader_accept_the_same_files() {
-    let schema = validator();
-    for line in VALID {
-        let text = with(line);
+fn program_and_schema_accept_the_same_files() {
+    let files = corpus("valid");
+    assert!(files.len() >= 20, "{}", files.len());
+    let schemas = validators();
+    for (name, text) in files {
         if let Err(mistakes) = load(&text) {
-            panic!("the reader refuses {line}\n{}", mistakes.render(&text, false, 100));
+            panic!("the program refuses {name}\n{}", mistakes.render(&text, false, 100));
         }
-        assert!(schema.is_valid(&json(&text)), "the schema refuses {line}: {:?}", schema.validate(&json(&text)));
+        for schema in &schemas {
+            let error = schema.validate(&json(&text)).err().map(|error| error.to_string());
+            assert_eq!(error, None, "the schema refuses {name}");
+        }
     }
 }
 
 #[test]
-fn schema_and_reader_refuse_the_same_files() {
-    let schema = validator();
-    for line in INVALID {
-        assert!(load(&with(line)).is_err(), "the reader accepts {line}");
-        assert!(!schema.is_valid(&json(&with(line))), "the schema accepts {line}");
+fn program_and_schema_refuse_the_same_files_but_for_what_a_schema_cannot_say() {
+    let files = corpus("invalid");
+    assert!(files.len() >= 80, "{}", files.len());
+    let schemas = validators();
+    let mut unseen = BTreeSet::new();
+    for (name, text) in &files {
+        assert!(load(text).is_err(), "the program accepts {name}");
+        if NOT_YAML.contains(&name.as_str()) {
+            continue;
+        }
+        let verdicts = [&schemas[0], &schemas[1]].map(|schema| schema.is_valid(&json(text)));
+        assert_eq!(verdicts[0], verdicts[1], "it depends on formats what the schema says of {name}");
+        if verdicts[0] {
+            unseen.insert(name.as_str());
+        }
     }
-    for line in ONLY_THE_READER_SEES {
-        assert!(load(&with(line)).is_err(), "the reader accepts {line}");
-        assert!(schema.is_valid(&json(&with(line))), "the schema sees {line} after all");
-    }
+    assert_eq!(unseen, ONLY_THE_PROGRAM_SEES.iter().map(|(name, _)| *name).collect());
+}
+
+#[test]
+fn what_is_said_of_each_invalid_file() {
+    insta::with_settings!({
+        snapshot_path => "corpus/site/said", prepend_module_to_snapshot => false, omit_expression => true
+    }, {
+        for (name, text) in corpus("invalid") {
+            let mistakes = load(&text).unwrap_err();
+            insta::assert_snapshot!(name, mistakes.render(&text, false, 100));
+        }
+    });
 }
 
 #[test]
 fn every_mistake_has_a_place_and_a_remedy() {
-    for line in INVALID.iter().chain(ONLY_THE_READER_SEES) {
-        for mistake in load(&with(line)).unwrap_err().list() {
-            let span = mistake.span.unwrap_or_else(|| panic!("{line}: {mistake:?} has no place"));
-            assert!(span.line > 0 && mistake.help.is_some(), "{line}: {mistake:?}");
+    for (name, text) in corpus("invalid") {
+        for mistake in load(&text).unwrap_err().list() {
+            let span = mistake.span.unwrap_or_else(|| panic!("{name}: {mistake:?} has no place"));
+            assert!(span.line > 0 && mistake.help.is_some(), "{name}: {mistake:?}");
         }
     }
 }

@@ -38,6 +38,7 @@ mod locks;
 mod meter;
 mod piece;
 mod replica_run;
+mod shares;
 mod slots;
 mod steps;
 mod xlogdb;
@@ -61,6 +62,7 @@ use events::{Failure, Observer, Summary};
 use executor::{Course, Executor};
 pub use locks::{RunLock, RunLockError};
 use replica_run::{Held, Locking, Moving, ReplicaRun};
+use shares::AtOnce;
 use slots::Slots;
 use steps::PlanSteps;
 
@@ -108,7 +110,8 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let budget = Arc::new(Budget::new(plan, means.limits.max_bytes));
     let (mut runs, mut held) = (Vec::new(), Vec::new());
     for replica in &plan.replicas {
-        let mut run = prepare(replica, means, Shared { slots: &slots, budget: &budget, observer, cancel });
+        let shared = Shared { plan, slots: &slots, budget: &budget, observer, cancel };
+        let mut run = prepare(replica, means, shared);
         if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
             match take(prepared).await {
                 Ok(locks) => held.extend(locks),
@@ -136,6 +139,7 @@ async fn take(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
 /// What all replicas of an apply share.
 #[derive(Clone, Copy)]
 struct Shared<'a, 'b> {
+    plan: &'b Plan,
     /// By the primary's name.
     slots: &'b BTreeMap<&'b str, Slots>,
     budget: &'b Arc<Budget>,
@@ -154,21 +158,12 @@ fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '
         replica_slots: Slots::new(count(replica.policy.transfer.streams)),
         primary_slots: shared.slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
         streams: count(replica.policy.transfer.streams),
-        bandwidth: bandwidth(primary, replica),
+        bandwidth: AtOnce::of(shared.plan, planned, means.replicas, primary).share(primary, replica),
         reuse: replica.policy.transfer.reuse,
         budget: Arc::clone(shared.budget),
     };
     let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
     Ok(ReplicaRun::new(target, moving, locking, shared.cancel, shared.observer))
-}
-
-/// What one transfer may use, so that all together keep both limits.
-fn bandwidth(primary: &Primary, replica: &Replica) -> Option<u64> {
-    let share = |limit: Option<u64>, streams: NonZeroU32| limit.map(|bytes| (bytes / u64::from(streams.get())).max(1));
-    let transfer = &replica.policy.transfer;
-    let streams = primary.streams.min(transfer.streams);
-    let shares = [share(primary.bandwidth, primary.streams), share(transfer.bandwidth, streams)];
-    shares.into_iter().flatten().min()
 }
 
 fn count(streams: NonZeroU32) -> usize {

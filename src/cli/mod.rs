@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use barman::{ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
-pub use documents::{Completions, Demo, Man, Schema};
+pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use plan::{Apply, Explain, Format, Plan, Scope, Show, Status, TextOrJson, View};
 
 const STYLES: Styles = Styles::styled()
@@ -73,41 +73,138 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what would change at the site, and why
+    ///
+    /// Reads the site file, asks every primary what it has, looks at what is really on the disk here, and prints the
+    /// difference with a reason for every line. Nothing is changed, here or there, and no lock is taken: a plan may be
+    /// made at any time.
+    ///
+    /// With `-o` the plan is saved, so that `antipode apply FILE` does exactly what was reviewed. A saved plan holds
+    /// no secret.
     Plan(Plan),
     /// Show what would change, ask, and do it; or do what a saved plan says
+    ///
+    /// Without a saved plan it plans as `antipode plan` does, shows the plan and asks; only `yes` is a yes. With one
+    /// it does exactly what is in it, without asking, and refuses it by name when something that matters has changed
+    /// since: the site file, the copy here, the backup at the primary. That the primary archived more WAL does not
+    /// matter.
+    ///
+    /// The newest point that can be recovered comes first. A backup is published when all of it has arrived and was
+    /// verified; what fails stops only what depends on it. Ctrl-C and SIGTERM end it cleanly, and the next apply
+    /// goes on where it was.
     Apply(Apply),
     /// Show a saved plan
+    ///
+    /// Reads only the file that `antipode plan -o` wrote: no primary is asked, and the site file is not needed. One
+    /// saved plan serves the terminal, the comment on a pull request, Graphviz, and the program that wants JSON.
     Show(Show),
     /// Say how each replica stands: what can be recovered, and whether its objective is kept
+    ///
+    /// One line a replica: its recovery window, how far it is behind its primary in segments, bytes and time, whether
+    /// its objective is kept, and when it was last applied. Exit code 0 means that every objective is kept and every
+    /// replica can be recovered, 2 that one is not, 1 that it could not be found out: so it can be a monitoring check
+    /// by itself. When a primary cannot be reached it says what the replica alone can prove.
     Status(Status),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
+    ///
+    /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site
+    /// has, and the line of the site file that wants the one to become the other. Addresses are those that `--target`
+    /// takes.
     Explain(Explain),
     /// Check a site file without connecting to anything
+    ///
+    /// Reports every mistake at once, with the line it is in and what to write instead. `--format json` is for
+    /// editors and pipelines: it goes to standard output whether there are mistakes or not, and follows the schema
+    /// that `antipode schema diagnostics` prints. The exit code is 0 for a file without a mistake, else 1.
+    ///
+    /// An editor with a YAML language server finds most mistakes while the file is written, by the schema that
+    /// `antipode schema` prints.
     Validate(Validate),
     /// Write a first site file, or one that does what a barman.conf tells Barman's own sync to do
+    ///
+    /// Asks nothing, connects to nothing, and never writes over a file that exists. With `--from-barman-conf` the new
+    /// file has the passive servers of that barman.conf as replicas; what it cannot translate is said, and stands in
+    /// the file as a comment.
     Init(Init),
     /// Print what the site's barman.conf must say of each replica
+    ///
+    /// A Barman at the site lists, shows and restores what Antipode brought when it has a server of the same name that
+    /// is passive and not active: then its `cron` does not copy by itself. This prints these sections, those of the
+    /// mirrors' servers included, or keeps them as files with `--write`.
     BarmanConf(BarmanConf),
     /// Print a JSON Schema: of site files for editors, of plans and the other machine formats for programs
+    ///
+    /// The schema of site files accepts and refuses what this program does, but for what a schema cannot say, such as
+    /// that a primary is named that does not exist. The other formats carry a `format_version`, which changes only
+    /// when a reader of the last one would be misled.
     Schema(Schema),
     /// Print the completions for a shell
+    ///
+    /// For bash, put them where bash-completion looks, as below, or `source` them. For zsh, into a directory of
+    /// `fpath` under the name `_antipode`. For fish, into `~/.config/fish/completions/antipode.fish`. They belong to
+    /// this version: print them again after an upgrade.
     Completions(Completions),
     /// Write the manual pages into a directory
+    ///
+    /// One page for the program and one for each command, `antipode-plan.1` and so on, in section 1. `man` finds them
+    /// in the `man1` directory of any part of its path, for example `/usr/local/share/man/man1`. A page that is
+    /// already current is left alone.
     Man(Man),
     /// See the main job on a small catalog made for the occasion; nothing else needs to be installed
+    ///
+    /// Makes a primary's catalog and an empty site in a temporary directory, then plans, applies, lets the primary move
+    /// on to a new timeline, breaks the copy in the ways that happen, and repairs it. What is printed is what the
+    /// commands print anywhere. With `--keep` the catalogs and their site file stay, to play with.
     Demo(Demo),
     /// Barman's own: what this catalog has of a server, as JSON
+    ///
+    /// Reads a Barman catalog on this host, in either layout, and prints what `barman sync-info` would print: the
+    /// server's backups, its WAL files, its configuration. No Barman is needed: a site can have this host as its primary
+    /// with `barman: {command: antipode}` in its site file, and a passive Barman when this program is found there under
+    /// the name `barman`.
+    ///
+    /// The server is looked up in barman.conf: the file that `-c` names, else ~/.barman.conf, /etc/barman.conf or
+    /// /etc/barman/barman.conf. The keys are those of the Barman that is installed here, or else of the one that the
+    /// catalog's layout is taken for. Passwords of the configuration are masked. Nothing is changed; xlog.db is read
+    /// under Barman's own lock of it.
+    ///
+    /// Without LAST_WAL, files before the first backup are left out. The exit codes are Barman's: 0, also for a server
+    /// that is not active, with a sentence instead of JSON; 1 for an unknown server, and for a LAST_WAL before the first
+    /// or behind the last file of the archive; 2 for a LAST_POSITION that is no positive number.
+    ///
+    /// With `--primary` it asks the primary of a replica of the site file, and prints its answer, passwords masked.
     SyncInfo(SyncInfo),
     /// Barman's own: the servers of this host's barman.conf
+    ///
+    /// Prints what `barman list-servers` would print: `name - description`, and behind it (inactive), (Passive) or
+    /// (WARNING: disabled). A site with a mirror asks its primary for it, so that servers that are new there arrive by
+    /// themselves; with `--minimal` it is one name a line, and nothing else.
+    #[command(alias = "list-server")]
+    #[command(after_help = "Examples:\n  antipode list-servers\n  antipode list-servers --minimal")]
     ListServers(ListServers),
     /// Barman's own: copy one backup now
+    ///
+    /// As `barman sync-backup` on a passive node, for the hands and scripts that know it: it plans, and applies that one
+    /// backup with the WAL it needs, without asking. It is the same as an `antipode apply` with this backup as its
+    /// target, but for the exit codes, which are Barman's: 0 when it was copied or was here already; 1 for a server or a
+    /// backup that does not exist, and while another process copies the same backup.
+    #[command(after_help = "Examples:\n  antipode sync-backup main 20261122T030000")]
     SyncBackup(SyncBackup),
     /// Barman's own: ship the WAL of a server now
+    ///
+    /// As `barman sync-wals` on a passive node, for the hands and scripts that know it: it plans, and applies the WAL and
+    /// history files of that one server, without asking. No backup is copied, and nothing is pruned. It is the same as
+    /// an `antipode apply` with the server's WAL as its target.
+    #[command(after_help = "Examples:\n  antipode sync-wals main")]
     SyncWals(SyncWals),
     /// For a `primary_ssh_command` that keeps Barman's own sync at rest
     #[command(hide = true)]
     NothingToSync(NothingToSync),
     /// Barman's own: one pass over every replica, for a crontab
+    ///
+    /// As `barman cron` on a passive node: it plans every replica and applies what is missing without asking, and a
+    /// run that finds another at work leaves without an error. A crontab that calls `barman cron` each minute may
+    /// call this in its place; a systemd timer does better with `antipode apply --auto-approve`.
+    #[command(after_help = "Examples:\n  antipode cron -f /etc/antipode/lisbon.yaml")]
     Cron(SiteFile),
 }
 

@@ -39,7 +39,7 @@ pub struct View {
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// The most characters that `--format markdown` may take; lines are left out, none is cut
+    /// The most characters that `--format markdown` may take: lines are left out, none is cut, and the verdict stays
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(60_000).unwrap_or(NonZeroUsize::MAX))]
     pub max_chars: NonZeroUsize,
 }

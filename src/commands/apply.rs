@@ -115,6 +115,13 @@ pub struct Bounds {
     pub limits: Limits,
 }
 
+impl Bounds {
+    /// No limits, and this long a wait for a busy lock.
+    pub fn of_patience(lock_timeout: Duration) -> Self {
+        Self { lock_timeout, limits: Limits::default() }
+    }
+}
+
 fn bounds(arguments: &cli::Apply) -> Bounds {
     let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
     Bounds { lock_timeout: arguments.lock_timeout, limits }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anstyle::Style;
 use tempfile::TempDir;
 
-use crate::apply::{Limits, RunLock};
+use crate::apply::RunLock;
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
 use crate::demo::catalog::{self, PrimaryCatalog};
@@ -186,7 +186,7 @@ impl Stage<'_> {
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let bounds = apply::Bounds { lock_timeout: LOCK_TIMEOUT, limits: Limits::default() };
+        let bounds = apply::Bounds::of_patience(LOCK_TIMEOUT);
         let summary = apply::carry_out(&plan, session, bounds, &Audience::Onlookers(self.terminal)).await?;
         terminal::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }

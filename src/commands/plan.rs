@@ -1,10 +1,11 @@
 //! `antipode plan`: what would change at the site, and why.
 
-use crate::cli;
+use crate::cli::{self, Format, View};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::render;
+use crate::render::{self, Form, Whys};
 
+use super::explain;
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::source;
@@ -12,13 +13,18 @@ use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let site = source::load(&arguments.site, terminal)?;
-    let session = Session::open(&site, &interrupt.token).await;
-    let planned = session.plan_part(&(&arguments.scope).into()).await;
+    let form = form(&arguments.view, terminal)?;
+    let declared = source::declared(&arguments.site, terminal)?;
+    let session = Session::open(&declared.site, &interrupt.token).await;
+    let planned = session.planned(&(&arguments.scope).into()).await;
+    let whys = match &planned {
+        Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
+        _ => Whys::default(),
+    };
     let unresolved = session.unresolved.clone();
     session.close().await;
-    let plan = planned?;
-    show(&plan, terminal);
+    let plan = planned?.plan;
+    print(&plan, form, &whys, terminal);
     for error in &unresolved {
         terminal.error(error);
     }
@@ -33,7 +39,23 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
 
 /// Prints a plan for people; with `-q` only what is wrong with it and what it comes to.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    let style = terminal.style();
-    let text = if terminal.quiet { render::quiet(plan, style) } else { render::human(plan, style) };
+    print(plan, Form::Human(terminal.style()), &Whys::default(), terminal);
+}
+
+fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
+    let text = match form {
+        Form::Human(style) if terminal.quiet => render::quiet(plan, style),
+        form => render::plan(plan, form, whys),
+    };
     terminal::print(&text);
+}
+
+/// The form that a plan is asked for in.
+fn form(view: &View, terminal: &Terminal) -> Result<Form, CommandError> {
+    match view.format {
+        Format::Human => Ok(Form::Human(terminal.style())),
+        Format::Markdown => Ok(Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 }),
+        Format::Dot => Ok(Form::Dot),
+        Format::Json => Err(CommandError::new("not built yet")),
+    }
 }

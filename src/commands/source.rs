@@ -4,35 +4,99 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::cli::SiteFile;
-use crate::error::{CommandError, Exit};
-use crate::site::{self, Site};
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::error::CommandError;
+use crate::site::{self, Lines, Loaded, Quotes, Site};
 
 use super::terminal::{self, Terminal};
 
 /// What a site file is called unless it is named.
 pub const DEFAULT: &str = "antipode.yaml";
 
-/// Reads the site file; its mistakes go to stderr as they are.
-pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+/// A site file as it was found.
+pub struct Source {
+    /// What the person calls it.
+    pub name: String,
+    text: String,
+    /// What kept it from being read as text.
+    unreadable: Option<Diagnostic>,
+}
+
+impl Source {
+    /// What it says, or every mistake in it.
+    pub fn load(&self) -> Result<Loaded, Diagnostics> {
+        match &self.unreadable {
+            Some(mistake) => Err(Diagnostics::new(&self.name, vec![mistake.clone()])),
+            None => site::load(&self.name, &self.text, env::home_dir().as_deref()),
+        }
+    }
+
+    /// Shows the mistakes on stderr; the error that is left to say counts them.
+    pub fn refuse(&self, mistakes: &Diagnostics, terminal: &Terminal) -> CommandError {
+        let width = usize::from(terminal::width_on_stderr().unwrap_or(100));
+        terminal::tell(&mistakes.render(&self.text, terminal.colour_on_stderr(), width));
+        let count = mistakes.list().len();
+        let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
+        CommandError::new(format!("{} has {what}", self.name))
+    }
+}
+
+/// Finds and reads the site file.
+pub fn read(arguments: &SiteFile) -> Result<Source, CommandError> {
     let path = find(arguments)?;
-    let text = fs::read_to_string(&path).map_err(|error| {
+    let bytes = fs::read(&path).map_err(|error| {
         CommandError::new(format!("cannot read the site file {}: {error}", path.display()))
             .hint("name it with -f FILE or ANTIPODE_FILE")
     })?;
-    let home = env::home_dir();
-    match site::load(&path.display().to_string(), &text, home.as_deref()) {
-        Ok(loaded) => Ok(loaded.site),
-        Err(mistakes) => {
-            terminal::tell(&mistakes.render(
-                &text,
-                terminal.colour_on_stderr(),
-                usize::from(terminal::width_on_stderr().unwrap_or(100)),
-            ));
-            let count = mistakes.list().len();
-            let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-            Err(CommandError { exit: Exit::Error, ..CommandError::new(format!("{} has {what}", path.display())) })
+    let name = path.display().to_string();
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Source { name, text, unreadable: None },
+        Err(error) => {
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Source { name, unreadable: Some(not_utf8(&text, error.utf8_error().valid_up_to())), text }
         }
+    })
+}
+
+/// A site file that holds what it should.
+pub struct Declared {
+    /// What it declares.
+    pub site: Site,
+    lines: Lines,
+    source: Source,
+}
+
+impl Declared {
+    /// The file to quote from.
+    pub fn quotes(&self) -> Quotes<'_> {
+        Quotes { name: &self.source.name, text: &self.source.text, lines: &self.lines }
     }
+}
+
+/// Reads the site file for what it declares; its mistakes go to stderr as they are.
+pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+    declared(arguments, terminal).map(|declared| declared.site)
+}
+
+/// The same, with the file to quote from.
+pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
+    let source = read(arguments)?;
+    match source.load() {
+        Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source }),
+        Err(mistakes) => Err(source.refuse(&mistakes, terminal)),
+    }
+}
+
+/// What is wrong with a file whose bytes are not UTF-8 from an offset on; there the text has a replacement character.
+fn not_utf8(text: &str, offset: usize) -> Diagnostic {
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let span = Span { line, column, offset, length: char::REPLACEMENT_CHARACTER.len_utf8() };
+    Diagnostic::error("encoding", "the file is not UTF-8")
+        .at("", span)
+        .label("not a character in UTF-8")
+        .help("save it as UTF-8: `iconv -f latin1 -t utf-8` turns Latin-1 into it")
 }
 
 /// `-f`, then `./antipode.yaml`, then what the environment names.

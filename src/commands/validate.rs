@@ -1,20 +1,47 @@
 //! `antipode validate`: is the site file right, without connecting to anything.
 
-use crate::cli;
+use crate::cli::{self, TextOrJson};
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::error::{CommandError, Exit};
+use crate::site::Site;
 
 use super::source;
 use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub fn run(arguments: &cli::Validate, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let site = source::load(&arguments.site, terminal)?;
-    let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let mut parts = vec![count(site.primaries.len(), "primary").replace("primarys", "primaries")];
-    parts.push(count(site.replicas.len(), "replica"));
-    if !site.mirrors.is_empty() {
-        parts.push(count(site.mirrors.len(), "mirror"));
+    match arguments.format {
+        TextOrJson::Text => {
+            terminal::print(&praise(&source::load(&arguments.site, terminal)?));
+            Ok(Exit::Done)
+        }
+        TextOrJson::Json => json(arguments),
     }
-    terminal::print(&format!("Success! Site {} is valid: {}.\n", site.name, parts.join(", ")));
-    Ok(Exit::Done)
+}
+
+fn praise(site: &Site) -> String {
+    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
+    let mut parts = vec![count(site.primaries.len(), "primary", "primaries")];
+    parts.push(count(site.replicas.len(), "replica", "replicas"));
+    if !site.mirrors.is_empty() {
+        parts.push(count(site.mirrors.len(), "mirror", "mirrors"));
+    }
+    format!("Success! Site {} is valid: {}.\n", site.name, parts.join(", "))
+}
+
+/// Prints the mistakes for a program, also the one that there is no file to read.
+fn json(arguments: &cli::Validate) -> Result<Exit, CommandError> {
+    let mistakes = match source::read(&arguments.site) {
+        Ok(source) => source.load().err().unwrap_or_else(|| Diagnostics::new(&source.name, Vec::new())),
+        Err(error) => {
+            let name = arguments.site.file.as_ref().map(|path| path.display().to_string());
+            let diagnostic = Diagnostic::error("unreadable", error.message);
+            let diagnostic = error.hint.into_iter().fold(diagnostic, Diagnostic::help);
+            Diagnostics::new(name.as_deref().unwrap_or(source::DEFAULT), vec![diagnostic])
+        }
+    };
+    let text = serde_json::to_string_pretty(&mistakes.json())
+        .map_err(|error| CommandError::new(format!("the mistakes have no JSON form: {error}")))?;
+    terminal::print(&format!("{text}\n"));
+    Ok(if mistakes.list().is_empty() { Exit::Done } else { Exit::Error })
 }

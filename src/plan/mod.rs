@@ -3,12 +3,15 @@
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
 
 pub mod action;
+pub mod critical_path;
+pub mod demand;
 mod diff_backups;
 mod diff_wals;
 pub mod estimate;
 pub mod facts;
 pub mod graph;
 mod guard;
+pub mod known;
 pub mod lacking;
 mod order;
 pub mod reason;
@@ -17,9 +20,10 @@ mod replica;
 mod reuse;
 mod runs;
 pub mod scope;
-mod selection;
+pub mod selection;
 mod shipping;
 pub mod status;
+pub mod waits;
 mod wal_files;
 mod wanted;
 pub mod window;
@@ -44,4 +48,4 @@ pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: T
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

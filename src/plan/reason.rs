@@ -28,13 +28,8 @@ pub enum Reason {
         /// How many files differ.
         files: u64,
     },
-    /// Files of a published backup are missing, or have another size.
-    FilesDamaged {
-        /// How many.
-        count: usize,
-        /// The first.
-        first: PathBuf,
-    },
+    /// Files of a published backup that are missing, or have another size; all of `data` when nothing is here.
+    FilesDamaged(Vec<PathBuf>),
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
     /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.

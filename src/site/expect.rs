@@ -42,8 +42,23 @@ pub(super) fn expected(schema: &Json) -> String {
     .to_owned()
 }
 
+/// Whether a value is a text where a schema wants one of a few words, and it is none of them.
+pub(super) fn is_another_word(value: &Value, schema: &Json) -> bool {
+    let words = texts(&schema["enum"]);
+    matches!(value, Value::Text(text) if !words.is_empty() && !words.contains(&text.as_str()))
+}
+
+/// The key below which another one belongs that was written beside it.
+pub(super) fn parent_of<'a>(key: &str, schema: &'a Json) -> Option<&'a str> {
+    let mut properties = schema["properties"].as_object().into_iter().flatten();
+    properties.find(|(_, below)| keys(below).contains(&key)).map(|(parent, _)| parent.as_str())
+}
+
 /// What could be written for a schema, in a sentence.
 pub(super) fn example(schema: &Json) -> String {
+    if let Some(list) = schema["anyOf"].as_array().and_then(|choices| choices.iter().find(|it| is_type(it, "array"))) {
+        return example(list);
+    }
     let keys = keys(schema);
     match schema["type"].as_str() {
         Some("object") if !keys.is_empty() => format!("its keys are {}", all_of(&keys)),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::model::Site;
 use super::path::Lines;
 use super::raw::RawSite;
@@ -27,28 +29,22 @@ pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded
     let root = tree::parse(text).map_err(|mistake| failed(vec![*mistake]))?;
     let (fitting, mut mistakes) = shape::fit(&root, &schema::tree(), text);
     let lines = Lines::of(&root);
-    let site = fitting.and_then(|file| typed(file, &mut mistakes)).map(|raw| {
-        let mut context = Context { lines: &lines, home, primaries: primary_names(&root), mistakes: Vec::new() };
-        let site = validate::site(raw, &mut context);
-        mistakes.append(&mut context.mistakes);
-        site
-    });
-    match site {
-        Some(site) if mistakes.is_empty() => Ok(Loaded { site, lines }),
-        _ => Err(failed(mistakes)),
+    let raw = typed(fitting, &mut mistakes);
+    let mut context = Context { lines: &lines, home, primaries: primary_names(&root), mistakes };
+    match validate::site(raw, &mut context) {
+        Some(site) if context.mistakes.is_empty() => Ok(Loaded { site, lines }),
+        _ => Err(failed(context.mistakes)),
     }
 }
 
-/// Gives a file of the right shape its types. It cannot fail unless the schema lets through what the types refuse.
-fn typed(mut file: serde_json::Value, mistakes: &mut Vec<Diagnostic>) -> Option<RawSite> {
+/// Gives what fits its types. It cannot fail unless the schema lets through what the types refuse.
+fn typed(fitting: Map<String, Value>, mistakes: &mut Vec<Diagnostic>) -> RawSite {
+    let mut file = Value::Object(fitting);
     defaults::merge(&mut file);
-    match serde_json::from_value(file) {
-        Ok(raw) => Some(raw),
-        Err(error) => {
-            mistakes.push(Diagnostic::error("bad-value", error.to_string()));
-            None
-        }
-    }
+    serde_json::from_value(file).unwrap_or_else(|error| {
+        mistakes.push(Diagnostic::error("bad-value", error.to_string()));
+        RawSite::default()
+    })
 }
 
 fn primary_names(root: &Node) -> Vec<&str> {

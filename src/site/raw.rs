@@ -15,31 +15,41 @@ use super::scalars::{
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Antipode site")]
-pub(super) struct RawSite {
+#[expect(dead_code, reason = "the schema is made from it; what fits is read as a `RawSite`")]
+pub(super) struct Whole {
     /// The version of this file's format: 1.
     #[schemars(extend("const" = 1))]
-    #[expect(dead_code, reason = "the reader has compared it with the schema")]
     version: u32,
     /// The site's name, shown in every plan.
-    pub site: Name,
+    site: Name,
     /// Where the copies are kept.
-    pub catalog: RawCatalog,
+    catalog: RawCatalog,
     /// The Barman installations that have the data, by a name of your choice.
     #[schemars(extend("propertyNames" = names::<Name>(), "minProperties" = 1))]
-    pub primaries: BTreeMap<String, RawPrimary>,
+    primaries: BTreeMap<String, RawPrimary>,
     /// What is wanted of every replica and mirror, unless it says otherwise itself. Maps are merged key by key, lists are replaced.
     #[serde(default)]
-    #[expect(dead_code, reason = "merged into replicas and mirrors before they are read")]
     defaults: RawPolicy,
     /// The passive copies of single servers, by their name at this site.
     #[serde(default)]
     #[schemars(extend("propertyNames" = names::<LocalServer>()))]
-    pub replicas: BTreeMap<String, RawReplica>,
+    replicas: BTreeMap<String, RawReplica>,
     /// Primaries of which every other server is copied too, new ones included, each under its own name.
     #[serde(default)]
+    mirrors: Vec<RawMirror>,
+}
+
+/// What fits of a file, `defaults` merged. Everything may be missing, so that a mistake in one part hides none in another.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawSite {
+    pub site: Option<Name>,
+    pub catalog: Option<RawCatalog>,
+    pub primaries: BTreeMap<String, RawPrimary>,
+    pub replicas: BTreeMap<String, RawReplica>,
     pub mirrors: Vec<RawMirror>,
 }
 
@@ -232,6 +242,7 @@ pub(super) struct RawWals {
     /// what makes each kept backup consistent.
     pub from: RawWalsFrom,
     /// Whether the segment that is still being written is shipped too. Only `false` is supported so far.
+    #[schemars(extend("const" = false))]
     pub unfinished: bool,
 }
 

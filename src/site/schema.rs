@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::Value;
 
-use super::raw::RawSite;
+use super::raw::Whole;
 
 /// The schema of a site file as text, as `antipode schema` prints it and `schemas/site.schema.json` has it.
 pub fn schema() -> String {
@@ -21,7 +21,7 @@ pub(super) fn tree() -> Value {
         .with(|settings| settings.inline_subschemas = true)
         .with_transform(RecursiveTransform(refuse_null))
         .into_generator();
-    generator.root_schema_for::<RawSite>().to_value()
+    generator.root_schema_for::<Whole>().to_value()
 }
 
 /// A key that may be left out is an `Option` to Rust; written with nothing after it, it is a mistake.

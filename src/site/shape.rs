@@ -7,22 +7,29 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::expect::{admits, example, expected, is_type, keys, texts};
+use super::expect::{admits, example, expected, is_another_word, is_type, keys, parent_of, texts};
 use super::path::KeyPath;
 use super::scalars;
 use super::suggest::{all_of, did_you_mean, nearest, one_of};
 use super::tree::{Entry, Node, Value};
 use crate::diag::{Diagnostic, Span};
 
-/// The part of a file that fits the schema, if any does, and every mistake in the rest.
-pub(super) fn fit(root: &Node, schema: &Json, text: &str) -> (Option<Json>, Vec<Diagnostic>) {
+/// The part of a file that fits the schema, and every mistake in the rest.
+pub(super) fn fit(root: &Node, schema: &Json, text: &str) -> (Map<String, Json>, Vec<Diagnostic>) {
     let mut reader = Reader { text, mistakes: Vec::new() };
-    let start = Span { line: 1, column: 1, ..Span::default() };
-    if root.value == Value::Null {
-        let help = format!("it needs at least {}", all_of(&texts(&schema["required"])));
-        return (None, vec![Diagnostic::error("empty", "the file is empty").at("", start).help(help)]);
-    }
-    let fitting = reader.node(root, schema, &Here { path: KeyPath::default(), name: start });
+    let start = Here { path: KeyPath::default(), name: Span { line: 1, column: 1, ..Span::default() } };
+    let fitting = match &root.value {
+        Value::Null => {
+            let help = format!("it needs at least {}", all_of(&texts(&schema["required"])));
+            reader.report(Diagnostic::error("empty", "the file is empty"), &start, start.name, help);
+            Map::new()
+        }
+        Value::Map(entries) => reader.parts(entries, schema, &start).0,
+        _ => {
+            reader.wrong_type(root, schema, &start);
+            Map::new()
+        }
+    };
     (fitting, reader.mistakes)
 }
 
@@ -49,6 +56,7 @@ impl Reader<'_> {
     fn node(&mut self, node: &Node, schema: &Json, here: &Here) -> Option<Json> {
         if let Some(choices) = schema["anyOf"].as_array() {
             return match choices.iter().find(|choice| admits(choice, &node.value)) {
+                Some(choice) if is_another_word(&node.value, choice) => self.another_word(node, schema, here),
                 Some(choice) => self.node(node, choice, here),
                 None => self.wrong_type(node, schema, here),
             };
@@ -69,8 +77,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a map: each key by its own schema, then what the keys together must be.
+    /// Reads a map; one that lacks what it needs is left out.
     fn map(&mut self, entries: &[Entry], schema: &Json, here: &Here) -> Option<Json> {
+        let (fitting, complete) = self.parts(entries, schema, here);
+        (complete && still_has_what_it_needs(&fitting, schema)).then_some(Json::Object(fitting))
+    }
+
+    /// Reads each key of a map by its own schema, then judges what the keys together must be: whether they are.
+    fn parts(&mut self, entries: &[Entry], schema: &Json, here: &Here) -> (Map<String, Json>, bool) {
         let mut fitting = Map::new();
         let mut first: BTreeMap<&str, Span> = BTreeMap::new();
         for entry in entries {
@@ -91,7 +105,7 @@ impl Reader<'_> {
             let diagnostic = Diagnostic::error("empty", format!("`{}` is empty", here.path));
             self.report(diagnostic, here, here.name, "name at least one");
         }
-        (complete && still_has_what_it_needs(&fitting, schema)).then_some(Json::Object(fitting))
+        (fitting, complete)
     }
 
     fn entry(&mut self, entry: &Entry, schema: &Json, there: &Here) -> Option<Json> {
@@ -160,8 +174,8 @@ impl Reader<'_> {
     }
 
     fn integer(&mut self, number: i128, node: &Node, schema: &Json, here: &Here) -> Option<Json> {
-        let bound = |key: &str| schema[key].as_i64().map(i128::from);
-        let (least, most) = (bound("minimum").or(bound("const")), bound("maximum").or(bound("const")));
+        let bound = |key: &str| schema["const"].as_i64().or(schema[key].as_i64()).map(i128::from);
+        let (least, most) = (bound("minimum"), bound("maximum"));
         if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
             return i64::try_from(number).ok().map(Json::from);
         }
@@ -178,13 +192,19 @@ impl Reader<'_> {
 
     /// Reads a text that is one of a few words, or any text.
     fn word(&mut self, text: &str, node: &Node, schema: &Json, here: &Here) -> Option<Json> {
-        let words = texts(&schema["enum"]);
-        if !words.is_empty() && !words.contains(&text) {
-            let diagnostic = Diagnostic::error("unknown-value", format!("`{}` cannot be `{text}`", here.path));
-            self.report(diagnostic, here, node.span, did_you_mean(text, &words));
-            return None;
+        if is_another_word(&node.value, schema) {
+            return self.another_word(node, schema, here);
         }
         Some(Json::from(text))
+    }
+
+    fn another_word(&mut self, node: &Node, schema: &Json, here: &Here) -> Option<Json> {
+        let Value::Text(text) = &node.value else { return None };
+        let message = format!("`{}` cannot be `{}`", here.path, text.escape_debug());
+        let words = texts(&schema["enum"]);
+        let help = if words.is_empty() { format!("write {}", expected(schema)) } else { did_you_mean(text, &words) };
+        self.report(Diagnostic::error("unknown-value", message), here, node.span, help);
+        None
     }
 
     /// Judges a scalar by its format; `None` for a list, a map, nothing, or a format that is not ours.
@@ -235,6 +255,7 @@ impl Reader<'_> {
             Value::Text(_) if is_type(schema, "integer") => {
                 "write a number without quotes and without a unit".to_owned()
             }
+            Value::Float if is_type(schema, "integer") => "write a whole number, without a point".to_owned(),
             _ => example(schema),
         };
         let label = if node.value == Value::Null { "nothing after it".to_owned() } else { format!("this is {found}") };
@@ -244,9 +265,12 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, entry: &Entry, schema: &Json, there: &Here) {
-        let known = keys(schema);
         let message = format!("unknown key `{}`", entry.key.escape_debug());
-        self.report(Diagnostic::error("unknown-key", message), there, entry.key_span, did_you_mean(&entry.key, &known));
+        let help = match parent_of(&entry.key, schema) {
+            Some(parent) => format!("write it below `{parent}`"),
+            None => did_you_mean(&entry.key, &keys(schema)),
+        };
+        self.report(Diagnostic::error("unknown-key", message), there, entry.key_span, help);
     }
 
     fn duplicate(&mut self, entry: &Entry, earlier: Span, there: &Here) {

@@ -47,7 +47,7 @@ impl Value {
             Self::Null => "nothing",
             Self::Bool(_) => "a boolean",
             Self::Integer(_) => "an integer",
-            Self::Float => "a number",
+            Self::Float => "a number with a point",
             Self::Text(_) => "a text",
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
@@ -198,6 +198,13 @@ fn syntax_error(error: &serde_yaml::Error, text: &str) -> Diagnostic {
     let message = error.to_string();
     let suffix = format!(" at line {}, column {}", place.line, place.column);
     let message = message.strip_suffix(&suffix).unwrap_or(&message);
-    let diagnostic = Diagnostic::error("syntax", format!("this is not YAML: {message}")).at("", place);
-    diagnostic.help("look for an indent, a quote or a bracket that is not closed, here or in the line above")
+    let help = if message.contains("tab") {
+        "YAML is indented with spaces: replace the tab"
+    } else if message.contains("alias") {
+        "name a value with `&NAME` before `*NAME` stands for it, or write the value itself"
+    } else {
+        "look for a quote or a bracket that is not closed, or an indent that is not that of the lines around it, \
+         here or in the line above"
+    };
+    Diagnostic::error("syntax", format!("this is not YAML: {message}")).at("", place).help(help)
 }

@@ -32,43 +32,45 @@ impl Context<'_> {
     }
 }
 
-/// Makes a site of a file that has the right shape. The site is whole only if no mistake was added to the context.
-pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Site {
-    let catalog = Catalog {
-        path: raw.catalog.path.0,
-        config: raw.catalog.config.map(|config| config.0),
-        barman: raw.catalog.barman.0,
-    };
-    let primaries = primaries(raw.primaries, &catalog.path, context);
+/// Makes a site of what fits; `None` when a part is missing. It is whole only if no mistake is in the context.
+pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
+    let catalog = raw.catalog.map(|raw| Catalog {
+        path: raw.path.0,
+        config: raw.config.map(|config| config.0),
+        barman: raw.barman.0,
+    });
+    let primaries = primaries(raw.primaries, catalog.as_ref().map(|catalog| catalog.path.as_path()), context);
     let replicas = raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
     let mirrors = mirrors(raw.mirrors, context);
-    Site { name: raw.site.0, catalog, primaries, replicas, mirrors }
+    Some(Site { name: raw.site?.0, catalog: catalog?, primaries, replicas, mirrors })
 }
 
 fn primaries(
     raw: BTreeMap<String, RawPrimary>,
-    catalog: &Path,
+    catalog: Option<&Path>,
     context: &mut Context<'_>,
 ) -> BTreeMap<String, Primary> {
     let mut primaries = BTreeMap::new();
     for (name, raw) in raw {
         let path = KeyPath::new(["primaries", &name]);
-        if let Some(source) =
-            raw.path.as_ref().filter(|source| source.0.starts_with(catalog) || catalog.starts_with(&source.0))
-        {
-            let message = format!(
-                "`{path}.path` is the site's own catalog: {} and {} overlap",
-                source.0.display(),
-                catalog.display()
-            );
-            let help = "a primary's catalog and the site's are two directories, neither inside the other";
-            context.value(&path.key("path"), Diagnostic::error("own-catalog", message).help(help));
+        if let (Some(source), Some(catalog)) = (&raw.path, catalog) {
+            refuse_overlap(&source.0, catalog, &path.key("path"), context);
         }
         if let Some(primary) = primary(&name, raw, &path, context) {
             primaries.insert(name, primary);
         }
     }
     primaries
+}
+
+/// A primary's catalog that is the site's would be copied onto itself.
+fn refuse_overlap(source: &Path, catalog: &Path, path: &KeyPath, context: &mut Context<'_>) {
+    if !source.starts_with(catalog) && !catalog.starts_with(source) {
+        return;
+    }
+    let message = format!("`{path}` is the site's own catalog: {} and {} overlap", source.display(), catalog.display());
+    let help = "a primary's catalog and the site's are two directories, neither inside the other";
+    context.value(path, Diagnostic::error("own-catalog", message).help(help));
 }
 
 fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_>) -> Option<Primary> {
@@ -114,7 +116,8 @@ fn mirrors(raw: Vec<RawMirror>, context: &mut Context<'_>) -> Vec<Mirror> {
 }
 
 fn check_primary(name: &str, path: &KeyPath, context: &mut Context<'_>) {
-    if context.primaries.contains(&name) {
+    // Where no primary is named at all, that is the mistake.
+    if context.primaries.is_empty() || context.primaries.contains(&name) {
         return;
     }
     let help = did_you_mean(name, &context.primaries);

@@ -21,4 +21,5 @@ mod own_barman;
 mod programs;
 mod secrets;
 mod site_file;
+mod status;
 mod unreachable;

@@ -49,17 +49,37 @@ struct Shipped {
 /// Ships the files of a batch that are not here with the right size.
 pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     let dirs = &job.run.target.here;
-    let (present, absent): (Vec<WalEntry>, Vec<WalEntry>) =
-        batch.entries.iter().partition(|entry| is_here(dirs, entry));
+    let here: BTreeSet<WalName> =
+        batch.entries.iter().filter(|entry| is_here(dirs, entry)).map(|entry| entry.name).collect();
+    let present = batch.entries.iter().filter(|entry| here.contains(&entry.name)).copied().collect();
+    let absent = commits(&batch.entries).into_iter().filter_map(|mut entries| {
+        entries.retain(|entry| !here.contains(&entry.name));
+        (!entries.is_empty()).then_some(entries)
+    });
+    let absent: Vec<Vec<WalEntry>> = absent.collect();
     job.run.ledger.publish(job.run, present).await?;
-    let (now, later) = absent.split_at(job.secure(absent.iter().map(|entry| entry.size)).min(absent.len()));
-    let commits = iter(commits(now)).map(|entries| commit(job, entries, None)).buffer_unordered(job.run.moving.streams);
+    let count = job.secure(absent.iter().flatten().map(|entry| entry.size));
+    let (now, later) = cut(absent, count);
+    let commits = iter(now).map(|entries| commit(job, entries, None)).buffer_unordered(job.run.moving.streams);
     let mut shipped: Vec<Shipped> = commits.collect().await;
     if let Some((first, rest)) = later.split_first() {
         shipped.push(stop(job, *first, rest.is_empty()).await);
     }
     job.run.ledger.flush(job.run).await?;
     outcome(shipped)
+}
+
+/// The first files, in the commits that they are in, and the rest.
+fn cut(commits: Vec<Vec<WalEntry>>, mut count: usize) -> (Vec<Vec<WalEntry>>, Vec<WalEntry>) {
+    let (mut first, mut rest) = (Vec::new(), Vec::new());
+    for mut entries in commits {
+        rest.extend(entries.split_off(count.min(entries.len())));
+        count -= entries.len();
+        if !entries.is_empty() {
+            first.push(entries);
+        }
+    }
+    (first, rest)
 }
 
 /// Ends a batch of which the run may not copy more: with a piece of the next file, if that would never fit whole.
@@ -77,8 +97,9 @@ fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
     fs::symlink_metadata(dirs.wal(entry.name)).is_ok_and(|found| found.is_file() && found.len() == entry.size)
 }
 
-/// Cuts a batch into what is committed together.
-fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
+/// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
+/// many transfers there may be.
+pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {

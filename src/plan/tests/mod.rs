@@ -1,14 +1,14 @@
 //! Tests of the planner, by what they are about.
 
 mod backups;
-mod case;
+pub(crate) mod case;
 mod estimates;
 mod generate;
 mod graph;
 mod guard;
 mod metadata;
 mod model;
-mod notation;
+pub(crate) mod notation;
 mod properties;
 mod prune;
 mod scope;

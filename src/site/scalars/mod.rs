@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::{Value, json};
 
 pub(super) use names::{AbsolutePath, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System};
 pub(super) use sizes::{Percent, Rate};
@@ -41,10 +42,20 @@ pub(super) trait Scalar: Sized {
     fn pattern() -> String;
     /// The meaning of a text.
     fn parse(text: &str) -> Result<Self, Mistake>;
-    /// The types of YAML that the file may use for it.
-    fn types() -> &'static [&'static str] {
-        &["string"]
+    /// The types that the file may use for it, and their bounds, as JSON Schema says it.
+    fn types() -> Value {
+        json!({ "type": "string" })
     }
+}
+
+/// Inside the brackets of a pattern: what `is_unprintable` finds.
+const UNPRINTABLE: &str = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff";
+
+/// A pattern for a word in any case: JSON Schema has no flag for it.
+fn any_case(word: &str) -> String {
+    let class =
+        |c: char| if c.is_ascii_alphabetic() { format!("[{}{c}]", c.to_ascii_uppercase()) } else { c.to_string() };
+    word.chars().map(class).collect()
 }
 
 /// Gives every scalar its place in serde, in the schema and in `check`.
@@ -68,7 +79,11 @@ macro_rules! scalars {
                 }
 
                 fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                    json_schema!({ "type": Self::types(), "format": Self::FORMAT, "pattern": Self::pattern() })
+                    let mut schema = json_schema!({ "format": Self::FORMAT, "pattern": Self::pattern() });
+                    if let Value::Object(types) = Self::types() {
+                        types.into_iter().for_each(|(keyword, value)| drop(schema.insert(keyword, value)));
+                    }
+                    schema
                 }
             }
         )+
@@ -108,9 +123,9 @@ scalars!(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
 
     use super::*;
+    use crate::barman::ids::is_unprintable;
 
     /// Texts near to what the scalars look like.
     fn near_misses() -> impl Strategy<Value = String> {
@@ -164,6 +179,16 @@ mod tests {
             "\n",
             "@",
             ":",
+            "..",
+            "/..",
+            "all",
+            "barman",
+            "\u{a0}",
+            "\u{200b}",
+            "ControlPath",
+            "requesttty",
+            "18446744073709551615",
+            "18446744073709551616",
         ]);
         prop::collection::vec(word, 0..6).prop_map(|words| words.concat())
     }
@@ -190,25 +215,34 @@ mod tests {
         };
     }
 
+    // Where a quote is closed in the words of a shell, and what each flag of ssh means, is more than a pattern can tell.
     patterns_agree!(
-        AbsolutePath false,
+        AbsolutePath true,
         Barman true,
         Command false,
-        Destination false,
-        HomePath false,
-        Jump false,
+        Destination true,
+        HomePath true,
+        Jump true,
         Length true,
-        LocalServer false,
+        LocalServer true,
         Name true,
         Objective true,
-        OptionName false,
-        OptionValue false,
+        OptionName true,
+        OptionValue true,
         Percent true,
         Rate true,
-        RemotePath false,
+        RemotePath true,
         Retention true,
-        ServerPattern false,
+        ServerPattern true,
         SshCommand false,
-        System false,
+        System true,
     );
+
+    #[test]
+    fn what_a_pattern_calls_unprintable_is_what_the_parsers_do() {
+        let class = jsonschema::validator_for(&json!({ "pattern": format!("^[{UNPRINTABLE}]$") })).unwrap();
+        for c in ('\0'..='\u{2fff}').chain('\u{f000}'..='\u{1f00f}') {
+            assert_eq!(class.is_valid(&Value::from(c.to_string())), is_unprintable(c), "{c:?}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Mistake, Scalar};
+use serde_json::{Value, json};
+
+use super::{Mistake, Scalar, UNPRINTABLE};
 use crate::barman::ids::{ServerName, SystemId, is_unprintable};
 use crate::barman::version::BarmanVersion;
 
@@ -35,9 +37,10 @@ pub(in crate::site) struct LocalServer(pub ServerName);
 impl Scalar for LocalServer {
     const FORMAT: &'static str = "server-name";
 
-    /// Leaves out what a pattern cannot say well: the two reserved words, characters without a glyph, length in bytes.
+    /// Counts characters where the parser counts bytes: a long name that is not ASCII passes here.
     fn pattern() -> String {
-        r"^[^\s./\\-]([^/\\]*[^\s/\\])?$".to_owned()
+        let inside = format!(r"/\\{UNPRINTABLE}");
+        format!(r"^(?!(all|barman)$)[^\s.{inside}-]([^{inside}]{{0,98}}[^\s{inside}])?$")
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -54,7 +57,7 @@ impl Scalar for ServerPattern {
     const FORMAT: &'static str = "server-pattern";
 
     fn pattern() -> String {
-        r"^[^/\\]+$".to_owned()
+        format!(r"^[^/\\{UNPRINTABLE}]+$")
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -75,7 +78,7 @@ impl Scalar for AbsolutePath {
     const FORMAT: &'static str = "absolute-path";
 
     fn pattern() -> String {
-        "^/".to_owned()
+        format!("^{}$", absolute_pattern())
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -83,16 +86,20 @@ impl Scalar for AbsolutePath {
     }
 }
 
+fn absolute_pattern() -> String {
+    format!(r"(?!(.*/)?\.\.(/|$))/[^{UNPRINTABLE}]*")
+}
+
 fn absolute(text: &str) -> Result<&Path, Mistake> {
-    let mistake = |why| Err(Mistake::new(format!("{text:?} {why}"), "write the path from `/` on"));
+    let mistake = |why, help| Err(Mistake::new(format!("{text:?} {why}"), help));
     if text.chars().any(is_unprintable) {
-        return mistake("contains a control or formatting character");
+        return mistake("contains a control or formatting character", "remove what does not belong into a path");
     }
     if !text.starts_with('/') {
-        return mistake("is not an absolute path");
+        return mistake("is not an absolute path", "write the path from `/` on");
     }
     if Path::new(text).components().any(|part| part == std::path::Component::ParentDir) {
-        return mistake("contains `..`");
+        return mistake("contains `..`", "write where it leads to");
     }
     Ok(Path::new(text))
 }
@@ -105,15 +112,17 @@ impl Scalar for HomePath {
     const FORMAT: &'static str = "home-path";
 
     fn pattern() -> String {
-        "^~?/".to_owned()
+        format!("^~?{}$", absolute_pattern())
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let Err(mut mistake) = absolute(text.strip_prefix('~').unwrap_or(text)) else {
-            return Ok(Self(text.to_owned()));
-        };
-        "write the path from `/` or `~/` on".clone_into(&mut mistake.help);
-        Err(mistake)
+        match absolute(text.strip_prefix('~').unwrap_or(text)) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) if !text.starts_with(['/', '~']) => {
+                Err(Mistake::new(format!("{text:?} is not an absolute path"), "write the path from `/` or `~/` on"))
+            }
+            Err(mistake) => Err(mistake),
+        }
     }
 }
 
@@ -125,7 +134,7 @@ impl Scalar for RemotePath {
     const FORMAT: &'static str = "remote-path";
 
     fn pattern() -> String {
-        "^/".to_owned()
+        format!("^{}$", absolute_pattern())
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -141,7 +150,7 @@ impl Scalar for Command {
     const FORMAT: &'static str = "command";
 
     fn pattern() -> String {
-        r"^[^\s-]".to_owned()
+        format!(r"^[^\s{UNPRINTABLE}-][^{UNPRINTABLE}]*$")
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -153,7 +162,9 @@ impl Scalar for Command {
         };
         let words = words(text).map_err(&mistake)?;
         match words.first() {
-            Some(first) if !first.is_empty() && !text.starts_with(['-', ' ', '\t', '\n']) => Ok(Self(words)),
+            Some(first) if !first.is_empty() && !text.starts_with(|c: char| c == '-' || c.is_whitespace()) => {
+                Ok(Self(words))
+            }
             _ => Err(mistake("its first word is not a program")),
         }
     }
@@ -200,19 +211,34 @@ impl Scalar for System {
     const FORMAT: &'static str = "system-identifier";
 
     fn pattern() -> String {
-        "^[0-9]{1,20}$".to_owned()
+        format!("^({})$", up_to(&u64::MAX.to_string()))
     }
 
-    fn types() -> &'static [&'static str] {
-        &["string", "integer"]
+    fn types() -> Value {
+        json!({ "type": ["string", "integer"], "minimum": 1, "maximum": u64::MAX })
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let digits = text.bytes().all(|b| b.is_ascii_digit());
-        let id = text.parse().ok().filter(|_| digits);
+        let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+        let id = text.parse().ok().filter(|_| plain);
         let help = "write the digits that `pg_controldata` shows as \"Database system identifier\"";
         id.map(Self).ok_or_else(|| Mistake::new(format!("`{text}` is not a system identifier"), help))
     }
+}
+
+/// A pattern for the numbers from 1 to one given by its digits: those with fewer digits, those that fall below it at one
+/// of its digits, and itself.
+fn up_to(most: &str) -> String {
+    let mut choices = vec![format!("[1-9][0-9]{{0,{}}}", most.len() - 2)];
+    for (i, digit) in most.char_indices() {
+        let least = if i == 0 { '1' } else { '0' };
+        if digit > least {
+            let below = char::from_u32(u32::from(digit) - 1).unwrap_or(least);
+            choices.push(format!("{}[{least}-{below}][0-9]{{{}}}", &most[..i], most.len() - i - 1));
+        }
+    }
+    choices.push(most.to_owned());
+    choices.join("|")
 }
 
 #[cfg(test)]

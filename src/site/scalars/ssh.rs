@@ -3,8 +3,10 @@
 //! Antipode runs one master connection to a primary and everything else through it. It needs the host key checked
 //! strictly (the primary is untrusted, the network more so) and it needs the control socket for itself.
 
+use serde_json::{Value, json};
+
 use super::names::words;
-use super::{Mistake, Scalar};
+use super::{Mistake, Scalar, UNPRINTABLE, any_case};
 use crate::barman::ids::is_unprintable;
 
 /// `ssh`'s flags that stand alone and do no harm.
@@ -36,7 +38,7 @@ impl Scalar for Destination {
     const FORMAT: &'static str = "ssh-destination";
 
     fn pattern() -> String {
-        r#"^[^\s"'\\,-][^\s"'\\,]*$"#.to_owned()
+        format!("^{}$", host_pattern())
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -56,6 +58,11 @@ impl Scalar for Destination {
     }
 }
 
+fn host_pattern() -> String {
+    let odd = format!(r#"\s"'\\,{UNPRINTABLE}"#);
+    format!("[^{odd}-][^{odd}]*")
+}
+
 /// Hosts to pass through, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::site) struct Jump(pub String);
@@ -64,7 +71,7 @@ impl Scalar for Jump {
     const FORMAT: &'static str = "ssh-jump";
 
     fn pattern() -> String {
-        let host = r#"[^\s"'\\,-][^\s"'\\,]*"#;
+        let host = host_pattern();
         format!("^{host}(,{host})*$")
     }
 
@@ -82,7 +89,8 @@ impl Scalar for OptionName {
     const FORMAT: &'static str = "ssh-option-name";
 
     fn pattern() -> String {
-        "^[A-Za-z][A-Za-z0-9]*$".to_owned()
+        let reserved = RESERVED.map(|(name, _)| any_case(name)).join("|");
+        format!("^(?!({reserved})$)[A-Za-z][A-Za-z0-9]*$")
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -110,11 +118,11 @@ impl Scalar for OptionValue {
     const FORMAT: &'static str = "ssh-option-value";
 
     fn pattern() -> String {
-        r"\S".to_owned()
+        format!(r"^[^{UNPRINTABLE}]*[^\s{UNPRINTABLE}][^{UNPRINTABLE}]*$")
     }
 
-    fn types() -> &'static [&'static str] {
-        &["string", "integer"]
+    fn types() -> Value {
+        json!({ "type": ["string", "integer"] })
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
@@ -155,7 +163,7 @@ impl Scalar for SshCommand {
     const FORMAT: &'static str = "ssh-command";
 
     fn pattern() -> String {
-        r"^(/\S*/)?ssh\s+\S".to_owned()
+        format!(r#"^(/[^\s{UNPRINTABLE}]*/)?ssh\s[^{UNPRINTABLE}]*[^\s{UNPRINTABLE}][^{UNPRINTABLE}]*$"#)
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Mistake, Scalar};
+use super::{Mistake, Scalar, any_case};
 use crate::site::model::Rule;
 
 /// The units of a length of time in seconds; a month is 31 days, as in Barman.
@@ -150,13 +150,6 @@ fn window(n: NonZeroU32, unit: &str) -> Option<Rule> {
         _ => return None,
     };
     NonZeroU32::new(n.get() * days_each).map(|days| Rule::RecoveryWindow { days })
-}
-
-/// A pattern for a word in any case: JSON Schema has no flag for it.
-fn any_case(word: &str) -> String {
-    let class =
-        |c: char| if c.is_ascii_alphabetic() { format!("[{}{c}]", c.to_ascii_uppercase()) } else { c.to_string() };
-    word.chars().map(class).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,35 @@
+//! `antipode man`: the manual pages as files.
+
+use std::fs;
+
+use crate::cli::Man;
+use crate::error::{CommandError, Exit};
+use crate::kept_files::{self, Kept};
+use crate::manual;
+
+use super::terminal;
+
+/// Runs the command: a page is replaced whole, and one that is current is left alone.
+pub fn run(arguments: &Man) -> Result<Exit, CommandError> {
+    let directory = &arguments.directory;
+    let failed = |message: String| {
+        CommandError::new(message).hint("name a directory that you may write, such as ~/.local/share/man/man1")
+    };
+    fs::create_dir_all(directory)
+        .map_err(|error| failed(format!("cannot make the directory {}: {error}", directory.display())))?;
+    let pages = manual::pages();
+    let mut written = 0;
+    for page in &pages {
+        let path = directory.join(&page.file);
+        if kept_files::keep(&path, &page.text, manual::MARK).map_err(|error| failed(error.to_string()))?
+            == Kept::Written
+        {
+            terminal::print(&format!("wrote {}\n", path.display()));
+            written += 1;
+        }
+    }
+    if written == 0 {
+        terminal::print(&format!("The {} manual pages in {} are current.\n", pages.len(), directory.display()));
+    }
+    Ok(Exit::Done)
+}
