@@ -43,13 +43,14 @@ pub struct Global {
     /// When to use colour; `auto` also looks at NO_COLOR
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
     pub color: Color,
-    /// Show plans whole and what is asked of primaries; twice for every command that is run
+    /// Show plans whole, and log what is asked of primaries (level `info`); twice for every command that is run
+    /// (`debug`). RUST_LOG says more exactly what is logged
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// Print only what was asked for and what went wrong
+    /// Print only what went wrong and the summary, no progress; a plan with nothing to do is silent
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// The form of the log on stderr
+    /// The form of the log on stderr; a line of JSON has the time too
     #[arg(long, value_enum, default_value_t = TextOrJson::Text, global = true, value_name = "FORM")]
     pub log_format: TextOrJson,
     /// The barman.conf that Barman's own commands read [default: where Barman looks]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::SiteFile;
+use crate::apply::Limits;
 use crate::plan::scope::{self, Pattern};
 
 /// The form of an answer that people or programs read.
@@ -117,7 +118,7 @@ pub struct Apply {
     #[command(flatten)]
     pub scope: Scope,
     /// Steps at the same time at the most; transfers keep to the site file's `streams` besides
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN))]
+    #[arg(long, value_name = "N", default_value_t = Limits::PARALLELISM)]
     pub parallelism: NonZeroUsize,
     /// Stop cleanly before more than this is copied, such as 50GiB; the next apply goes on
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]

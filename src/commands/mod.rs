@@ -1,6 +1,7 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod audience;
 mod barman;
 mod barman_conf;
 mod completions;
@@ -10,7 +11,7 @@ mod init;
 mod interrupt;
 mod man;
 mod plan;
-mod saved;
+mod plan_file;
 mod session;
 mod show;
 mod source;

@@ -9,7 +9,7 @@ use crate::render::{self, Form, Whys};
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::terminal::{self, Terminal};
-use super::{explain, saved, source};
+use super::{explain, plan_file, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -29,13 +29,13 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let plan = planned?.plan;
     match &to_save {
         Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
-        None => terminal::print(&render::plan(&plan, form(&arguments.view, terminal), &whys)),
+        None => print(&plan, form(&arguments.view, terminal), &whys, terminal),
     }
     for error in &unresolved {
         terminal.error(error);
     }
     if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
-        saved::save(to_save, file, &arguments.site, terminal)?;
+        plan_file::save(to_save, file, &arguments.site, terminal)?;
     }
     Ok(if plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
@@ -46,18 +46,27 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     })
 }
 
-/// Prints a plan for people.
+/// Prints a plan for people; with `-q` only what is wrong with it and what it comes to.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    terminal::print(&render::plan(plan, Form::Human(terminal.style()), &Whys::default()));
+    print(plan, Form::Human(terminal.style()), &Whys::default(), terminal);
+}
+
+fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
+    let text = match form {
+        Form::Human(style) if terminal.quiet => render::quiet(plan, style),
+        form => render::plan(plan, form, whys),
+    };
+    terminal::print(&text);
 }
 
 /// Prints a plan that is or will be saved, as it was asked for.
 pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
-    let text = match view.format {
-        Format::Json => saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?,
-        Format::Human | Format::Markdown | Format::Dot => render::plan(&saved.plan, form(view, terminal), whys),
-    };
-    terminal::print(&text);
+    if view.format == Format::Json {
+        let text = saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
+        terminal::print(&text);
+    } else {
+        print(&saved.plan, form(view, terminal), whys, terminal);
+    }
     Ok(())
 }
 

@@ -5,11 +5,11 @@ use crate::error::{CommandError, Exit};
 use crate::render::Whys;
 
 use super::terminal::Terminal;
-use super::{plan, saved};
+use super::{plan, plan_file};
 
 /// Runs the command.
 pub fn run(arguments: &cli::Show, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let saved = saved::read(&arguments.plan)?;
+    let saved = plan_file::read(&arguments.plan)?;
     plan::show_saved(&saved, &arguments.view, terminal, &Whys::default())?;
     Ok(Exit::Done)
 }

@@ -39,7 +39,7 @@ impl Source {
 
     /// Shows the mistakes on stderr; the error that is left to say counts them.
     pub fn refuse(&self, mistakes: &Diagnostics, terminal: &Terminal) -> CommandError {
-        let width = usize::from(terminal::width().unwrap_or(100));
+        let width = usize::from(terminal::width_on_stderr().unwrap_or(100));
         terminal::tell(&mistakes.render(&self.text, terminal.colour_on_stderr(), width));
         let count = mistakes.list().len();
         let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };

@@ -33,7 +33,17 @@ pub fn human(plan: &Plan, style: Style, whys: &Whys) -> String {
         lines.extend(narrowed);
     }
     lines.push(Line::new());
-    lines.extend(sentence_lines(summary::sentences(plan, style.verbose), style.width));
+    lines.extend(summary_lines(plan, style));
+    write(&lines, style)
+}
+
+/// The summary of a plan.
+pub fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
+    sentence_lines(summary::sentences(plan, style.verbose), style.width)
+}
+
+/// Lines as text.
+pub fn write(lines: &[Line], style: Style) -> String {
     let mut out = String::new();
     for line in lines {
         line.write_to(&mut out, style.colour);
@@ -182,7 +192,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
 }
 
 /// The warning that a plan is not the whole one.
-fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
+pub fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
     let sentence = summary::left_out(plan);
     let lines = |sentence: String| labelled("", Ink::Change, "warning", &sentence, style.width.map(usize::from));
     sentence.map(lines).unwrap_or_default()

@@ -21,6 +21,7 @@ mod human;
 mod ink;
 mod inline;
 mod markdown;
+mod quiet;
 mod reason;
 mod remarks;
 pub mod status;
@@ -42,6 +43,7 @@ pub use explain::{Origin, Whys, explain, explain_thing};
 pub use human::human;
 pub use ink::{clean, wrap};
 pub use markdown::markdown;
+pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
 
 pub use summary::{Totals, Verb};
@@ -83,4 +85,4 @@ pub struct Style {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

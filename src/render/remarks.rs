@@ -149,6 +149,13 @@ fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
     list(&names)
 }
 
+/// Why nothing was observed of a replica.
+pub fn unobserved(plan: &ReplicaPlan) -> Vec<Remark> {
+    let Outcome::Unobserved { message, hint } = &plan.outcome else { return Vec::new() };
+    let hint = hint.clone().map(|sentence| Remark { label: "hint", sentence });
+    std::iter::once(Remark { label: "error", sentence: message.trim().to_owned() }).chain(hint).collect()
+}
+
 /// What there is to say of a replica: errors, then warnings, then notes.
 pub fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
     let blockers = match &replica.outcome {

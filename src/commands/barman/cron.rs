@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::apply::events::FailureKind;
 use crate::apply::{RunLock, RunLockError};
 use crate::cli::SiteFile;
+use crate::commands::apply::Bounds;
+use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
 use crate::error::{CommandError, Exit};
-
-use super::sync;
 
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -45,7 +45,8 @@ async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, Comman
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
-    let summary = apply::carry_out(&plan, session, Duration::ZERO, sync::observer().as_ref()).await?;
+    let summary =
+        apply::carry_out(&plan, session, Bounds::of_patience(Duration::ZERO), &Audience::People(terminal)).await?;
     let (busy, failed): (Vec<_>, Vec<_>) =
         summary.failed.iter().partition(|(_, failure)| failure.kind == FailureKind::ServerBusy);
     for replica in plan.replicas.iter().filter(|replica| {

@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::RunLock;
-use crate::apply::events::{Observer, Summary};
-use crate::commands::apply;
+use crate::apply::events::Summary;
+use crate::commands::apply::{self, Bounds};
+use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
-use crate::commands::terminal::{self, Terminal};
+use crate::commands::terminal::Terminal;
 use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
 use crate::plan::action::Outcome;
 use crate::plan::scope::{Scope, ScopeError};
 use crate::plan::{self, Plan};
-use crate::progress::{Bars, Lines};
 use crate::site::Site;
 
 /// How long a lock of a catalog or a server is waited for.
@@ -32,21 +31,22 @@ pub enum Part {
 }
 
 /// Plans a part of one replica and applies it: the things of it that are named, with what they need.
-pub async fn run(site: &Site, server: &str, things: &[&str], interrupt: &Interrupt) -> Result<Part, CommandError> {
-    let run_lock = tokio::select! {
-        lock = RunLock::acquire(&site.catalog.path, PATIENCE) => lock?,
-        () = interrupt.token.cancelled() => {
-            return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
-        }
-    };
+pub async fn run(
+    site: &Site,
+    server: &str,
+    things: &[&str],
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Part, CommandError> {
+    let run_lock = apply::lock(site, PATIENCE, interrupt).await?;
     let session = Session::open(site, &interrupt.token).await;
-    let result = part(&session, server, things).await;
+    let result = part(&session, server, things, terminal).await;
     session.close().await;
     drop(run_lock);
     result
 }
 
-async fn part(session: &Session<'_>, server: &str, things: &[&str]) -> Result<Part, CommandError> {
+async fn part(session: &Session<'_>, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, CommandError> {
     let replica = session.replica(server)?;
     let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
@@ -64,12 +64,9 @@ async fn part(session: &Session<'_>, server: &str, things: &[&str]) -> Result<Pa
     if plan.is_empty() || session.cancel.is_cancelled() {
         return Ok(Part::InPlace);
     }
-    Ok(Part::Applied(apply::carry_out(&plan, session, PATIENCE, observer().as_ref()).await?))
-}
-
-/// Progress for a person at a terminal, else a line for each thing that is done.
-pub fn observer() -> Box<dyn Observer> {
-    if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) }
+    Ok(Part::Applied(
+        apply::carry_out(&plan, session, Bounds::of_patience(PATIENCE), &Audience::People(terminal)).await?,
+    ))
 }
 
 /// The reason why a replica could not be planned.

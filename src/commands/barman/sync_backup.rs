@@ -33,7 +33,7 @@ pub async fn run(
     if is_locked(&site, &name, id)? {
         return Err(running());
     }
-    match sync::run(&site, server, &[&format!("backup/{id}")], interrupt).await? {
+    match sync::run(&site, server, &[&format!("backup/{id}")], terminal, interrupt).await? {
         Part::InPlace => {
             terminal::print(&format!("Backup {id} is already synced with {server} server\n"));
             Ok(Exit::Done)

@@ -87,7 +87,7 @@ pub fn lag(segments: u64, seconds: i64) -> Lag {
 }
 
 impl ReplicaPlan {
-    pub(super) fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+    pub(crate) fn of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
         self.actions.extend(actions);
         for action in &mut self.actions {
             let rest = action.address.as_str().split_once('/').unwrap().1.to_owned();
@@ -115,6 +115,11 @@ pub fn action(kind: &str, change: Change, reason: Reason) -> Action {
 
 pub fn create() -> Action {
     action("server", Change::CreateServer, Reason::MissingHere)
+}
+
+pub fn history(timeline: u32) -> Action {
+    let change = Change::ShipHistory { timeline: Timeline(timeline), entry: None, size: 41 };
+    action(&format!("history/{timeline:08X}"), change, Reason::MissingHere)
 }
 
 pub fn copy(day: &str, size: u64) -> BackupCopy {

@@ -2,7 +2,7 @@
 //!
 //! `INSTA_UPDATE=always cargo test render` writes the golden files anew; read them.
 
-mod build;
+pub(crate) mod build;
 mod dot;
 mod explain;
 mod markdown;

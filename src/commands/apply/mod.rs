@@ -1,35 +1,54 @@
 //! `antipode apply`: shows what would change, asks, and does it. What a saved plan says is done without asking.
 
-use std::collections::BTreeSet;
+mod saved;
+
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::apply::events::{FailureKind, Observer, Summary};
+use crate::apply::events::{FailureKind, Summary};
 use crate::apply::journal::{self, Measurements};
-use crate::apply::{self, Means, RunLock};
-use crate::barman::ids::ServerName;
+use crate::apply::{self, Limits, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::observe::Purpose;
 use crate::plan::Plan;
-use crate::plan::file::SavedPlan;
-use crate::plan::stale::{self, Present};
-use crate::progress::{Bars, Lines};
-use crate::render;
+use crate::progress::Json;
 use crate::site::Site;
 
+use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::session::Session;
+use super::source;
 use super::terminal::{self, Terminal};
-use super::{plan, saved, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    if !arguments.json {
+        let terminal = if arguments.auto_approve || arguments.plan.is_some() { *terminal } else { terminal.aloud() };
+        return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
+    }
+    let audience = Audience::Programs(Json::new());
+    let ended = run_for(&audience, arguments, terminal, interrupt).await;
+    let exit = ended.unwrap_or_else(|error| audience.error(&error));
+    // Whatever it was that an interruption broke off, the interruption is what happened.
+    let exit = interrupt.exit().unwrap_or(exit);
+    audience.end(exit);
+    Ok(exit)
+}
+
+async fn run_for(
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
     if let Some(file) = &arguments.plan {
-        return run_saved(file, arguments, terminal, interrupt).await;
+        return saved::run(file, audience, arguments, terminal, interrupt).await;
+    }
+    if arguments.json && !arguments.auto_approve {
+        return Err(CommandError::new("`--json` prints no question to answer")
+            .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
     if !arguments.auto_approve && !std::io::stdin().is_terminal() {
         return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal").hint(
@@ -40,40 +59,14 @@ pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interr
     let site = source::load(&arguments.site, terminal)?;
     let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
     let session = Session::open(&site, &interrupt.token).await;
-    let result = plan_and_apply(arguments, &session, terminal, interrupt).await;
+    let result = plan_and_apply(audience, arguments, &session, interrupt).await;
     session.close().await;
     drop(run_lock);
     result
 }
 
-/// Does exactly what a saved plan says.
-async fn run_saved(
-    file: &Path,
-    arguments: &cli::Apply,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
-    let saved = saved::read(file)?;
-    let site = source::load(&saved::site_file(&saved, &arguments.site), terminal)?;
-    stale::check_site(&saved, &site).map_err(|refusal| saved::refused(file, &refusal))?;
-    let otherwise = if saved.plan.is_blocked() { Exit::Error } else { Exit::Done };
-    if saved.plan.is_empty() {
-        terminal::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
-        saved::tell_unplanned(&saved, file, terminal);
-        return Ok(otherwise);
-    }
-    let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
-    let session = Session::open(&site, &interrupt.token).await;
-    let result = check_and_apply(&saved, file, arguments, &session).await;
-    session.close().await;
-    drop(run_lock);
-    let summary = result?;
-    saved::tell_unplanned(&saved, file, terminal);
-    Ok(exit(&summary).unwrap_or(otherwise))
-}
-
 /// Takes the run's own lock.
-async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<RunLock, CommandError> {
+pub async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<RunLock, CommandError> {
     tokio::select! {
         lock = RunLock::acquire(&site.catalog.path, timeout) => Ok(lock?),
         () = interrupt.token.cancelled() => {
@@ -82,44 +75,16 @@ async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<R
     }
 }
 
-/// Carries out a saved plan if everything that it relies on is as it was.
-async fn check_and_apply(
-    saved: &SavedPlan,
-    file: &Path,
-    arguments: &cli::Apply,
-    session: &Session<'_>,
-) -> Result<Summary, CommandError> {
-    let changed: BTreeSet<&ServerName> =
-        saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
-    let is_resolved = |name: &&ServerName| session.replicas.iter().any(|replica| replica.name == **name);
-    if let Some(error) = session.unresolved.first().filter(|_| !changed.iter().all(is_resolved)) {
-        // A mirror whose primary does not answer is not a changed desired state.
-        return Err(error.clone());
-    }
-    let now = Timestamp::now();
-    let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));
-    let observation = session.observe(concerned, Purpose::Plan, now).await?;
-    let (site, replicas) = (session.site, session.replicas.as_slice());
-    let present = Present { site, replicas, observation: &observation, now };
-    stale::check(saved, &present).map_err(|refusal| saved::refused(file, &refusal))?;
-    carry_out(&saved.plan, session, arguments.lock_timeout, progress().as_ref()).await
-}
-
-/// How progress is told: bars on a terminal, else lines.
-fn progress() -> Box<dyn Observer> {
-    if terminal::shows_progress() { Box::new(Bars::new()) } else { Box::new(Lines::new()) }
-}
-
 async fn plan_and_apply(
+    audience: &Audience<'_>,
     arguments: &cli::Apply,
     session: &Session<'_>,
-    terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let plan = session.plan_part(&(&arguments.scope).into()).await?;
-    plan::show(&plan, terminal);
+    audience.plan(&plan);
     for error in &session.unresolved {
-        terminal.error(error);
+        audience.error(error);
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
@@ -133,7 +98,7 @@ async fn plan_and_apply(
     if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));
     }
-    let summary = carry_out(&plan, session, arguments.lock_timeout, progress().as_ref()).await?;
+    let summary = carry_out(&plan, session, bounds(arguments), audience).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
 }
 
@@ -155,12 +120,33 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-/// Does what the plan says, and prints what it came to.
+/// How long an apply waits, and how much it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long a busy lock is waited for.
+    pub lock_timeout: Duration,
+    /// How much is done at a time, and in all.
+    pub limits: Limits,
+}
+
+impl Bounds {
+    /// No limits, and this long a wait for a busy lock.
+    pub fn of_patience(lock_timeout: Duration) -> Self {
+        Self { lock_timeout, limits: Limits::default() }
+    }
+}
+
+fn bounds(arguments: &cli::Apply) -> Bounds {
+    let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
+    Bounds { lock_timeout: arguments.lock_timeout, limits }
+}
+
+/// Does what the plan says, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
     session: &Session<'_>,
-    lock_timeout: Duration,
-    observer: &dyn Observer,
+    bounds: Bounds,
+    audience: &Audience<'_>,
 ) -> Result<Summary, CommandError> {
     let connections = session.open_connections();
     let means = Means {
@@ -168,11 +154,15 @@ pub async fn carry_out(
         primaries: &session.site.primaries,
         connections: &connections,
         lock_directory: session.lock_directory()?,
-        lock_timeout,
+        lock_timeout: bounds.lock_timeout,
+        limits: bounds.limits,
     };
     let begin = Instant::now();
-    let summary = apply::apply(plan, &means, observer, session.cancel).await;
-    terminal::print(&render::applied(plan, &summary, begin.elapsed()));
+    let summary = {
+        let observer = audience.observer();
+        apply::apply(plan, &means, observer.as_ref(), session.cancel).await
+    };
+    audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }
 

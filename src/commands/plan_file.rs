@@ -87,13 +87,11 @@ pub fn refused(file: &Path, refusal: &Refusal) -> CommandError {
 }
 
 /// Names the replicas that a saved plan says nothing about.
-pub fn tell_unplanned(saved: &SavedPlan, file: &Path, terminal: &Terminal) {
+pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<CommandError> {
     let is_unplanned =
         |replica: &&ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. });
     let names: Vec<String> = saved.plan.replicas.iter().filter(is_unplanned).map(|r| r.name.to_string()).collect();
-    if !names.is_empty() {
-        let message =
-            format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());
-        terminal.error(&CommandError::new(message).hint("`antipode show` says why; settle it and plan again"));
-    }
+    let message =
+        format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());
+    (!names.is_empty()).then(|| CommandError::new(message).hint("`antipode show` says why; settle it and plan again"))
 }
