@@ -10,7 +10,9 @@ mod init;
 mod interrupt;
 mod man;
 mod plan;
+mod saved;
 mod session;
+mod show;
 mod source;
 mod status;
 mod terminal;
@@ -56,6 +58,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
+        Command::Show(arguments) => show::run(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
@@ -76,7 +79,6 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Completions(arguments) => Ok(completions::run(&arguments)),
         Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
-        _ => Err(CommandError::new("not built yet")),
     };
     match interrupt.exit() {
         // Whatever it was that an interruption broke off, the interruption is what happened.

@@ -3,17 +3,16 @@
 use crate::cli::{self, Format, View};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::render::{self, Form, Style, Whys};
+use crate::plan::file::SavedPlan;
+use crate::render::{self, Form, Whys};
 
-use super::explain;
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::source;
 use super::terminal::{self, Terminal};
+use super::{explain, saved, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let form = form(&arguments.view, terminal)?;
     let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
     let planned = session.planned(&(&arguments.scope).into()).await;
@@ -21,12 +20,22 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
         _ => Whys::default(),
     };
+    // What a plan relies on is only worked out for one that is written down.
+    let is_document = arguments.output.is_some() || arguments.view.format == Format::Json;
+    let to_save = planned.as_ref().ok().filter(|_| is_document);
+    let to_save = to_save.map(|planned| session.to_save(planned, declared.identity()));
     let unresolved = session.unresolved.clone();
     session.close().await;
     let plan = planned?.plan;
-    terminal::print(&render::plan(&plan, form, &whys));
+    match &to_save {
+        Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
+        None => terminal::print(&render::plan(&plan, form(&arguments.view, terminal), &whys)),
+    }
     for error in &unresolved {
         terminal.error(error);
+    }
+    if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
+        saved::save(to_save, file, &arguments.site, terminal)?;
     }
     Ok(if plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
@@ -39,19 +48,24 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
 
 /// Prints a plan for people.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    terminal::print(&render::plan(plan, Form::Human(style(terminal)), &Whys::default()));
+    terminal::print(&render::plan(plan, Form::Human(terminal.style()), &Whys::default()));
 }
 
-/// The form that a plan is asked for in.
-fn form(view: &View, terminal: &Terminal) -> Result<Form, CommandError> {
+/// Prints a plan that is or will be saved, as it was asked for.
+pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
+    let text = match view.format {
+        Format::Json => saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?,
+        Format::Human | Format::Markdown | Format::Dot => render::plan(&saved.plan, form(view, terminal), whys),
+    };
+    terminal::print(&text);
+    Ok(())
+}
+
+/// The text form that a plan is asked for in.
+fn form(view: &View, terminal: &Terminal) -> Form {
     match view.format {
-        Format::Human => Ok(Form::Human(style(terminal))),
-        Format::Markdown => Ok(Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 }),
-        Format::Dot => Ok(Form::Dot),
-        Format::Json => Err(CommandError::new("not built yet")),
+        Format::Human | Format::Json => Form::Human(terminal.style()),
+        Format::Markdown => Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 },
+        Format::Dot => Form::Dot,
     }
-}
-
-fn style(terminal: &Terminal) -> Style {
-    Style { colour: terminal.colour(), width: terminal::width(), verbose: terminal.verbose > 0 }
 }

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Global};
 use crate::error::{CommandError, Exit};
+use crate::render;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const BOLD: Style = Style::new().bold();
@@ -38,6 +39,11 @@ impl Terminal {
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         // Only a second subscriber can be refused, and there is none.
         let _ = log.with_ansi(self.colour_on_stderr()).without_time().try_init();
+    }
+
+    /// How a plan is laid out on stdout.
+    pub fn style(self) -> render::Style {
+        render::Style { colour: self.colour(), width: width(), verbose: self.verbose > 0 }
     }
 
     /// Whether stdout takes colour.

@@ -1,11 +1,13 @@
 //! What a plan comes to: counted once, and said in a few lines.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, WalBatch};
 use crate::plan::bytes_to_copy;
 use crate::plan::estimate::{self, Basis, Estimate};
 use crate::plan::reason::Reason;
+use crate::plan::traffic::Traffic;
 
 use super::ink::width;
 use super::table::Mark;
@@ -15,8 +17,36 @@ use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};
 /// The windows of more replicas than this are not all told.
 const MANY: usize = 20;
 
+/// What an action comes to, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// The site does not have it.
+    #[default]
+    Add,
+    /// It is damaged.
+    Repair,
+    /// It was right once, and follows the primary.
+    Update,
+    /// It is deleted.
+    Prune,
+}
+
+impl Verb {
+    /// The word for an action.
+    pub fn of(action: &Action) -> Self {
+        match tree::mark(action) {
+            Mark::Add => Self::Add,
+            Mark::Remove => Self::Prune,
+            Mark::Change | Mark::More if is_update(action) => Self::Update,
+            Mark::Change | Mark::More => Self::Repair,
+        }
+    }
+}
+
 /// Everything that a plan does, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Totals {
     /// What the site does not have.
     pub add: Things,
@@ -35,7 +65,8 @@ pub struct Totals {
 }
 
 /// Things of each kind, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Things {
     /// Servers, of which the site has nothing so far.
     pub servers: u64,
@@ -78,24 +109,21 @@ impl Totals {
     }
 
     fn count(&mut self, action: &Action) {
-        let things = match tree::mark(action) {
-            Mark::Add => &mut self.add,
-            Mark::Remove => &mut self.prune,
-            Mark::Change | Mark::More if is_update(action) => &mut self.update,
-            Mark::Change | Mark::More => &mut self.repair,
+        let things = match Verb::of(action) {
+            Verb::Add => &mut self.add,
+            Verb::Repair => &mut self.repair,
+            Verb::Update => &mut self.update,
+            Verb::Prune => &mut self.prune,
         };
         things.count(action);
-        self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
+        let traffic = Traffic::of(action);
+        self.bytes_to_copy = self.bytes_to_copy.saturating_add(traffic.bytes_to_copy);
+        self.bytes_freed = self.bytes_freed.saturating_add(traffic.bytes_freed);
         self.copy_is_upper_bound |= match &action.change {
             Change::AddBackup(copy) => copy.adopt || copy.resume,
             Change::RepairBackup(copy) => copy.reuse.is_some(),
             _ => false,
         };
-        self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
-            Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
-            Change::RemoveWals { files, .. } => files.values().sum(),
-            _ => 0,
-        });
     }
 }
 

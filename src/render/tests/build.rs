@@ -12,7 +12,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{
-    Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
+    Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, Target, WalBatch,
 };
 use crate::plan::estimate::Pace;
 use crate::plan::reason::Reason;
@@ -60,10 +60,6 @@ pub fn server(name: &str) -> ServerName {
 /// `id("1122")`: a backup of 2026-11-22 at three in the morning.
 pub fn id(day: &str) -> BackupId {
     format!("2026{day}T030000").parse().unwrap()
-}
-
-pub fn wal(name: &str) -> WalName {
-    name.parse().unwrap()
 }
 
 pub fn range(timeline: u32, first: u64, last: u64) -> WalRange {
@@ -121,11 +117,6 @@ pub fn create() -> Action {
     action("server", Change::CreateServer, Reason::MissingHere)
 }
 
-pub fn history(timeline: u32) -> Action {
-    let change = Change::ShipHistory { timeline: Timeline(timeline), entry: None, size: 41 };
-    action(&format!("history/{timeline:08X}"), change, Reason::MissingHere)
-}
-
 pub fn copy(day: &str, size: u64) -> BackupCopy {
     BackupCopy {
         id: id(day),
@@ -138,10 +129,6 @@ pub fn copy(day: &str, size: u64) -> BackupCopy {
         adopt: false,
         resume: false,
     }
-}
-
-pub fn reusing(day: &str, bytes: u64) -> ReusedFiles {
-    ReusedFiles { from: id(day), files: vec!["data/base/1/1259".into()], bytes }
 }
 
 pub fn add(copy: BackupCopy) -> Action {
@@ -176,10 +163,4 @@ pub fn truncated(range: WalRange, here: u64) -> Action {
 
 pub fn remove(day: &str, size: Option<u64>, reason: Reason) -> Action {
     action(&format!("backup/{}", id(day)), Change::RemoveBackup { id: id(day), size, parent: None }, reason)
-}
-
-pub fn update(day: &str, from: &str, to: &str, reason: Reason) -> Action {
-    let parse = |text: &str| Box::new(BackupInfo::parse(text.as_bytes()).unwrap());
-    let change = Change::UpdateInfo { id: id(day), from: parse(from), to: parse(to) };
-    action(&format!("info/{}", id(day)), change, reason)
 }
