@@ -104,7 +104,8 @@ pub fn files(action: &Action) -> Vec<String> {
         _ => None,
     };
     let reuse = match &action.change {
-        Change::AddBackup(copy) | Change::RepairBackup(copy) => copy.reuse.as_ref(),
+        Change::AddBackup(copy) => copy.reuse.as_ref(),
+        // Of those of a repair only the damaged ones matter, and they are named.
         _ => None,
     };
     damaged.into_iter().chain(reuse.map(reused)).collect()
