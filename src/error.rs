@@ -16,6 +16,8 @@ pub enum Exit {
     Error,
     /// `plan --detailed-exitcode`, and there are changes.
     Changes,
+    /// An argument of one of Barman's own commands is wrong, in a way that Barman ends so too.
+    Misused,
     /// `status`, and an objective is missed or a replica is not recoverable.
     ObjectiveMissed,
     /// The catalog or a server is locked by another.
@@ -34,7 +36,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
-            Self::Changes | Self::ObjectiveMissed => 2,
+            Self::Changes | Self::ObjectiveMissed | Self::Misused => 2,
             Self::Locked => 3,
             Self::PartFailed => 4,
             Self::Interrupted => 130,

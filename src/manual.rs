@@ -19,6 +19,9 @@ const EXIT_CODES: [(&str, &str); 6] = [
 /// The day of the last change of substance to the pages; a page without one would not be the same bytes each time.
 const DATE: &str = "2026-11-22";
 
+/// The first line of each page, by which a page is known that may be replaced.
+pub const MARK: &str = ".\\\" Made by `antipode man`; it writes over changes.\n";
+
 /// How roff is told what an apostrophe is. clap_mangen says it before every section.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
@@ -56,7 +59,7 @@ fn page(command: &Command) -> Page {
         .and_then(|()| if command.has_subcommands() { man.render_subcommands_section(&mut text) } else { Ok(()) })
         .and_then(|()| closing_sections(command).to_writer(&mut text));
     let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "").replace(".br\n\n.br\n", ".sp\n");
-    Page { file: man.get_filename(), text: format!("{PREAMBLE}{text}") }
+    Page { file: man.get_filename(), text: format!("{MARK}{PREAMBLE}{text}") }
 }
 
 fn name(command: &Command) -> &str {
@@ -99,7 +102,7 @@ fn literal<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
 pub fn examples(command: &Command) -> Vec<String> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let examples = help.strip_prefix("Examples:\n").unwrap_or_default();
-    examples.lines().map(|line| line.trim().to_owned()).collect()
+    examples.lines().map(|line| line.trim().to_owned()).take_while(|line| !line.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -110,7 +113,8 @@ mod tests {
     fn every_command_has_a_page_and_the_program_one() {
         let pages = pages();
         assert_eq!(pages[0].file, "antipode.1");
-        assert_eq!(pages.len(), Cli::command().get_subcommands().count() + 1);
+        let shown = Cli::command().get_subcommands().filter(|command| !command.is_hide_set()).count();
+        assert_eq!(pages.len(), shown + 1);
         assert!(pages.iter().any(|page| page.file == "antipode-barman-conf.1"));
     }
 
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_command_says_more_than_one_line_and_has_an_example() {
-        for command in Cli::command().get_subcommands() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
             assert!(long.len() > 200, "{}: {long}", command.get_name());
             assert!(!examples(command).is_empty(), "{}", command.get_name());

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use crate::progress::Record;
 use crate::render::status_json::StatusDocument;
 use crate::{diag, plan, site};
 
@@ -17,6 +18,8 @@ pub enum Name {
     Plan,
     /// What `status --format json` prints.
     Status,
+    /// The lines of `apply --json`.
+    Events,
     /// What `validate --format json` prints.
     Diagnostics,
 }
@@ -29,6 +32,7 @@ impl Name {
             Self::Plan => of_output::<plan::file::Document>(),
             Self::Status => of_output::<StatusDocument>(),
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
+            Self::Events => of_output::<Record>(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Name {
             Self::Site => "site.schema.json",
             Self::Plan => "plan.schema.json",
             Self::Status => "status.schema.json",
+            Self::Events => "events.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }
     }

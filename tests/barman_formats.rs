@@ -5,10 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use antipode::barman::backup_info::BackupInfo;
+use antipode::barman::conf::BarmanConf;
 use antipode::barman::identity::Identity;
 use antipode::barman::ids::{BackupId, ServerName};
 use antipode::barman::keep::Keep;
 use antipode::barman::layout::{Layout, ServerDirs};
+use antipode::barman::server_config::ServerConfig;
+use antipode::barman::sync_info::listing::Listing;
+use antipode::barman::sync_info::write::Answer;
 use antipode::barman::sync_info::{Framed, SyncInfo, frame};
 use antipode::barman::sync_wals::SyncWals;
 use antipode::barman::version::BarmanVersion;
@@ -166,5 +170,32 @@ fn keep_annotations_are_where_each_version_puts_them() {
         let kept: Vec<_> = ids.filter_map(|id| fs::read(layout.keep(&dirs, id)).ok()).collect();
         assert_eq!(kept.len(), 1, "{}", case.path.display());
         assert_eq!(Keep::parse(&kept[0]).unwrap().write(), kept[0]);
+    }
+}
+
+/// The fixtures' sync-info was printed by the Barman that wrote their catalog; its configuration is left out here, as
+/// the barman.conf is not kept.
+#[test]
+fn sync_info_is_printed_as_the_primary_printed_it() {
+    for case in cases() {
+        let expected = String::from_utf8(case.read("primary/sync-info.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&expected[expected.find("{\n").unwrap()..]).unwrap();
+        let version = case.version;
+        let conf = BarmanConf::parse("barman.conf", "[barman]\nbarman_home = /b\n[main]\n").unwrap();
+        let config = ServerConfig::read(&conf, &Case::server(), version).unwrap().unwrap();
+        let ids = case.sync_info("sync-info.json").backups.into_keys();
+        let backups = ids.map(|id| (id, BackupInfo::parse(&case.backup_info("primary", id)).unwrap())).collect();
+        let xlogdb = case.xlogdb("primary");
+        let wals = Listing::read(&xlogdb, 0, None, &backups, version).unwrap();
+        let mut printed = Vec::new();
+        Answer { version, backups, wals, config: &config }.write(&mut printed).unwrap();
+        let printed: serde_json::Value = serde_json::from_slice(&printed).unwrap();
+        for key in ["last_position", "last_name", "backups", "wals", "version"] {
+            assert_eq!(printed[key], expected[key], "{} {key}", case.path.display());
+        }
+        let keys = |answer: &serde_json::Value| {
+            answer["config"].as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>()
+        };
+        assert_eq!(keys(&printed), keys(&expected), "{}", case.path.display());
     }
 }

@@ -76,6 +76,54 @@ fn what_is_kept_can_be_planned_again() {
 }
 
 #[test]
+fn an_action_is_explained_and_shown_in_every_form() {
+    let temporary = tempfile::tempdir().unwrap();
+    succeed(antipode(temporary.path()).args(["demo", "--keep", "kept"]));
+    let kept = temporary.path().join("kept");
+    fs::remove_file(kept.join("lisbon/main/wals/00000002.history")).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = antipode(temporary.path());
+        command.args(words).current_dir(&kept);
+        command
+    };
+    let explained = succeed(run(&["explain", "main/history/00000002"]).env_remove("COLUMNS"));
+    let reasons = [
+        "main/history/00000002: ship ",
+        "missing here.",
+        "At the primary, the history file: ",
+        "left timeline 1 at ",
+        "Here, the history file: absent.",
+        "The site file asks for the replica (antipode.yaml:7: main: {primary: frankfurt}).",
+    ];
+    assert_in_order(&explained, &reasons);
+    let verbose = succeed(run(&["plan", "-v"]).env("RUST_LOG", "off").env("COLUMNS", "300"));
+    assert!(
+        verbose.contains("main/history/00000002: the site file asks for the replica (antipode.yaml:7)"),
+        "{verbose}"
+    );
+    let markdown = succeed(&mut run(&["plan", "--format", "markdown"]));
+    assert_in_order(
+        &markdown,
+        &["<!-- antipode: site lisbon -->\n**site lisbon**: 1 ", "```diff\n", "\n+   history 00000002"],
+    );
+    let dot = succeed(&mut run(&["plan", "--format", "dot"]));
+    assert_in_order(&dot, &["digraph plan {", "main/history/00000002\\nship ", "}"]);
+
+    let there = run(&["explain", "main/backup/20261122T030000"]).assert().code(1).get_output().clone();
+    let there = String::from_utf8(there.stdout).unwrap();
+    assert!(there.starts_with("main/backup/20261122T030000: nothing is planned for it."), "{there}");
+    for (wrong, right) in [
+        ("main/backup/20261122T030001", "did you mean `main/backup/20261122T030000`"),
+        ("man/backup/20261122T030000", "did you mean `main`?"),
+        ("main/history/0000002", "did you mean `main/history/00000002`?"),
+    ] {
+        let output = run(&["explain", wrong]).assert().code(1).get_output().clone();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(right), "{error}");
+    }
+}
+
+#[test]
 fn a_directory_that_exists_is_left_alone() {
     let temporary = tempfile::tempdir().unwrap();
     let output = antipode(temporary.path()).args(["demo", "--keep", "."]).assert().code(1).get_output().clone();

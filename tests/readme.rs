@@ -48,21 +48,6 @@ fn its_site_file_is_valid() {
 }
 
 #[test]
-fn its_commands_exist() {
-    let text = readme();
-    let commands = blocks(&text, "console").concat();
-    let words: Vec<Vec<&str>> = commands
-        .lines()
-        .filter_map(|line| line.strip_prefix("$ antipode "))
-        .map(|rest| rest.split_whitespace().collect())
-        .collect();
-    assert!(!words.is_empty());
-    for arguments in words {
-        antipode().args(arguments).arg("--help").assert().success();
-    }
-}
-
-#[test]
 fn the_tests_that_the_list_of_failings_names_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let list = fs::read_to_string(root.join("docs/failings.md")).unwrap();

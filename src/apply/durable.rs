@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::transport::paths;
+
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
 const PREFIX: &str = ".antipode-";
 const SUFFIX: &str = ".tmp";
@@ -36,12 +38,7 @@ fn replace(path: &Path, content: &[u8], prepare: impl Fn(&File) -> io::Result<()
 
 /// Removes what a killed [`write`] left in a directory. Nothing may be written there meanwhile.
 pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
+    for entry in paths::entries(directory)? {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type()?.is_file() {

@@ -105,6 +105,8 @@ pub struct Failure {
 pub enum FailureKind {
     /// The run was interrupted.
     Interrupted,
+    /// The run may not copy more.
+    LimitReached,
     /// Another process holds a lock of a whole server.
     ServerBusy,
     /// Another process holds a lock of one thing, a backup or xlog.db.
@@ -130,12 +132,24 @@ impl Failure {
     pub fn interrupted() -> Self {
         Self { kind: FailureKind::Interrupted, message: "interrupted".to_owned(), hint: None }
     }
+
+    /// The end of a step by `--max-bytes`.
+    pub fn limit_reached() -> Self {
+        let message = "`--max-bytes` is reached; what arrived is kept".to_owned();
+        Self { kind: FailureKind::LimitReached, message, hint: None }
+    }
 }
 
 /// Receives events; called from many tasks.
 pub trait Observer: Send + Sync {
     /// Takes note of an event.
     fn notice(&self, event: &Event);
+}
+
+impl<O: Observer + ?Sized> Observer for &O {
+    fn notice(&self, event: &Event) {
+        (**self).notice(event);
+    }
 }
 
 /// What an apply came to.
@@ -151,4 +165,6 @@ pub struct Summary {
     pub transferred: u64,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+    /// The `--max-bytes` that left actions for the next run.
+    pub stopped_at: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! Runs the steps of a plan's graph: what is ready and most urgent first, failures isolated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
@@ -15,11 +16,9 @@ use crate::plan::action::Action;
 use crate::plan::graph::{Dependency, Part, Step, StepGraph};
 use crate::transport::ByteCounter;
 
+use super::budget::Budget;
 use super::events::{Deed, Event, Failure, FailureKind, Observer, Summary};
 use super::slots::Urgency;
-
-/// Steps that run at the same time at the most. Transfers are limited further, by the slots of primary and replica.
-const PARALLEL_STEPS: usize = 16;
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
@@ -43,15 +42,31 @@ enum End {
 /// What one finished step reports.
 type Report = (NodeIndex, Result<u64, Failure>, std::time::Duration);
 
+/// What is run, and within which bounds.
+#[derive(Clone, Copy)]
+pub struct Course<'a> {
+    /// The plan that the steps are of.
+    pub plan: &'a Plan,
+    /// Does them.
+    pub steps: &'a dyn Steps,
+    /// Is told of everything.
+    pub observer: &'a dyn Observer,
+    /// Fires when nothing new may begin.
+    pub cancel: &'a CancellationToken,
+    /// Steps that run at the same time at the most.
+    pub parallelism: NonZeroUsize,
+    /// What may be copied.
+    pub budget: &'a Budget,
+}
+
 /// Runs a graph of steps once.
 pub struct Executor<'a> {
-    plan: &'a Plan,
+    course: Course<'a>,
     graph: StepGraph,
-    steps: &'a dyn Steps,
-    observer: &'a dyn Observer,
-    cancel: &'a CancellationToken,
     /// Ready to start, most urgent first.
     ready: BTreeSet<(Urgency, NodeIndex)>,
+    /// Ready but for the budget.
+    short: BTreeSet<(Urgency, NodeIndex)>,
     /// How many dependencies each waiting step still has.
     waiting: BTreeMap<NodeIndex, usize>,
     ends: BTreeMap<NodeIndex, End>,
@@ -60,23 +75,16 @@ pub struct Executor<'a> {
 
 impl<'a> Executor<'a> {
     /// An executor that has started nothing.
-    pub fn new(
-        plan: &'a Plan,
-        steps: &'a dyn Steps,
-        observer: &'a dyn Observer,
-        cancel: &'a CancellationToken,
-    ) -> Self {
-        let graph = plan.graph();
+    pub fn new(course: Course<'a>) -> Self {
+        let graph = course.plan.graph();
         let waiting: BTreeMap<NodeIndex, usize> =
             graph.node_indices().map(|n| (n, graph.edges_directed(n, Direction::Incoming).count())).collect();
         let ready = waiting.iter().filter(|(_, count)| **count == 0).map(|(n, _)| (urgency(graph[*n]), *n)).collect();
         Self {
-            plan,
+            course,
             graph,
-            steps,
-            observer,
-            cancel,
             ready,
+            short: BTreeSet::new(),
             waiting,
             ends: BTreeMap::new(),
             summary: Summary::default(),
@@ -87,17 +95,17 @@ impl<'a> Executor<'a> {
     pub async fn run(mut self) -> Summary {
         let mut running: FuturesUnordered<BoxFuture<'a, Report>> = FuturesUnordered::new();
         loop {
-            while running.len() < PARALLEL_STEPS && !self.cancel.is_cancelled() {
-                let Some((urgency, node)) = self.ready.pop_first() else { break };
+            while running.len() < self.course.parallelism.get() && !self.course.cancel.is_cancelled() {
+                let Some((urgency, node)) = self.next(running.is_empty()) else { break };
                 running.push(self.start(node, urgency));
             }
             let is_new_interruption = !self.summary.interrupted;
             tokio::select! {
                 // First, so that the interruption is told before what ends because of it.
                 biased;
-                () = self.cancel.cancelled(), if is_new_interruption => {
+                () = self.course.cancel.cancelled(), if is_new_interruption => {
                     self.summary.interrupted = true;
-                    self.observer.notice(&Event::Interrupted);
+                    self.course.observer.notice(&Event::Interrupted);
                 }
                 report = running.next() => match report {
                     Some((node, result, elapsed)) => self.finish(node, result, elapsed),
@@ -108,10 +116,30 @@ impl<'a> Executor<'a> {
         self.close()
     }
 
+    /// The most urgent step that may begin. When no other runs, one that the budget is too small for is let in with what
+    /// is left of it.
+    fn next(&mut self, is_idle: bool) -> Option<(Urgency, NodeIndex)> {
+        let budget = self.course.budget;
+        while let Some(first) = self.short.first().copied().filter(|(urgency, _)| budget.admits(*urgency)) {
+            self.short.remove(&first);
+            self.ready.insert(first);
+        }
+        while let Some(next) = self.ready.pop_first() {
+            if budget.admits(next.0) {
+                return Some(next);
+            }
+            self.short.insert(next);
+        }
+        let let_in = self.short.first().copied().filter(|_| is_idle && self.summary.stopped_at.is_none())?;
+        self.short.remove(&let_in);
+        budget.let_in(let_in.0);
+        Some(let_in)
+    }
+
     fn start(&self, node: NodeIndex, urgency: Urgency) -> BoxFuture<'a, Report> {
         let step = self.graph[node];
         let counter = ByteCounter::default();
-        let (steps, observer) = (self.steps, self.observer);
+        let Course { steps, observer, .. } = self.course;
         if let Some(action) = self.action(step) {
             observer.notice(&Event::Started {
                 address: action.address.clone(),
@@ -128,7 +156,7 @@ impl<'a> Executor<'a> {
     }
 
     fn action(&self, step: Step) -> Option<&'a Action> {
-        self.plan.replicas.get(step.replica)?.actions.get(step.action)
+        self.course.plan.replicas.get(step.replica)?.actions.get(step.action)
     }
 
     fn finish(&mut self, node: NodeIndex, result: Result<u64, Failure>, elapsed: std::time::Duration) {
@@ -137,22 +165,24 @@ impl<'a> Executor<'a> {
         let address = action.address.clone();
         match result {
             Ok(transferred) => {
-                self.summary.transferred += transferred;
                 if step.part != Part::Copy {
                     self.summary.done.push(address.clone());
                 }
                 let deed = Deed::of(&action.change, step.part);
-                self.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
+                self.course.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }
-            Err(failure) if failure.kind == FailureKind::Interrupted => {
+            Err(failure) if matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached) => {
+                if failure.kind == FailureKind::LimitReached {
+                    self.summary.stopped_at = self.course.budget.limit();
+                }
                 self.summary.skipped.push(address.clone());
-                self.observer.notice(&Event::Skipped { address, because: failure.message });
+                self.course.observer.notice(&Event::Skipped { address, because: failure.message });
                 self.end(node, End::Interrupted);
             }
             Err(failure) => {
                 self.summary.failed.push((address.clone(), failure.clone()));
-                self.observer.notice(&Event::Failed { address, failure });
+                self.course.observer.notice(&Event::Failed { address, failure });
                 self.end(node, End::Failed);
             }
         }
@@ -162,13 +192,14 @@ impl<'a> Executor<'a> {
     fn end(&mut self, node: NodeIndex, end: End) {
         let mut ended = vec![(node, end)];
         while let Some((node, end)) = ended.pop() {
+            self.course.budget.end(urgency(self.graph[node]));
             self.ends.insert(node, end);
             self.waiting.remove(&node);
             let dependents: Vec<(NodeIndex, Dependency)> =
                 self.graph.edges(node).map(|edge| (edge.target(), *edge.weight())).collect();
             for (dependent, dependency) in dependents {
                 if end != End::Done && dependency == Dependency::Needs {
-                    // After an interruption everything that waits is left, which is said once, at the end.
+                    // After an interruption, or at the limit, what waits is left, which is said once, at the end.
                     if end != End::Interrupted && self.waiting.contains_key(&dependent) {
                         self.skip(dependent, node);
                         ended.push((dependent, End::Skipped));
@@ -193,11 +224,11 @@ impl<'a> Executor<'a> {
         if action.address != cause.address {
             let because = format!("it needs {}", cause.address);
             self.summary.skipped.push(action.address.clone());
-            self.observer.notice(&Event::Skipped { address: action.address.clone(), because });
+            self.course.observer.notice(&Event::Skipped { address: action.address.clone(), because });
         }
     }
 
-    /// What never began because of an interruption.
+    /// What never began because of an interruption, or because no more may be copied.
     fn close(mut self) -> Summary {
         let mut left: Vec<NodeIndex> = self.waiting.keys().copied().filter(|n| !self.ends.contains_key(n)).collect();
         left.sort_unstable();
@@ -207,7 +238,8 @@ impl<'a> Executor<'a> {
                 self.summary.skipped.push(action.address.clone());
             }
         }
-        self.summary.interrupted |= self.cancel.is_cancelled();
+        self.summary.transferred = self.course.budget.spent();
+        self.summary.interrupted |= self.course.cancel.is_cancelled();
         self.summary
     }
 }
@@ -215,4 +247,93 @@ impl<'a> Executor<'a> {
 /// The place in its replica's plan first, so that all replicas become recoverable before any is filled up.
 fn urgency(step: Step) -> Urgency {
     (step.action, step.replica)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::render::tests::build::{SEGMENT, create, history, range, replica, site, wals};
+
+    /// Each step takes a moment; how many run is watched.
+    #[derive(Default)]
+    struct Watched {
+        running: AtomicUsize,
+        most: AtomicUsize,
+        began: Mutex<Vec<usize>>,
+        /// Where steps stop that need more than is left.
+        budget: Option<Budget>,
+    }
+
+    impl Steps for Watched {
+        fn run<'a>(
+            &'a self,
+            step: Step,
+            urgency: Urgency,
+            _counter: &'a ByteCounter,
+        ) -> BoxFuture<'a, Result<u64, Failure>> {
+            Box::pin(async move {
+                self.began.lock().unwrap().push(step.action);
+                let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(running, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                self.running.fetch_sub(1, Ordering::SeqCst);
+                let Some(budget) = self.budget.as_ref().filter(|_| step.action > 1) else { return Ok(0) };
+                if budget.secure(urgency, [SEGMENT]) == 0 {
+                    return Err(Failure::limit_reached());
+                }
+                budget.charge(urgency, SEGMENT);
+                Ok(SEGMENT)
+            })
+        }
+
+        fn total(&self, _step: Step) -> u64 {
+            0
+        }
+    }
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn notice(&self, _event: &Event) {}
+    }
+
+    /// A server, a history, and segments that are shipped one by one.
+    fn plan(segments: u64) -> Plan {
+        let wals = (0..segments).map(|number| wals(range(1, number * 2, number * 2), None));
+        site(vec![replica("main").of([create(), history(2)].into_iter().chain(wals))])
+    }
+
+    async fn run(plan: &Plan, steps: &Watched, parallelism: usize, budget: &Budget) -> Summary {
+        let parallelism = NonZeroUsize::new(parallelism).unwrap();
+        let cancel = CancellationToken::new();
+        Executor::new(Course { plan, steps, observer: &Silent, cancel: &cancel, parallelism, budget }).run().await
+    }
+
+    #[tokio::test]
+    async fn never_more_steps_run_than_the_parallelism_allows() {
+        let plan = plan(40);
+        for parallelism in [1, 3, 16] {
+            let steps = Watched::default();
+            let summary = run(&plan, &steps, parallelism, &Budget::new(&plan, None)).await;
+            assert_eq!(steps.most.load(Ordering::SeqCst), parallelism);
+            assert_eq!((summary.done.len(), summary.skipped.len()), (42, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_budget_allows_is_done_in_the_plans_order() {
+        let plan = plan(10);
+        let limit = 4 * SEGMENT;
+        let steps = Watched { budget: Some(Budget::new(&plan, Some(limit))), ..Watched::default() };
+        let budget = steps.budget.as_ref().unwrap();
+        let summary = run(&plan, &steps, 16, budget).await;
+        // Three fit with what the protocol adds; the fourth is let in and finds too little.
+        assert_eq!(*steps.began.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!((summary.done.len(), summary.skipped.len()), (5, 7));
+        assert_eq!((summary.stopped_at, summary.transferred), (Some(limit), 3 * SEGMENT));
+    }
 }

@@ -1,6 +1,5 @@
 //! What a run that was killed left half-done and no plan speaks of: deletions to finish, temporary files of transfers.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -31,12 +30,7 @@ pub async fn sweep(run: &ReplicaRun<'_>) -> Result<(), Failure> {
 }
 
 fn remove_trash_beside(bases: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(bases) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
+    for entry in paths::entries(bases)? {
         if Staging::is_trash_beside(&entry.file_name().to_string_lossy()) {
             durable::remove_tree(&entry.path())?;
         }
@@ -46,6 +40,8 @@ fn remove_trash_beside(bases: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

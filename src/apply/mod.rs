@@ -22,10 +22,12 @@
 //! | the disk is full | what was published | goes on |
 //! | a lock is busy for too long | the server or backup as it was | tries again |
 //! | an interruption | running transfers end, locks are released | goes on |
+//! | `--max-bytes` is reached | what was published, and staging; locks are released | goes on |
 //! | kill -9, power cut | staging; perhaps a base without backup.info, or WAL without a line | adopts the one, lists the other |
 //!
 //! A step that fails stops only the steps that need it.
 
+mod budget;
 pub mod durable;
 pub mod events;
 mod executor;
@@ -34,14 +36,17 @@ pub mod journal;
 mod leftovers;
 mod locks;
 mod meter;
+mod piece;
 mod replica_run;
+mod shares;
 mod slots;
 mod steps;
 mod xlogdb;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,10 +57,12 @@ use crate::plan::action::ReplicaPlan;
 use crate::site::model::{Primary, Replica};
 use crate::transport::Connection;
 
+use budget::Budget;
 use events::{Failure, Observer, Summary};
-use executor::Executor;
+use executor::{Course, Executor};
 pub use locks::{RunLock, RunLockError};
 use replica_run::{Held, Locking, Moving, ReplicaRun};
+use shares::AtOnce;
 use slots::Slots;
 use steps::PlanSteps;
 
@@ -71,15 +78,40 @@ pub struct Means<'a> {
     pub lock_directory: PathBuf,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
+    /// How much is done at a time, and in all.
+    pub limits: Limits,
+}
+
+/// How much an apply does at a time, and in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps at the same time at the most.
+    pub parallelism: NonZeroUsize,
+    /// Bytes that are copied at the most; `None` is unlimited.
+    pub max_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// Steps at the same time unless the user says otherwise. Transfers are limited further, by the slots of primary
+    /// and replica.
+    pub const PARALLELISM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { parallelism: Self::PARALLELISM, max_bytes: None }
+    }
 }
 
 /// Carries out a plan. The caller holds the run's own lock.
 pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, cancel: &CancellationToken) -> Summary {
     let slots: BTreeMap<&str, Slots> =
         means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
+    let budget = Arc::new(Budget::new(plan, means.limits.max_bytes));
     let (mut runs, mut held) = (Vec::new(), Vec::new());
     for replica in &plan.replicas {
-        let mut run = prepare(replica, means, &slots, observer, cancel);
+        let shared = Shared { plan, slots: &slots, budget: &budget, observer, cancel };
+        let mut run = prepare(replica, means, shared);
         if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
             match take(prepared).await {
                 Ok(locks) => held.extend(locks),
@@ -89,7 +121,9 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
         runs.push(run);
     }
     let steps = PlanSteps::new(plan, runs);
-    let summary = Executor::new(plan, &steps, observer, cancel).run().await;
+    let parallelism = means.limits.parallelism;
+    let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
+    let summary = Executor::new(course).run().await;
     journal::note(plan, &summary, &steps.measured(), Timestamp::now());
     drop(held);
     summary
@@ -102,13 +136,18 @@ async fn take(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
     Ok(locks)
 }
 
-fn prepare<'a>(
-    planned: &'a ReplicaPlan,
-    means: &Means<'_>,
-    slots: &BTreeMap<&str, Slots>,
+/// What all replicas of an apply share.
+#[derive(Clone, Copy)]
+struct Shared<'a, 'b> {
+    plan: &'b Plan,
+    /// By the primary's name.
+    slots: &'b BTreeMap<&'b str, Slots>,
+    budget: &'b Arc<Budget>,
     observer: &'a dyn Observer,
     cancel: &'a CancellationToken,
-) -> Result<ReplicaRun<'a>, Failure> {
+}
+
+fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '_>) -> Result<ReplicaRun<'a>, Failure> {
     let unplanned = || Failure::new(format!("{} was not planned", planned.name));
     let target = planned.target.as_ref().ok_or_else(unplanned)?;
     let replica = means.replicas.iter().find(|replica| replica.name == planned.name).ok_or_else(unplanned)?;
@@ -117,22 +156,14 @@ fn prepare<'a>(
     let moving = Moving {
         files: connection.files.clone(),
         replica_slots: Slots::new(count(replica.policy.transfer.streams)),
-        primary_slots: slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
+        primary_slots: shared.slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
         streams: count(replica.policy.transfer.streams),
-        bandwidth: bandwidth(primary, replica),
+        bandwidth: AtOnce::of(shared.plan, planned, means.replicas, primary).share(primary, replica),
         reuse: replica.policy.transfer.reuse,
+        budget: Arc::clone(shared.budget),
     };
     let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
-    Ok(ReplicaRun::new(target, moving, locking, cancel, observer))
-}
-
-/// What one transfer may use, so that all together keep both limits.
-fn bandwidth(primary: &Primary, replica: &Replica) -> Option<u64> {
-    let share = |limit: Option<u64>, streams: NonZeroU32| limit.map(|bytes| (bytes / u64::from(streams.get())).max(1));
-    let transfer = &replica.policy.transfer;
-    let streams = primary.streams.min(transfer.streams);
-    let shares = [share(primary.bandwidth, primary.streams), share(transfer.bandwidth, streams)];
-    shares.into_iter().flatten().min()
+    Ok(ReplicaRun::new(target, moving, locking, shared.cancel, shared.observer))
 }
 
 fn count(streams: NonZeroU32) -> usize {

@@ -20,8 +20,10 @@ use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
 
-use super::events::{Event, Failure, Observer};
+use super::budget::Budget;
+use super::events::{Event, Failure, FailureKind, Observer};
 use super::meter::Meter;
+use super::piece::Piece;
 use super::slots::{Slot, Slots, Urgency};
 use super::xlogdb::Ledger;
 
@@ -46,6 +48,22 @@ pub struct Moving {
     pub bandwidth: Option<u64>,
     /// What is done with files that an older backup has.
     pub reuse: Reuse,
+    /// What may be copied.
+    pub budget: Arc<Budget>,
+}
+
+/// A copy that a step asks for.
+pub struct Transfer<'a> {
+    /// The step's action.
+    pub address: &'a Address,
+    /// How urgent it is.
+    pub urgency: Urgency,
+    /// Where arriving bytes are counted.
+    pub counter: &'a ByteCounter,
+    /// What is copied.
+    pub request: Fetch,
+    /// Where it is cut off, when it is a piece of one file.
+    pub piece: Option<Piece>,
 }
 
 /// Where Barman's locks are and how long a busy one is waited for.
@@ -171,22 +189,43 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Copies files when it is their turn, and tries again what may pass.
-    pub async fn fetch(
-        &self,
-        address: &Address,
-        mut request: Fetch,
-        urgency: Urgency,
-        counter: &ByteCounter,
-    ) -> Result<Fetched, Failure> {
-        request.bandwidth = self.moving.bandwidth;
-        let _slots = self.slots(urgency).await?;
-        let attempt = || async {
-            let _running = self.meter.begin();
-            self.moving.files.fetch(&request, counter, self.cancel).await
+    pub async fn fetch(&self, mut transfer: Transfer<'_>) -> Result<Fetched, Failure> {
+        let limit = self.moving.bandwidth;
+        transfer.request.bandwidth = transfer.piece.map_or(limit, |piece| Some(piece.bandwidth(limit)));
+        let _slots = self.slots(transfer.urgency).await?;
+        let fetched = self.patiently(transfer.address, || self.attempt(&transfer)).await;
+        fetched.map_err(|failure| {
+            let is_cut_off = transfer.piece.is_some() && !self.cancel.is_cancelled();
+            let ended = failure.kind == FailureKind::Interrupted;
+            if is_cut_off && ended { Failure::limit_reached() } else { failure }
+        })
+    }
+
+    /// Copies once, and charges what arrived, also of a copy that failed.
+    async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, TransportError> {
+        let before = transfer.counter.get();
+        // A piece is slowed down, and tells nothing of the line.
+        let _running = transfer.piece.is_none().then(|| self.meter.begin());
+        let files = &self.moving.files;
+        let fetched = match transfer.piece {
+            None => files.fetch(&transfer.request, transfer.counter, self.cancel).await,
+            Some(piece) => {
+                let cut_off = self.cancel.child_token();
+                tokio::select! {
+                    fetched = files.fetch(&transfer.request, transfer.counter, &cut_off) => fetched,
+                    never = piece.watch(transfer.counter, &cut_off) => match never {},
+                }
+            }
         };
-        let fetched = self.patiently(address, attempt).await?;
-        self.meter.add(fetched.transferred);
-        Ok(fetched)
+        if let Some(fetched) = fetched.as_ref().ok().filter(|_| transfer.piece.is_none()) {
+            self.meter.add(fetched.transferred);
+        }
+        let arrived = || {
+            let counted = transfer.counter.get().saturating_sub(before);
+            transfer.piece.map_or(counted, |piece| piece.arrived(counted))
+        };
+        self.moving.budget.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
+        fetched
     }
 
     /// Bytes that arrived so far, and the time during which they did.

@@ -38,6 +38,16 @@ impl BarmanTime {
         distance < SignedDuration::from_secs(1)
     }
 
+    /// Python's `ctime()`: without zone and fraction.
+    pub fn ctime(self) -> String {
+        self.civil.strftime("%a %b %e %H:%M:%S %Y").to_string()
+    }
+
+    /// Python's `isoformat()`.
+    pub fn isoformat(self) -> String {
+        self.to_string().replacen(' ', "T", 1)
+    }
+
     fn parse_iso(text: &str) -> Option<Self> {
         // A civil date and time has 19 characters; a sign after them starts the offset.
         let (clock, zone) = match text.get(19..)?.find(['+', '-', 'Z', ' ']) {
@@ -123,6 +133,13 @@ mod tests {
             assert_eq!(time.to_string(), written);
             assert_eq!(time.timestamp().to_string(), instant, "{text}");
         }
+    }
+
+    #[test]
+    fn dates_are_written_as_sync_info_has_them() {
+        let time: BarmanTime = "2026-11-01 09:08:07.000120+02:00".parse().unwrap();
+        assert_eq!(time.ctime(), "Sun Nov  1 09:08:07 2026");
+        assert_eq!(time.isoformat(), "2026-11-01T09:08:07.000120+02:00");
     }
 
     #[test]

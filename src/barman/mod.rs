@@ -13,6 +13,7 @@ pub mod locks;
 pub mod python_float;
 pub mod python_literal;
 pub mod secret;
+pub mod server_config;
 pub mod staging;
 pub mod sync_info;
 pub mod sync_wals;

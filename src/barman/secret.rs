@@ -1,7 +1,7 @@
 //! Passwords in texts from elsewhere that are about to be shown.
 
 /// What stands in the place of a password.
-const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 /// The text without what follows `password=`, `password:` or its like, and without the password of a URI.
 pub fn without_passwords(text: &str) -> String {
@@ -63,6 +63,38 @@ fn without_uri_passwords(text: &str) -> String {
     shown
 }
 
+/// A shell command without the words that carry secrets: the password of `sshpass -p`, and the values of
+/// assignments and options whose names speak of one, such as `TOKEN=x` and `--password x`.
+pub fn without_command_secrets(command: &str) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let (mut sshpass, mut secret_next) = (false, false);
+    for word in command.split(' ') {
+        let masked = match word {
+            "" => word.to_owned(),
+            _ if secret_next => MASK.to_owned(),
+            _ if sshpass && word.starts_with("-p") && word != "-p" => format!("-p{MASK}"),
+            _ => match word.split_once('=') {
+                Some((name, _)) if names_a_secret(name) => format!("{name}={MASK}"),
+                _ => word.to_owned(),
+            },
+        };
+        if !word.is_empty() {
+            let is_option = word.starts_with("--") && !word.contains('=') && names_a_secret(word);
+            secret_next = !secret_next && (is_option || sshpass && word == "-p");
+            sshpass = word.rsplit('/').next() == Some("sshpass") || sshpass && word.starts_with('-');
+        }
+        shown.push(masked);
+    }
+    without_passwords(&shown.join(" "))
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["pass", "passwd", "password", "passphrase", "secret", "token", "secret_key", "access_key"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +113,22 @@ mod tests {
             ("http://pg:5432/x a@b", "http://pg:5432/x a@b"),
         ] {
             assert_eq!(without_passwords(text), shown);
+        }
+    }
+
+    #[test]
+    fn secret_words_of_commands_are_masked() {
+        for (command, shown) in [
+            ("ssh -p 22 barman@fra", "ssh -p 22 barman@fra"),
+            ("sshpass -p s3cret ssh -p 22 barman@fra", "sshpass -p *** ssh -p 22 barman@fra"),
+            ("/usr/bin/sshpass -v -ps3cret ssh b@fra", "/usr/bin/sshpass -v -p*** ssh b@fra"),
+            ("env SSHPASS=s3cret sshpass -e ssh b@fra", "env SSHPASS=*** sshpass -e ssh b@fra"),
+            ("notify --token s3cret --to dba", "notify --token *** --to dba"),
+            ("notify --api-token=s3cret  x", "notify --api-token=***  x"),
+            ("psql 'host=x password=s3cret'", "psql 'host=x password=***"),
+            ("curl https://u:s3cret@hooks/x", "curl https://u:***@hooks/x"),
+        ] {
+            assert_eq!(without_command_secrets(command), shown);
         }
     }
 }

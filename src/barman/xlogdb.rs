@@ -129,19 +129,34 @@ pub fn last_line_offset(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The lines of a file; after its last line break there is none.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let count = if bytes.is_empty() { 0 } else { usize::MAX };
     body.split(|b| *b == b'\n').take(count)
 }
 
-fn parse_line(bytes: &[u8]) -> Result<WalEntry, ProblemKind> {
+/// Reads one line.
+pub(super) fn parse_line(bytes: &[u8]) -> Result<WalEntry, ProblemKind> {
     let garbage = || ProblemKind::Garbage(String::from_utf8_lossy(bytes).chars().take(100).collect());
     let text = std::str::from_utf8(bytes).map_err(|_| garbage())?;
     let mut fields = text.split_ascii_whitespace();
     let Some(name) = fields.next() else { return Err(ProblemKind::Empty) };
     let entry = parse_fields(name, &mut fields).filter(|_| fields.next().is_none());
     entry.ok_or_else(garbage)
+}
+
+/// The name that a line begins with.
+pub(super) fn name_of(line: &[u8]) -> Option<&str> {
+    std::str::from_utf8(fields(line).next()?).ok()
+}
+
+/// How many fields a line has.
+pub fn field_count(line: &[u8]) -> usize {
+    fields(line).count()
+}
+
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
 fn parse_fields<'a>(name: &str, fields: &mut impl Iterator<Item = &'a str>) -> Option<WalEntry> {

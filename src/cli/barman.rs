@@ -6,10 +6,11 @@ use super::SiteFile;
 
 /// Arguments of `sync-info`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  antipode sync-info main\n  antipode sync-info main 00000001000000000000000C 512")]
+#[command(after_help = "Examples:\n  antipode sync-info main\n  antipode -c /etc/barman.conf sync-info main\n  \
+                  antipode sync-info main 00000001000000000000000C 512\n  antipode sync-info --primary main -f lisbon.yaml")]
 pub struct SyncInfo {
-    /// Ask the site's primary instead of reading the catalog of this host
-    #[arg(long)]
+    /// Ask the primary of this replica of the site file, and print its answer as it came
+    #[arg(long, conflicts_with = "last_wal")]
     pub primary: bool,
     /// The server
     #[arg(value_name = "SERVER")]
@@ -17,8 +18,8 @@ pub struct SyncInfo {
     /// List only WAL after this one
     #[arg(value_name = "LAST_WAL")]
     pub last_wal: Option<String>,
-    /// Where that one stands in xlog.db
-    #[arg(value_name = "LAST_POSITION", requires = "last_wal")]
+    /// The byte of xlog.db at which that one's line begins; only a way to read less
+    #[arg(value_name = "LAST_POSITION", allow_negative_numbers = true)]
     pub last_position: Option<String>,
     /// Which site file; only `--primary` needs one.
     #[command(flatten)]

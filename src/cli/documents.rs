@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 /// Arguments of `schema`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  antipode schema > site.schema.json\n  antipode schema plan")]
+#[command(after_help = "Examples:\n  antipode schema > site.schema.json\n  antipode schema diagnostics")]
 pub struct Schema {
     /// Of which format
     #[arg(value_enum, default_value_t = crate::schemas::Name::Site)]

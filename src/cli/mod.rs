@@ -43,13 +43,14 @@ pub struct Global {
     /// When to use colour; `auto` also looks at NO_COLOR
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
     pub color: Color,
-    /// Show plans whole and what is asked of primaries; twice for every command that is run
+    /// Show plans whole, and log what is asked of primaries (level `info`); twice for every command that is run
+    /// (`debug`). RUST_LOG says more exactly what is logged
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// Print only what was asked for and what went wrong
+    /// Print only what went wrong and the summary, no progress; a plan with nothing to do is silent
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// The form of the log on stderr
+    /// The form of the log on stderr; a line of JSON has the time too
     #[arg(long, value_enum, default_value_t = TextOrJson::Text, global = true, value_name = "FORM")]
     pub log_format: TextOrJson,
     /// The barman.conf that Barman's own commands read [default: where Barman looks]
@@ -156,28 +157,43 @@ pub enum Command {
     Demo(Demo),
     /// Barman's own: what this catalog has of a server, as JSON
     ///
-    /// Reads a Barman catalog on this host, in either layout, and prints what `barman sync-info` would print, with the
-    /// same errors and exit codes; the passwords of the configuration are left out. With `--primary` it asks the
-    /// site's primary and prints its answer. With it a catalog without a Barman beside it can be a primary.
+    /// Reads a Barman catalog on this host, in either layout, and prints what `barman sync-info` would print: the
+    /// server's backups, its WAL files, its configuration. No Barman is needed: a site can have this host as its primary
+    /// with `barman: {command: antipode}` in its site file, and a passive Barman when this program is found there under
+    /// the name `barman`.
+    ///
+    /// The server is looked up in barman.conf: the file that `-c` names, else ~/.barman.conf, /etc/barman.conf or
+    /// /etc/barman/barman.conf. The keys are those of the Barman that is installed here, or else of the one that the
+    /// catalog's layout is taken for. Passwords of the configuration are masked. Nothing is changed; xlog.db is read
+    /// under Barman's own lock of it.
+    ///
+    /// Without LAST_WAL, files before the first backup are left out. The exit codes are Barman's: 0, also for a server
+    /// that is not active, with a sentence instead of JSON; 1 for an unknown server, and for a LAST_WAL before the first
+    /// or behind the last file of the archive; 2 for a LAST_POSITION that is no positive number.
+    ///
+    /// With `--primary` it asks the primary of a replica of the site file, and prints its answer, passwords masked.
     SyncInfo(SyncInfo),
     /// Barman's own: the servers of this host's barman.conf
     ///
-    /// Prints what `barman list-servers` would print. A site with a mirror asks its primary for it, so that servers
-    /// that are new there arrive by themselves; with `--minimal` it is one name a line, and nothing else.
-    #[command(after_help = "Examples:\n  antipode list-servers --minimal")]
+    /// Prints what `barman list-servers` would print: `name - description`, and behind it (inactive), (Passive) or
+    /// (WARNING: disabled). A site with a mirror asks its primary for it, so that servers that are new there arrive by
+    /// themselves; with `--minimal` it is one name a line, and nothing else.
+    #[command(alias = "list-server")]
+    #[command(after_help = "Examples:\n  antipode list-servers\n  antipode list-servers --minimal")]
     ListServers(ListServers),
     /// Barman's own: copy one backup now
     ///
     /// As `barman sync-backup` on a passive node, for the hands and scripts that know it: it plans, and applies that one
-    /// backup with the WAL it needs. One such copy of a backup runs at a time. It is the same as an `antipode apply`
-    /// with this backup as its target.
+    /// backup with the WAL it needs, without asking. It is the same as an `antipode apply` with this backup as its
+    /// target, but for the exit codes, which are Barman's: 0 when it was copied or was here already; 1 for a server or a
+    /// backup that does not exist, and while another process copies the same backup.
     #[command(after_help = "Examples:\n  antipode sync-backup main 20261122T030000")]
     SyncBackup(SyncBackup),
     /// Barman's own: ship the WAL of a server now
     ///
     /// As `barman sync-wals` on a passive node, for the hands and scripts that know it: it plans, and applies the WAL and
-    /// history files of that one server. No backup is copied, and nothing is pruned. It is the same as an
-    /// `antipode apply` with the server's WAL as its target.
+    /// history files of that one server, without asking. No backup is copied, and nothing is pruned. It is the same as
+    /// an `antipode apply` with the server's WAL as its target.
     #[command(after_help = "Examples:\n  antipode sync-wals main")]
     SyncWals(SyncWals),
     /// For a `primary_ssh_command` that keeps Barman's own sync at rest

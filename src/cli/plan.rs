@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::SiteFile;
+use crate::apply::Limits;
 use crate::plan::scope::{self, Pattern};
 
 /// The form of an answer that people or programs read.
@@ -38,7 +39,7 @@ pub struct View {
     /// How to print the plan
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
-    /// The most characters that `--format markdown` may take; lines are left out, none is cut
+    /// The most characters that `--format markdown` may take: lines are left out, none is cut, and the verdict stays
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(60_000).unwrap_or(NonZeroUsize::MAX))]
     pub max_chars: NonZeroUsize,
 }
@@ -117,7 +118,7 @@ pub struct Apply {
     #[command(flatten)]
     pub scope: Scope,
     /// Steps at the same time at the most; transfers keep to the site file's `streams` besides
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN))]
+    #[arg(long, value_name = "N", default_value_t = Limits::PARALLELISM)]
     pub parallelism: NonZeroUsize,
     /// Stop cleanly before more than this is copied, such as 50GiB; the next apply goes on
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -132,7 +133,9 @@ pub struct Apply {
 
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  antipode status\n  antipode status --format json")]
+#[command(
+    after_help = "Examples:\n  antipode status\n  antipode status -q\n  antipode status --format json\n\nExit codes: 0 every objective is kept; 2 an objective is missed or a replica is not recoverable; 1 an error."
+)]
 pub struct Status {
     /// Which site file.
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `antipode completions`: what a shell needs to complete the command line.
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use crate::cli::{Cli, Completions, Shell};
 use crate::error::Exit;
@@ -15,7 +15,17 @@ pub fn run(arguments: &Completions) -> Exit {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "antipode", &mut script);
+    clap_complete::generate(shell, &mut shown(), "antipode", &mut script);
     terminal::print(&String::from_utf8_lossy(&script));
     Exit::Done
+}
+
+/// The command line without its hidden commands, which clap would complete too.
+fn shown() -> Command {
+    let whole = Cli::command();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new("antipode")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(whole.get_arguments().cloned())
+        .subcommands(commands)
 }

@@ -12,7 +12,6 @@ use anstyle::Style;
 use tempfile::TempDir;
 
 use crate::apply::RunLock;
-use crate::apply::events::{Event, Observer};
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
 use crate::demo::catalog::{self, PrimaryCatalog};
@@ -20,6 +19,7 @@ use crate::demo::damage::Damage;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 
+use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::terminal::{self, Terminal};
@@ -186,7 +186,8 @@ impl Stage<'_> {
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let summary = apply::carry_out(&plan, session, LOCK_TIMEOUT, &Silent).await?;
+        let bounds = apply::Bounds::of_patience(LOCK_TIMEOUT);
+        let summary = apply::carry_out(&plan, session, bounds, &Audience::Onlookers(self.terminal)).await?;
         terminal::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }
@@ -236,13 +237,6 @@ fn site_file(site: &Path, primary: &Path) -> String {
 /// A path as YAML and JSON quote it.
 fn quoted(path: &Path) -> serde_json::Value {
     path.display().to_string().into()
-}
-
-/// Says nothing while an apply runs.
-struct Silent;
-
-impl Observer for Silent {
-    fn notice(&self, _event: &Event) {}
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

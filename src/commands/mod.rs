@@ -1,14 +1,17 @@
 //! One file for each command, and what they share: wiring only.
 
 mod apply;
+mod audience;
+mod barman;
 mod barman_conf;
 mod completions;
 mod demo;
+mod explain;
 mod init;
 mod interrupt;
 mod man;
 mod plan;
-mod saved;
+mod plan_file;
 mod session;
 mod show;
 mod source;
@@ -16,6 +19,7 @@ mod status;
 mod terminal;
 mod validate;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,7 +35,8 @@ pub fn run(cli: Cli) -> ExitCode {
     terminal.start_log();
     let exit = match runtime() {
         Ok(runtime) => {
-            let result = runtime.block_on(dispatch(cli.command, &terminal));
+            let barman_conf = cli.global.barman_conf.as_deref();
+            let result = runtime.block_on(dispatch(cli.command, barman_conf, &terminal));
             // A thread that still waits for the answer to a prompt must not keep the program.
             runtime.shutdown_timeout(Duration::from_millis(100));
             result.unwrap_or_else(|error| terminal.error(&error))
@@ -48,11 +53,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| CommandError::new(format!("cannot start: {error}")))
 }
 
-async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, CommandError> {
     let interrupt = Interrupt::watch()?;
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
+        Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
         Command::Show(arguments) => show::run(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
@@ -66,10 +72,14 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, Command
             terminal::print(arguments.answer());
             Ok(Exit::Done)
         }
+        Command::SyncInfo(arguments) => barman::sync_info::run(&arguments, barman_conf, terminal, &interrupt).await,
+        Command::SyncBackup(arguments) => barman::sync_backup::run(&arguments, terminal, &interrupt).await,
+        Command::SyncWals(arguments) => barman::sync_wals::run(&arguments, terminal, &interrupt).await,
+        Command::Cron(arguments) => barman::cron::run(&arguments, terminal, &interrupt).await,
+        Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
         Command::Completions(arguments) => Ok(completions::run(&arguments)),
         Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
-        _ => Err(CommandError::new("not built yet")),
     };
     match interrupt.exit() {
         // Whatever it was that an interruption broke off, the interruption is what happened.

@@ -1,41 +1,80 @@
 //! `antipode plan`: what would change at the site, and why.
 
-use crate::cli;
+use crate::cli::{self, Format, View};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::render;
+use crate::plan::file::SavedPlan;
+use crate::render::{self, Form, Whys};
 
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::terminal::{self, Terminal};
-use super::{saved, source};
+use super::{explain, plan_file, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let source = source::read(&arguments.site)?;
-    let site = source.site(terminal)?;
-    let session = Session::open(&site, &interrupt.token).await;
-    let planned = session.plan_to_save(&(&arguments.scope).into(), source.identity()).await;
+    let declared = source::declared(&arguments.site, terminal)?;
+    let session = Session::open(&declared.site, &interrupt.token).await;
+    let planned = session.planned(&(&arguments.scope).into()).await;
+    let whys = match &planned {
+        Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
+        _ => Whys::default(),
+    };
+    // What a plan relies on is only worked out for one that is written down.
+    let is_document = arguments.output.is_some() || arguments.view.format == Format::Json;
+    let to_save = planned.as_ref().ok().filter(|_| is_document);
+    let to_save = to_save.map(|planned| session.to_save(planned, declared.identity()));
     let unresolved = session.unresolved.clone();
     session.close().await;
-    let planned = planned?;
-    terminal::print(&render::plan(&planned, &arguments.view, terminal.style())?);
+    let plan = planned?.plan;
+    match &to_save {
+        Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
+        None => print(&plan, form(&arguments.view, terminal), &whys, terminal),
+    }
     for error in &unresolved {
         terminal.error(error);
     }
-    if let Some(file) = &arguments.output {
-        saved::save(&planned, file, &arguments.site, terminal)?;
+    if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
+        plan_file::save(to_save, file, &arguments.site, terminal)?;
     }
-    Ok(if planned.plan.is_blocked() || !unresolved.is_empty() {
+    Ok(if plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
-    } else if arguments.detailed_exitcode && !planned.plan.is_empty() {
+    } else if arguments.detailed_exitcode && !plan.is_empty() {
         Exit::Changes
     } else {
         Exit::Done
     })
 }
 
-/// Prints a plan for people.
+/// Prints a plan for people; with `-q` only what is wrong with it and what it comes to.
 pub fn show(plan: &Plan, terminal: &Terminal) {
-    terminal::print(&render::human(plan, terminal.style()));
+    print(plan, Form::Human(terminal.style()), &Whys::default(), terminal);
+}
+
+fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
+    let text = match form {
+        Form::Human(style) if terminal.quiet => render::quiet(plan, style),
+        form => render::plan(plan, form, whys),
+    };
+    terminal::print(&text);
+}
+
+/// Prints a plan that is or will be saved, as it was asked for.
+pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
+    if view.format == Format::Json {
+        let text = saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
+        terminal::print(&text);
+    } else {
+        print(&saved.plan, form(view, terminal), whys, terminal);
+    }
+    Ok(())
+}
+
+/// The text form that a plan is asked for in.
+fn form(view: &View, terminal: &Terminal) -> Form {
+    match view.format {
+        Format::Human | Format::Json => Form::Human(terminal.style()),
+        Format::Markdown => Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 },
+        Format::Dot => Form::Dot,
+    }
 }

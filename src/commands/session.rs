@@ -20,7 +20,18 @@ use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
+use crate::site::suggest::near;
 use crate::transport::{self, Connection};
+
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What both ends of every replica have.
+    pub observation: Observation,
+    /// The time that it was made for.
+    pub now: Timestamp,
+}
 
 /// How long a call may take before somebody who waits is told of it.
 const A_WHILE: Duration = Duration::from_secs(1);
@@ -133,28 +144,24 @@ impl<'a> Session<'a> {
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
     pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
-        let now = Timestamp::now();
-        let observation = self.observe_part(scope, now).await?;
-        self.plan_of(scope, &observation, now)
+        self.planned(scope).await.map(|planned| planned.plan)
     }
 
-    /// The same, with all that a saved plan holds.
-    pub async fn plan_to_save(&self, scope: &Scope, site_file: SiteFile) -> Result<SavedPlan, CommandError> {
+    /// The same, with what the plan was made from.
+    pub async fn planned(&self, scope: &Scope) -> Result<Planned, CommandError> {
         let now = Timestamp::now();
-        let observation = self.observe_part(scope, now).await?;
-        let plan = self.plan_of(scope, &observation, now)?;
-        Ok(SavedPlan::new(plan, site_file, self.site, &self.replicas, &observation, now))
-    }
-
-    async fn observe_part(&self, scope: &Scope, now: Timestamp) -> Result<Observation, CommandError> {
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
-        self.observe(concerned, Purpose::Plan, now).await
+        let observation = self.observe(concerned, Purpose::Plan, now).await?;
+        let plan = plan::plan(self.site, &self.replicas, &observation, now);
+        let plan = plan.narrow(scope, &self.replicas, &observation)?;
+        Ok(Planned { plan, observation, now })
     }
 
-    fn plan_of(&self, scope: &Scope, observation: &Observation, now: Timestamp) -> Result<Plan, CommandError> {
-        let plan = plan::plan(self.site, &self.replicas, observation, now);
-        Ok(plan.narrow(scope, &self.replicas, observation)?)
+    /// A plan with all that it relies on, as it is saved.
+    pub fn to_save(&self, planned: &Planned, site_file: SiteFile) -> SavedPlan {
+        let Planned { plan, observation, now } = planned;
+        SavedPlan::new(plan.clone(), site_file, self.site, &self.replicas, observation, *now)
     }
 
     /// Observes both ends of replicas.
@@ -174,6 +181,23 @@ impl<'a> Session<'a> {
         Ok(observation)
     }
 
+    /// The replica with this name.
+    pub fn replica(&self, name: &str) -> Result<&Replica, CommandError> {
+        self.replicas.iter().find(|replica| replica.name.as_str() == name).ok_or_else(|| {
+            let names: Vec<&str> = self.replicas.iter().map(|replica| replica.name.as_str()).collect();
+            unknown_server(name, &names)
+        })
+    }
+
+    /// The way to one primary.
+    pub fn connection(&self, primary: &str) -> Result<&Connection, CommandError> {
+        match self.connections.get(primary) {
+            Some(Ok(connection)) => Ok(connection),
+            Some(Err(error)) => Err(error.clone().into()),
+            None => Err(CommandError::new(format!("primary {primary}: it was not called"))),
+        }
+    }
+
     /// The ways to the primaries that answered.
     pub fn open_connections(&self) -> BTreeMap<String, Connection> {
         let open = self.connections.iter().filter_map(|(name, call)| Some((name.clone(), call.as_ref().ok()?.clone())));
@@ -182,15 +206,28 @@ impl<'a> Session<'a> {
 
     /// Where the site's Barman keeps its locks.
     pub fn lock_directory(&self) -> Result<PathBuf, CommandError> {
-        let config = self.site.catalog.config.as_deref();
-        SiteBarman::read(&self.site.catalog.path, config)
-            .and_then(|barman| barman.lock_directory())
-            .map_err(|error| CommandError::new(error.to_string()))
+        lock_directory(self.site)
     }
 
     /// Hangs up.
     pub async fn close(self) {
         join_all(self.connections.values().filter_map(|call| call.as_ref().ok()).map(Connection::close)).await;
+    }
+}
+
+/// Where a site's Barman keeps its locks.
+pub fn lock_directory(site: &Site) -> Result<PathBuf, CommandError> {
+    SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())
+        .and_then(|barman| barman.lock_directory())
+        .map_err(|error| CommandError::new(error.to_string()))
+}
+
+/// No replica has this name; Barman's words.
+pub fn unknown_server(name: &str, known: &[&str]) -> CommandError {
+    let error = CommandError::new(format!("Unknown server '{}'", name.escape_debug()));
+    match near(name, known).first() {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("the site file has no replica of this name"),
     }
 }
 

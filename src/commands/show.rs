@@ -2,14 +2,14 @@
 
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::render;
+use crate::render::Whys;
 
-use super::saved;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
+use super::{plan, plan_file};
 
 /// Runs the command.
 pub fn run(arguments: &cli::Show, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let saved = saved::read(&arguments.plan)?;
-    terminal::print(&render::plan(&saved, &arguments.view, terminal.style())?);
+    let saved = plan_file::read(&arguments.plan)?;
+    plan::show_saved(&saved, &arguments.view, terminal, &Whys::default())?;
     Ok(Exit::Done)
 }

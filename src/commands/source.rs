@@ -7,7 +7,7 @@ use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::error::CommandError;
 use crate::plan;
-use crate::site::{self, Loaded, Site};
+use crate::site::{self, Lines, Loaded, Quotes, Site};
 
 use super::terminal::{self, Terminal};
 
@@ -37,14 +37,9 @@ impl Source {
         self.load().map(|loaded| loaded.site).map_err(|mistakes| self.refuse(&mistakes, terminal))
     }
 
-    /// Its name and digest, for a plan that is made from it.
-    pub fn identity(&self) -> plan::file::SiteFile {
-        plan::file::SiteFile::new(self.name.clone(), self.text.as_bytes())
-    }
-
     /// Shows the mistakes on stderr; the error that is left to say counts them.
     pub fn refuse(&self, mistakes: &Diagnostics, terminal: &Terminal) -> CommandError {
-        let width = usize::from(terminal::width().unwrap_or(100));
+        let width = usize::from(terminal::width_on_stderr().unwrap_or(100));
         terminal::tell(&mistakes.render(&self.text, terminal.colour_on_stderr(), width));
         let count = mistakes.list().len();
         let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
@@ -69,9 +64,38 @@ pub fn read(arguments: &SiteFile) -> Result<Source, CommandError> {
     })
 }
 
-/// Reads the site file; its mistakes go to stderr as they are.
+/// A site file that holds what it should.
+pub struct Declared {
+    /// What it declares.
+    pub site: Site,
+    lines: Lines,
+    source: Source,
+}
+
+impl Declared {
+    /// The file to quote from.
+    pub fn quotes(&self) -> Quotes<'_> {
+        Quotes { name: &self.source.name, text: &self.source.text, lines: &self.lines }
+    }
+
+    /// The file's name and digest, for a plan that is made from it.
+    pub fn identity(&self) -> plan::file::SiteFile {
+        plan::file::SiteFile::new(self.source.name.clone(), self.source.text.as_bytes())
+    }
+}
+
+/// Reads the site file for what it declares; its mistakes go to stderr as they are.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
     read(arguments)?.site(terminal)
+}
+
+/// The same, with the file to quote from.
+pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
+    let source = read(arguments)?;
+    match source.load() {
+        Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source }),
+        Err(mistakes) => Err(source.refuse(&mistakes, terminal)),
+    }
 }
 
 /// What is wrong with a file whose bytes are not UTF-8 from an offset on; there the text has a replacement character.

@@ -7,9 +7,9 @@ use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
 use crate::plan;
 use crate::plan::status::{SiteStatus, Verdict, status};
+use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
-use crate::render::{self, Style};
 use crate::site::model::{Primary, Site};
 
 use super::interrupt::Interrupt;
@@ -40,7 +40,7 @@ async fn tell(
     let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
     match arguments.format {
         TextOrJson::Text => {
-            let style = Style { colour: terminal.colour(), width: terminal::width(), verbose: terminal.verbose > 0 };
+            let style = terminal.style();
             terminal::print(&render::status::status(told, style));
             for error in &session.unresolved {
                 terminal.error(error);

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Color, Global};
+use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{CommandError, Exit};
 use crate::render;
 
@@ -20,12 +20,13 @@ pub struct Terminal {
     pub verbose: u8,
     /// Whether `-q` was given.
     pub quiet: bool,
+    log_format: TextOrJson,
 }
 
 impl Terminal {
     /// The terminal of this process, as the command line wants it used.
     pub fn new(global: &Global) -> Self {
-        Self { color: global.color, verbose: global.verbose, quiet: global.quiet }
+        Self { color: global.color, verbose: global.verbose, quiet: global.quiet, log_format: global.log_format }
     }
 
     /// Sends the log to stderr; without `-v` only what RUST_LOG asks for.
@@ -38,7 +39,16 @@ impl Terminal {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         // Only a second subscriber can be refused, and there is none.
-        let _ = log.with_ansi(self.colour_on_stderr()).without_time().try_init();
+        let _ = match self.log_format {
+            TextOrJson::Text => log.with_ansi(self.colour_on_stderr()).without_time().try_init(),
+            TextOrJson::Json => log.json().flatten_event(true).try_init(),
+        };
+    }
+
+    /// The same for a question: who answers it must see what it is about.
+    #[must_use]
+    pub fn aloud(self) -> Self {
+        Self { quiet: false, ..self }
     }
 
     /// How a plan is laid out on stdout.
@@ -84,10 +94,19 @@ pub fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Columns: what COLUMNS says, else what the terminal says, else unknown.
+/// Columns of stdout: what COLUMNS says, else what the terminal says, else unknown.
 pub fn width() -> Option<u16> {
+    width_of(io::stdout())
+}
+
+/// Columns of stderr, in the same way.
+pub fn width_on_stderr() -> Option<u16> {
+    width_of(io::stderr())
+}
+
+fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    columns.or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
+    columns.or_else(|| rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
 }
 
 /// Prints an answer to stdout. A reader that went away is not an error.

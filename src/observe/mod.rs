@@ -17,6 +17,7 @@ mod failure;
 mod history;
 pub mod inventory;
 pub mod own_barman;
+pub mod own_catalog;
 pub mod primary;
 mod replica;
 pub mod servers;

@@ -49,7 +49,7 @@ fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dir
             damage: metadata.info.damages(),
             is_read,
         }),
-        Some((InfoFile::Broken(_), _)) | None => None,
+        Some((InfoFile::Broken { .. }, _)) | None => None,
     };
     let oids = published.as_ref().map_or(&[][..], |published| &published.facts.tablespaces);
     let unlinked = tablespaces::unlinked(&dirs.base(id), oids);

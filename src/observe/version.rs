@@ -10,7 +10,7 @@ use crate::barman::layout::VersionBounds;
 use crate::barman::version::BarmanVersion;
 
 /// What is assumed when nothing tells: the newest version whose formats are known.
-const NEWEST: BarmanVersion = BarmanVersion::new(3, 19, 1);
+pub const NEWEST: BarmanVersion = BarmanVersion::new(3, 19, 1);
 
 /// The last versions before a change of the layout, newest first.
 const LAST_BEFORE: [BarmanVersion; 2] = [BarmanVersion::new(3, 13, 1), BarmanVersion::new(3, 12, 1)];
@@ -64,8 +64,12 @@ async fn version_of(program: &str) -> Option<BarmanVersion> {
     if output.status.success() { parse_version(&String::from_utf8_lossy(&output.stdout)) } else { None }
 }
 
-/// Finds the version in `3.19.1 Barman by EnterpriseDB (www.enterprisedb.com)`; older ones put the name first.
+/// Finds the version in `3.19.1 Barman by EnterpriseDB (www.enterprisedb.com)`; older ones put the name first. This
+/// program may be installed under Barman's name, and is no Barman all the same.
 fn parse_version(stdout: &str) -> Option<BarmanVersion> {
+    if !stdout.to_lowercase().contains("barman") {
+        return None;
+    }
     stdout.split_whitespace().find_map(|word| word.parse().ok())
 }
 
@@ -101,7 +105,8 @@ mod tests {
         for (text, version) in [
             ("3.19.1 Barman by EnterpriseDB (www.enterprisedb.com)\n", Some("3.19.1")),
             ("barman 2.19\n", Some("2.19.0")),
-            ("no version\n", None),
+            ("barman without a version\n", None),
+            ("antipode 0.1.0\n", None),
         ] {
             assert_eq!(parse_version(text).map(|v| v.to_string()).as_deref(), version);
         }

@@ -84,6 +84,15 @@ pub fn is_repaired(primary: &PrimaryInventory, id: BackupId, local: &LocalBackup
     local.base != BaseState::Complete && is_usable_at(primary, id)
 }
 
+/// The whole set that the selection is made over: what the primary and the site have together.
+pub fn candidates(
+    policy: &Policy,
+    primary: &PrimaryInventory,
+    replica: &ReplicaInventory,
+) -> BTreeMap<BackupId, Candidate> {
+    Ends { policy, primary, replica }.candidates()
+}
+
 /// The backups that are wanted, of those that the primary and the site have together.
 pub fn selected(
     policy: &Policy,

@@ -3,6 +3,8 @@
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
 
 pub mod action;
+pub mod critical_path;
+pub mod demand;
 pub mod desired;
 mod diff_backups;
 mod diff_wals;
@@ -11,6 +13,7 @@ pub mod facts;
 pub mod file;
 pub mod graph;
 mod guard;
+pub mod known;
 pub mod lacking;
 mod order;
 pub mod reason;
@@ -19,11 +22,12 @@ mod replica;
 mod reuse;
 mod runs;
 pub mod scope;
-mod selection;
+pub mod selection;
 mod shipping;
 pub mod stale;
 pub mod status;
 pub mod traffic;
+pub mod waits;
 mod wal_files;
 mod wanted;
 pub mod window;
@@ -48,4 +52,4 @@ pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: T
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -34,15 +34,12 @@ pub enum Reason {
         /// How many files differ.
         files: u64,
     },
-    /// Files of a published backup are missing, or have another size.
-    FilesDamaged {
-        /// How many.
-        count: usize,
-        /// The first.
-        #[serde(with = "forms::path")]
-        #[schemars(with = "forms::PathForm")]
-        first: PathBuf,
-    },
+    /// Files of a published backup that are missing, or have another size; all of `data` when nothing is here.
+    FilesDamaged(
+        #[serde(with = "forms::paths")]
+        #[schemars(with = "Vec<forms::PathForm>")]
+        Vec<PathBuf>,
+    ),
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
     /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.

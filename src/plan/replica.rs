@@ -252,7 +252,7 @@ impl Planner<'_> {
             BaseState::Damaged { files } => (files.clone(), self.size_of(id, files)),
             BaseState::Complete | BaseState::Absent => (vec!["data".into()], copy.size),
         };
-        let reason = Reason::FilesDamaged { count: files.len(), first: files.into_iter().next().unwrap_or_default() };
+        let reason = Reason::FilesDamaged(files);
         let change = Change::RepairBackup(Box::new(BackupCopy { size, ..copy }));
         Some(Action { address: self.address("backup", id), change, reason })
     }

@@ -43,6 +43,46 @@ pub fn select(selection: &Selection, candidates: &BTreeMap<BackupId, Candidate>,
     selected
 }
 
+/// Why a backup is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selector {
+    /// Every backup is.
+    All,
+    /// A rule selects it: its place in the list, and the rule.
+    Rule(usize, Rule),
+    /// It is kept.
+    Kept,
+    /// A kept backup builds on it.
+    Carries(BackupId),
+    /// It is incremental, and this one that it builds on is wanted.
+    Follows(BackupId),
+}
+
+/// Everything that selects a backup; nothing when it is left out.
+pub fn selectors(
+    id: BackupId,
+    selection: &Selection,
+    candidates: &BTreeMap<BackupId, Candidate>,
+    now: Timestamp,
+) -> Vec<Selector> {
+    let Some(candidate) = candidates.get(&id).filter(|_| has_whole_chain(id, candidates)) else { return Vec::new() };
+    let mut found = match selection {
+        Selection::All => vec![Selector::All],
+        Selection::Union(rules) => {
+            let selects = |rule: &Rule| by_rule(*rule, candidates, now).contains(&id);
+            rules.iter().enumerate().filter(|(_, r)| selects(r)).map(|(i, rule)| Selector::Rule(i, *rule)).collect()
+        }
+    };
+    found.extend(candidate.keep.map(|_| Selector::Kept));
+    let kept = candidates.iter().filter(|(_, candidate)| candidate.keep.is_some());
+    let carried = kept.map(|(id, _)| *id).find(|kept| ancestors(*kept, candidates).contains(&id));
+    found.extend(carried.map(Selector::Carries));
+    let root = ancestors(id, candidates).last().copied();
+    let followed = root.filter(|root| found.is_empty() && !selectors(*root, selection, candidates, now).is_empty());
+    found.extend(followed.map(Selector::Follows));
+    found
+}
+
 /// What one rule selects among the full backups, newest first, as Barman's `retention_policies.py` does:
 /// kept backups count, and a window keeps one backup before it.
 fn by_rule(rule: Rule, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
@@ -158,6 +198,26 @@ mod tests {
     fn a_child_is_never_selected_without_its_parents() {
         assert_eq!(selected(&[], "1116<1115 1119"), "1119");
         assert_eq!(selected(&[], "1116<1117 1117<1116 1119"), "1119");
+    }
+
+    #[test]
+    fn a_backup_has_a_selector_exactly_when_it_is_selected() {
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        let notation = "1110k 1111<1110 1115 1116<1115 1117<1116k 1118<1101 1119 1120<1119 1121";
+        for rules in [vec![], vec![Rule::Last(n(1))], vec![Rule::Last(n(2)), days(4)]] {
+            let selection = if rules.is_empty() { Selection::All } else { Selection::Union(rules) };
+            let all = candidates(notation);
+            let selected = select(&selection, &all, now);
+            for id in all.keys() {
+                assert_eq!(!selectors(*id, &selection, &all, now).is_empty(), selected.contains(id), "{id}");
+            }
+        }
+        let last = Selection::Union(vec![days(1), Rule::Last(n(2))]);
+        let why = |day: &str| selectors(id(day), &last, &candidates(notation), now);
+        assert_eq!(why("1121"), [Selector::Rule(0, days(1)), Selector::Rule(1, Rule::Last(n(2)))]);
+        assert_eq!(why("1120"), [Selector::Follows(id("1119"))]);
+        assert_eq!(why("1115"), [Selector::Carries(id("1117"))]);
+        assert_eq!(why("1110"), [Selector::Kept]);
     }
 
     #[test]

@@ -29,12 +29,7 @@ impl Wanted {
         let claims = claims(primary, kept);
         let spans = || claims.values().map(|claim| claim.begin.zip(claim.end));
         let to_the_end = || claims.values().filter(|claim| claim.to_the_end);
-        let from = match policy.wals_from {
-            // Barman counts from the smallest name as well, so that both list the same WAL.
-            WalsFrom::OldestBackup => to_the_end().filter_map(|claim| claim.begin).min(),
-            WalsFrom::NewestBackup => to_the_end().filter(|claim| !claim.leaves).filter_map(|c| c.begin).next_back(),
-            WalsFrom::BackupsOnly => None,
-        };
+        let from = first_claim(policy, &claims).map(|(begin, _)| begin);
         let nothing_stays = claims.values().all(|claim| claim.leaves);
         let everything = match policy.wals_from {
             WalsFrom::OldestBackup => nothing_stays || to_the_end().any(|claim| claim.begin.is_none()),
@@ -53,6 +48,24 @@ impl Wanted {
             before.checked_sub(1).and_then(|i| self.needed.get(i)).is_some_and(|(_, last)| segment <= *last)
         };
         self.everything || self.from.is_some_and(|from| segment >= from) || is_needed()
+    }
+}
+
+/// The backup from which on everything is wanted.
+pub fn first_backup(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Option<BackupId> {
+    first_claim(policy, &claims(primary, kept)).map(|(_, id)| id)
+}
+
+fn first_claim(policy: &Policy, claims: &BTreeMap<BackupId, Claim>) -> Option<(Segment, BackupId)> {
+    let begins = |wanted: fn(&Claim) -> bool| {
+        let to_the_end = claims.iter().filter(move |(_, claim)| claim.to_the_end && wanted(claim));
+        to_the_end.filter_map(|(id, claim)| Some((claim.begin?, *id)))
+    };
+    match policy.wals_from {
+        // Barman counts from the smallest name as well, so that both list the same WAL.
+        WalsFrom::OldestBackup => begins(|_| true).min(),
+        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).next_back(),
+        WalsFrom::BackupsOnly => None,
     }
 }
 

@@ -1,15 +1,14 @@
 //! Progress bars on a terminal: one for each transfer that runs, finished steps scroll away above them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::task::JoinHandle;
 
 use crate::apply::events::{Event, Observer};
 use crate::plan::action::Address;
 use crate::transport::ByteCounter;
+
+use super::running::Running;
 
 /// How often the bars move.
 const EVERY: Duration = Duration::from_millis(100);
@@ -17,28 +16,18 @@ const EVERY: Duration = Duration::from_millis(100);
 /// Shows events as bars on stderr.
 pub struct Bars {
     screen: MultiProgress,
-    running: Running,
-    ticker: JoinHandle<()>,
+    running: Running<(ProgressBar, ByteCounter)>,
 }
-
-type Running = Arc<Mutex<BTreeMap<Address, (ProgressBar, ByteCounter)>>>;
 
 impl Bars {
     /// Begins to show. Needs a tokio runtime.
     pub fn new() -> Self {
-        let running = Running::default();
-        let watched = Arc::clone(&running);
-        let ticker = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(EVERY).await;
-                for (bar, counter) in lock(&watched).values() {
-                    // What is copied may turn out to be more than was planned.
-                    let position = counter.get();
-                    bar.set_position(bar.length().map_or(position, |length| position.min(length)));
-                }
-            }
-        });
-        Self { screen: MultiProgress::new(), running, ticker }
+        let advance = |_: &Address, (bar, counter): &mut (ProgressBar, ByteCounter)| {
+            // What is copied may turn out to be more than was planned.
+            let position = counter.get();
+            bar.set_position(bar.length().map_or(position, |length| position.min(length)));
+        };
+        Self { screen: MultiProgress::new(), running: Running::new(EVERY, advance) }
     }
 
     fn add(&self, address: &Address, doing: &'static str, total: u64, counter: &ByteCounter) {
@@ -56,11 +45,11 @@ impl Bars {
         bar.set_message(doing);
         let bar = self.screen.add(bar);
         bar.enable_steady_tick(EVERY);
-        lock(&self.running).insert(address.clone(), (bar, counter.clone()));
+        self.running.begin(address, (bar, counter.clone()));
     }
 
     fn remove(&self, address: &Address) {
-        if let Some((bar, _)) = lock(&self.running).remove(address) {
+        if let Some((bar, _)) = self.running.end(address) {
             bar.finish_and_clear();
             self.screen.remove(&bar);
         }
@@ -75,7 +64,6 @@ impl Default for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        self.ticker.abort();
         // The terminal may be gone; then there is nothing to clear.
         let _ = self.screen.clear();
     }
@@ -96,9 +84,4 @@ impl Observer for Bars {
         // Without a terminal there is nobody to tell.
         let _ = self.screen.println(super::line(event));
     }
-}
-
-fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<Address, (ProgressBar, ByteCounter)>> {
-    // A map of what is shown: even half-changed it only misleads a reader for a moment.
-    running.lock().unwrap_or_else(PoisonError::into_inner)
 }

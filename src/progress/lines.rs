@@ -1,27 +1,22 @@
 //! Plain lines: one when something begins or ends, and one every ten seconds while it goes on.
 
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use tokio::task::JoinHandle;
 
 use crate::apply::events::{Event, Observer};
 use crate::plan::action::Address;
 use crate::render::units;
 use crate::transport::ByteCounter;
 
+use super::running::Running;
+
 /// How often something that goes on is told again.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Tells events as lines on stderr.
 pub struct Lines {
-    running: Running,
-    ticker: JoinHandle<()>,
+    running: Running<Transfer>,
 }
-
-type Running = Arc<Mutex<BTreeMap<Address, Transfer>>>;
 
 struct Transfer {
     since: Instant,
@@ -33,17 +28,12 @@ struct Transfer {
 impl Lines {
     /// Begins to tell. Needs a tokio runtime.
     pub fn new() -> Self {
-        let running = Running::default();
-        let watched = Arc::clone(&running);
-        let ticker = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(EVERY).await;
-                for (address, transfer) in lock(&watched).iter().filter(|(_, t)| t.since.elapsed() >= EVERY) {
-                    tell(&still(address, transfer));
-                }
+        let tell_again = |address: &Address, transfer: &mut Transfer| {
+            if transfer.since.elapsed() >= EVERY {
+                tell(&still(address, transfer));
             }
-        });
-        Self { running, ticker }
+        };
+        Self { running: Running::new(EVERY, tell_again) }
     }
 }
 
@@ -53,22 +43,16 @@ impl Default for Lines {
     }
 }
 
-impl Drop for Lines {
-    fn drop(&mut self) {
-        self.ticker.abort();
-    }
-}
-
 impl Observer for Lines {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, deed, total, counter } => {
                 let transfer =
                     Transfer { since: Instant::now(), doing: deed.doing, total: *total, counter: counter.clone() };
-                lock(&self.running).insert(address.clone(), transfer);
+                self.running.begin(address, transfer);
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
-                lock(&self.running).remove(address);
+                self.running.end(address);
             }
             Event::Retrying { .. } | Event::Interrupted => {}
         }
@@ -85,11 +69,6 @@ fn still(address: &Address, transfer: &Transfer) -> String {
             format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(done), units::bytes(total))
         }
     }
-}
-
-fn lock(running: &Running) -> MutexGuard<'_, BTreeMap<Address, Transfer>> {
-    // A map of what is shown: even half-changed it only misleads a reader for a moment.
-    running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tell(line: &str) {

@@ -1,10 +1,15 @@
-//! An apply as people follow it: bars on a terminal, plain lines elsewhere.
+//! An apply as it is followed: bars on a terminal, plain lines elsewhere, JSON for programs.
 
 mod bars;
+mod json;
 mod lines;
+mod record;
+mod running;
 
 pub use bars::Bars;
+pub use json::Json;
 pub use lines::Lines;
+pub use record::Record;
 
 use crate::apply::events::Event;
 use crate::render::units;

@@ -16,6 +16,8 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
     let totals = Totals::of_some(plan, |action| done.contains(&action.address));
     let verdict = if summary.interrupted {
         "Apply interrupted"
+    } else if failed.is_empty() && summary.stopped_at.is_some() {
+        "Apply stopped"
     } else if failed.is_empty() && summary.skipped.is_empty() {
         "Apply complete"
     } else {
@@ -37,8 +39,15 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
         }
     }
     let skipped: BTreeSet<&Address> = summary.skipped.iter().filter(|address| !failed.contains(address)).collect();
-    if !skipped.is_empty() {
-        text.push_str(&format!("{} left for the next apply.\n", count(skipped.len() as u64, "action")));
+    let left = count(skipped.len() as u64, "action");
+    match summary.stopped_at {
+        Some(limit) => {
+            let are = if skipped.len() == 1 { "is" } else { "are" };
+            let limit = bytes(limit);
+            text.push_str(&format!("Stopped before more than {limit} were copied; {left} {are} left: apply again.\n"));
+        }
+        None if !skipped.is_empty() => text.push_str(&format!("{left} left for the next apply.\n")),
+        None => {}
     }
     text
 }

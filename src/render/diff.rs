@@ -4,7 +4,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::barman::backup_info::BackupInfo;
 
-use super::ink::Ink;
+use super::table::{Detail, Mark};
 
 /// A longer line is shown in part; `-v` shows all of it.
 const LONG_LINE: usize = 96;
@@ -13,26 +13,26 @@ const BEFORE: usize = 16;
 /// More lines than this are cut short.
 const MANY_LINES: usize = 12;
 
-/// The lines that go and the lines that come, each with its sign.
-pub fn lines(from: &BackupInfo, to: &BackupInfo, verbose: bool) -> Vec<(Ink, String)> {
+/// The lines that go and the lines that come.
+pub fn lines(from: &BackupInfo, to: &BackupInfo, verbose: bool) -> Vec<Detail> {
     let (from, to) = (text(from), text(to));
     let diff = TextDiff::from_lines(&from, &to);
-    let mut lines: Vec<(Ink, String)> = Vec::new();
+    let mut lines: Vec<Detail> = Vec::new();
     for change in diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal) {
         let line = change.value().trim_end_matches('\n');
-        let (ink, sign, other) = match change.tag() {
-            ChangeTag::Delete => (Ink::Remove, '-', &to),
-            _ => (Ink::Add, '+', &from),
+        let (mark, other) = match change.tag() {
+            ChangeTag::Delete => (Mark::Remove, &to),
+            _ => (Mark::Add, &from),
         };
-        let line = if verbose { line.to_owned() } else { excerpt(line, counterpart(line, other)) };
-        lines.push((ink, format!("{sign} {line}")));
+        let text = if verbose { line.to_owned() } else { excerpt(line, counterpart(line, other)) };
+        lines.push(Detail { mark: Some(mark), text });
     }
     // What goes and what comes of one key stand together; the file is sorted by its keys.
-    lines.sort_by_key(|(_, line)| key(line.get(2..).unwrap_or_default()).to_owned());
+    lines.sort_by_key(|line| key(&line.text).to_owned());
     if !verbose && lines.len() > MANY_LINES {
         let more = lines.len() - MANY_LINES;
         lines.truncate(MANY_LINES);
-        lines.push((Ink::Dim, format!("… and {more} more lines, `-v` shows them")));
+        lines.push(Detail { mark: None, text: format!("… and {more} more lines, `-v` shows them") });
     }
     lines
 }

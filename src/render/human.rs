@@ -7,27 +7,21 @@ use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{Remarks, labelled};
 use super::summary::{self, Totals};
-use super::table::{self, Mark};
+use super::table::{self, Margin, Mark};
 use super::units::{count, duration, timestamp};
-use super::{Style, tree};
+use super::{Style, Whys, tree};
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;
 
 /// The plan as a text for people.
-pub fn human(plan: &Plan, style: Style) -> String {
+pub fn human(plan: &Plan, style: Style, whys: &Whys) -> String {
     let remarks = Remarks::of(plan, style);
     let mut lines = vec![title(plan)];
     lines.extend(legend(plan));
-    let mut is_short = false;
-    for block in blocks(plan, &remarks, style) {
-        // States of one line stand together, whatever is longer stands by itself.
-        let follows = std::mem::replace(&mut is_short, block.len() == 1) && is_short;
-        if !follows {
-            lines.push(Line::new());
-        }
-        lines.extend(block);
-    }
+    let blocks = blocks(plan, &remarks, whys, style, Margin::Terminal);
+    lines.extend((!blocks.is_empty()).then(Line::new));
+    lines.extend(paragraphs(blocks));
     let common = remarks.common_lines(plan, style);
     if !common.is_empty() {
         lines.push(Line::new());
@@ -40,11 +34,35 @@ pub fn human(plan: &Plan, style: Style) -> String {
     }
     lines.push(Line::new());
     lines.extend(summary_lines(plan, style));
+    write(&lines, style)
+}
+
+/// The summary of a plan.
+pub fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
+    sentence_lines(summary::sentences(plan, style.verbose), style.width)
+}
+
+/// Lines as text.
+pub fn write(lines: &[Line], style: Style) -> String {
     let mut out = String::new();
     for line in lines {
         line.write_to(&mut out, style.colour);
     }
     out
+}
+
+/// Blocks below each other: states of one line stand together, whatever is longer stands by itself.
+pub fn paragraphs(blocks: Vec<Vec<Line>>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut is_short = false;
+    for block in blocks {
+        let follows = std::mem::replace(&mut is_short, block.len() == 1) && is_short;
+        if !follows && !lines.is_empty() {
+            lines.push(Line::new());
+        }
+        lines.extend(block);
+    }
+    lines
 }
 
 /// `site lisbon · 2 replicas · 1 primary`
@@ -79,20 +97,25 @@ fn legend(plan: &Plan) -> Option<Line> {
 }
 
 /// The lines of each replica.
-fn blocks(plan: &Plan, remarks: &Remarks, style: Style) -> Vec<Vec<Line>> {
+pub fn blocks(plan: &Plan, remarks: &Remarks, whys: &Whys, style: Style, margin: Margin) -> Vec<Vec<Line>> {
     let columns = style.width.map(usize::from);
     let names = plan.replicas.iter().map(|r| width(&name(r))).filter(|w| *w <= NAME_COLUMN).max().unwrap_or(0);
     let mut hints = BTreeSet::new();
     let mut blocks = Vec::new();
     for (index, replica) in plan.replicas.iter().enumerate() {
-        let mut block = heading(replica, names, plan.is_empty(), columns, style.verbose);
-        block.extend(table::lines(&tree::rows(replica, style.verbose), columns));
+        let heading = heading(replica, names, plan.is_empty(), columns, style.verbose);
+        let mut block: Vec<Line> = heading.into_iter().map(|line| margin.line(line)).collect();
+        block.extend(table::lines(&tree::rows(replica, whys, style.verbose), margin, columns));
+        let mut below = Vec::new();
+        // A comment on a pull request says it before everything else.
         if let Outcome::Unobserved { hint: Some(hint), .. } = &replica.outcome
+            && margin == Margin::Terminal
             && hints.insert((&replica.primary, hint))
         {
-            block.extend(labelled("  ", Ink::Strong, "hint", hint, columns));
+            below.extend(labelled("  ", Ink::Strong, "hint", hint, columns));
         }
-        block.extend(remarks.lines_of(index, style));
+        below.extend(remarks.lines_of(index, style));
+        block.extend(below.into_iter().map(|line| margin.line(line)));
         blocks.push(block);
     }
     blocks
@@ -169,17 +192,17 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
 }
 
 /// The warning that a plan is not the whole one.
-fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
+pub fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
     let sentence = summary::left_out(plan);
     let lines = |sentence: String| labelled("", Ink::Change, "warning", &sentence, style.width.map(usize::from));
     sentence.map(lines).unwrap_or_default()
 }
 
 /// The summary, with further lines below the first word after the head.
-fn summary_lines(plan: &Plan, style: Style) -> Vec<Line> {
-    let columns = style.width.map_or(usize::MAX, usize::from);
+pub fn sentence_lines(sentences: Vec<summary::Sentence>, columns: Option<u16>) -> Vec<Line> {
+    let columns = columns.map_or(usize::MAX, usize::from);
     let mut lines = Vec::new();
-    for (head, text) in summary::sentences(plan, style.verbose) {
+    for (head, text) in sentences {
         let at = width(head) + 1;
         for (i, text) in wrap(&text, columns.saturating_sub(at)).into_iter().enumerate() {
             let line = if i == 0 { Line::new().with(Ink::Strong, head) } else { Line::new() };

@@ -55,6 +55,13 @@ impl Line {
         self
     }
 
+    /// The same behind a text.
+    #[must_use]
+    pub fn behind(mut self, text: &str) -> Self {
+        self.pieces.insert(0, (Ink::Plain, clean(text)));
+        self
+    }
+
     /// Adds spaces up to a column.
     #[must_use]
     pub fn pad_to(self, column: usize) -> Self {
@@ -67,8 +74,9 @@ impl Line {
         self.pieces.iter().map(|(_, text)| width(text)).sum()
     }
 
-    /// As text with a line break, without spaces at its end.
-    pub fn write_to(&self, out: &mut String, colour: bool) {
+    /// As text, without spaces at its end.
+    pub fn text(&self, colour: bool) -> String {
+        let mut out = String::new();
         let is_blank = |(_, text): &(Ink, String)| text.trim_end().is_empty();
         let end = self.pieces.iter().rposition(|piece| !is_blank(piece)).map_or(0, |last| last + 1);
         for (i, (ink, text)) in self.pieces.iter().take(end).enumerate() {
@@ -81,6 +89,12 @@ impl Line {
                 out.push_str(text);
             }
         }
+        out
+    }
+
+    /// Writes it with a line break, without spaces at its end.
+    pub fn write_to(&self, out: &mut String, colour: bool) {
+        out.push_str(&self.text(colour));
         out.push('\n');
     }
 }

@@ -3,16 +3,25 @@
 //!
 //! ```text
 //! plan ──► tree ─────► table ─────► ink ─────► text      human: all of it, with heading, states and
-//!           rows        lines        colour              remarks (advice) and summary around the rows
-//!            reason: why                                 units: sizes, times, counts
-//!            diff: lines of a backup.info
+//!   │       rows        lines        colour              remarks (advice) and summary around the rows
+//!   │        reason: why                                 units: sizes, times, counts
+//!   │        diff: lines of a backup.info                explain: why one action, at length or in short
+//!   │
+//!   ├────► verdict, remarks, the same rows ──► markdown  inline: text that stays text
+//!   └────► steps and edges ──► dot
 //! ```
 
 mod advice;
 mod applied;
+mod deed;
 mod diff;
+mod dot;
+mod explain;
 mod human;
 mod ink;
+mod inline;
+mod markdown;
+mod quiet;
 mod reason;
 mod remarks;
 pub mod status;
@@ -21,18 +30,48 @@ pub mod summary;
 mod table;
 mod tree;
 pub mod units;
+mod verdict;
 
-use crate::cli::{Format, View};
-use crate::error::CommandError;
-use crate::plan::file::SavedPlan;
+use std::num::NonZeroUsize;
+
+use crate::plan::action::Plan;
 
 pub use advice::{blocker, note, warning};
 pub use applied::applied;
+pub use dot::dot;
+pub use explain::{Origin, Whys, explain, explain_thing};
 pub use human::human;
-pub use ink::clean;
+pub use ink::{clean, wrap};
+pub use markdown::markdown;
+pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
 
 pub use summary::{Totals, Verb};
+
+/// How a plan is written for readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For a terminal or a log.
+    Human(Style),
+    /// For a comment on a pull request.
+    Markdown {
+        /// The most characters it may have.
+        max_chars: NonZeroUsize,
+        /// Whether every row and every character is shown, as far as the limit allows.
+        verbose: bool,
+    },
+    /// For Graphviz.
+    Dot,
+}
+
+/// Writes a plan in a form, with what is known of why each action is planned.
+pub fn plan(plan: &Plan, form: Form, whys: &Whys) -> String {
+    match form {
+        Form::Human(style) => human(plan, style, whys),
+        Form::Markdown { max_chars, verbose } => markdown(plan, max_chars, verbose, whys),
+        Form::Dot => dot(plan),
+    }
+}
 
 /// How a text for people is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,14 +84,5 @@ pub struct Style {
     pub verbose: bool,
 }
 
-/// A plan in the form that was asked for.
-pub fn plan(saved: &SavedPlan, view: &View, style: Style) -> Result<String, CommandError> {
-    match view.format {
-        Format::Human => Ok(human(&saved.plan, style)),
-        Format::Json => saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint())),
-        Format::Markdown | Format::Dot => Err(CommandError::new("not built yet")),
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

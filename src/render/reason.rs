@@ -63,11 +63,11 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
                 count(*n as u64, "tablespace")
             )
         }
-        Reason::FilesDamaged { count, first } => {
-            let first = first.display();
-            match count {
+        Reason::FilesDamaged(files) => {
+            let first = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+            match files.len() {
                 0 | 1 => format!("{first} is missing or has another size"),
-                _ => format!("{first} and {} more are missing or have another size", exact(*count as u64 - 1)),
+                n => format!("{first} and {} more are missing or have another size", exact(n as u64 - 1)),
             }
         }
         Reason::XlogDb(findings) if findings.len() > SHORT_LIST => format!("{} things are wrong", findings.len()),

@@ -55,9 +55,19 @@ pub struct Remarks {
 }
 
 impl Remarks {
-    /// Collects them.
+    /// Collects them all.
     pub fn of(plan: &Plan, style: Style) -> Self {
-        let mut own: Vec<Vec<Remark>> = plan.replicas.iter().map(|r| remarks(r, style.verbose)).collect();
+        Self::that(plan, style, |_| true)
+    }
+
+    /// Collects the notes.
+    pub fn notes(plan: &Plan, style: Style) -> Self {
+        Self::that(plan, style, |remark| remark.label == "note")
+    }
+
+    fn that(plan: &Plan, style: Style, wanted: impl Fn(&Remark) -> bool) -> Self {
+        let of_one = |replica| remarks(replica, style.verbose).into_iter().filter(|remark| wanted(remark)).collect();
+        let mut own: Vec<Vec<Remark>> = plan.replicas.iter().map(of_one).collect();
         let mut owners: BTreeMap<Remark, Vec<usize>> = BTreeMap::new();
         for (index, remarks) in own.iter().enumerate() {
             for remark in remarks {
@@ -103,8 +113,31 @@ impl Remarks {
     }
 }
 
+/// Errors and warnings, each once with the replicas that it is about, errors first. A primary that cannot be observed
+/// is one of them.
+pub fn urgent(plan: &Plan, verbose: bool) -> Vec<(Remark, String)> {
+    let mut owners: Vec<(Remark, Vec<usize>)> = Vec::new();
+    for (index, replica) in plan.replicas.iter().enumerate() {
+        let unobserved = not_observed(replica).into_iter();
+        for remark in unobserved.chain(remarks(replica, verbose)).filter(|remark| remark.label != "note") {
+            match owners.iter_mut().find(|(known, _)| *known == remark) {
+                Some((_, owners)) => owners.push(index),
+                None => owners.push((remark, vec![index])),
+            }
+        }
+    }
+    owners.sort_by_key(|(remark, _)| remark.label != "error");
+    owners.into_iter().map(|(remark, owners)| (remark, who(plan, &owners, verbose))).collect()
+}
+
+fn not_observed(replica: &ReplicaPlan) -> Option<Remark> {
+    let Outcome::Unobserved { message, hint } = &replica.outcome else { return None };
+    let hint = hint.as_ref().map(|hint| format!("; {}", hint.trim())).unwrap_or_default();
+    Some(Remark { label: "error", sentence: format!("not observed: {}{hint}", message.trim()) })
+}
+
 fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
-    if owners.len() == plan.replicas.len() && !verbose {
+    if owners.len() > 1 && owners.len() == plan.replicas.len() && !verbose {
         return format!("all {}", count(owners.len() as u64, "replica"));
     }
     let shown = if verbose { owners.len() } else { COMMON - 1 };
@@ -114,6 +147,13 @@ fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
         names.push(format!("{} more", owners.len() - shown));
     }
     list(&names)
+}
+
+/// Why nothing was observed of a replica.
+pub fn unobserved(plan: &ReplicaPlan) -> Vec<Remark> {
+    let Outcome::Unobserved { message, hint } = &plan.outcome else { return Vec::new() };
+    let hint = hint.clone().map(|sentence| Remark { label: "hint", sentence });
+    std::iter::once(Remark { label: "error", sentence: message.trim().to_owned() }).chain(hint).collect()
 }
 
 /// What there is to say of a replica: errors, then warnings, then notes.

@@ -252,7 +252,7 @@ const INDENT: usize = 2;
 
 /// What is behind a verdict: what went wrong, what should be known, what is to be done.
 pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
-    let mut reasons = errors(plan);
+    let mut reasons = remarks::unobserved(plan);
     if let Outcome::Inactive(sentence) = &plan.outcome {
         reasons.push(Remark::note(format!("inactive at the primary: {}", sentence.trim())));
     }
@@ -261,13 +261,6 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.lag.is_some())));
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
-}
-
-/// Why nothing was observed of a replica.
-fn errors(plan: &ReplicaPlan) -> Vec<Remark> {
-    let Outcome::Unobserved { message, hint } = &plan.outcome else { return Vec::new() };
-    let hint = hint.clone().map(|sentence| Remark { label: "hint", sentence });
-    std::iter::once(Remark { label: "error", sentence: message.trim().to_owned() }).chain(hint).collect()
 }
 
 /// Why an objective counts as missed.
@@ -304,7 +297,7 @@ fn failures(shown: &[(&ReplicaStatus, &ReplicaPlan)], style: Style) -> Vec<Line>
         errors.map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
     };
     let mut said = BTreeSet::new();
-    let all = shown.iter().flat_map(|(_, plan)| errors(plan).into_iter().chain(blockers(plan)));
+    let all = shown.iter().flat_map(|(_, plan)| remarks::unobserved(plan).into_iter().chain(blockers(plan)));
     let once = all.filter(|remark| said.insert(remark.clone()));
     let lines: Vec<Line> = once.flat_map(|remark| remark.lines("", style.width.map(usize::from))).collect();
     if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }

@@ -213,6 +213,11 @@ fn headline(plan: &Plan, totals: &Totals) -> Sentence {
     if plan.is_empty() {
         return no_changes(plan);
     }
+    ("Plan:", format!("{}.", changes(totals).join(", ")))
+}
+
+/// What is done, in a few words for each kind of change.
+pub fn changes(totals: &Totals) -> Vec<String> {
     let mut parts = Vec::new();
     if totals.add.total() > 0 {
         parts.push(format!("{} to add", totals.add.words()));
@@ -225,7 +230,7 @@ fn headline(plan: &Plan, totals: &Totals) -> Sentence {
     if totals.prune.total() > 0 {
         parts.push(format!("{} to prune", totals.prune.words()));
     }
-    ("Plan:", format!("{}.", parts.join(", ")))
+    parts
 }
 
 /// What a narrowed plan does not do, where it is narrower than the whole.
@@ -285,24 +290,26 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
 
 /// How much is copied and freed, and how much room there is.
 fn traffic(plan: &Plan, totals: &Totals) -> Option<Sentence> {
-    let mut copied = Vec::new();
+    let copied = copied(plan, totals);
+    let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
+    let freed = bytes(totals.bytes_freed);
+    match (copied, totals.bytes_freed > 0) {
+        (None, false) => None,
+        (None, true) => Some(("Frees", format!("up to {freed}{free}."))),
+        (Some(copied), false) => Some(("Copies", format!("{copied}{free}."))),
+        (Some(copied), true) => Some(("Copies", format!("{copied}, frees up to {freed}{free}."))),
+    }
+}
+
+/// How much comes over the wire; `None` when nothing does.
+pub fn copied(plan: &Plan, totals: &Totals) -> Option<String> {
     if totals.bytes_to_copy > 0 {
         let bound = if totals.copy_is_upper_bound { "up to " } else { "" };
         let time = estimate::of_plan(plan).map(|estimate| time(estimate, totals.copy_is_upper_bound));
-        copied.push(format!("{bound}{}{}", bytes(totals.bytes_to_copy), time.unwrap_or_default()));
+        return Some(format!("{bound}{}{}", bytes(totals.bytes_to_copy), time.unwrap_or_default()));
     }
     // Without a manifest only the copy finds out how much is damaged.
-    if totals.repair.backups > 0 && totals.bytes_to_copy == 0 {
-        copied.push(format!("the damaged files of {}", count(totals.repair.backups, "backup")));
-    }
-    let free = free(plan).map(|free| format!("; {free}")).unwrap_or_default();
-    let freed = bytes(totals.bytes_freed);
-    match (copied.is_empty(), totals.bytes_freed > 0) {
-        (true, false) => None,
-        (true, true) => Some(("Frees", format!("up to {freed}{free}."))),
-        (false, false) => Some(("Copies", format!("{}{free}.", list(&copied)))),
-        (false, true) => Some(("Copies", format!("{}, frees up to {freed}{free}.", list(&copied)))),
-    }
+    (totals.repair.backups > 0).then(|| format!("the damaged files of {}", count(totals.repair.backups, "backup")))
 }
 
 /// ` (about 6 min at 70 MiB/s)`. Where part of the bytes may be here already, it is the time of all of them.
@@ -325,7 +332,7 @@ fn free(plan: &Plan) -> Option<String> {
 }
 
 /// What recovery will reach, for each replica that the plan changes.
-fn after(plan: &Plan, verbose: bool) -> Vec<Sentence> {
+pub fn after(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     let changed: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).collect();
     let shown = if verbose || changed.len() <= MANY { changed.len() } else { MANY };
     let names: Vec<&str> = changed.iter().take(shown).map(|replica| replica.name.as_str()).collect();

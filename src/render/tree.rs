@@ -7,8 +7,8 @@ use crate::barman::wal::SegmentSize;
 use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan, WalBatch};
 use crate::plan::reason::Reason;
 
-use super::ink::Ink;
-use super::table::{Branch, Mark, Row};
+use super::explain::{Whys, files};
+use super::table::{Branch, Detail, Mark, Row};
 use super::units::{bytes, count, exact, plural};
 use super::{diff, reason};
 
@@ -18,7 +18,7 @@ const MANY: usize = 20;
 const SHOWN: usize = 12;
 
 /// The rows of a replica, in the plan's order except that what a backup needs follows it.
-pub fn rows(replica: &ReplicaPlan, verbose: bool) -> Vec<Row> {
+pub fn rows(replica: &ReplicaPlan, whys: &Whys, verbose: bool) -> Vec<Row> {
     let copied: BTreeSet<BackupId> = replica.actions.iter().filter_map(copied_backup).collect();
     let parent = |action: &Action| belongs_to(action).filter(|id| copied.contains(id));
     let mut twigs: BTreeMap<BackupId, Vec<&Action>> = BTreeMap::new();
@@ -29,7 +29,7 @@ pub fn rows(replica: &ReplicaPlan, verbose: bool) -> Vec<Row> {
             None => trunk.push(action),
         }
     }
-    let builder = Builder { size: segment_size(replica), verbose };
+    let builder = Builder { size: segment_size(replica), whys, verbose };
     let mut rows = Vec::new();
     for run in trunk.chunk_by(|a, b| is_alike(a, b)) {
         rows.extend(builder.run(run, None));
@@ -106,12 +106,13 @@ fn is_alike(a: &Action, b: &Action) -> bool {
         && needed_by(a) == needed_by(b)
 }
 
-struct Builder {
+struct Builder<'a> {
     size: SegmentSize,
+    whys: &'a Whys,
     verbose: bool,
 }
 
-impl Builder {
+impl Builder<'_> {
     /// The rows of neighbours that are alike.
     fn run(&self, run: &[&Action], under: Option<BackupId>) -> Vec<Row> {
         if self.verbose || run.len() <= MANY {
@@ -148,7 +149,17 @@ impl Builder {
         }
     }
 
-    fn details(&self, action: &Action) -> Vec<(Ink, String)> {
+    fn details(&self, action: &Action) -> Vec<Detail> {
+        let mut details = self.own_details(action);
+        if self.verbose {
+            details.extend(dim(files(action)));
+            let why = self.whys.of(&action.address).map(|why| format!(": {why}")).unwrap_or_default();
+            details.extend(dim(vec![format!("{}{why}", action.address)]));
+        }
+        details
+    }
+
+    fn own_details(&self, action: &Action) -> Vec<Detail> {
         match &action.change {
             Change::AddBackup(copy) => dim(copy_details(copy)),
             Change::RepairBackup(_) => dim(vec!["copies only what is missing or differs".to_owned()]),
@@ -163,8 +174,8 @@ fn branch(under: Option<BackupId>) -> Branch {
     if under.is_some() { Branch::Twig } else { Branch::Trunk }
 }
 
-fn dim(lines: Vec<String>) -> Vec<(Ink, String)> {
-    lines.into_iter().map(|text| (Ink::Dim, text)).collect()
+fn dim(lines: Vec<String>) -> Vec<Detail> {
+    lines.into_iter().map(|text| Detail { mark: None, text }).collect()
 }
 
 /// Where a backup's bytes come from.
@@ -187,13 +198,15 @@ fn copy_details(copy: &BackupCopy) -> Vec<String> {
 }
 
 /// How much an action is about.
-fn size(action: &Action) -> String {
+pub fn size(action: &Action) -> String {
     match &action.change {
         Change::AddWals(batch) | Change::RepairWals(batch) => wal_size(segments(batch), batch.bytes()),
         Change::RemoveWals { files, .. } => {
             let segments = files.keys().filter(|name| name.segment().is_some()).count();
             wal_size(segments as u64, files.values().sum())
         }
+        // Without a manifest nobody knows how much is damaged.
+        Change::RepairBackup(copy) if copy.size == 0 => String::new(),
         Change::AddBackup(copy) | Change::RepairBackup(copy) => bytes(copy.size),
         Change::RemoveBackup { size, .. } => size.map(bytes).unwrap_or_default(),
         Change::ShipHistory { size, .. } => bytes(*size),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::model::{Mirror, Replica, Site};
+use super::path::KeyPath;
 use super::yaml;
 use crate::barman::ids::ServerName;
 
@@ -85,6 +86,15 @@ fn mirrored<'a>(site: &Site, mirror: &Mirror, servers: &'a [ServerName]) -> BTre
         .collect();
     let excepted = |server: &ServerName| mirror.except.iter().any(|pattern| matches(pattern, server.as_str()));
     servers.iter().filter(|server| !copied.contains(server) && !excepted(server)).collect()
+}
+
+/// Where the site file asks for a replica: its own place, or that of the mirror which stands for it.
+pub fn origin(site: &Site, replica: &Replica) -> KeyPath {
+    let of_primary = |mirror: &Mirror| mirror.primary == replica.primary;
+    match site.mirrors.iter().position(of_primary) {
+        Some(place) if !site.replicas.contains_key(&replica.name) => KeyPath::new(["mirrors"]).item(place),
+        _ => KeyPath::new(["replicas", replica.name.as_str()]),
+    }
 }
 
 fn mirrored_replica(name: ServerName, mirror: &Mirror) -> Replica {

@@ -14,6 +14,7 @@ mod load;
 pub mod mirror;
 pub mod model;
 mod path;
+mod quote;
 mod raw;
 mod scalars;
 mod schema;
@@ -28,6 +29,7 @@ pub mod yaml;
 pub use load::{Loaded, load};
 pub use model::Site;
 pub use path::{KeyPath, Lines};
+pub use quote::Quotes;
 pub use schema::schema;
 
 #[cfg(test)]

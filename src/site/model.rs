@@ -25,6 +25,21 @@ pub struct Site {
     pub mirrors: Vec<Mirror>,
 }
 
+impl Site {
+    /// The site without what a replica that the file names does not need, so that its primary alone is called. Of a
+    /// replica that only a mirror may stand for, nothing is left out.
+    #[must_use]
+    pub fn only(mut self, replica: &str) -> Self {
+        let named = self.replicas.values().find(|named| named.name.as_str() == replica);
+        if let Some(Replica { name, primary, .. }) = named.cloned() {
+            self.primaries.retain(|other, _| *other == primary);
+            self.mirrors.clear();
+            self.replicas.retain(|other, _| *other == name);
+        }
+        self
+    }
+}
+
 /// `barman_home` at the site, and what is known of the Barman that reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {

@@ -26,7 +26,7 @@ pub fn near<'a>(wrong: &str, right: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// `a`, `b` or `c`.
-pub(super) fn one_of(words: &[&str]) -> String {
+pub fn one_of(words: &[&str]) -> String {
     joined(words, "or")
 }
 

@@ -1,6 +1,6 @@
 //! Paths that come from a primary, and what keeps every write below one directory.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,6 +13,12 @@ pub const SCRATCH_PREFIX: &str = ".antipode-";
 
 /// Where a file that was cut off waits for the rest, in the directory of that file.
 pub(super) const PARTIAL_DIR: &str = ".antipode-partial";
+
+/// Bytes that an earlier copy brought of a file that it did not finish.
+pub fn partial_size(file: &Path) -> u64 {
+    let partial = file.file_name().map(|name| file.with_file_name(PARTIAL_DIR).join(name));
+    partial.and_then(|partial| fs::symlink_metadata(partial).ok()).map_or(0, |metadata| metadata.len())
+}
 
 /// Removes what interrupted copies left in a tree. Nothing may be copied into it meanwhile.
 pub fn remove_scratch(directory: &Path) -> io::Result<()> {
@@ -27,15 +33,18 @@ pub fn remove_scratch(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What is directly in a directory; nothing is in one that is not there.
+pub fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
 /// Removes what killed copies left directly in a directory, but for the partial files that the next copy goes on with.
 /// Nothing may be copied into it meanwhile.
 pub fn remove_stale_scratch(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
+    for entry in entries(directory)? {
         let name = entry.file_name();
         let is_scratch = name.to_string_lossy().starts_with(SCRATCH_PREFIX) && name != PARTIAL_DIR;
         if is_scratch && entry.file_type()?.is_dir() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antipode::apply::events::{Event, Observer, Summary};
-use antipode::apply::{Means, RunLock, apply};
+use antipode::apply::{Limits, Means, RunLock, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::observe::{Connections, Purpose, observe};
@@ -102,10 +102,27 @@ impl TestSite {
     /// Plans and applies; the wrapper gets all that the apply asks of the primary. The catalog is looked at whenever
     /// anything happens.
     pub async fn apply(&self, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
-        self.apply_before(&Watch(self.dirs()), faulty).await
+        self.apply_before(&Watch(self.dirs()), faulty, Limits::default()).await
     }
 
-    async fn apply_before(&self, observer: &dyn Observer, faulty: Option<&Arc<Faulty>>) -> (Plan, Summary) {
+    /// Plans and applies, copying no more than this.
+    pub async fn apply_some(&self, max_bytes: u64) -> (Plan, Summary) {
+        let limits = Limits { max_bytes: Some(max_bytes), ..Limits::default() };
+        self.apply_before(&Watch(self.dirs()), None, limits).await
+    }
+
+    /// The same for a catalog that is damaged to begin with.
+    pub async fn apply_blindly(&self, max_bytes: u64) -> (Plan, Summary) {
+        let limits = Limits { max_bytes: Some(max_bytes), ..Limits::default() };
+        self.apply_before(&Blind, None, limits).await
+    }
+
+    async fn apply_before(
+        &self,
+        observer: &dyn Observer,
+        faulty: Option<&Arc<Faulty>>,
+        limits: Limits,
+    ) -> (Plan, Summary) {
         let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
         let connections = self.call().await;
         let plan = self.plan_over(&connections).await;
@@ -122,6 +139,7 @@ impl TestSite {
             connections: &connections,
             lock_directory: self.catalog.clone(),
             lock_timeout: Duration::from_secs(5),
+            limits,
         };
         let summary = apply(&plan, &means, observer, &CancellationToken::new()).await;
         (plan, summary)
@@ -156,7 +174,7 @@ impl TestSite {
 
     /// The same for a catalog that is damaged to begin with.
     pub async fn repair(&self) {
-        self.settle(self.apply_before(&Blind, None).await).await;
+        self.settle(self.apply_before(&Blind, None, Limits::default()).await).await;
     }
 
     async fn settle(&self, (plan, summary): (Plan, Summary)) -> u64 {

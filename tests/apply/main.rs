@@ -3,11 +3,13 @@
 //!
 //! The primary is the demo's catalog, reached by its path; no program but our own is needed.
 
+mod events;
 mod faults;
 mod faulty;
 mod ground;
 mod journal;
 mod kill;
+mod limits;
 mod readable;
 mod refusals;
 mod repairs;

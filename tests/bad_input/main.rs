@@ -22,4 +22,5 @@ mod programs;
 mod saved_plans;
 mod secrets;
 mod site_file;
+mod status;
 mod unreachable;

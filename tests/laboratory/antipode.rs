@@ -17,6 +17,11 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     copy
 });
 
+/// Where the program under test is.
+pub fn program_path() -> PathBuf {
+    PROGRAM.clone()
+}
+
 /// The command line `antipode ARGUMENTS`, about to be run in a directory,
 /// which is also its HOME.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {

@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::antipode::antipode;
+use crate::catalog_compare::assert_same_told;
 use crate::ground::Lab;
 use crate::primary::Primary;
 use crate::process::{program, run};
@@ -52,6 +53,48 @@ fn bandwidth_is_kept() {
     println!("{sent} bytes in {elapsed:?}: {rate} KiB/s");
     assert!(sent > 16 << 20, "too little to measure: {sent}");
     assert!(rate < 9 << 10, "{rate} KiB/s");
+}
+
+/// Applies until nothing is left, copying no more than this at a time; how many runs it took.
+fn apply_in_portions(link: &Link, limit: u64) -> usize {
+    let words = ["apply", "--auto-approve", "--json", "--max-bytes", &format!("{limit}B")];
+    for run in 1..40 {
+        let before = link.sshd.sent();
+        let applied = antipode(&link.site.directory, &words);
+        assert_eq!(applied.code(), 0, "{applied}");
+        let summary = applied.stdout.lines().last().expect("a summary");
+        let summary: serde_json::Value = serde_json::from_str(summary).expect("JSON");
+        let (bytes, sent) = (summary["bytes"].as_u64().expect("bytes"), link.sshd.sent() - before);
+        println!("run {run}: {bytes} bytes of files, {sent} in all: {summary}");
+        assert!(bytes <= limit, "run {run}: {bytes} bytes");
+        // Lists of files and what the primary's Barman says come on top.
+        assert!(sent <= limit + limit / 8 + (1 << 20), "run {run}: {sent} bytes were sent for {bytes}");
+        if summary["stopped_at"].is_null() {
+            return run;
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn max_bytes_ends_each_run_and_the_next_goes_on() {
+    let lab = Lab::new();
+    let manners = Manners { counts: true, ..Manners::default() };
+    let scenario = scenario::two_timelines();
+    let link = Link::with(&lab, &scenario.primary, &[], &manners);
+    let runs = apply_in_portions(&link, 20 << 20);
+    assert!(runs > 2, "{runs} runs");
+    assert_same_told(&scenario.primary.barman, &link.site.barman);
+    // The largest file, in pieces.
+    let wals = link.site.barman.server_directory().join("wals");
+    let files = walkdir::WalkDir::new(&wals).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    let sizes = files.map(|entry| (entry.metadata().expect("its size").len(), entry.into_path()));
+    let (size, largest) = sizes.max().expect("some WAL");
+    std::fs::remove_file(&largest).expect("lose a WAL");
+    let runs = apply_in_portions(&link, size * 2 / 5);
+    assert!((2..=8).contains(&runs), "{runs} runs for {size} bytes");
+    link.finish();
+    assert_same_told(&scenario.primary.barman, &link.site.barman);
 }
 
 /// Gives a primary this many more WALs, each a header alone, compressed.

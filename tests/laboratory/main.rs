@@ -46,4 +46,7 @@ mod locks;
 mod output;
 mod renamed;
 mod saved_plan;
+mod status;
+mod sync_info;
+mod sync_now;
 mod takeover;

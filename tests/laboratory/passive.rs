@@ -8,7 +8,7 @@ use crate::site::Site;
 use crate::sshd::Sshd;
 
 /// Lets Barman's passive node copy all of a primary.
-fn synchronise(site: &Site, backups: &[String]) {
+pub fn synchronise(site: &Site, backups: &[String]) {
     site.barman.expect(&["sync-info", "--primary", SERVER]);
     for id in backups {
         site.barman.expect(&["sync-backup", SERVER, id]);

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::durable;
 use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
+use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::barman::ids::BackupId;
 use crate::plan::action::{BackupCopy, ReusedFiles};
@@ -156,17 +157,37 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
 }
 
 /// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
-/// nothing: then what is there is known by its size, and its content is verified afterwards.
+/// nothing: then what is there is known by its size, and its content is verified afterwards. The same goes for a copy
+/// in portions.
 async fn fetch(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
     let exclude = excluded(&copy.tablespaces);
-    if copy.reuse.is_none() && into != job.run.target.here.base(copy.id) {
+    let knows_times = copy.reuse.is_none() && into != job.run.target.here.base(copy.id);
+    if knows_times && job.run.moving.budget.limit().is_none() {
         return transfer(job, copy, into, What::Tree { exclude }, None).await;
     }
     let absent = absent(job, copy, into).await?;
-    let mut transferred = transfer(job, copy, into, What::Directories { exclude }, None).await?;
-    if !absent.is_empty() {
-        let basis = copy.reuse.as_ref().map(|reuse| job.run.target.here.base(reuse.from));
-        transferred += transfer(job, copy, into, What::Files { paths: absent, flatten: false }, basis).await?;
+    let transferred = transfer(job, copy, into, What::Directories { exclude }, None).await?;
+    Ok(transferred + fetch_files(job, copy, into, &absent).await?)
+}
+
+/// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
+async fn fetch_files(job: Job<'_>, copy: &BackupCopy, into: &Path, mut files: &[RemoteFile]) -> Result<u64, Failure> {
+    let what = |files: &[RemoteFile]| {
+        let paths = files.iter().map(|file| file.path.clone()).collect();
+        What::Files { paths, flatten: false }
+    };
+    let mut transferred = 0;
+    while let Some((first, rest)) = files.split_first() {
+        let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
+        let (now, later) = files.split_at(count);
+        if now.is_empty() {
+            let piece = job.piece(into, &first.path, first.size).ok_or_else(Failure::limit_reached)?;
+            transferred += transfer(job, copy, into, what(std::slice::from_ref(first)), Some(piece)).await?;
+            files = rest;
+        } else {
+            transferred += transfer(job, copy, into, what(now), None).await?;
+            files = later;
+        }
     }
     Ok(transferred)
 }
@@ -176,11 +197,13 @@ async fn transfer(
     copy: &BackupCopy,
     into: &Path,
     what: What,
-    basis: Option<PathBuf>,
+    piece: Option<Piece>,
 ) -> Result<u64, Failure> {
     let from = job.run.target.there.base(copy.id);
+    let is_list = matches!(what, What::Files { .. });
+    let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.target.here.base(reuse.from));
     let request = Fetch { from, into: into.to_owned(), what, basis, bandwidth: None };
-    let fetched = job.run.fetch(&job.action.address, request, job.urgency, job.counter).await?;
+    let fetched = job.fetch(request, piece).await?;
     if fetched.missing.is_empty() {
         return Ok(fetched.transferred);
     }
@@ -189,14 +212,14 @@ async fn transfer(
 }
 
 /// The files at the primary that are not here with the same size.
-async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<PathBuf>, Failure> {
+async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<RemoteFile>, Failure> {
     let listed = list(job, copy).await?;
     let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
     blocking(move || {
         let links: Vec<PathBuf> = tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect();
         let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
         let absent = listed.iter().filter(is_wanted).filter(|file| listing_fault(&base, file).is_some());
-        Ok(absent.map(|file| file.path.clone()).collect())
+        Ok(absent.cloned().collect())
     })
     .await
 }

@@ -7,17 +7,22 @@ mod removal;
 mod server;
 mod wals;
 
+pub use wals::commits;
+
+use std::path::Path;
+
 use futures::future::BoxFuture;
 
 use crate::plan::Plan;
 use crate::plan::action::{Action, Change};
 use crate::plan::graph::{Part, Step};
-use crate::transport::ByteCounter;
+use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::events::Failure;
 use super::executor::Steps;
 use super::journal::Measurements;
-use super::replica_run::ReplicaRun;
+use super::piece::Piece;
+use super::replica_run::{ReplicaRun, Transfer};
 use super::slots::Urgency;
 
 /// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
@@ -31,6 +36,26 @@ pub struct Job<'a> {
     pub urgency: Urgency,
     /// Where arriving bytes are counted.
     pub counter: &'a ByteCounter,
+}
+
+impl Job<'_> {
+    /// Copies files.
+    async fn fetch(&self, request: Fetch, piece: Option<Piece>) -> Result<Fetched, Failure> {
+        let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
+        self.run.fetch(Transfer { address, urgency, counter, request, piece }).await
+    }
+
+    /// How many of these files may be copied now.
+    fn secure(&self, sizes: impl IntoIterator<Item = u64>) -> usize {
+        self.run.moving.budget.secure(self.urgency, sizes)
+    }
+
+    /// The piece of a file that may be copied now, where the file is larger than a run may copy. `into` is the
+    /// directory that it is copied into.
+    fn piece(&self, into: &Path, landing: &Path, size: u64) -> Option<Piece> {
+        let bytes = self.run.moving.budget.piece(self.urgency, size)?;
+        Some(Piece { bytes, here: paths::partial_size(&into.join(landing)) })
+    }
 }
 
 /// The steps of a plan whose replicas are locked.

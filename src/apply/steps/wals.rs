@@ -13,6 +13,7 @@ use futures::stream::{StreamExt, iter};
 use crate::apply::durable;
 use crate::apply::events::{Failure, FailureKind};
 use crate::apply::failure::Doing;
+use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::apply::xlogdb;
 use crate::barman::ids::SystemId;
@@ -48,21 +49,57 @@ struct Shipped {
 /// Ships the files of a batch that are not here with the right size.
 pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     let dirs = &job.run.target.here;
-    let (present, absent): (Vec<WalEntry>, Vec<WalEntry>) =
-        batch.entries.iter().partition(|entry| is_here(dirs, entry));
+    let here: BTreeSet<WalName> =
+        batch.entries.iter().filter(|entry| is_here(dirs, entry)).map(|entry| entry.name).collect();
+    let present = batch.entries.iter().filter(|entry| here.contains(&entry.name)).copied().collect();
+    let absent = commits(&batch.entries).into_iter().filter_map(|mut entries| {
+        entries.retain(|entry| !here.contains(&entry.name));
+        (!entries.is_empty()).then_some(entries)
+    });
+    let absent: Vec<Vec<WalEntry>> = absent.collect();
     job.run.ledger.publish(job.run, present).await?;
-    let commits = iter(commits(&absent)).map(|entries| commit(job, entries)).buffer_unordered(job.run.moving.streams);
-    let shipped: Vec<Shipped> = commits.collect().await;
+    let count = job.secure(absent.iter().flatten().map(|entry| entry.size));
+    let (now, later) = cut(absent, count);
+    let commits = iter(now).map(|entries| commit(job, entries, None)).buffer_unordered(job.run.moving.streams);
+    let mut shipped: Vec<Shipped> = commits.collect().await;
+    if let Some((first, rest)) = later.split_first() {
+        shipped.push(stop(job, *first, rest.is_empty()).await);
+    }
     job.run.ledger.flush(job.run).await?;
     outcome(shipped)
+}
+
+/// The first files, in the commits that they are in, and the rest.
+fn cut(commits: Vec<Vec<WalEntry>>, mut count: usize) -> (Vec<Vec<WalEntry>>, Vec<WalEntry>) {
+    let (mut first, mut rest) = (Vec::new(), Vec::new());
+    for mut entries in commits {
+        rest.extend(entries.split_off(count.min(entries.len())));
+        count -= entries.len();
+        if !entries.is_empty() {
+            first.push(entries);
+        }
+    }
+    (first, rest)
+}
+
+/// Ends a batch of which the run may not copy more: with a piece of the next file, if that would never fit whole.
+async fn stop(job: Job<'_>, next: WalEntry, is_last: bool) -> Shipped {
+    let name = next.name.to_string();
+    let Some(piece) = job.piece(&job.run.staging().wals(), Path::new(&name), next.size) else {
+        return Shipped { failure: Some(Failure::limit_reached()), ..Shipped::default() };
+    };
+    let shipped = commit(job, vec![next], Some(piece)).await;
+    let failure = shipped.failure.or_else(|| (!is_last).then(Failure::limit_reached));
+    Shipped { failure, ..shipped }
 }
 
 fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
     fs::symlink_metadata(dirs.wal(entry.name)).is_ok_and(|found| found.is_file() && found.len() == entry.size)
 }
 
-/// Cuts a batch into what is committed together.
-fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
+/// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
+/// many transfers there may be.
+pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {
@@ -78,19 +115,19 @@ fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     commits
 }
 
-async fn commit(job: Job<'_>, entries: Vec<WalEntry>) -> Shipped {
+async fn commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> Shipped {
     if job.run.cancel.is_cancelled() {
         return Shipped { failure: Some(Failure::interrupted()), ..Shipped::default() };
     }
-    match try_commit(job, entries).await {
+    match try_commit(job, entries, piece).await {
         Ok(shipped) => shipped,
         Err(failure) => Shipped { failure: Some(failure), ..Shipped::default() },
     }
 }
 
-async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Failure> {
+async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> Result<Shipped, Failure> {
     let place = Placing::new(job.run);
-    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name)).await {
+    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), piece).await {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, failure).await,
     };
@@ -104,7 +141,12 @@ async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>) -> Result<Shipped, Fai
 }
 
 /// Brings WAL files under temporary names.
-async fn bring(job: Job<'_>, place: &Placing, names: impl Iterator<Item = WalName>) -> Result<Fetched, Failure> {
+async fn bring(
+    job: Job<'_>,
+    place: &Placing,
+    names: impl Iterator<Item = WalName>,
+    piece: Option<Piece>,
+) -> Result<Fetched, Failure> {
     let staging = place.staging.clone();
     blocking(move || durable::create_directory(&staging).doing("create", &staging)).await?;
     let request = Fetch {
@@ -114,7 +156,7 @@ async fn bring(job: Job<'_>, place: &Placing, names: impl Iterator<Item = WalNam
         basis: None,
         bandwidth: None,
     };
-    job.run.fetch(&job.action.address, request, job.urgency, job.counter).await
+    job.fetch(request, piece).await
 }
 
 /// Places the files that did arrive whole before a transfer failed: one that cannot be read holds up no other.
@@ -220,8 +262,10 @@ fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
         refused.extend(part.refused);
         failures.extend(part.failure);
     }
-    failures.sort_by_key(|failure| failure.kind == FailureKind::Interrupted);
-    if let Some(failure) = failures.into_iter().next() {
+    // What is wrong comes before why it ended.
+    let is_end = |failure: &Failure| matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached);
+    failures.sort_by_key(is_end);
+    if let Some(failure) = failures.into_iter().next().filter(|failure| !is_end(failure) || refused.is_empty()) {
         return Err(failure);
     }
     if refused.is_empty() {
@@ -248,7 +292,7 @@ pub async fn ship_history(
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
     let place = Placing::new(job.run);
-    let fetched = bring(job, &place, std::iter::once(name)).await?;
+    let fetched = bring(job, &place, std::iter::once(name), None).await?;
     if !fetched.missing.is_empty() {
         return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
     }

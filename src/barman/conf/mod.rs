@@ -5,7 +5,7 @@
 //! list of servers and are not applied. [`section`] is the way back: what a replica's section says.
 
 mod ini;
-mod scope;
+pub(super) mod scope;
 pub mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use super::ids::{InvalidId, ServerName};
 use super::layout::ServerDirs;
+use super::server_config::is_inherited;
 use ini::{Raw, Section};
 use scope::Scope;
 
@@ -21,37 +22,6 @@ use scope::Scope;
 const GLOBAL: &str = "barman";
 /// The section whose keys Python adds to every other.
 const DEFAULT: &str = "DEFAULT";
-/// The settings of a passive node that a server takes from `[barman]` when it has none (Barman `config.py`,
-/// `BARMAN_KEYS`).
-const INHERITED: [&str; 27] = [
-    "backup_compression",
-    "bandwidth_limit",
-    "basebackup_retry_sleep",
-    "basebackup_retry_times",
-    "compression",
-    "forward_config_path",
-    "last_backup_maximum_age",
-    "last_backup_minimum_size",
-    "last_wal_maximum_age",
-    "minimum_redundancy",
-    "network_compression",
-    "parallel_jobs",
-    "parallel_jobs_start_batch_period",
-    "parallel_jobs_start_batch_size",
-    "path_prefix",
-    "post_delete_retry_script",
-    "post_delete_script",
-    "post_wal_delete_retry_script",
-    "post_wal_delete_script",
-    "pre_delete_retry_script",
-    "pre_delete_script",
-    "primary_ssh_command",
-    "retention_policy",
-    "retention_policy_mode",
-    "reuse_backup",
-    "tablespace_bandwidth_limit",
-    "xlogdb_directory",
-];
 /// The last word of a `primary_ssh_command` that is Antipode itself, telling Barman's own sync that nothing is missing.
 pub const NOTHING_TO_SYNC: &str = "nothing-to-sync";
 
@@ -238,7 +208,7 @@ impl BarmanConf {
         }
         let mut settings = Vec::new();
         for section in [server.as_str(), GLOBAL] {
-            if section == GLOBAL && !INHERITED.contains(&key) {
+            if section == GLOBAL && !is_inherited(key) {
                 continue;
             }
             if let (Some(value), Some(raw)) = (scope.in_section(section, key)?, self.raw(section, key)) {
@@ -249,7 +219,13 @@ impl BarmanConf {
         Ok(settings)
     }
 
-    fn scope<'a>(&'a self, server: &'a ServerName) -> Result<Scope<'a>, ConfError> {
+    /// Whether there is a section of a server.
+    pub fn has(&self, server: &ServerName) -> bool {
+        self.sections().any(|name| name == server.as_str())
+    }
+
+    /// A server's section, to read its values one by one.
+    pub(super) fn scope<'a>(&'a self, server: &'a ServerName) -> Result<Scope<'a>, ConfError> {
         let mut scope = Scope::new(self, server.as_str());
         scope.know("name", server.as_str());
         scope.know("barman_home", &self.barman_home()?.to_string_lossy());

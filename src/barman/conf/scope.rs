@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{BarmanConf, ConfError, GLOBAL, INHERITED};
+use super::{BarmanConf, ConfError, GLOBAL};
+use crate::barman::server_config::is_inherited;
 
 /// Python refuses deeper references (`configparser.MAX_INTERPOLATION_DEPTH`).
 const MAX_DEPTH: usize = 10;
@@ -29,9 +30,9 @@ impl<'a> Scope<'a> {
     /// The value of a key: the server's own, else that of `[barman]` where servers inherit it. An empty value
     /// and `None` are null, and stop inheritance.
     pub fn get(&mut self, key: &str) -> Result<Option<String>, ConfError> {
-        let mut value = self.in_section(self.section, key)?;
-        if value.is_none() && INHERITED.contains(&key) {
-            value = self.in_section(GLOBAL, key)?;
+        let mut value = self.own(key)?;
+        if value.is_none() && is_inherited(key) {
+            value = self.of_all(key)?;
         }
         let value = value.filter(|value| !value.is_empty());
         if let Some(value) = &value {
@@ -45,6 +46,16 @@ impl<'a> Scope<'a> {
         let path = self.get(key)?.map_or(default, PathBuf::from);
         self.know(key, &path.to_string_lossy());
         Ok(path)
+    }
+
+    /// What the section itself says; empty for null.
+    pub fn own(&self, key: &str) -> Result<Option<String>, ConfError> {
+        self.in_section(self.section, key)
+    }
+
+    /// What `[barman]` says for all servers; empty for null.
+    pub fn of_all(&self, key: &str) -> Result<Option<String>, ConfError> {
+        self.in_section(GLOBAL, key)
     }
 
     /// The value of a key in one section; empty for null.

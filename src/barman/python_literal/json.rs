@@ -1,8 +1,9 @@
-//! Literals out of JSON: sync-info carries some values natively that backup.info has as Python literals.
+//! Literals out of JSON and into it: sync-info carries some values natively that backup.info has as Python literals.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use super::Literal;
 
@@ -60,5 +61,29 @@ impl<'de> Visitor<'de> for LiteralVisitor {
             pairs.push((Literal::Str(key), value));
         }
         Ok(Literal::Dict(pairs))
+    }
+}
+
+impl Serialize for Literal {
+    /// Writes what Python's `json.dumps` makes of the value: tuples are lists, and keys are texts.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => serializer.serialize_i128(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Str(text) => serializer.serialize_str(text),
+            Self::List(items) | Self::Tuple(items) => serializer.collect_seq(items),
+            Self::Dict(pairs) => serializer.collect_map(pairs.iter().map(|(key, value)| (json_key(key), value))),
+        }
+    }
+}
+
+fn json_key(key: &Literal) -> String {
+    match key {
+        Literal::Str(text) => text.clone(),
+        Literal::None => "null".to_owned(),
+        Literal::Bool(value) => value.to_string(),
+        other => other.to_string(),
     }
 }

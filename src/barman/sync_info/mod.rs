@@ -5,7 +5,9 @@
 //! among it, is skipped without being stored.
 
 mod frame;
+pub mod listing;
 mod read;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;

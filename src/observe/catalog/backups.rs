@@ -50,7 +50,12 @@ pub enum InfoFile {
     /// It can be used.
     Readable(Box<Metadata>),
     /// It cannot be read, or its values make no sense.
-    Broken(BackupInfo),
+    Broken {
+        /// The fields that could be read; none when it is no backup.info at all.
+        info: BackupInfo,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// The metadata of a backup.
@@ -84,7 +89,7 @@ impl InfoFile {
     pub fn fields(&self) -> &BackupInfo {
         match self {
             Self::Readable(metadata) => &metadata.info,
-            Self::Broken(info) => info,
+            Self::Broken { info, .. } => info,
         }
     }
 }
@@ -145,7 +150,9 @@ impl Backups {
     fn read_info(&mut self, path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
         let Some(bytes) = files::read(path, MAX_INFO)? else { return Ok(None) };
         let broken = |info, why: &dyn std::error::Error| {
-            (InfoFile::Broken(info), Some(format!("the backup.info of {id} is not used: {why}")))
+            let why = why.to_string();
+            let note = format!("the backup.info of {id} is not used: {why}");
+            (InfoFile::Broken { info, why }, Some(note))
         };
         let (file, note) = match BackupInfo::parse(&bytes) {
             Err(error) => broken(BackupInfo::default(), &error),

@@ -1,7 +1,7 @@
 //! Reading the files of a catalog: regular files only, links are never followed, sizes without reading.
 
 use std::fs::{self, File, FileType};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -65,7 +65,12 @@ pub fn list(directory: &Path) -> Result<Vec<Entry>, CatalogError> {
 
 /// The content of a regular file, up to `limit` bytes; `None` when there is none.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
-    match read_regular(path, limit) {
+    read_from(path, 0, limit)
+}
+
+/// The content of a regular file from a byte on, up to `limit` bytes; `None` when there is none.
+pub fn read_from(path: &Path, offset: u64, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
+    match read_regular(path, offset, limit) {
         Ok(content) => Ok(content),
         Err(error) if is_absent(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             Ok(None)
@@ -74,13 +79,14 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
     }
 }
 
-fn read_regular(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+fn read_regular(path: &Path, offset: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
     // NONBLOCK keeps a named pipe from hanging the run before its kind is known.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
         return Ok(None);
     }
+    file.seek(SeekFrom::Start(offset))?;
     let mut content = Vec::new();
     file.take(limit).read_to_end(&mut content)?;
     Ok(Some(content))

@@ -142,7 +142,7 @@ fn broken_metadata_is_a_note_and_the_rest_is_read() {
     disk.write("meta/20261122T125918-backup.info", INFO);
     disk.write("meta/20261122T125918-keep", "for ever\x1b[31m");
     let backups = disk.read().backups;
-    let broken = |id: &str| matches!(backups.by_id[&id.parse().unwrap()].info(), Some(InfoFile::Broken(_)));
+    let broken = |id: &str| matches!(backups.by_id[&id.parse().unwrap()].info(), Some(InfoFile::Broken { .. }));
     assert!(broken("20261122T125916") && broken("20261122T125917") && !broken("20261122T125918"));
     assert_eq!(backups.notes.len(), 3);
     assert!(backups.notes[1].contains("20200101T000000"), "{:?}", backups.notes);

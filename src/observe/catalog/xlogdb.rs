@@ -4,14 +4,14 @@ use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, last_line_offset};
+use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, field_count, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::plan::reason::XlogFinding;
 
 use super::files::{self, CatalogError};
 
 /// More than the list of a hundred million files: what is longer is no xlog.db.
-const MAX_SIZE: u64 = 8 << 30;
+pub const MAX_SIZE: u64 = 8 << 30;
 
 /// xlog.db as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -90,7 +90,7 @@ impl XlogDbFile {
             unreadable: count(|kind| matches!(kind, ProblemKind::Empty | ProblemKind::Garbage(_))),
             unsorted: count(|kind| matches!(kind, ProblemKind::Unsorted(_))),
             doubled: count(|kind| matches!(kind, ProblemKind::Doubled(_) | ProblemKind::Contradicted(_))),
-            five_fields: bytes.split(|b| *b == b'\n').filter(|line| has_five_fields(line)).count() as u64,
+            five_fields: bytes.split(|b| *b == b'\n').filter(|line| field_count(line) == 5).count() as u64,
             entries: db.into_entries(),
         }
     }
@@ -111,10 +111,6 @@ fn name_at(bytes: &[u8], offset: u64) -> Option<WalName> {
     let line = bytes.get(usize::try_from(offset).ok()?..)?;
     let name = line.split(u8::is_ascii_whitespace).next()?;
     std::str::from_utf8(name).ok()?.parse().ok()
-}
-
-fn has_five_fields(line: &[u8]) -> bool {
-    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).count() == 5
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod fetched;
 mod path;
 mod sync_info;
 
+pub use sync_info::refused;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -22,7 +22,8 @@ pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<O
     tokio::task::spawn_blocking(move || read(&stdout, &server)).await?
 }
 
-fn refused(error: TransportError, server: &ServerName) -> Failure {
+/// Why a primary does not answer.
+pub fn refused(error: TransportError, server: &ServerName) -> Failure {
     if error.kind == TransportErrorKind::CommandFailed && error.stderr.contains(UNKNOWN_SERVER) {
         return Failure::new(format!("its Barman has no server named {server}"))
             .hint("see `barman list-servers` there, and set `server:` if it has another name than the replica");

@@ -53,7 +53,7 @@ impl Grounds<'_> {
         Fact::here("the backup", state_here(self.here.backups.get(&id)))
     }
 
-    fn files_here(&self, id: BackupId) -> Fact {
+    pub(super) fn files_here(&self, id: BackupId) -> Fact {
         let state = match self.here.backups.get(&id).map(|local| &local.base) {
             None | Some(BaseState::Absent) => "absent".to_owned(),
             Some(BaseState::Complete) => "complete".to_owned(),

@@ -13,6 +13,7 @@ mod backup;
 mod outlook;
 mod removal;
 mod target;
+mod thing;
 mod wal;
 
 use std::borrow::Cow;

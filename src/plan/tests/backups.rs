@@ -163,12 +163,12 @@ fn the_staging_of_a_repair_is_resumed_and_not_removed() {
 fn damaged_files_are_repaired() {
     let damaged = case(ONE, "@21 1/08..0A damaged | 1/08..0F");
     assert_eq!(damaged.actions(), ["~backup 21"]);
-    let reason = Reason::FilesDamaged { count: 1, first: "data/base/1/2".into() };
+    let reason = Reason::FilesDamaged(vec!["data/base/1/2".into()]);
     assert_eq!(damaged.reason("~backup 21"), reason);
     assert_eq!(damaged.plan().before.backups, 0);
     assert_eq!(damaged.plan().after.backups, 1);
     let absent = case(ONE, "@21 1/08..0A absent | 1/08..0F");
-    assert_eq!(absent.reason("~backup 21"), Reason::FilesDamaged { count: 1, first: "data".into() });
+    assert_eq!(absent.reason("~backup 21"), Reason::FilesDamaged(vec!["data".into()]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests of the planner, by what they are about.
 
 mod backups;
-mod case;
+pub(crate) mod case;
 mod estimates;
 mod generate;
 mod graph;
@@ -9,7 +9,7 @@ mod guard;
 mod harmless;
 mod metadata;
 mod model;
-mod notation;
+pub(crate) mod notation;
 mod properties;
 mod prune;
 mod saved;

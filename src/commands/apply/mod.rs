@@ -1,0 +1,175 @@
+//! `antipode apply`: shows what would change, asks, and does it. What a saved plan says is done without asking.
+
+mod saved;
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::apply::events::{FailureKind, Summary};
+use crate::apply::journal::{self, Measurements};
+use crate::apply::{self, Limits, Means, RunLock};
+use crate::cli;
+use crate::error::{CommandError, Exit};
+use crate::plan::Plan;
+use crate::progress::Json;
+use crate::site::Site;
+
+use super::audience::Audience;
+use super::interrupt::Interrupt;
+use super::session::Session;
+use super::source;
+use super::terminal::{self, Terminal};
+
+/// Runs the command.
+pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    if !arguments.json {
+        let terminal = if arguments.auto_approve || arguments.plan.is_some() { *terminal } else { terminal.aloud() };
+        return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
+    }
+    let audience = Audience::Programs(Json::new());
+    let ended = run_for(&audience, arguments, terminal, interrupt).await;
+    let exit = ended.unwrap_or_else(|error| audience.error(&error));
+    // Whatever it was that an interruption broke off, the interruption is what happened.
+    let exit = interrupt.exit().unwrap_or(exit);
+    audience.end(exit);
+    Ok(exit)
+}
+
+async fn run_for(
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    if let Some(file) = &arguments.plan {
+        return saved::run(file, audience, arguments, terminal, interrupt).await;
+    }
+    if arguments.json && !arguments.auto_approve {
+        return Err(CommandError::new("`--json` prints no question to answer")
+            .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
+    }
+    if !arguments.auto_approve && !std::io::stdin().is_terminal() {
+        return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal").hint(
+            "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
+             or run `antipode apply --auto-approve`",
+        ));
+    }
+    let site = source::load(&arguments.site, terminal)?;
+    let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
+    let session = Session::open(&site, &interrupt.token).await;
+    let result = plan_and_apply(audience, arguments, &session, interrupt).await;
+    session.close().await;
+    drop(run_lock);
+    result
+}
+
+/// Takes the run's own lock.
+pub async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<RunLock, CommandError> {
+    tokio::select! {
+        lock = RunLock::acquire(&site.catalog.path, timeout) => Ok(lock?),
+        () = interrupt.token.cancelled() => {
+            Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"))
+        }
+    }
+}
+
+async fn plan_and_apply(
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    session: &Session<'_>,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    let plan = session.plan_part(&(&arguments.scope).into()).await?;
+    audience.plan(&plan);
+    for error in &session.unresolved {
+        audience.error(error);
+    }
+    let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
+    let otherwise = if unplanned { Exit::Error } else { Exit::Done };
+    if interrupt.token.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
+        return Ok(otherwise);
+    }
+    if !arguments.auto_approve && !approved(interrupt).await {
+        return Err(CommandError::new("apply cancelled, nothing was changed"));
+    }
+    let summary = carry_out(&plan, session, bounds(arguments), audience).await?;
+    Ok(exit(&summary).unwrap_or(otherwise))
+}
+
+/// Asks. Only `yes` is a yes.
+async fn approved(interrupt: &Interrupt) -> bool {
+    terminal::tell(
+        "\nDo you want to perform these actions?\n  Antipode will do what is described above.\n  \
+         Only 'yes' will be accepted to approve.\n\n  Enter a value: ",
+    );
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = tokio::select! {
+        answer = answer => answer,
+        () = interrupt.token.cancelled() => return false,
+    };
+    terminal::tell("\n");
+    matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
+}
+
+/// How long an apply waits, and how much it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How long a busy lock is waited for.
+    pub lock_timeout: Duration,
+    /// How much is done at a time, and in all.
+    pub limits: Limits,
+}
+
+impl Bounds {
+    /// No limits, and this long a wait for a busy lock.
+    pub fn of_patience(lock_timeout: Duration) -> Self {
+        Self { lock_timeout, limits: Limits::default() }
+    }
+}
+
+fn bounds(arguments: &cli::Apply) -> Bounds {
+    let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
+    Bounds { lock_timeout: arguments.lock_timeout, limits }
+}
+
+/// Does what the plan says, and tells what it came to.
+pub async fn carry_out(
+    plan: &Plan,
+    session: &Session<'_>,
+    bounds: Bounds,
+    audience: &Audience<'_>,
+) -> Result<Summary, CommandError> {
+    let connections = session.open_connections();
+    let means = Means {
+        replicas: &session.replicas,
+        primaries: &session.site.primaries,
+        connections: &connections,
+        lock_directory: session.lock_directory()?,
+        lock_timeout: bounds.lock_timeout,
+        limits: bounds.limits,
+    };
+    let begin = Instant::now();
+    let summary = {
+        let observer = audience.observer();
+        apply::apply(plan, &means, observer.as_ref(), session.cancel).await
+    };
+    audience.summary(plan, &summary, begin.elapsed());
+    Ok(summary)
+}
+
+/// How an apply that did not do everything ends.
+fn exit(summary: &Summary) -> Option<Exit> {
+    if summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::ServerBusy) {
+        return Some(Exit::Locked);
+    }
+    (!summary.failed.is_empty()).then_some(Exit::PartFailed)
+}

@@ -1,0 +1,47 @@
+//! Finding and reading this host's barman.conf, as Barman does.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::barman::conf::{BarmanConf, ConfError};
+use crate::error::CommandError;
+use crate::observe::own_barman::read_conf;
+
+/// A barman.conf with the files that it includes.
+#[derive(Debug)]
+pub struct ConfFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub conf: BarmanConf,
+}
+
+impl ConfFile {
+    /// Reads the file that was named, else the first of those where Barman looks.
+    pub fn read(named: Option<&Path>) -> Result<Self, CommandError> {
+        let path = match named {
+            Some(path) if path.exists() => path.to_owned(),
+            Some(path) => {
+                return Err(CommandError::new(format!("Configuration file '{}' does not exist", path.display())));
+            }
+            None => usual_places().find(|path| path.exists()).ok_or_else(|| {
+                let places: Vec<String> = usual_places().map(|path| path.display().to_string()).collect();
+                CommandError::new(format!("there is no barman.conf at {}", places.join(", ")))
+                    .hint("name it with -c FILE")
+            })?,
+        };
+        let conf = read_conf(&path).map_err(|error| CommandError::new(error.to_string()))?;
+        Ok(Self { path, conf })
+    }
+
+    /// What is wrong with the file.
+    pub fn invalid(&self, error: &ConfError) -> CommandError {
+        CommandError::new(format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// Where Barman looks, in its order.
+fn usual_places() -> impl Iterator<Item = PathBuf> {
+    let own = env::home_dir().map(|home| home.join(".barman.conf"));
+    own.into_iter().chain(["/etc/barman.conf", "/etc/barman/barman.conf"].map(PathBuf::from))
+}

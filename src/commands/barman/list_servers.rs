@@ -1,0 +1,45 @@
+//! `antipode list-servers`: the servers of this host's barman.conf, as Barman lists them.
+
+use std::path::Path;
+
+use crate::barman::ids::{InvalidId, ServerName};
+use crate::barman::server_config::ServerConfig;
+use crate::cli;
+use crate::commands::terminal;
+use crate::error::{CommandError, Exit};
+use crate::observe::version;
+use crate::render::clean;
+
+use super::conf_file::ConfFile;
+
+/// Runs the command.
+pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<Exit, CommandError> {
+    let file = ConfFile::read(barman_conf)?;
+    let mut text = String::new();
+    for name in file.conf.sections() {
+        let server: ServerName = name.parse().map_err(|error: InvalidId| CommandError::new(error.to_string()))?;
+        let line = if arguments.minimal { name.to_owned() } else { line(&file, &server)? };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    terminal::print(&text);
+    Ok(Exit::Done)
+}
+
+/// `name - description (marks)`
+fn line(file: &ConfFile, server: &ServerName) -> Result<String, CommandError> {
+    // What a line says is the same in every version.
+    let config = ServerConfig::read(&file.conf, server, version::NEWEST).map_err(|error| file.invalid(&error))?;
+    let Some(config) = config else { return Ok(server.to_string()) };
+    let marks = [
+        (!config.is_active(), " (inactive)"),
+        (config.is_active() && !config.faults(server).is_empty(), " (WARNING: disabled)"),
+        (config.is_passive(), " (Passive)"),
+    ];
+    let marks: String = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark).collect();
+    let description = clean(config.description().unwrap_or_default());
+    if description.is_empty() && marks.is_empty() {
+        return Ok(server.to_string());
+    }
+    Ok(format!("{server} - {description}{marks}"))
+}

@@ -1,0 +1,101 @@
+//! What the commands that copy have in common: a part of a plan, made and applied without asking.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::events::Summary;
+use crate::commands::apply::{self, Bounds};
+use crate::commands::audience::Audience;
+use crate::commands::interrupt::Interrupt;
+use crate::commands::session::Session;
+use crate::commands::terminal::Terminal;
+use crate::error::{CommandError, Exit};
+use crate::observe::Purpose;
+use crate::plan::action::Outcome;
+use crate::plan::scope::{Scope, ScopeError};
+use crate::plan::{self, Plan};
+use crate::site::Site;
+
+/// How long a lock of a catalog or a server is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What became of a part of a plan.
+pub enum Part {
+    /// It is as it should be.
+    InPlace,
+    /// Neither end has it, or the site is not to have it; what to do about that.
+    Absent(Option<String>),
+    /// It was applied.
+    Applied(Summary),
+}
+
+/// Plans a part of one replica and applies it: the things of it that are named, with what they need.
+pub async fn run(
+    site: &Site,
+    server: &str,
+    things: &[&str],
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Part, CommandError> {
+    let run_lock = apply::lock(site, PATIENCE, interrupt).await?;
+    let session = Session::open(site, &interrupt.token).await;
+    let result = part(&session, server, things, terminal).await;
+    session.close().await;
+    drop(run_lock);
+    result
+}
+
+async fn part(session: &Session<'_>, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, CommandError> {
+    let replica = session.replica(server)?;
+    let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
+    let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
+    let now = Timestamp::now();
+    let observation = session.observe([replica], Purpose::Plan, now).await?;
+    let plan = plan::plan(session.site, &session.replicas, &observation, now);
+    let plan = match plan.narrow(&scope, &session.replicas, &observation) {
+        Ok(plan) => plan,
+        Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {
+            return Ok(Part::Absent(CommandError::from(error).hint));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    refuse_unplanned(&plan)?;
+    if plan.is_empty() || session.cancel.is_cancelled() {
+        return Ok(Part::InPlace);
+    }
+    Ok(Part::Applied(
+        apply::carry_out(&plan, session, Bounds::of_patience(PATIENCE), &Audience::People(terminal)).await?,
+    ))
+}
+
+/// The reason why a replica could not be planned.
+fn refuse_unplanned(plan: &Plan) -> Result<(), CommandError> {
+    for replica in &plan.replicas {
+        match &replica.outcome {
+            Outcome::Planned => {}
+            Outcome::Inactive(sentence) => {
+                return Err(CommandError::new(format!("{}: its primary says: {sentence}", replica.name)));
+            }
+            Outcome::Unobserved { message, hint } => {
+                return Err(CommandError { hint: hint.clone(), ..CommandError::new(message.clone()) });
+            }
+            Outcome::Blocked(_) => {
+                return Err(CommandError::new(format!("{}: the plan is blocked", replica.name))
+                    .hint("`antipode plan` says by what, and what to do about it"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a command ends whose part of the plan was applied: as Barman's do, with 1 when something failed.
+pub fn end(summary: &Summary, terminal: &Terminal) -> Exit {
+    match summary.failed.first() {
+        None => Exit::Done,
+        Some((address, failure)) => {
+            let error = CommandError::new(format!("{address}: {failure}"));
+            terminal.error(&CommandError { hint: failure.hint.clone(), ..error })
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `antipode sync-backup`: one backup with the WAL that it needs, now.
+
+use crate::apply::events::{FailureKind, Summary};
+use crate::barman::ids::{BackupId, ServerName};
+use crate::barman::locks::{Lock, LockError, LockKind};
+use crate::cli;
+use crate::commands::interrupt::Interrupt;
+use crate::commands::session;
+use crate::commands::source;
+use crate::commands::terminal::{self, Terminal};
+use crate::error::{CommandError, Exit};
+use crate::site::Site;
+
+use super::sync::{self, Part};
+
+/// Runs the command.
+pub async fn run(
+    arguments: &cli::SyncBackup,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
+    let server = &arguments.server;
+    let absent =
+        || CommandError::new(format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()));
+    let id: BackupId = arguments.backup.parse().map_err(|_| absent())?;
+    let name: ServerName = server.parse().map_err(|_| session::unknown_server(server, &[]))?;
+    let running = || {
+        CommandError::new(format!(
+            "Another synchronisation process for backup {id} of server {server} is already running."
+        ))
+    };
+    if is_locked(&site, &name, id)? {
+        return Err(running());
+    }
+    match sync::run(&site, server, &[&format!("backup/{id}")], terminal, interrupt).await? {
+        Part::InPlace => {
+            terminal::print(&format!("Backup {id} is already synced with {server} server\n"));
+            Ok(Exit::Done)
+        }
+        Part::Absent(hint) => Err(CommandError { hint, ..absent() }),
+        Part::Applied(summary) if is_busy(&summary) => Err(running()),
+        Part::Applied(summary) => Ok(sync::end(&summary, terminal)),
+    }
+}
+
+/// Whether another process copies this backup: it is not waited for.
+fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, CommandError> {
+    let directory = session::lock_directory(site)?;
+    match Lock::try_acquire(&LockKind::SyncBackup(id).path(&directory, server)) {
+        Err(LockError::Busy { .. }) => Ok(true),
+        // A catalog that does not exist yet has no locks either.
+        Ok(_) | Err(LockError::Io { .. }) => Ok(false),
+    }
+}
+
+fn is_busy(summary: &Summary) -> bool {
+    summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::Busy)
+}

@@ -1,0 +1,175 @@
+//! `antipode sync-info`: what a catalog has of a server, as Barman's passive nodes ask for it.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::barman::conf::BarmanConf;
+use crate::barman::ids::ServerName;
+use crate::barman::layout::ServerDirs;
+use crate::barman::secret::without_passwords;
+use crate::barman::server_config::ServerConfig;
+use crate::barman::sync_info::listing::{Known, Listing, ListingError};
+use crate::barman::sync_info::write::{Answer, WriteError};
+use crate::barman::sync_info::{Framed, frame};
+use crate::cli;
+use crate::commands::interrupt::Interrupt;
+use crate::commands::session::Session;
+use crate::commands::source;
+use crate::commands::terminal::{self, Terminal};
+use crate::error::{CommandError, Exit};
+use crate::observe::own_catalog::{self, OwnCatalog};
+use crate::observe::{Failure, primary};
+
+use super::conf_file::ConfFile;
+
+/// Runs the command.
+pub async fn run(
+    arguments: &cli::SyncInfo,
+    barman_conf: Option<&Path>,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    if arguments.primary {
+        return ask_primary(arguments, terminal, interrupt).await;
+    }
+    let position = arguments.last_position.as_deref().map(position).transpose()?;
+    let file = ConfFile::read(barman_conf)?;
+    let server = known_server(&file.conf, &arguments.server)?;
+    let config = |version| {
+        let config = ServerConfig::read(&file.conf, &server, version).map_err(|error| file.invalid(&error))?;
+        config.ok_or_else(|| unknown(&arguments.server))
+    };
+    let newest = config(crate::observe::version::NEWEST)?;
+    if !newest.is_active() {
+        terminal::print(&format!("Skipping inactive server '{server}'\n"));
+        return Ok(Exit::Done);
+    }
+    if let Some(fault) = newest.faults(&server).into_iter().next() {
+        return Err(CommandError::new(fault).hint(format!("Barman does not work on {server} because of it")));
+    }
+    let (dirs, locks) = places(&file, &server)?;
+    let known = arguments.last_wal.clone().map(|name| (name, position));
+    let catalog = own_catalog::read(&dirs, &locks, known).await.map_err(|failure| failed(&server, failure))?;
+    let config = config(catalog.version)?;
+    let last_wal = arguments.last_wal.clone();
+    tokio::task::spawn_blocking(move || print(&server, catalog, &config, last_wal.as_deref(), position))
+        .await
+        .map_err(|error| CommandError::new(format!("the answer was not written: {error}")))?
+}
+
+/// LAST_POSITION, as Barman demands it; like Barman it ends with exit code 2 otherwise.
+fn position(text: &str) -> Result<u64, CommandError> {
+    let why = match text.parse::<i128>() {
+        Ok(number) if number > 0 => return Ok(u64::try_from(number).unwrap_or(u64::MAX)),
+        Ok(_) => "is not a valid positive integer",
+        Err(_) => "is not a valid input",
+    };
+    let message = format!("argument LAST_POSITION: '{text}' {why}");
+    Err(CommandError { exit: Exit::Misused, ..CommandError::new(message) })
+}
+
+fn known_server(conf: &BarmanConf, name: &str) -> Result<ServerName, CommandError> {
+    if name == "all" {
+        return Err(CommandError::new("You cannot use 'all' in a single server context"));
+    }
+    let server: Option<ServerName> = name.parse().ok();
+    server.filter(|server| conf.has(server)).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> CommandError {
+    CommandError::new(format!("Unknown server '{}'", name.escape_debug()))
+        .hint("`antipode list-servers` lists those of barman.conf; -c FILE names another one")
+}
+
+fn places(file: &ConfFile, server: &ServerName) -> Result<(ServerDirs, std::path::PathBuf), CommandError> {
+    let conf = file.conf.server(server).map_err(|error| file.invalid(&error))?;
+    let conf = conf.ok_or_else(|| unknown(server.as_str()))?;
+    let locks = file.conf.barman_lock_directory().map_err(|error| file.invalid(&error))?;
+    Ok((conf.dirs, locks))
+}
+
+fn failed(server: &ServerName, failure: Failure) -> CommandError {
+    CommandError { hint: failure.hint, ..CommandError::new(format!("{server}: {}", failure.message)) }
+}
+
+fn print(
+    server: &ServerName,
+    catalog: OwnCatalog,
+    config: &ServerConfig,
+    last_wal: Option<&str>,
+    position: Option<u64>,
+) -> Result<Exit, CommandError> {
+    let OwnCatalog { version, backups, xlogdb, offset } = catalog;
+    let known = last_wal.map(|name| Known { name, position });
+    let wals = Listing::read(&xlogdb, offset, known, &backups, version).map_err(|error| refused(server, &error))?;
+    let answer = Answer { version, backups, wals, config };
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match answer.write(&mut out).and_then(|()| Ok(out.flush()?)) {
+        // A reader that went away is not an error.
+        Err(WriteError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(error) => Err(CommandError::new(format!("{server}: {error}"))),
+        Ok(()) => Ok(Exit::Done),
+    }
+}
+
+fn refused(server: &ServerName, error: &ListingError) -> CommandError {
+    match error {
+        ListingError::Unreadable { .. } => CommandError::new(format!("xlog.db of {server}: {error}"))
+            .hint("Barman itself fails on it as well; `barman rebuild-xlogdb` makes the file anew"),
+        ListingError::Older { .. } | ListingError::Newer { .. } => CommandError::new(error.to_string()),
+    }
+}
+
+/// Asks the primary of a replica, and prints its answer as it came, without its passwords.
+async fn ask_primary(
+    arguments: &cli::SyncInfo,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
+    let session = Session::open(&site, &interrupt.token).await;
+    let answer = answer_of_primary(&session, &arguments.server).await;
+    session.close().await;
+    print_answer(&answer?)
+}
+
+async fn answer_of_primary(session: &Session<'_>, name: &str) -> Result<Vec<u8>, CommandError> {
+    let replica = session.replica(name)?;
+    let connection = session.connection(&replica.primary)?;
+    let Some(commands) = &connection.commands else {
+        return Err(CommandError::new(format!(
+            "the primary {} is a catalog on this host, and runs no Barman",
+            replica.primary
+        ))
+        .hint(format!("`antipode sync-info -c BARMAN_CONF {}` reads it", replica.server)));
+    };
+    commands.sync_info(&replica.server).await.map_err(|error| {
+        let failure = primary::refused(error, &replica.server);
+        CommandError {
+            hint: failure.hint,
+            ..CommandError::new(format!("primary {}, server {}: {}", replica.primary, replica.server, failure.message))
+        }
+    })
+}
+
+fn print_answer(stdout: &[u8]) -> Result<Exit, CommandError> {
+    match frame(stdout).map_err(|error| CommandError::new(error.to_string()))? {
+        Framed::Inactive(sentence) => terminal::print(&format!("{sentence}\n")),
+        Framed::Json(json) => {
+            let text = String::from_utf8_lossy(json);
+            let mut out = BufWriter::new(io::stdout().lock());
+            // A reader that went away is not an error.
+            let _ = text.lines().try_for_each(|line| writeln!(out, "{}", without_secrets(line)));
+            let _ = out.flush();
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// A line of JSON without passwords; only a few of a million speak of one.
+fn without_secrets(line: &str) -> String {
+    if line.contains("://") || line.to_ascii_lowercase().contains("pass") {
+        return without_passwords(line);
+    }
+    line.to_owned()
+}

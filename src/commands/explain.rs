@@ -1,0 +1,104 @@
+//! `antipode explain`: why one action is planned.
+
+use crate::cli;
+use crate::error::{CommandError, Exit};
+use crate::plan::action::Outcome;
+use crate::plan::known::Knowledge;
+use crate::plan::scope::Scope;
+use crate::render::{self, Origin, Whys};
+use crate::site::mirror;
+use crate::site::suggest::{near, one_of};
+
+use super::interrupt::Interrupt;
+use super::session::{Planned, Session};
+use super::source::{self, Declared};
+use super::terminal::{self, Terminal};
+
+/// So many addresses are proposed for one that is not there.
+const PROPOSED: usize = 3;
+
+/// Runs the command.
+pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+    let declared = source::declared(&arguments.site, terminal)?;
+    let session = Session::open(&declared.site, &interrupt.token).await;
+    let planned = session.planned(&Scope::default()).await;
+    let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
+    session.close().await;
+    let (text, exit) = answer?;
+    let columns = terminal::width().map_or(usize::MAX, usize::from);
+    terminal::print(&format!("{}\n", render::wrap(&text, columns).join("\n")));
+    Ok(exit)
+}
+
+/// What is known of an address, and whether the plan has it.
+fn explain(
+    address: &str,
+    declared: &Declared,
+    session: &Session<'_>,
+    planned: &Planned,
+) -> Result<(String, Exit), CommandError> {
+    let Planned { plan, observation, now } = planned;
+    let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
+    let (name, thing) = address.split_once('/').unwrap_or((address, ""));
+    let Some(index) = plan.replicas.iter().position(|replica| replica.name.as_str() == name) else {
+        let names: Vec<&str> = plan.replicas.iter().map(|replica| replica.name.as_str()).collect();
+        let error = CommandError::new(format!("no replica is called `{}`", render::clean(name)));
+        return Err(error.hint(format!("an address begins with the name of a replica{}", meant(name, &names))));
+    };
+    let origin = session.replicas.iter().find(|replica| replica.name.as_str() == name);
+    let origin = origin.map(|replica| mirror::origin(&declared.site, replica)).unwrap_or_default();
+    let asked = Origin { file: declared.quotes(), replica: &origin };
+    if let Some(known) = knowledge.find(address).and_then(|(replica, action)| knowledge.of(replica, action)) {
+        return Ok((render::explain(&known, asked), Exit::Done));
+    }
+    let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
+    if let Some((facts, demands)) = knowledge.of_thing(index, kind, name) {
+        return Ok((render::explain_thing(address, &facts, &demands, asked), Exit::Error));
+    }
+    Err(unknown(address, index, planned, &knowledge))
+}
+
+/// An address that names nothing, or a thing that nobody could look at.
+fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowledge<'_>) -> CommandError {
+    let address = render::clean(address);
+    let Some(replica_plan) = planned.plan.replicas.get(replica) else { return CommandError::new(address) };
+    let name = &replica_plan.name;
+    match &replica_plan.outcome {
+        Outcome::Unobserved { message, hint } => {
+            let error = CommandError::new(format!("nothing is known of {address}: {}", render::clean(message)));
+            return CommandError { hint: hint.as_deref().map(render::clean), ..error };
+        }
+        Outcome::Inactive(sentence) => {
+            let sentence = render::clean(sentence.trim());
+            return CommandError::new(format!("nothing is known of {address}: {name} is inactive there: {sentence}"));
+        }
+        Outcome::Planned | Outcome::Blocked(_) => {}
+    }
+    let mut known: Vec<String> = replica_plan.actions.iter().map(|action| action.address.to_string()).collect();
+    known.extend(knowledge.backups(replica));
+    known.sort_unstable();
+    known.dedup();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let error = CommandError::new(format!("there is no {address}, neither in the plan nor at either end"));
+    error.hint(format!("`antipode plan -v` shows the address of each action{}", meant(&address, &known)))
+}
+
+/// Those that may have been meant.
+fn meant(wrong: &str, right: &[&str]) -> String {
+    let near: Vec<&str> = near(wrong, right).into_iter().take(PROPOSED).collect();
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", one_of(&near)) }
+}
+
+/// Why each action of a plan is there, for whoever wants to see it all.
+pub fn whys(declared: &Declared, session: &Session<'_>, planned: &Planned) -> Whys {
+    let Planned { plan, observation, now } = planned;
+    let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
+    let mut whys = Whys::default();
+    for (index, planned) in plan.replicas.iter().enumerate() {
+        if let Some(replica) = session.replicas.iter().find(|replica| replica.name == planned.name) {
+            let origin = mirror::origin(&declared.site, replica);
+            whys.add(&knowledge, index, Origin { file: declared.quotes(), replica: &origin });
+        }
+    }
+    whys
+}

@@ -1,0 +1,69 @@
+//! What is observed of a thing that no action is about.
+
+use std::collections::BTreeSet;
+
+use crate::barman::ids::BackupId;
+use crate::barman::wal::{Timeline, WalName};
+use crate::observe::inventory::BaseState;
+use crate::plan::wal_files::find;
+use crate::render::units::count;
+
+use super::{Fact, Grounds};
+
+impl Grounds<'_> {
+    /// What is here and at the primary of the thing that an address names; `None` when neither end has it.
+    pub fn of_thing(&self, kind: &str, name: Option<&str>) -> Option<Vec<Fact>> {
+        match (kind, name) {
+            ("server", None) => Some(vec![self.server()]),
+            ("xlog.db", None) => Some(vec![self.xlogdb()]),
+            ("sync-wals.info", None) => Some(vec![self.sync_wals()]),
+            ("wal", Some(name)) => self.wal(name.parse().ok()?),
+            ("history", Some(name)) => self.known_history(name),
+            ("backup" | "info" | "keep" | "tablespaces" | "staging", Some(name)) => {
+                self.backup(kind, name.parse().ok()?)
+            }
+            _ => None,
+        }
+    }
+
+    fn backup(&self, kind: &str, id: BackupId) -> Option<Vec<Fact>> {
+        if !self.ids().contains(&id) {
+            return None;
+        }
+        let mut facts = vec![self.backup_here(id), self.backup_there(id)];
+        match kind {
+            "keep" => facts.extend(self.keeps(id)),
+            "tablespaces" => facts.push(self.unlinked(id)),
+            _ => {
+                let local = self.here.backups.get(&id).map(|local| &local.base);
+                facts.extend(local.filter(|base| **base != BaseState::Absent).map(|_| self.files_here(id)));
+            }
+        }
+        Some(facts)
+    }
+
+    fn wal(&self, name: WalName) -> Option<Vec<Fact>> {
+        let here = self.here.wals.get(&name).copied();
+        let there = find(&self.there.wals, name).filter(|_| !self.there.gone.contains(&name)).map(|entry| entry.size);
+        let size = |size: Option<u64>| size.map_or_else(|| "absent".to_owned(), |size| count(size, "byte"));
+        let facts = || vec![Fact::here("the file", size(here)), Fact::there("the file", size(there))];
+        (here.is_some() || there.is_some()).then(facts)
+    }
+
+    fn known_history(&self, name: &str) -> Option<Vec<Fact>> {
+        // An address has one form, so that a shorter number is not taken for something else than the action it means.
+        let timeline = Timeline(u32::from_str_radix(name, 16).ok()?);
+        let ends = [&self.here.histories, &self.there.histories];
+        let is_known = ends.iter().any(|histories| histories.contains_key(&timeline));
+        (is_known && format!("{:08X}", timeline.0) == name).then(|| self.history(timeline))
+    }
+
+    fn ids(&self) -> BTreeSet<BackupId> {
+        self.here.backups.keys().chain(self.there.backups.keys()).chain(&self.here.staged).copied().collect()
+    }
+
+    /// The addresses of all backups that either end has.
+    pub fn backups(&self) -> Vec<String> {
+        self.ids().iter().map(|id| format!("{}/backup/{id}", self.replica.name)).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! An apply as programs follow it: one JSON event a line on stdout.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::apply::events::{Event, Observer, Summary};
+use crate::error::{CommandError, Exit};
+use crate::plan::Plan;
+use crate::plan::action::Address;
+use crate::transport::ByteCounter;
+
+use super::record::{Happening, Outcome, Record};
+use super::running::Running;
+
+/// How often a step that brings bytes is told of.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often a step is told of of which nothing arrives.
+const SILENT: u64 = 10;
+
+/// Tells events as lines of JSON.
+pub struct Json {
+    began: Instant,
+    running: Running<Step>,
+    outcome: Mutex<Outcome>,
+}
+
+/// What is kept of a step that runs.
+struct Step {
+    since: Instant,
+    total: u64,
+    counter: ByteCounter,
+    told: u64,
+    /// Ticks since it was told of.
+    silent: u64,
+}
+
+impl Json {
+    /// Begins to tell. Needs a tokio runtime.
+    pub fn new() -> Self {
+        let running = Running::new(EVERY, |address, step: &mut Step| {
+            if let Some(progress) = step.tick(address) {
+                tell(progress);
+            }
+        });
+        Self { began: Instant::now(), running, outcome: Mutex::default() }
+    }
+
+    /// Tells what will be done.
+    pub fn plan(&self, plan: &Plan) {
+        tell(Happening::plan(plan));
+    }
+
+    /// Tells of an error that no action is to blame for.
+    pub fn error(&self, error: &CommandError) {
+        tell(Happening::error(error));
+    }
+
+    /// Keeps what the actions came to, for the last line.
+    pub fn done(&self, summary: &Summary) {
+        let outcome = Outcome {
+            done: summary.done.len(),
+            failed: summary.failed.len(),
+            skipped: summary.skipped.len(),
+            bytes: summary.transferred,
+            stopped_at: summary.stopped_at,
+            ..Outcome::default()
+        };
+        // A value that is replaced whole.
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+    }
+
+    /// Tells what it all came to: the last line.
+    pub fn end(self, exit: Exit) {
+        let outcome = self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tell(Happening::Summary(Outcome { seconds: self.began.elapsed().as_secs(), ..outcome }.with_exit(exit)));
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Step {
+    fn tick(&mut self, address: &Address) -> Option<Happening> {
+        let bytes = self.counter.get();
+        self.silent += 1;
+        if bytes == self.told && self.silent < SILENT {
+            return None;
+        }
+        (self.told, self.silent) = (bytes, 0);
+        let seconds = self.since.elapsed().as_secs();
+        Some(Happening::Progress { address: address.to_string(), bytes, total_bytes: self.total, seconds })
+    }
+}
+
+impl Observer for Json {
+    fn notice(&self, event: &Event) {
+        let what = match event {
+            Event::Started { address, deed, total, counter } => {
+                let (since, counter) = (Instant::now(), counter.clone());
+                // Told before it can be ticked.
+                tell(Happening::Started {
+                    address: address.to_string(),
+                    doing: deed.doing.to_owned(),
+                    total_bytes: *total,
+                });
+                self.running.begin(address, Step { since, total: *total, counter, told: 0, silent: 0 });
+                return;
+            }
+            Event::Retrying { address, message, pause } => Happening::Retrying {
+                address: address.to_string(),
+                message: crate::render::clean(message),
+                pause_seconds: pause.as_secs(),
+            },
+            Event::Finished { address, deed, elapsed, transferred } => {
+                self.running.end(address);
+                let (done, seconds) = (deed.done.to_owned(), elapsed.as_secs());
+                Happening::Finished { address: address.to_string(), done, bytes: *transferred, seconds }
+            }
+            Event::Failed { address, failure } => {
+                self.running.end(address);
+                Happening::failed(address, failure)
+            }
+            Event::Skipped { address, because } => {
+                self.running.end(address);
+                Happening::Skipped { address: address.to_string(), reason: because.clone() }
+            }
+            Event::Interrupted => Happening::Interrupted,
+        };
+        tell(what);
+    }
+}
+
+fn tell(what: Happening) {
+    let mut out = io::stdout().lock();
+    // A reader that went away ends nothing.
+    if let Ok(mut line) = serde_json::to_vec(&Record::new(Timestamp::now().to_string(), what)) {
+        line.push(b'\n');
+        let _ = out.write_all(&line).and_then(|()| out.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_of_when_bytes_arrive_and_now_and_then_when_none_do() {
+        let address = Address::new(&"main".parse().unwrap(), "backup", "20261122T092435");
+        let counter = ByteCounter::default();
+        let mut step = Step { since: Instant::now(), total: 9, counter: counter.clone(), told: 0, silent: 0 };
+        let told: Vec<u64> = (1..=2 * SILENT).filter(|_| step.tick(&address).is_some()).collect();
+        assert_eq!(told, [SILENT, 2 * SILENT]);
+        counter.add(5);
+        let Some(Happening::Progress { bytes: 5, total_bytes: 9, .. }) = step.tick(&address) else { panic!() };
+        assert!(step.tick(&address).is_none());
+    }
+}

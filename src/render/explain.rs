@@ -1,0 +1,251 @@
+//! Why one action is planned: what both ends have, which line of the site file asks for it, what it waits for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::plan::action::{Action, Address, Change, ReusedFiles};
+use crate::plan::demand::Demand;
+use crate::plan::facts::{Fact, Side};
+use crate::plan::graph::Part;
+use crate::plan::known::{Knowledge, Known};
+use crate::plan::reason::Reason;
+use crate::plan::selection::Selector;
+use crate::site::model::WalsFrom;
+use crate::site::{KeyPath, Quotes};
+
+use super::deed::deed;
+use super::ink::clean;
+use super::table::Mark;
+use super::units::{bytes, count, list};
+use super::{diff, reason};
+
+/// So many addresses are named in a sentence.
+const NAMED: usize = 4;
+/// So many files are.
+const NAMED_FILES: usize = 12;
+/// What a fact says where there is nothing to tell.
+const AS_PLANNED: &str = "as planned";
+
+/// Where a site file asks for a replica.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The file.
+    pub file: Quotes<'a>,
+    /// The replica's place in it, or that of the mirror that stands for it.
+    pub replica: &'a KeyPath,
+}
+
+/// One paragraph about an action.
+pub fn explain(known: &Known<'_>, asked: Origin<'_>) -> String {
+    let action = known.action;
+    let mut sentences = vec![format!("{}: {}.", action.address, sentence(action))];
+    sentences.extend(files(action).into_iter().map(|text| capitalised(&text)));
+    sentences.extend(rewritten(action));
+    sentences.extend(ends(&known.facts));
+    sentences.extend(asked.demands(&known.demands));
+    sentences.extend(order(known));
+    clean(&sentences.join(" "))
+}
+
+/// One paragraph about a thing that no action is about.
+pub fn explain_thing(address: &str, facts: &[Fact], demands: &[Demand], asked: Origin<'_>) -> String {
+    let mut sentences = vec![format!("{address}: nothing is planned for it.")];
+    sentences.extend(ends(facts));
+    sentences.extend(asked.demands(demands));
+    clean(&sentences.join(" "))
+}
+
+/// For each action of a plan why it is there, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Whys(BTreeMap<Address, String>);
+
+impl Whys {
+    /// Adds what is known of one replica's actions.
+    pub fn add(&mut self, knowledge: &Knowledge<'_>, replica: usize, asked: Origin<'_>) {
+        let brief = |known: Known<'_>| (known.action.address.clone(), brief(&known, asked));
+        self.0.extend(knowledge.of_replica(replica).map(brief));
+    }
+
+    /// Why an action is there, as far as that is known.
+    pub fn of(&self, address: &Address) -> Option<&str> {
+        self.0.get(address).map(String::as_str)
+    }
+}
+
+fn brief(known: &Known<'_>, asked: Origin<'_>) -> String {
+    let mut parts = asked.in_short(&known.demands);
+    let neighbours = &known.neighbours;
+    for (others, verb) in [(&neighbours.needs, "needs"), (&neighbours.after, "waits for")] {
+        match others.as_slice() {
+            [] => {}
+            [only] => parts.push(format!("{verb} {only}")),
+            many => parts.push(format!("{verb} {}", count(many.len() as u64, "other action"))),
+        }
+    }
+    match neighbours.waiting.as_slice() {
+        [] => {}
+        [only] => parts.push(format!("{only} waits for it")),
+        many => parts.push(format!("{} wait for it", count(many.len() as u64, "action"))),
+    }
+    parts.join("; ")
+}
+
+/// What is done, and the reason.
+fn sentence(action: &Action) -> String {
+    format!("{}; {}", deed(action, Part::Whole), reason::phrase(action, None))
+}
+
+/// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
+pub fn files(action: &Action) -> Vec<String> {
+    let damaged = match &action.reason {
+        Reason::FilesDamaged(files) if files.len() > 1 => {
+            Some(format!("missing or of another size: {}.", named_files(files)))
+        }
+        _ => None,
+    };
+    let reuse = match &action.change {
+        Change::AddBackup(copy) | Change::RepairBackup(copy) => copy.reuse.as_ref(),
+        _ => None,
+    };
+    damaged.into_iter().chain(reuse.map(reused)).collect()
+}
+
+fn reused(reuse: &ReusedFiles) -> String {
+    let files = count(reuse.files.len() as u64, "file");
+    format!("{files} of {} ({}) are reused: {}.", reuse.from, bytes(reuse.bytes), named_files(&reuse.files))
+}
+
+fn named_files(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    bounded(&names, NAMED_FILES)
+}
+
+/// What a backup.info says and what it will say, where they differ.
+fn rewritten(action: &Action) -> Vec<String> {
+    let Change::UpdateInfo { from, to, .. } = &action.change else { return Vec::new() };
+    let lines = diff::lines(from, to, false);
+    let side = |mark: Mark, head: &str| {
+        let lines = lines.iter().filter(|line| line.mark == Some(mark));
+        let lines: Vec<String> = lines.map(|line| format!("`{}`", line.text)).collect();
+        (!lines.is_empty()).then(|| format!("{head} {}.", bounded(&lines, NAMED)))
+    };
+    [side(Mark::Remove, "Here it says"), side(Mark::Add, "It will say")].into_iter().flatten().collect()
+}
+
+/// What is at the primary and what is here.
+fn ends(facts: &[Fact]) -> Vec<String> {
+    let side = |side: Side, head: &str| {
+        let told = facts.iter().filter(|fact| fact.side == side && fact.value != AS_PLANNED);
+        let told: Vec<String> = told.map(|fact| format!("{}: {}", fact.name, fact.value)).collect();
+        (!told.is_empty()).then(|| format!("{head}, {}.", told.join("; ")))
+    };
+    [side(Side::Primary, "At the primary"), side(Side::Here, "Here")].into_iter().flatten().collect()
+}
+
+/// What it needs before, and what waits for it.
+fn order(known: &Known<'_>) -> Vec<String> {
+    let names = |addresses: &[&Address]| {
+        let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        bounded(&names, NAMED)
+    };
+    let neighbours = &known.neighbours;
+    let mut sentences = Vec::new();
+    if neighbours.needs.is_empty() && neighbours.after.is_empty() {
+        sentences.push("It needs nothing before.".to_owned());
+    }
+    if !neighbours.needs.is_empty() {
+        let verb = if matches!(known.action.change, Change::AddBackup(_)) { "is published after" } else { "needs" };
+        sentences.push(format!("It {verb} {}.", names(&neighbours.needs)));
+    }
+    if !neighbours.after.is_empty() {
+        sentences.push(format!("It begins when {} ended, well or not.", names(&neighbours.after)));
+    }
+    match neighbours.waiting.len() {
+        0 => sentences.push("Nothing waits for it.".to_owned()),
+        n => {
+            sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" }));
+        }
+    }
+    sentences
+}
+
+impl Origin<'_> {
+    /// A sentence for each demand, with the line of the file that makes it.
+    fn demands(&self, demands: &[Demand]) -> Vec<String> {
+        let sentence = |(thing, demand)| {
+            let words = words(demand, thing);
+            match demand.path(self.replica).map(|path| self.file.quote(&path)) {
+                None => format!("{words}."),
+                Some(Some(quoted)) => format!("{words} ({quoted})."),
+                Some(None) => format!("{words} (the default, as {} says nothing else).", self.file.name),
+            }
+        };
+        with_things(demands).map(sentence).map(|text| capitalised(&text)).collect()
+    }
+
+    /// The same, with the number of the line alone.
+    fn in_short(&self, demands: &[Demand]) -> Vec<String> {
+        let part = |(thing, demand)| {
+            let words = words(demand, thing);
+            match demand.path(self.replica).map(|path| self.file.place(&path)) {
+                None => words,
+                Some(Some(place)) => format!("{words} ({place})"),
+                Some(None) => format!("{words} (the default)"),
+            }
+        };
+        with_things(demands).map(part).collect()
+    }
+}
+
+/// What each demand is about: the action's own thing, until another backup is named.
+fn with_things(demands: &[Demand]) -> impl Iterator<Item = (&'static str, Demand)> {
+    demands.iter().scan("it", |thing, demand| {
+        let current = *thing;
+        if matches!(demand, Demand::NeededBy(_) | Demand::Selected(Selector::Follows(_))) {
+            *thing = "that backup";
+        }
+        Some((current, *demand))
+    })
+}
+
+/// What asks for a thing.
+fn words(demand: Demand, thing: &str) -> String {
+    match demand {
+        Demand::Replica => "the site file asks for the replica".to_owned(),
+        Demand::Selected(Selector::All) => format!("`backups: all` asks for {thing}"),
+        Demand::Selected(Selector::Rule(_, rule)) => format!("`{rule}` of `backups` selects {thing}"),
+        Demand::Selected(Selector::Kept) => format!("{thing} is kept, and a kept backup is always wanted"),
+        Demand::Selected(Selector::Carries(child)) => format!("the kept backup {child} builds on {thing}"),
+        Demand::Selected(Selector::Follows(root)) => {
+            format!("{thing} is wanted with backup {root}, which it builds on")
+        }
+        Demand::Stays => format!("nothing selects {thing}, and nothing allows to delete it"),
+        Demand::NeededBy(id) => format!("backup {id} is not consistent without {thing}"),
+        Demand::WalsFrom(WalsFrom::BackupsOnly, _) => {
+            "`wals.from: backups-only` asks for what makes backups consistent".to_owned()
+        }
+        Demand::WalsFrom(from, first) => {
+            let of = first.map_or_else(String::new, |id| format!(" ({id})"));
+            let word = if from == WalsFrom::NewestBackup { "newest-backup" } else { "oldest-backup" };
+            format!("`wals.from: {word}` asks for all WAL from that backup{of} on")
+        }
+        Demand::PruneUnselected => "`prune.unselected` allows to delete what `backups` leaves out".to_owned(),
+        Demand::PruneGone => "`prune.gone_at_primary` allows to delete what the primary no longer has".to_owned(),
+        Demand::CleanUp => "what an interrupted copy left and nobody will finish is always deleted".to_owned(),
+    }
+}
+
+/// Some of many names, and how many more there are.
+fn bounded(names: &[String], most: usize) -> String {
+    if names.len() <= most {
+        return list(names);
+    }
+    let mut shown: Vec<String> = names.iter().take(most - 1).cloned().collect();
+    shown.push(format!("{} more", names.len() - shown.len()));
+    list(&shown)
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
+}

@@ -1,0 +1,102 @@
+//! Why actions are planned, in the situations where they are.
+
+use super::situations::{self, Situation};
+use crate::plan::known::Known;
+use crate::render::{Origin, explain, explain_thing};
+use crate::site::mirror;
+
+/// The explanation of an address that the plan has.
+fn why(situation: &Situation, address: &str) -> String {
+    let knowledge = situation.knowledge();
+    let (replica, action) = knowledge.find(address).unwrap_or_else(|| panic!("{address} in {}", situation.name));
+    let known: Known<'_> = knowledge.of(replica, action).unwrap();
+    let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
+    explain(&known, Origin { file: situation.quotes(), replica: &origin })
+}
+
+/// The explanation of something that no action is about.
+fn thing(situation: &Situation, address: &str) -> Option<String> {
+    let (name, thing) = address.split_once('/').unwrap();
+    let replica = situation.plan.replicas.iter().position(|replica| replica.name.as_str() == name).unwrap();
+    let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
+    let (facts, demands) = situation.knowledge().of_thing(replica, kind, name)?;
+    let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
+    Some(explain_thing(address, &facts, &demands, Origin { file: situation.quotes(), replica: &origin }))
+}
+
+#[test]
+fn every_action_of_every_situation_is_explained() {
+    situations::golden("explain", |situation| {
+        let knowledge = situation.knowledge();
+        let mut text = String::new();
+        for (index, replica) in situation.plan.replicas.iter().enumerate() {
+            let origin = mirror::origin(&situation.declared.site, &situation.replicas[index]);
+            let known: Vec<Known<'_>> = knowledge.of_replica(index).collect();
+            assert_eq!(known.len(), replica.actions.len());
+            for known in known {
+                text.push_str(&explain(&known, Origin { file: situation.quotes(), replica: &origin }));
+                text.push_str("\n\n");
+            }
+        }
+        text
+    });
+}
+
+#[test]
+fn a_backup_is_explained_by_the_rules_that_select_it() {
+    let text = why(situations::named("catching_up"), "main/backup/20261122T000000");
+    assert!(text.contains("`last: 2` of `backups` selects it (lisbon.yaml:12: - last: 2)"), "{text}");
+    assert!(text.contains("`within: 8d` of `backups` selects it (lisbon.yaml:13: - within: 8d)"), "{text}");
+    assert!(text.contains("It is published after main/xlog.db and main/wal/00000001000000000000001C..1D."), "{text}");
+}
+
+#[test]
+fn a_rule_in_defaults_and_a_mirror_are_quoted() {
+    let inherited = why(situations::named("drift"), "main/backup/20261121T000000");
+    assert!(inherited.contains("(lisbon.yaml:8: backups: [{last: 7}])"), "{inherited}");
+    let situation = situations::named("forty_servers");
+    let mirrored = why(situation, "crm-01/wal/000000010000000000000020..2F");
+    assert!(mirrored.contains("as lisbon.yaml says nothing else"), "{mirrored}");
+    let backup = thing(situation, "crm-01/backup/20261122T000000").unwrap();
+    assert!(backup.contains("`last: 3` of `backups` selects it (lisbon.yaml:9: backups: [{last: 3}])."), "{backup}");
+}
+
+#[test]
+fn a_single_wal_file_is_explained_by_the_action_that_ships_it() {
+    let text = why(situations::named("many_segments"), "main/wal/000000010000001200000034");
+    assert!(
+        text.starts_with("main/wal/0000000100000000000000") && text.contains("`wals.from: oldest-backup`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_prune_names_what_allows_it() {
+    let text = why(situations::named("prune"), "main/backup/20261118T000000");
+    assert!(text.contains("`prune.unselected` allows to delete what `backups` leaves out"), "{text}");
+    assert!(text.contains("lisbon.yaml:11: prune: {unselected: true, gone_at_primary: true}"), "{text}");
+}
+
+#[test]
+fn damaged_files_are_named_up_to_a_number() {
+    let text = why(situations::named("drift"), "main/backup/20261121T000000");
+    assert!(text.contains("data/base/16384/16395 and 19 more."), "{text}");
+}
+
+#[test]
+fn what_needs_nothing_is_said_to_be_there() {
+    let situation = situations::named("in_sync");
+    let text = thing(situation, "main/backup/20261122T000000").unwrap();
+    assert!(text.starts_with("main/backup/20261122T000000: nothing is planned for it. At the primary, "), "{text}");
+    assert!(text.contains("`backups: all` asks for it (the default, as lisbon.yaml says nothing else)."), "{text}");
+    let wal = thing(situation, "main/wal/000000010000000000000010").unwrap();
+    assert_eq!(
+        wal,
+        "main/wal/000000010000000000000010: nothing is planned for it. At the primary, the file: 16 777 216 bytes. \
+         Here, the file: 16 777 216 bytes."
+    );
+    for address in ["main/backup/20251122T000000", "main/wal/00000001000000000000FFFF", "main/wal", "main/x/y", "main/"]
+    {
+        assert_eq!(thing(situation, address), None, "{address}");
+    }
+}

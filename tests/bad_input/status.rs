@@ -1,0 +1,78 @@
+//! `status` where something is wrong: it says what it can, and its exit code tells what sort of wrong.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::bench::{Bench, closed_port, snapshot};
+use crate::demo;
+
+/// A site whose primary no longer answers, with these replicas and mirrors.
+fn cut_off(bench: &Bench, rest: &str) {
+    let closed = bench.ssh_command_with("client_key", "known_hosts", closed_port());
+    bench.declare(&bench.site_with(&closed, rest));
+}
+
+#[test]
+fn a_mirror_of_a_silent_primary_is_told_by_what_is_here() {
+    let bench = Bench::start();
+    demo::write_first_day(&bench.path("primary"), "archive");
+    bench.says("archive", &bench.sync_info("archive"));
+    bench.lists("archive\nmain\n");
+    let mirrors = "mirrors: [{primary: frankfurt}]\n";
+    bench.declare(&bench.site_with(&bench.ssh_command(), mirrors));
+    bench.antipode(&["status"]).expect(2).says(&["2 not recoverable"]);
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    bench.antipode(&["status"]).expect(0).says(&["archive in sync", "main in sync"]);
+    // A server that Antipode did not bring is none of the mirror's.
+    fs::create_dir_all(bench.path("catalog/own/base")).unwrap();
+
+    cut_off(&bench, mirrors);
+    let before = snapshot(&bench.catalog());
+    let told = bench.antipode(&["status"]);
+    told.expect(0).says(&["archive primary unreachable", "main primary unreachable", "it refuses connections"]);
+    told.never_says("own");
+    assert_eq!(snapshot(&bench.catalog()), before);
+
+    cut_off(&bench, "mirrors: [{primary: frankfurt, except: ['*'], objective: {rpo: 1s}}]\n");
+    bench.antipode(&["status"]).expect(0).never_says("primary unreachable");
+    cut_off(&bench, "mirrors: [{primary: frankfurt, objective: {rpo: 1s}}]\n");
+    bench.antipode(&["status"]).expect(2).says(&["2 objective missed"]);
+}
+
+#[test]
+fn of_a_mirror_that_nothing_is_here_of_nothing_can_be_said() {
+    let bench = Bench::start();
+    cut_off(&bench, "mirrors: [{primary: frankfurt}]\n");
+    bench.antipode(&["status"]).expect(1).says(&["the mirror of frankfurt", "it refuses connections"]);
+    let json = bench.antipode(&["status", "--format", "json"]);
+    json.expect(1).says(&["\"errors\": [ {", "the mirror of frankfurt"]);
+}
+
+#[test]
+fn an_inactive_server_is_judged_by_its_age() {
+    let bench = Bench::in_sync();
+    bench.prints("main", "Skipping inactive server 'main'\n");
+    bench.antipode(&["status", "-v"]).expect(0).says(&["main inactive", "Skipping inactive server 'main'"]);
+    let rpo = "replicas: {main: {primary: frankfurt, objective: {rpo: 1s}}}\n";
+    bench.declare(&bench.site_with(&bench.ssh_command(), rpo));
+    bench.antipode(&["status"]).expect(2).says(&["main objective missed"]);
+}
+
+#[test]
+fn errors_are_told_apart_from_missed_objectives() {
+    let bench = Bench::in_sync();
+    fs::remove_dir_all(bench.path("catalog/main")).unwrap();
+    symlink("main", bench.path("catalog/main")).unwrap();
+    bench.antipode(&["status"]).expect(1).says(&["main unreadable", "cannot be read"]);
+    fs::remove_file(bench.path("antipode.yaml")).unwrap();
+    bench.antipode(&["status"]).expect(1).says(&["there is no antipode.yaml"]);
+}
+
+#[test]
+fn quiet_says_nothing_when_all_is_well() {
+    let bench = Bench::in_sync();
+    let quiet = bench.antipode(&["status", "-q"]);
+    quiet.expect(0);
+    assert_eq!(quiet.output, "--- stderr\n");
+    bench.antipode(&["status"]).expect(0).says(&["main in sync", "Status: 1 in sync."]);
+}

@@ -1,0 +1,190 @@
+//! What `--help`, the completions and the manual pages say is true: the examples run, the shells complete, and the
+//! programs that read manual pages have nothing to object to.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use antipode::cli::Cli;
+use antipode::manual;
+use clap::{CommandFactory, Parser};
+
+/// The commands whose examples run against the demo's catalogs. The others would write outside of a test's directory or
+/// need a Barman of this host; of them the command line is checked.
+const RUN: [&str; 8] = ["apply", "completions", "demo", "init", "plan", "schema", "status", "validate"];
+
+/// Every example of every command that is shown.
+fn examples() -> Vec<(String, String)> {
+    let program = Cli::command();
+    let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
+    commands
+        .flat_map(|command| manual::examples(command).into_iter().map(|it| (command.get_name().to_owned(), it)))
+        .collect()
+}
+
+/// A directory with a demo's catalogs, its site file under the names that examples use, and antipode in its PATH.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let path = |name: &str| place.0.path().join(name);
+        let demo = Command::new(env!("CARGO_BIN_EXE_antipode")).args(["demo", "--keep"]).arg(path("demo")).output();
+        assert!(demo.unwrap().status.success());
+        fs::create_dir_all(path("bin")).unwrap();
+        fs::create_dir_all(path("root/etc/antipode")).unwrap();
+        fs::create_dir_all(path("examples")).unwrap();
+        for copy in ["antipode.yaml", "root/etc/antipode/lisbon.yaml", "examples/minimal.yaml"] {
+            fs::copy(path("demo/antipode.yaml"), path(copy)).unwrap();
+        }
+        let conf = "[barman]\nbarman_home = /var/lib/barman\nprimary_ssh_command = ssh barman@fra\n[main]\n";
+        fs::write(path("root/etc/barman.conf"), conf).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_antipode"), path("bin/antipode")).unwrap();
+        place
+    }
+
+    /// Runs a command line in the shell, with the paths that begin at the root below this directory.
+    fn run(&self, line: &str) -> Output {
+        let root = self.0.path().join("root");
+        let below = |word: &str| match word {
+            _ if word.starts_with("/etc/") || word.starts_with("/tmp/") => format!("{}{word}", root.display()),
+            _ => word.to_owned(),
+        };
+        let line = line.split(' ').map(below).collect::<Vec<_>>().join(" ");
+        for directory in [".zfunc", ".config/fish/completions", ".local/share/bash-completion/completions", "root/tmp"]
+        {
+            fs::create_dir_all(self.0.path().join(directory)).unwrap();
+        }
+        let path = format!("{}:{}", self.0.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let mut bash = Command::new("bash");
+        bash.args(["-ec", &line]).current_dir(self.0.path()).env("PATH", path).env("HOME", self.0.path());
+        bash.env_remove("ANTIPODE_FILE").output().unwrap()
+    }
+}
+
+#[test]
+fn every_example_is_understood() {
+    let examples = examples();
+    assert!(examples.len() > 20);
+    for (command, line) in examples {
+        let words = shell_words::split(line.split(" > ").next().unwrap()).unwrap();
+        assert!(words[0] == "antipode" && words.contains(&command), "{line} is no example of {command}");
+        if let Err(error) = Cli::try_parse_from(words) {
+            panic!("{line}\n{error}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_run() {
+    let place = Place::new();
+    let mut run = 0;
+    for (command, line) in examples().into_iter().filter(|(command, _)| RUN.contains(&command.as_str())) {
+        // Each on its own: what it makes is not there yet, and nobody is at a terminal to be asked.
+        if command == "init" {
+            let _ = fs::remove_file(place.0.path().join("lisbon.yaml"));
+        }
+        if line == "antipode apply" || line == "antipode init" {
+            continue;
+        }
+        let output = place.run(&line);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {}\n{said}", output.status);
+        run += 1;
+    }
+    assert!(run >= 12, "{run}");
+}
+
+/// The script of a shell in a file.
+fn script(directory: &Path, shell: &str) -> std::path::PathBuf {
+    let output = Command::new(env!("CARGO_BIN_EXE_antipode")).args(["completions", shell]).output().unwrap();
+    assert!(output.status.success());
+    let path = directory.join(shell);
+    fs::write(&path, output.stdout).unwrap();
+    path
+}
+
+/// What a program prints that `./test` installs.
+fn ask(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run ./test, which installs it"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{program} {arguments:?}: {}\n{said}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = script(directory.path(), "bash");
+    let complete = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (last, before) = (words.len() - 1, words[words.len() - 2]);
+        let quoted = words.iter().map(|word| format!("'{word}' ")).collect::<String>();
+        let code = format!(
+            "source {}; COMP_WORDS=({quoted}); COMP_CWORD={last}; _antipode antipode '{}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
+            script.display(),
+            words[last]
+        );
+        ask("bash", &["--noprofile", "--norc", "-c", &code]).trim().to_owned()
+    };
+    assert_eq!(complete("antipode val"), "validate");
+    assert_eq!(complete("antipode plan --detailed"), "--detailed-exitcode");
+    assert_eq!(complete("antipode plan --format "), "human json markdown dot");
+    assert_eq!(
+        complete("antipode completions "),
+        "-v -q -c -h --color --verbose --quiet --log-format --config --help bash zsh fish"
+    );
+    assert!(!complete("antipode ").contains("nothing-to-sync"));
+}
+
+#[test]
+fn fish_completes_and_zsh_reads_its_script() {
+    let directory = tempfile::tempdir().unwrap();
+    let fish = format!("source {}; complete -C 'antipode val'", script(directory.path(), "fish").display());
+    let completed = ask("fish", &["--no-config", "-c", &fish]);
+    assert!(completed.starts_with("validate\tCheck a site file"), "{completed}");
+    let zsh = script(directory.path(), "zsh");
+    assert_eq!(ask("zsh", &["-f", "-n", zsh.to_str().unwrap()]), "");
+    assert!(fs::read_to_string(zsh).unwrap().starts_with("#compdef antipode\n"));
+}
+
+#[test]
+fn another_shell_is_a_mistake_that_names_the_three() {
+    let output = Command::new(env!("CARGO_BIN_EXE_antipode")).args(["completions", "tcsh"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("[possible values: bash, zsh, fish]"));
+}
+
+#[test]
+fn manual_pages_are_written_whole_once_and_without_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let man1 = directory.path().join("man/man1");
+    let write = || ask(env!("CARGO_BIN_EXE_antipode"), &["man", man1.to_str().unwrap()]);
+    let said = write();
+    let shown = Cli::command().get_subcommands().filter(|command| !command.is_hide_set()).count();
+    assert_eq!(said.lines().count(), shown + 1);
+    let mut pages: Vec<_> = fs::read_dir(&man1).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    assert_eq!(pages.len(), shown + 1);
+    for page in &pages {
+        assert!(said.contains(&format!("wrote {}\n", page.display())), "{said}");
+        ask("mandoc", &["-Tlint", "-Wwarning", page.to_str().unwrap()]);
+    }
+    let plan = ask("mandoc", &["-Tascii", man1.join("antipode-plan.1").to_str().unwrap()]);
+    assert!(
+        plan.contains("Done, or nothing to do.") && plan.contains("antipode plan -o plan.json --format markdown"),
+        "{plan}"
+    );
+    assert!(write().ends_with("are current.\n"));
+}
+
+#[test]
+fn a_page_of_somebody_else_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("antipode.1");
+    fs::write(&page, "mine").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_antipode")).arg("man").arg(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&page).unwrap(), "mine");
+}
