@@ -68,8 +68,8 @@ pub fn read(file: &Path) -> Result<SavedPlan, CommandError> {
 fn text(bytes: Vec<u8>) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = valid.split(|byte| *byte == b'\n');
-        FileError::NotJson { line: line.clone().count(), column: line.last().map_or(0, <[u8]>::len) + 1 }
+        let lines: Vec<&[u8]> = valid.split(|byte| *byte == b'\n').collect();
+        FileError::NotJson { line: lines.len(), column: lines.last().map_or(0, |line| line.len()) + 1 }
     })
 }
 

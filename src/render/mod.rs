@@ -45,7 +45,6 @@ pub use ink::{clean, wrap};
 pub use markdown::markdown;
 pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
-
 pub use summary::{Totals, Verb};
 
 /// How a plan is written for readers.

@@ -145,12 +145,11 @@ impl Grounds<'_> {
 
 fn state_here(local: Option<&LocalBackup>) -> String {
     match local.map(|local| (local.published.as_ref(), &local.base)) {
-        None => "absent".to_owned(),
+        None | Some((None, BaseState::Absent)) => "absent".to_owned(),
         Some((Some(published), _)) if published.facts.status == Status::Done => {
             format!("published{}", size(&published.facts))
         }
         Some((Some(published), _)) => format!("never finished ({})", published.facts.status),
-        Some((None, BaseState::Absent)) => "absent".to_owned(),
         Some((None, _)) => "an unpublished base".to_owned(),
     }
 }

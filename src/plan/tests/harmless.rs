@@ -29,7 +29,7 @@ fn accepted(planned: &Case, change: impl FnOnce(&mut Case)) {
 fn time_alone_makes_no_plan_stale() {
     let within = |case: Case| {
         case.with(|case| {
-            case.replica.policy.backups = Selection::Union(vec![Rule::Within(Duration::from_secs(10 * 86400))])
+            case.replica.policy.backups = Selection::Union(vec![Rule::Within(Duration::from_secs(10 * 86400))]);
         })
     };
     let later = |case: &mut Case| case.now += (24 * 365).hours();
@@ -96,10 +96,8 @@ proptest! {
         let saved = case.saved();
         let after = case.after(&saved.plan.replicas[0]);
         let refusal = after.refuses(&saved);
-        match saved.plan.is_empty() {
-            true => prop_assert_eq!(refusal, None),
-            false => prop_assert!(matches!(&refusal, Some(Refusal::Stale(_))), "{refusal:?}"),
-        }
+        let is_stale = matches!(&refusal, Some(Refusal::Stale(_)));
+        prop_assert_eq!(is_stale, !saved.plan.is_empty(), "{:?}", refusal);
     }
 
     /// Each action by itself: what it does undoes what it relies on.

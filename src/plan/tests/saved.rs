@@ -1,6 +1,7 @@
 //! Saved plans: written, read back, and refused when they are not what was written.
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -277,13 +278,17 @@ fn actions_name_what_they_need_and_come_to() {
 #[test]
 fn a_hundred_thousand_missing_segments_stay_a_file_that_can_be_sent_around() {
     let case = case("@21 1/08 | 1/08..186A7", "@21 1/08 | 1/08");
-    let begin = std::time::Instant::now();
-    let text = case.saved().write().unwrap();
-    let written = begin.elapsed();
-    let saved = SavedPlan::read(&text).unwrap();
-    let read = begin.elapsed() - written;
-    assert_eq!(case.refuses(&saved), None);
-    let checked = begin.elapsed() - read - written;
-    println!("{} bytes, written in {written:?}, read in {read:?}, checked in {checked:?}", text.len());
+    let saved = case.saved();
+    let (text, writing) = timed(|| saved.write().unwrap());
+    let (read, reading) = timed(|| SavedPlan::read(&text).unwrap());
+    let (refusal, checking) = timed(|| case.refuses(&read));
+    assert_eq!(refusal, None);
+    println!("{} bytes, written in {writing:?}, read in {reading:?}, checked in {checking:?}", text.len());
     assert!(text.len() < 10_000_000, "{} bytes", text.len());
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = Instant::now();
+    let done = work();
+    (done, begin.elapsed())
 }

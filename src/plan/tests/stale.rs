@@ -322,7 +322,8 @@ fn a_target_that_is_another_is_refused_once_for_all_actions() {
         ),
         (
             |case| {
-                case.primary.backups.get_mut(&id("21")).unwrap().facts.segment_size = SegmentSize::new(1 << 20).unwrap()
+                case.primary.backups.get_mut(&id("21")).unwrap().facts.segment_size =
+                    SegmentSize::new(1 << 20).unwrap();
             },
             "its segment size, at the primary: planned: 16 777 216 bytes; now: 1 048 576 bytes",
         ),
