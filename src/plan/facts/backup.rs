@@ -11,10 +11,8 @@ use crate::plan::diff_backups;
 use crate::plan::window::needed;
 use crate::render::units::{count, exact};
 
-use super::{Fact, Grounds};
+use super::{AS_PLANNED, Fact, Grounds};
 
-/// What a fact says of metadata that is what the plan publishes or replaces.
-const AS_PLANNED: &str = "as the plan has it";
 /// Changes when a child comes or goes, and whoever brings or takes it rewrites it.
 const CHILDREN: &str = "children_backup_ids";
 

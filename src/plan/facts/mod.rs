@@ -29,6 +29,9 @@ use crate::site::model::Replica;
 use super::action::{Action, Change, ReplicaPlan};
 use outlook::Outlook;
 
+/// What a fact says of metadata that is what the plan publishes or replaces.
+pub const AS_PLANNED: &str = "as the plan has it";
+
 /// Something that an action relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
