@@ -102,7 +102,7 @@ fn literal<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
 pub fn examples(command: &Command) -> Vec<String> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let examples = help.strip_prefix("Examples:\n").unwrap_or_default();
-    examples.lines().map(|line| line.trim().to_owned()).collect()
+    examples.lines().map(|line| line.trim().to_owned()).take_while(|line| !line.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -7,13 +7,15 @@ use schemars::generate::SchemaSettings;
 
 use crate::progress::Record;
 use crate::render::status_json::StatusDocument;
-use crate::{diag, site};
+use crate::{diag, plan, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Site files.
     Site,
+    /// Plans: what `plan -o` saves and `--format json` prints.
+    Plan,
     /// What `status --format json` prints.
     Status,
     /// The lines of `apply --json`.
@@ -27,6 +29,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
+            Self::Plan => of_output::<plan::file::Document>(),
             Self::Status => of_output::<StatusDocument>(),
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
             Self::Events => of_output::<Record>(),
@@ -37,6 +40,7 @@ impl Name {
     pub fn file(self) -> &'static str {
         match self {
             Self::Site => "site.schema.json",
+            Self::Plan => "plan.schema.json",
             Self::Status => "status.schema.json",
             Self::Events => "events.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",

@@ -115,7 +115,7 @@ fn an_action_is_explained_and_shown_in_every_form() {
     for (wrong, right) in [
         ("main/backup/20261122T030001", "did you mean `main/backup/20261122T030000`"),
         ("man/backup/20261122T030000", "did you mean `main`?"),
-        ("main/history/2", "did you mean `main/history/00000002`?"),
+        ("main/history/0000002", "did you mean `main/history/00000002`?"),
     ] {
         let output = run(&["explain", wrong]).assert().code(1).get_output().clone();
         let error = String::from_utf8(output.stderr).unwrap();

@@ -37,7 +37,8 @@ impl Place {
         for copy in ["antipode.yaml", "root/etc/antipode/lisbon.yaml", "examples/minimal.yaml"] {
             fs::copy(path("demo/antipode.yaml"), path(copy)).unwrap();
         }
-        fs::write(path("root/etc/barman.conf"), "[barman]\nbarman_home = /var/lib/barman\n").unwrap();
+        let conf = "[barman]\nbarman_home = /var/lib/barman\nprimary_ssh_command = ssh barman@fra\n[main]\n";
+        fs::write(path("root/etc/barman.conf"), conf).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_antipode"), path("bin/antipode")).unwrap();
         place
     }
@@ -67,7 +68,7 @@ fn every_example_is_understood() {
     assert!(examples.len() > 20);
     for (command, line) in examples {
         let words = shell_words::split(line.split(" > ").next().unwrap()).unwrap();
-        assert_eq!(words[..2], ["antipode", &command], "{line}");
+        assert!(words[0] == "antipode" && words.contains(&command), "{line} is no example of {command}");
         if let Err(error) = Cli::try_parse_from(words) {
             panic!("{line}\n{error}");
         }

@@ -26,8 +26,20 @@ impl InvalidId {
     }
 }
 
-/// Implements the traits that every textual identifier shares, on top of its `FromStr` and `Display`.
+/// Implements the traits that every textual identifier shares, on top of its `FromStr` and `Display`. One that stands in
+/// a format of our own also says what it looks like there.
 macro_rules! textual_id {
+    ($name:ident, $pattern:literal) => {
+        textual_id!($name);
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    };
     ($name:ident) => {
         impl TryFrom<String> for $name {
             type Error = InvalidId;
@@ -52,7 +64,7 @@ pub(crate) use textual_id;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServerName(String);
-textual_id!(ServerName);
+textual_id!(ServerName, r"^[^./\\-][^/\\]{0,99}$");
 
 impl ServerName {
     /// The name as text.
@@ -109,7 +121,7 @@ pub fn is_unprintable(c: char) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackupId([u8; 15]);
-textual_id!(BackupId);
+textual_id!(BackupId, "^[0-9]{8}T[0-9]{6}$");
 
 impl BackupId {
     /// The id as text.
@@ -140,7 +152,7 @@ impl fmt::Display for BackupId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SystemId(pub u64);
-textual_id!(SystemId);
+textual_id!(SystemId, "^[0-9]+$");
 
 impl FromStr for SystemId {
     type Err = InvalidId;

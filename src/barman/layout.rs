@@ -9,6 +9,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::ids::{BackupId, ServerName};
 use super::version::BarmanVersion;
 use super::wal::WalName;
@@ -19,7 +22,8 @@ const INFO_IN_META: BarmanVersion = BarmanVersion::new(3, 13, 2);
 const ANNOTATIONS_IN_META: BarmanVersion = BarmanVersion::new(3, 13, 3);
 
 /// The directories of one server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ServerDirs {
     /// The server; its name is in some file names.
     pub server: ServerName,

@@ -18,7 +18,7 @@ pub struct BarmanVersion {
     /// The third number, 0 when it is left out.
     pub patch: u16,
 }
-textual_id!(BarmanVersion);
+textual_id!(BarmanVersion, r"^[0-9]+\.[0-9]+\.[0-9]+$");
 
 impl BarmanVersion {
     /// A version from its three numbers.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InvalidId, textual_id};
 
 /// A timeline: it grows by one at every promotion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline(pub u32);
 
 impl fmt::Display for Timeline {
@@ -44,8 +45,25 @@ impl fmt::Display for Lsn {
 }
 
 /// The size of a WAL segment in bytes: a power of two from 1 MiB to 1 GiB, 16 MiB unless initdb was told otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct SegmentSize(u32);
+
+impl TryFrom<u64> for SegmentSize {
+    type Error = InvalidId;
+
+    fn try_from(bytes: u64) -> Result<Self, InvalidId> {
+        let invalid =
+            || InvalidId::new("WAL segment size", &bytes.to_string(), "expected a power of two of 1 MiB to 1 GiB");
+        Self::new(bytes).ok_or_else(invalid)
+    }
+}
+
+impl From<SegmentSize> for u64 {
+    fn from(size: SegmentSize) -> Self {
+        size.bytes()
+    }
+}
 
 impl SegmentSize {
     /// 16 MiB.
@@ -143,7 +161,7 @@ pub enum WalName {
     /// The last segment of a timeline that ended before it was full, `….partial`.
     Partial(Segment),
 }
-textual_id!(WalName);
+textual_id!(WalName, r"^[0-9A-F]{8}([0-9A-F]{16}(\.[0-9A-F]{8}\.backup|\.partial)?|\.history)$");
 
 impl WalName {
     /// The timeline that the name starts with.

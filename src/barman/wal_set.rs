@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::wal::{Segment, SegmentSize, Timeline};
 
 /// Consecutive segments of one timeline, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "AnyRange", deny_unknown_fields)]
 pub struct WalRange {
     /// The timeline of every segment in it.
     pub timeline: Timeline,
@@ -14,6 +18,28 @@ pub struct WalRange {
     pub first: u64,
     /// The last segment's number, never below `first`.
     pub last: u64,
+}
+
+/// Two ends that may be the wrong way round.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AnyRange {
+    timeline: Timeline,
+    first: u64,
+    last: u64,
+}
+
+impl TryFrom<AnyRange> for WalRange {
+    type Error = &'static str;
+
+    fn try_from(AnyRange { timeline, first, last }: AnyRange) -> Result<Self, Self::Error> {
+        let is_range = first <= last && last < u64::MAX;
+        if is_range {
+            Ok(Self { timeline, first, last })
+        } else {
+            Err("the last segment of a range is before its first")
+        }
+    }
 }
 
 impl WalRange {

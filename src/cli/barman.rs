@@ -6,7 +6,7 @@ use super::SiteFile;
 
 /// Arguments of `sync-info`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  antipode sync-info main\n  antipode -c /etc/barman.conf sync-info main\n  \
+#[command(after_help = "Examples:\n  antipode sync-info main\n  antipode sync-info main -c /etc/barman.conf\n  \
                   antipode sync-info main 00000001000000000000000C 512\n  antipode sync-info --primary main -f lisbon.yaml")]
 pub struct SyncInfo {
     /// Ask the primary of this replica of the site file, and print its answer as it came

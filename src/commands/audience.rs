@@ -1,5 +1,6 @@
 //! To whom an apply speaks: to people on stdout and stderr, or to programs that read JSON.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::events::{Event, Observer, Summary};
@@ -28,6 +29,24 @@ impl Audience<'_> {
             Self::People(terminal) if terminal.quiet => terminal::print(&render::wrong(plan, terminal.style())),
             Self::People(terminal) => plan::show(plan, terminal),
             Self::Onlookers(_) => {}
+            Self::Programs(json) => json.plan(plan),
+        }
+    }
+
+    /// Tells programs what will be done; people have seen it.
+    pub fn reviewed(&self, plan: &Plan) {
+        if let Self::Programs(json) = self {
+            json.plan(plan);
+        }
+    }
+
+    /// Says that a saved plan is empty.
+    pub fn nothing_to_do(&self, plan: &Plan, file: &Path) {
+        match self {
+            Self::People(terminal) if terminal.quiet => {}
+            Self::People(_) | Self::Onlookers(_) => {
+                terminal::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
+            }
             Self::Programs(json) => json.plan(plan),
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::barman::conf::section::{MARK, ReplicaSection};
 use crate::barman::version::BarmanVersion;
+use crate::barman::wal_entry::CodecName;
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::kept_files::{self, Kept};
@@ -99,7 +100,7 @@ impl<'a> Writer<'a> {
                 .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));
         }
         let compression = compression(&dirs).map_err(|error| said(&error))?;
-        let backup = compression.backup.as_ref().map(|name| name.as_str());
+        let backup = compression.backup.as_ref().map(CodecName::as_str);
         let access = self.site.primaries.get(&replica.primary).map(|primary| &primary.access);
         let section = ReplicaSection {
             name: &replica.name,
@@ -110,7 +111,7 @@ impl<'a> Writer<'a> {
                 Some(Access::Path(_)) | None => None,
             },
             dirs: &dirs,
-            compression: compression.wal.as_ref().map(|name| name.as_str()),
+            compression: compression.wal.as_ref().map(CodecName::as_str),
             backup_compression: backup.filter(|name| BACKUP_COMPRESSIONS.contains(name)),
         };
         section.text(&self.site.catalog.path, self.barman, &self.antipode).map_err(|error| said(&error))

@@ -5,7 +5,7 @@ use crate::error::{CommandError, Exit};
 use crate::plan::action::Outcome;
 use crate::plan::known::Knowledge;
 use crate::plan::scope::Scope;
-use crate::render::{self, Paragraph, Whys};
+use crate::render::{self, Origin, Whys};
 use crate::site::mirror;
 use crate::site::suggest::{near, one_of};
 
@@ -47,7 +47,7 @@ fn explain(
     };
     let origin = session.replicas.iter().find(|replica| replica.name.as_str() == name);
     let origin = origin.map(|replica| mirror::origin(&declared.site, replica)).unwrap_or_default();
-    let asked = Paragraph { file: declared.quotes(), replica: &origin };
+    let asked = Origin { file: declared.quotes(), replica: &origin };
     if let Some(known) = knowledge.find(address).and_then(|(replica, action)| knowledge.of(replica, action)) {
         return Ok((render::explain(&known, asked), Exit::Done));
     }
@@ -97,7 +97,7 @@ pub fn whys(declared: &Declared, session: &Session<'_>, planned: &Planned) -> Wh
     for (index, planned) in plan.replicas.iter().enumerate() {
         if let Some(replica) = session.replicas.iter().find(|replica| replica.name == planned.name) {
             let origin = mirror::origin(&declared.site, replica);
-            whys.add(&knowledge, index, Paragraph { file: declared.quotes(), replica: &origin });
+            whys.add(&knowledge, index, Origin { file: declared.quotes(), replica: &origin });
         }
     }
     whys

@@ -11,7 +11,9 @@ mod init;
 mod interrupt;
 mod man;
 mod plan;
+mod plan_file;
 mod session;
+mod show;
 mod source;
 mod status;
 mod terminal;
@@ -57,6 +59,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
+        Command::Show(arguments) => show::run(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
@@ -77,7 +80,6 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Completions(arguments) => Ok(completions::run(&arguments)),
         Command::Man(arguments) => man::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
-        _ => Err(CommandError::new("not built yet")),
     };
     match interrupt.exit() {
         // Whatever it was that an interruption broke off, the interruption is what happened.

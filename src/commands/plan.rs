@@ -3,17 +3,16 @@
 use crate::cli::{self, Format, View};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
+use crate::plan::file::SavedPlan;
 use crate::render::{self, Form, Whys};
 
-use super::explain;
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::source;
 use super::terminal::{self, Terminal};
+use super::{explain, plan_file, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
-    let form = form(&arguments.view, terminal)?;
     let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token).await;
     let planned = session.planned(&(&arguments.scope).into()).await;
@@ -21,12 +20,22 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
         _ => Whys::default(),
     };
+    // What a plan relies on is only worked out for one that is written down.
+    let is_document = arguments.output.is_some() || arguments.view.format == Format::Json;
+    let to_save = planned.as_ref().ok().filter(|_| is_document);
+    let to_save = to_save.map(|planned| session.to_save(planned, declared.identity()));
     let unresolved = session.unresolved.clone();
     session.close().await;
     let plan = planned?.plan;
-    print(&plan, form, &whys, terminal);
+    match &to_save {
+        Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
+        None => print(&plan, form(&arguments.view, terminal), &whys, terminal),
+    }
     for error in &unresolved {
         terminal.error(error);
+    }
+    if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
+        plan_file::save(to_save, file, &arguments.site, terminal)?;
     }
     Ok(if plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
@@ -50,12 +59,22 @@ fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
     terminal::print(&text);
 }
 
-/// The form that a plan is asked for in.
-fn form(view: &View, terminal: &Terminal) -> Result<Form, CommandError> {
+/// Prints a plan that is or will be saved, as it was asked for.
+pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
+    if view.format == Format::Json {
+        let text = saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
+        terminal::print(&text);
+    } else {
+        print(&saved.plan, form(view, terminal), whys, terminal);
+    }
+    Ok(())
+}
+
+/// The text form that a plan is asked for in.
+fn form(view: &View, terminal: &Terminal) -> Form {
     match view.format {
-        Format::Human => Ok(Form::Human(terminal.style())),
-        Format::Markdown => Ok(Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 }),
-        Format::Dot => Ok(Form::Dot),
-        Format::Json => Err(CommandError::new("not built yet")),
+        Format::Human | Format::Json => Form::Human(terminal.style()),
+        Format::Markdown => Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 },
+        Format::Dot => Form::Dot,
     }
 }

@@ -15,6 +15,7 @@ use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
+use crate::plan::file::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
 use crate::site::mirror;
@@ -155,6 +156,12 @@ impl<'a> Session<'a> {
         let plan = plan::plan(self.site, &self.replicas, &observation, now);
         let plan = plan.narrow(scope, &self.replicas, &observation)?;
         Ok(Planned { plan, observation, now })
+    }
+
+    /// A plan with all that it relies on, as it is saved.
+    pub fn to_save(&self, planned: &Planned, site_file: SiteFile) -> SavedPlan {
+        let Planned { plan, observation, now } = planned;
+        SavedPlan::new(plan.clone(), site_file, self.site, &self.replicas, observation, *now)
     }
 
     /// Observes both ends of replicas.

@@ -6,6 +6,7 @@ use std::{env, fs};
 use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::error::CommandError;
+use crate::plan;
 use crate::site::{self, Lines, Loaded, Quotes, Site};
 
 use super::terminal::{self, Terminal};
@@ -29,6 +30,11 @@ impl Source {
             Some(mistake) => Err(Diagnostics::new(&self.name, vec![mistake.clone()])),
             None => site::load(&self.name, &self.text, env::home_dir().as_deref()),
         }
+    }
+
+    /// What it wants; its mistakes go to stderr as they are.
+    pub fn site(&self, terminal: &Terminal) -> Result<Site, CommandError> {
+        self.load().map(|loaded| loaded.site).map_err(|mistakes| self.refuse(&mistakes, terminal))
     }
 
     /// Shows the mistakes on stderr; the error that is left to say counts them.
@@ -71,11 +77,16 @@ impl Declared {
     pub fn quotes(&self) -> Quotes<'_> {
         Quotes { name: &self.source.name, text: &self.source.text, lines: &self.lines }
     }
+
+    /// The file's name and digest, for a plan that is made from it.
+    pub fn identity(&self) -> plan::file::SiteFile {
+        plan::file::SiteFile::new(self.source.name.clone(), self.source.text.as_bytes())
+    }
 }
 
 /// Reads the site file for what it declares; its mistakes go to stderr as they are.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
-    declared(arguments, terminal).map(|declared| declared.site)
+    read(arguments)?.site(terminal)
 }
 
 /// The same, with the file to quote from.

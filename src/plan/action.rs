@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::BackupInfo;
-use crate::barman::ids::{BackupId, ServerName, SystemId};
+use crate::barman::ids::{BackupId, InvalidId, ServerName, SystemId, is_unprintable, textual_id};
 use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
@@ -16,6 +19,7 @@ use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 
 use super::estimate::Pace;
+use super::file::forms;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::window::Window;
 
@@ -33,7 +37,8 @@ pub struct Plan {
 }
 
 /// The part of a plan that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Narrowed {
     /// Only these, and what they need; everything when there are none.
     pub targets: Vec<String>,
@@ -88,7 +93,8 @@ pub struct ReplicaPlan {
 }
 
 /// Whether a replica could be planned.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Outcome {
     /// It was; it may have no actions.
     Planned,
@@ -106,7 +112,8 @@ pub enum Outcome {
 }
 
 /// What the executor must know of a replica besides its actions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// Where its files are at the site.
     pub here: ServerDirs,
@@ -120,14 +127,15 @@ pub struct Target {
     pub sync_wals: Option<(WalName, u64)>,
     /// Systems whose WAL may be placed; none when no backup tells.
     pub systems: Vec<SystemId>,
-    /// Free bytes here, when they could be asked.
+    /// Free bytes here in round numbers, when they could be asked.
     pub free: Option<u64>,
     /// How fast bytes of it may arrive, and did.
     pub pace: Pace,
 }
 
 /// What recovery can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Recovery {
     /// The window, in WAL; `None` when no backup is recoverable.
     pub window: Option<Window>,
@@ -142,7 +150,8 @@ pub struct Recovery {
 }
 
 /// How far a recovery window's end is behind the primary's newest WAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Lag {
     /// Segments that the primary archived after it.
     pub segments: u64,
@@ -164,8 +173,10 @@ pub struct Action {
 }
 
 /// The stable name of an action, such as `main/backup/20261122T092435`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address(String);
+textual_id!(Address, r"^[^/]+/[^/]+(/[^/]+)?$");
 
 impl Address {
     /// The address of a thing of a replica.
@@ -182,6 +193,30 @@ impl Address {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of the replica.
+    pub fn replica(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// What kind of thing it is the address of: `backup`, `wal`, `xlog.db`.
+    pub fn kind(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let mut parts = text.split('/');
+        let is_replica = parts.next().is_some_and(|name| name.parse::<ServerName>().is_ok());
+        let is_whole = (1..=2).contains(&parts.clone().count()) && parts.all(|part| !part.is_empty());
+        if is_replica && is_whole && !text.chars().any(is_unprintable) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidId::new("address", text, "expected a form such as main/backup/20261122T092435"))
+    }
 }
 
 impl fmt::Display for Address {
@@ -191,13 +226,16 @@ impl fmt::Display for Address {
 }
 
 /// What an action does.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Change {
     /// Makes the server's directories, sync-wals.info and an empty xlog.db.
     CreateServer,
     /// Makes xlog.db list exactly what is on disk, sorted and once.
     RepairXlogDb {
         /// Of each WAL file on disk that the primary archived, what it says of it. Any other keeps its line.
+        #[serde(with = "forms::entries")]
+        #[schemars(with = "String")]
         entries: Vec<WalEntry>,
     },
     /// Makes sync-wals.info say what was observed, so that Barman's own sync does not start over.
@@ -213,6 +251,8 @@ pub enum Change {
         timeline: Timeline,
         /// What the primary's xlog.db says of it; `None` when only its directory has it: then the line is made from
         /// the file.
+        #[serde(with = "forms::entry")]
+        #[schemars(with = "Option<String>")]
         entry: Option<WalEntry>,
         /// Its size at the primary.
         size: u64,
@@ -269,19 +309,26 @@ pub enum Change {
         /// The segments, as a range for readers; `None` when there is no whole segment among the names.
         range: Option<WalRange>,
         /// The files with their sizes.
+        #[serde(with = "forms::sizes")]
+        #[schemars(with = "String")]
         files: BTreeMap<WalName, u64>,
     },
 }
 
 /// WAL files that are shipped together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WalBatch {
     /// The segments, as a range for readers; `None` when there is no whole segment among the entries, or none that
     /// has a number in the replica's segment size.
     pub range: Option<WalRange>,
     /// What the primary says of each, sorted by name.
+    #[serde(with = "forms::entries")]
+    #[schemars(with = "String")]
     pub entries: Vec<WalEntry>,
     /// The sizes of those that are here already.
+    #[serde(with = "forms::sizes")]
+    #[schemars(with = "String")]
     pub here: BTreeMap<WalName, u64>,
     /// The most urgent kept backup that is not consistent without them.
     pub needed_by: Option<BackupId>,
@@ -295,7 +342,8 @@ impl WalBatch {
 }
 
 /// A backup that is copied.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BackupCopy {
     /// Its id.
     pub id: BackupId,
@@ -319,11 +367,14 @@ pub struct BackupCopy {
 }
 
 /// Files that a backup here has in common with one that is copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReusedFiles {
     /// The backup that is here.
     pub from: BackupId,
     /// Their paths below `base/ID`, in order.
+    #[serde(with = "forms::paths")]
+    #[schemars(with = "Vec<forms::PathForm>")]
     pub files: Vec<PathBuf>,
     /// Their bytes.
     pub bytes: u64,

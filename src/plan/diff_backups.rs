@@ -104,25 +104,22 @@ pub fn selected(
 }
 
 /// The backups that the site will have once some are removed and others are copied, whatever a plan of now would do.
-/// What such a plan would delete besides is left for a later apply.
+/// Those that may be deleted as well, given what is selected, leave with a later apply.
 pub fn staying(
     policy: &Policy,
     primary: &PrimaryInventory,
     replica: &ReplicaInventory,
-    now: Timestamp,
-    removed: &BTreeSet<BackupId>,
-    copied: &BTreeSet<BackupId>,
+    [selected, removed, copied]: [&BTreeSet<BackupId>; 3],
 ) -> BTreeMap<BackupId, Kept> {
     let ends = Ends { policy, primary, replica };
-    let mut kept = diff(policy, primary, replica, now).kept;
+    let allowed = ends.allowed(selected);
     let there = copied.iter().filter_map(|id| Some((*id, &primary.backups.get(id)?.facts)));
-    let mut stays: BTreeMap<BackupId, &BackupFacts> = there.collect();
-    stays.extend(ends.here().into_iter().filter(|(id, _)| !removed.contains(id)));
-    let of = |(id, facts): (BackupId, &BackupFacts)| {
-        let later = || Kept { facts: facts.clone(), copy: None, keep: ends.keep(id), leaves: true };
-        (id, kept.remove(&id).unwrap_or_else(later))
+    let here = ends.here().into_iter().filter(|(id, _)| !removed.contains(id));
+    let kept = |(id, facts): (BackupId, &BackupFacts)| {
+        let leaves = allowed.contains_key(&id);
+        (id, Kept { facts: facts.clone(), copy: None, keep: ends.keep(id), leaves })
     };
-    stays.into_iter().map(of).collect()
+    there.chain(here).map(kept).collect()
 }
 
 /// How many of the backups here one apply may delete.
@@ -206,11 +203,18 @@ impl Ends<'_> {
         candidates.iter().filter_map(note).collect()
     }
 
-    fn prunes(&self, selected: &BTreeSet<BackupId>) -> Prunes {
+    /// The backups here that may be deleted, however many at once.
+    fn allowed(&self, selected: &BTreeSet<BackupId>) -> BTreeMap<BackupId, Reason> {
         let here = self.here();
         let unwanted = here.keys().filter(|id| !selected.contains(id));
         let mut allowed = unwanted.filter_map(|id| Some((*id, self.prune_reason(*id)?))).collect();
         spare_parents(&mut allowed, &here);
+        allowed
+    }
+
+    fn prunes(&self, selected: &BTreeSet<BackupId>) -> Prunes {
+        let here = self.here();
+        let mut allowed = self.allowed(selected);
         let order = children_first(&allowed, &here);
         let limit = most_pruned(self.policy, here.len());
         let (now, later) = order.split_at(limit.min(order.len()));

@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::action::{Action, Plan, ReplicaPlan};
 use super::guard::bytes_to_copy;
 
 /// How fast bytes of a replica may arrive, and did; in bytes per second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Pace {
     /// The primary's bandwidth, which its replicas share.
     pub primary: Option<u64>,
@@ -21,7 +25,8 @@ pub struct Pace {
 }
 
 /// What an estimate rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Basis {
     /// The declared bandwidth: it cannot be faster.
     Limit,

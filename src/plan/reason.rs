@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 
+use super::file::forms;
+
 /// Why an action is planned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Reason {
     /// The primary has it and the site does not.
     MissingHere,
@@ -29,7 +35,11 @@ pub enum Reason {
         files: u64,
     },
     /// Files of a published backup that are missing, or have another size; all of `data` when nothing is here.
-    FilesDamaged(Vec<PathBuf>),
+    FilesDamaged(
+        #[serde(with = "forms::paths")]
+        #[schemars(with = "Vec<forms::PathForm>")]
+        Vec<PathBuf>,
+    ),
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
     /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.
@@ -59,7 +69,8 @@ pub enum Reason {
 }
 
 /// Something that is wrong with xlog.db.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum XlogFinding {
     /// The file is not there.
     Missing,
@@ -82,7 +93,8 @@ pub enum XlogFinding {
 }
 
 /// Why a replica is not planned at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Blocker {
     /// The primary's system is new to the replica.
     OtherSystem {
@@ -112,7 +124,8 @@ pub enum Blocker {
 }
 
 /// Something the user should do something about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Warning {
     /// The site's own Barman synchronises this server as well.
     PassiveCron,
@@ -147,7 +160,8 @@ pub enum Warning {
 }
 
 /// Something the user should know; nothing is done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Note {
     /// The primary said something worth repeating.
     Primary(String),

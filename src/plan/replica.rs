@@ -92,7 +92,7 @@ impl Planner<'_> {
             segment_size: size,
             sync_wals: self.sync_wals(),
             systems: systems(self.replica, self.primary, self.here),
-            free: self.here.free,
+            free: self.here.free.map(rounded_down),
             pace: self.pace(),
         });
     }
@@ -309,6 +309,13 @@ impl Planner<'_> {
         let zombies = backups.zombies.iter().map(remove);
         zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
     }
+}
+
+/// A size in steps of less than a hundredth: free space never stands still, and two plans of one state are the same bytes.
+fn rounded_down(bytes: u64) -> u64 {
+    let kept = 8;
+    let dropped = (u64::BITS - bytes.leading_zeros()).saturating_sub(kept);
+    bytes >> dropped << dropped
 }
 
 /// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.

@@ -64,7 +64,7 @@ fn first_claim(policy: &Policy, claims: &BTreeMap<BackupId, Claim>) -> Option<(S
     match policy.wals_from {
         // Barman counts from the smallest name as well, so that both list the same WAL.
         WalsFrom::OldestBackup => begins(|_| true).min(),
-        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).last(),
+        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).next_back(),
         WalsFrom::BackupsOnly => None,
     }
 }

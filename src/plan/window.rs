@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::BackupId;
 use crate::barman::wal::{Segment, SegmentSize, Timeline};
@@ -54,7 +57,8 @@ impl Extend<Segment> for Segments {
 }
 
 /// A point in the WAL: the end of a segment on a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Point {
     /// The timeline.
     pub timeline: Timeline,
@@ -63,7 +67,8 @@ pub struct Point {
 }
 
 /// From the oldest recoverable backup to the newest point that is reached from it without a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     /// The oldest backup from which `end` can be reached.
     pub oldest: BackupId,

@@ -26,9 +26,9 @@ const NAMED_FILES: usize = 12;
 /// What a fact says where there is nothing to tell.
 const AS_PLANNED: &str = "as planned";
 
-/// The part of a site file that asks for a replica.
+/// Where a site file asks for a replica.
 #[derive(Clone, Copy)]
-pub struct Paragraph<'a> {
+pub struct Origin<'a> {
     /// The file.
     pub file: Quotes<'a>,
     /// The replica's place in it, or that of the mirror that stands for it.
@@ -36,7 +36,7 @@ pub struct Paragraph<'a> {
 }
 
 /// One paragraph about an action.
-pub fn explain(known: &Known<'_>, asked: Paragraph<'_>) -> String {
+pub fn explain(known: &Known<'_>, asked: Origin<'_>) -> String {
     let action = known.action;
     let mut sentences = vec![format!("{}: {}.", action.address, sentence(action))];
     sentences.extend(files(action).into_iter().map(|text| capitalised(&text)));
@@ -48,7 +48,7 @@ pub fn explain(known: &Known<'_>, asked: Paragraph<'_>) -> String {
 }
 
 /// One paragraph about a thing that no action is about.
-pub fn explain_thing(address: &str, facts: &[Fact], demands: &[Demand], asked: Paragraph<'_>) -> String {
+pub fn explain_thing(address: &str, facts: &[Fact], demands: &[Demand], asked: Origin<'_>) -> String {
     let mut sentences = vec![format!("{address}: nothing is planned for it.")];
     sentences.extend(ends(facts));
     sentences.extend(asked.demands(demands));
@@ -61,7 +61,7 @@ pub struct Whys(BTreeMap<Address, String>);
 
 impl Whys {
     /// Adds what is known of one replica's actions.
-    pub fn add(&mut self, knowledge: &Knowledge<'_>, replica: usize, asked: Paragraph<'_>) {
+    pub fn add(&mut self, knowledge: &Knowledge<'_>, replica: usize, asked: Origin<'_>) {
         let brief = |known: Known<'_>| (known.action.address.clone(), brief(&known, asked));
         self.0.extend(knowledge.of_replica(replica).map(brief));
     }
@@ -72,7 +72,7 @@ impl Whys {
     }
 }
 
-fn brief(known: &Known<'_>, asked: Paragraph<'_>) -> String {
+fn brief(known: &Known<'_>, asked: Origin<'_>) -> String {
     let mut parts = asked.in_short(&known.demands);
     let neighbours = &known.neighbours;
     for (others, verb) in [(&neighbours.needs, "needs"), (&neighbours.after, "waits for")] {
@@ -104,7 +104,8 @@ pub fn files(action: &Action) -> Vec<String> {
         _ => None,
     };
     let reuse = match &action.change {
-        Change::AddBackup(copy) | Change::RepairBackup(copy) => copy.reuse.as_ref(),
+        Change::AddBackup(copy) => copy.reuse.as_ref(),
+        // Of those of a repair only the damaged ones matter, and they are named.
         _ => None,
     };
     damaged.into_iter().chain(reuse.map(reused)).collect()
@@ -163,13 +164,13 @@ fn order(known: &Known<'_>) -> Vec<String> {
     match neighbours.waiting.len() {
         0 => sentences.push("Nothing waits for it.".to_owned()),
         n => {
-            sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" }))
+            sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" }));
         }
     }
     sentences
 }
 
-impl Paragraph<'_> {
+impl Origin<'_> {
     /// A sentence for each demand, with the line of the file that makes it.
     fn demands(&self, demands: &[Demand]) -> Vec<String> {
         let sentence = |(thing, demand)| {

@@ -39,13 +39,12 @@ use crate::plan::action::Plan;
 pub use advice::{blocker, note, warning};
 pub use applied::applied;
 pub use dot::dot;
-pub use explain::{Paragraph, Whys, explain, explain_thing};
+pub use explain::{Origin, Whys, explain, explain_thing};
 pub use human::human;
 pub use ink::{clean, wrap};
 pub use markdown::markdown;
 pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
-
 pub use summary::{Totals, Verb};
 
 /// How a plan is written for readers.

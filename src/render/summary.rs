@@ -7,6 +7,7 @@ use crate::plan::action::{Action, Change, Outcome, Plan, Recovery, ReplicaPlan, 
 use crate::plan::bytes_to_copy;
 use crate::plan::estimate::{self, Basis, Estimate};
 use crate::plan::reason::Reason;
+use crate::plan::traffic::Traffic;
 
 use super::ink::width;
 use super::table::Mark;
@@ -115,17 +116,14 @@ impl Totals {
             Verb::Prune => &mut self.prune,
         };
         things.count(action);
-        self.bytes_to_copy = self.bytes_to_copy.saturating_add(bytes_to_copy(action));
+        let traffic = Traffic::of(action);
+        self.bytes_to_copy = self.bytes_to_copy.saturating_add(traffic.bytes_to_copy);
+        self.bytes_freed = self.bytes_freed.saturating_add(traffic.bytes_freed);
         self.copy_is_upper_bound |= match &action.change {
             Change::AddBackup(copy) => copy.adopt || copy.resume,
             Change::RepairBackup(copy) => copy.reuse.is_some(),
             _ => false,
         };
-        self.bytes_freed = self.bytes_freed.saturating_add(match &action.change {
-            Change::RemoveBackup { size, .. } => size.unwrap_or_default(),
-            Change::RemoveWals { files, .. } => files.values().sum(),
-            _ => 0,
-        });
     }
 }
 

@@ -19,6 +19,7 @@ mod hostile_names;
 mod mirrors;
 mod own_barman;
 mod programs;
+mod saved_plans;
 mod secrets;
 mod site_file;
 mod status;

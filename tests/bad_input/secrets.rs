@@ -6,6 +6,24 @@ use crate::bench::Bench;
 use crate::sync_info::PASSWORD;
 
 #[test]
+fn no_secret_gets_into_a_saved_plan() {
+    const OURS: &str = "0ur-s3cret";
+    let bench = Bench::start();
+    let proxied = format!("{} -o 'SetEnv=TOKEN={OURS}'", bench.ssh_command().rsplit_once(' ').unwrap().0);
+    let ssh_command = format!("{proxied} {}", bench.ssh_command().rsplit_once(' ').unwrap().1);
+    let site = bench.site_with(&format!("\"{ssh_command}\""), "replicas: {main: {primary: frankfurt}}\n");
+    for (what, code) in [("a plan with actions", 0), ("a plan of a primary that says nonsense", 1)] {
+        bench.declare(&site);
+        bench.antipode(&["plan", "-o", "plan.json"]).expect(code).never_says(OURS);
+        let saved = fs::read_to_string(bench.path("plan.json")).unwrap();
+        assert!(!saved.contains(OURS) && !saved.contains(PASSWORD), "{what}: {saved}");
+        assert!(saved.contains("\"ssh\": \"sha256 "), "{what}: {saved}");
+        bench.antipode(&["show", "plan.json"]).expect(0).never_says(OURS).never_says(PASSWORD);
+        bench.prints("main", &bench.sync_info("main").to_string()[..400]);
+    }
+}
+
+#[test]
 fn password_of_conninfo_on_the_dr_host() {
     let bench = Bench::start();
     assert!(bench.sync_info("main").to_string().contains(PASSWORD));

@@ -28,10 +28,7 @@ fn command_line(line: &str) -> Option<Vec<String>> {
     let start = line.match_indices("antipode ").map(|(start, _)| start).find(is_start)?;
     let before = line[..start].trim_end_matches("/usr/local/bin/").trim_end();
     // In prose and in messages the program is named, not run.
-    let is_run = before.is_empty()
-        || ["$", "|", "ExecStart=", "\"{{", "validate: \"{{"].iter().any(|end| before.ends_with(end))
-        || before.ends_with("$(")
-        || before.ends_with("-");
+    let is_run = before.is_empty() || ["$", "|", "$(", "-", "ExecStart="].iter().any(|end| before.ends_with(end));
     is_run.then(|| words(&line[start..]))
 }
 

@@ -28,10 +28,11 @@ const HOLD: &str = "import fcntl, os, sys\n\
     sys.stdin.read()\n";
 
 /// A process that holds a lock; it lets go when dropped.
-struct Holder(Child);
+pub struct Holder(Child);
 
 impl Holder {
-    fn of(path: &Path) -> Self {
+    /// Starts it, and waits until the lock is held.
+    pub fn of(path: &Path) -> Self {
         let mut command = program("python3");
         command.args(["-c", HOLD]).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("start python3");

@@ -45,6 +45,8 @@ mod limits;
 mod locks;
 mod output;
 mod renamed;
+mod saved_plan;
 mod status;
 mod sync_info;
+mod sync_now;
 mod takeover;

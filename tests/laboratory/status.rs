@@ -77,13 +77,17 @@ fn every_stage_from_in_sync_to_a_disaster_is_told() {
     // A disaster: nobody answers, and the catalog may only be read.
     drop((live, sshd));
     let directories = [site.barman.server_directory(), site.catalog().to_owned()];
-    directories.iter().for_each(|directory| set_mode(directory, 0o500));
+    for directory in &directories {
+        set_mode(directory, 0o500);
+    }
     let alone = status(&site, 2);
     assert_eq!((&alone["verdict"], &alone["lag"]), (&"objective missed".into(), &Value::Null));
     assert_eq!(alone["recovery_window"]["to"], in_sync["recovery_window"]["to"]);
     site.declare(&promised);
     assert_eq!(status(&site, 0)["verdict"], "primary unreachable");
-    directories.iter().for_each(|directory| set_mode(directory, 0o700));
+    for directory in &directories {
+        set_mode(directory, 0o700);
+    }
 
     fs::remove_dir_all(site.barman.server_directory()).expect("lose the replica");
     assert_eq!(status(&site, 2)["verdict"], "not recoverable");

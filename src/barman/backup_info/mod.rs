@@ -14,6 +14,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::barman_time::BarmanTime;
 use super::ids::{BackupId, SystemId};
@@ -28,9 +30,30 @@ const NULL: &str = "None";
 /// The content of a backup.info, or of the same backup in sync-info.
 ///
 /// Invariants: no key is empty or holds `=`; neither keys nor values hold line breaks or white space at their ends.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct BackupInfo {
     fields: BTreeMap<String, String>,
+}
+
+impl TryFrom<BTreeMap<String, String>> for BackupInfo {
+    type Error = BackupInfoError;
+
+    fn try_from(fields: BTreeMap<String, String>) -> Result<Self, BackupInfoError> {
+        let is_value = |value: &str| !value.contains(['\r', '\n']) && strip(value) == value;
+        match (1..).zip(&fields).find(|(_, (key, value))| !is_key(key) || !is_value(value)) {
+            Some((line, (key, value))) => {
+                Err(BackupInfoError::InvalidLine { line, text: excerpt(&format!("{key}={value}")) })
+            }
+            None => Ok(Self { fields }),
+        }
+    }
+}
+
+impl From<BackupInfo> for BTreeMap<String, String> {
+    fn from(info: BackupInfo) -> Self {
+        info.fields
+    }
 }
 
 /// A file is not a backup.info.
@@ -65,7 +88,8 @@ pub struct FieldError {
 }
 
 /// The state of a backup (Barman `infofile.py`, `STATUS_ALL`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Nothing is known of it yet.
     Empty,

@@ -13,7 +13,6 @@ use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
 use crate::error::{CommandError, Exit};
 
-
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let site = source::load(arguments, terminal)?;

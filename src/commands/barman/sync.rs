@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::RunLock;
 use crate::apply::events::Summary;
 use crate::commands::apply::{self, Bounds};
 use crate::commands::audience::Audience;
@@ -39,12 +38,7 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Part, CommandError> {
-    let run_lock = tokio::select! {
-        lock = RunLock::acquire(&site.catalog.path, PATIENCE) => lock?,
-        () = interrupt.token.cancelled() => {
-            return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
-        }
-    };
+    let run_lock = apply::lock(site, PATIENCE, interrupt).await?;
     let session = Session::open(site, &interrupt.token).await;
     let result = part(&session, server, things, terminal).await;
     session.close().await;

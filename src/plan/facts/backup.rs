@@ -3,16 +3,18 @@
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
+use crate::barman::wal::SegmentSize;
+use crate::barman::wal_set::{WalRange, WalSet};
 use crate::observe::inventory::{BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup};
 use crate::plan::action::BackupCopy;
 use crate::plan::diff_backups;
 use crate::plan::window::needed;
-use crate::render::units::count;
+use crate::render::units::{count, exact};
 
 use super::{Fact, Grounds};
 
-/// What a fact says when both texts are the same.
-const AS_PLANNED: &str = "as planned";
+/// What a fact says of metadata that is what the plan publishes or replaces.
+const AS_PLANNED: &str = "as the plan has it";
 /// Changes when a child comes or goes, and whoever brings or takes it rewrites it.
 const CHILDREN: &str = "children_backup_ids";
 
@@ -20,7 +22,6 @@ impl Grounds<'_> {
     pub(super) fn added_backup(&self, copy: &BackupCopy) -> Vec<Fact> {
         let mut facts = vec![self.backup_here(copy.id)];
         facts.extend(self.source(copy));
-        facts.extend(copy.needed.map(|_| self.needed_wal(copy.id)));
         facts.extend(copy.parent.map(|parent| self.parent(parent)));
         facts.extend(copy.reuse.as_ref().map(|reuse| self.basis(reuse.from)));
         facts
@@ -32,13 +33,15 @@ impl Grounds<'_> {
         facts
     }
 
-    /// The backup at the primary, which must be the one that was planned.
-    fn source(&self, copy: &BackupCopy) -> [Fact; 2] {
-        let metadata = match self.there.backups.get(&copy.id) {
-            Some(there) => comparison(&copy.info, &self.for_site(&there.info)),
-            None => "absent".to_owned(),
-        };
-        [self.backup_there(copy.id), Fact::there("its metadata", metadata).must_be(AS_PLANNED)]
+    /// The backup at the primary, which must be the one that was planned. Of one that cannot be copied nothing else needs
+    /// saying.
+    fn source(&self, copy: &BackupCopy) -> Vec<Fact> {
+        let there = self.there.backups.get(&copy.id).filter(|backup| diff_backups::is_usable(backup));
+        let Some(there) = there else { return vec![self.backup_there(copy.id).must_be("DONE")] };
+        let metadata = Fact::there("its metadata", comparison(&copy.info, &self.for_site(&there.info)));
+        let mut facts = vec![self.backup_there(copy.id), metadata.must_be(AS_PLANNED)];
+        facts.extend(needed(&there.facts).map(|range| self.needed_wal(range, there.facts.segment_size)));
+        facts
     }
 
     fn for_site(&self, info: &BackupInfo) -> BackupInfo {
@@ -67,23 +70,12 @@ impl Grounds<'_> {
     }
 
     /// How much of the WAL that makes a backup consistent will be here.
-    fn needed_wal(&self, id: BackupId) -> Fact {
-        let facts = self.there.backups.get(&id).map(|backup| &backup.facts);
-        let range = facts.and_then(|facts| Some((needed(facts)?, facts.segment_size)));
-        let value = range.map_or_else(
-            || "unknown".to_owned(),
-            |(range, size)| {
-                let all = count(range.count(), "segment");
-                let set = self.outlook.segments.numbered(size);
-                let present = set.map_or(0, |set| set.intersection(&[range].into_iter().collect()).count());
-                if present == range.count() {
-                    format!("all of {all}, here or by this plan")
-                } else {
-                    format!("{present} of {all}, here or by this plan")
-                }
-            },
-        );
-        Fact::here("the WAL that it needs", value)
+    fn needed_wal(&self, range: WalRange, size: SegmentSize) -> Fact {
+        let wanted: WalSet = [range].into_iter().collect();
+        let present = self.outlook.segments.numbered(size).map_or(0, |set| set.intersection(&wanted).count());
+        let part = if present == range.count() { "all".to_owned() } else { exact(present) };
+        let all = count(range.count(), "segment");
+        Fact::here("the WAL that it needs", format!("{part} of {all}, here or by this plan"))
     }
 
     fn parent(&self, parent: BackupId) -> Fact {
@@ -114,7 +106,15 @@ impl Grounds<'_> {
             || "not there, or not complete".to_owned(),
             |backup| comparison(to, &self.for_site(&backup.info)),
         );
-        vec![Fact::here("its backup.info", here).must_be(AS_PLANNED), Fact::there("its metadata", there)]
+        let place = match published {
+            Some(published) if published.is_read => "where the site's Barman looks",
+            _ => "where the site's Barman does not look",
+        };
+        vec![
+            Fact::here("its backup.info", here).must_be(AS_PLANNED),
+            Fact::here("where it is", place),
+            Fact::there("its metadata", there),
+        ]
     }
 
     pub(super) fn unlinked(&self, id: BackupId) -> Fact {
@@ -145,12 +145,11 @@ impl Grounds<'_> {
 
 fn state_here(local: Option<&LocalBackup>) -> String {
     match local.map(|local| (local.published.as_ref(), &local.base)) {
-        None => "absent".to_owned(),
+        None | Some((None, BaseState::Absent)) => "absent".to_owned(),
         Some((Some(published), _)) if published.facts.status == Status::Done => {
             format!("published{}", size(&published.facts))
         }
         Some((Some(published), _)) => format!("never finished ({})", published.facts.status),
-        Some((None, BaseState::Absent)) => "absent".to_owned(),
         Some((None, _)) => "an unpublished base".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::action::{Action, Change, ReplicaPlan};
 use crate::plan::diff_backups::{self, Kept};
 use crate::plan::wal_files::{WalFile, wal_files};
 use crate::plan::wanted::Wanted;
-use crate::plan::window::{Segments, recoverable};
+use crate::plan::window::Segments;
 use crate::site::model::Policy;
 
 /// What a replica will hold.
@@ -24,12 +24,10 @@ pub struct Outlook {
     pub selected: BTreeSet<BackupId>,
     /// Backups that will be here.
     pub stays: BTreeMap<BackupId, Kept>,
-    /// Those of them that will be recoverable.
-    pub recoverable: usize,
     /// The whole segments that will be here.
     pub segments: Segments,
-    /// The WAL that those backups ask for.
-    pub wanted: Wanted,
+    /// The WAL that those backups ask for: where some leave later, and where none does.
+    wanted: [Wanted; 2],
 }
 
 impl Outlook {
@@ -43,23 +41,29 @@ impl Outlook {
     ) -> Self {
         let of = |find: fn(&Action) -> Option<BackupId>| planned.actions.iter().filter_map(find).collect();
         let (removed, copied): (BTreeSet<BackupId>, BTreeSet<BackupId>) = (of(removes), of(copies));
-        let mended: BTreeSet<BackupId> = of(mends);
-        let stays = diff_backups::staying(policy, there, here, now, &removed, &copied);
+        let selected = diff_backups::selected(policy, there, here, now);
+        let stays = diff_backups::staying(policy, there, here, [&selected, &removed, &copied]);
+        let none_leaves = stays.iter().map(|(id, kept)| (*id, Kept { leaves: false, ..kept.clone() })).collect();
         let segments = segments(planned, there, here, &stays);
-        let will_be_whole = |id: &BackupId| {
-            let comes = (copied.contains(id) || mended.contains(id)) && diff_backups::is_usable_at(there, *id);
-            comes || here.is_whole(*id)
-        };
-        let whole = stays.iter().filter(|(id, _)| will_be_whole(id)).map(|(_, kept)| &kept.facts);
         Self {
-            recoverable: recoverable(whole, &segments).len(),
             pruned: here.published().map(|facts| facts.id).filter(|id| removed.contains(id)).collect(),
-            selected: diff_backups::selected(policy, there, here, now),
-            wanted: Wanted::new(policy, there, &stays),
+            wanted: [Wanted::new(policy, there, &stays), Wanted::new(policy, there, &none_leaves)],
+            selected,
             copied,
             stays,
             segments,
         }
+    }
+
+    /// Whether what will be here asks for a segment. Which backups leave later may have changed since the plan was made,
+    /// as a newer one takes their place: what they ask for besides their own WAL must not make it stale.
+    pub fn wants(&self, segment: Segment) -> bool {
+        self.wanted.iter().all(|wanted| wanted.covers(segment))
+    }
+
+    /// Whether WAL may be deleted at all.
+    pub fn may_prune_wal(&self) -> bool {
+        self.wanted.iter().all(|wanted| wanted.may_prune)
     }
 
     /// The backup that will be here and builds on this one.
@@ -111,13 +115,6 @@ fn removes(action: &Action) -> Option<BackupId> {
 fn copies(action: &Action) -> Option<BackupId> {
     match &action.change {
         Change::AddBackup(copy) => Some(copy.id),
-        _ => None,
-    }
-}
-
-fn mends(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::RepairBackup(copy) => Some(copy.id),
         _ => None,
     }
 }

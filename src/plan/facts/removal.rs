@@ -1,8 +1,8 @@
 //! What is relied on where something is deleted: what is here, that the reason still holds, and that enough is left.
 
 use crate::barman::ids::BackupId;
-use crate::plan::diff_backups;
 use crate::plan::reason::Reason;
+use crate::plan::{diff_backups, recovery};
 use crate::render::units::count;
 
 use super::{Fact, Grounds};
@@ -10,7 +10,10 @@ use super::{Fact, Grounds};
 impl Grounds<'_> {
     pub(super) fn removed_backup(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
         let mut facts = vec![self.backup_here(id)];
-        facts.extend(self.keeps(id).map(|fact| fact.must_be("none")));
+        let [here, there] = self.keeps(id);
+        // Of a copy that was never finished, the primary's annotation keeps nothing.
+        let there = if self.outlook.pruned.contains(&id) { there.must_be("none") } else { there };
+        facts.extend([here.must_be("none"), there]);
         facts.push(self.nothing_builds_on(id));
         facts.extend(self.reason_holds(id, reason));
         if self.outlook.pruned.contains(&id) {
@@ -59,7 +62,8 @@ impl Grounds<'_> {
     /// That enough recoverable backups stay, and that the plan deletes no more at once than it may.
     fn protection(&self) -> [Fact; 2] {
         let policy = &self.replica.policy;
-        let (left, planned) = (self.outlook.recoverable, self.planned.after.backups);
+        let left = recovery::with(self.there, self.here, &self.planned.actions).backups;
+        let planned = self.planned.after.backups;
         let minimum = policy.protect.min_backups as usize;
         let enough = |n: usize| format!("{} or more", count(n as u64, "backup"));
         let value = if left >= planned { enough(planned) } else { count(left as u64, "backup") };

@@ -18,11 +18,7 @@ impl Grounds<'_> {
             ("xlog.db", None) => Some(vec![self.xlogdb()]),
             ("sync-wals.info", None) => Some(vec![self.sync_wals()]),
             ("wal", Some(name)) => self.wal(name.parse().ok()?),
-            ("history", Some(name)) => {
-                let timeline = Timeline(u32::from_str_radix(name, 16).ok()?);
-                let known = |histories: &std::collections::BTreeMap<Timeline, _>| histories.contains_key(&timeline);
-                (known(&self.here.histories) || known(&self.there.histories)).then(|| self.history(timeline))
-            }
+            ("history", Some(name)) => self.known_history(name),
             ("backup" | "info" | "keep" | "tablespaces" | "staging", Some(name)) => {
                 self.backup(kind, name.parse().ok()?)
             }
@@ -52,6 +48,14 @@ impl Grounds<'_> {
         let size = |size: Option<u64>| size.map_or_else(|| "absent".to_owned(), |size| count(size, "byte"));
         let facts = || vec![Fact::here("the file", size(here)), Fact::there("the file", size(there))];
         (here.is_some() || there.is_some()).then(facts)
+    }
+
+    fn known_history(&self, name: &str) -> Option<Vec<Fact>> {
+        // An address has one form, so that a shorter number is not taken for something else than the action it means.
+        let timeline = Timeline(u32::from_str_radix(name, 16).ok()?);
+        let ends = [&self.here.histories, &self.there.histories];
+        let is_known = ends.iter().any(|histories| histories.contains_key(&timeline));
+        (is_known && format!("{:08X}", timeline.0) == name).then(|| self.history(timeline))
     }
 
     fn ids(&self) -> BTreeSet<BackupId> {

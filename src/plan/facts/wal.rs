@@ -71,12 +71,11 @@ impl Grounds<'_> {
 
     pub(super) fn removed_wals(&self, files: &BTreeMap<WalName, u64>) -> Vec<Fact> {
         let tally = Tally::of(files.iter().map(|(name, size)| (*name, *size, self.here.wals.get(name).copied())));
-        let wanted = &self.outlook.wanted;
-        let is_wanted = |name: &&WalName| segment_of(**name).is_none_or(|segment| wanted.covers(segment));
+        let is_wanted = |name: &&WalName| segment_of(**name).is_none_or(|segment| self.outlook.wants(segment));
         let nobody = "nothing that stays";
         let needed = match files.keys().find(is_wanted) {
             Some(name) => format!("{name} is still wanted"),
-            None if wanted.may_prune => nobody.to_owned(),
+            None if self.outlook.may_prune_wal() => nobody.to_owned(),
             None => "nobody can tell, or nothing may be deleted".to_owned(),
         };
         vec![

@@ -9,10 +9,15 @@ use jiff::Timestamp;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
-use crate::observe::inventory::{BackupFacts, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use crate::observe::inventory::{
+    BackupFacts, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation,
+};
 use crate::plan::action::{Action, Change, Outcome, Plan, ReplicaPlan};
+use crate::plan::file::{SavedPlan, SiteFile};
 use crate::plan::reason::{Blocker, Reason};
+use crate::plan::stale::{self, Present, Refusal};
 use crate::plan::wal_files::wal_files;
+use crate::site::Site;
 use crate::site::model::{Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 
 use super::notation;
@@ -173,5 +178,36 @@ fn wal(range: Option<WalRange>, first: Option<WalName>) -> String {
         Some(WalRange { timeline: Timeline(t), first, last }) if first == last => format!("{t}/{first:02X}"),
         Some(WalRange { timeline: Timeline(t), first, last }) => format!("{t}/{first:02X}..{last:02X}"),
         None => first.map(|name| name.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The site that every case is of.
+pub fn site() -> Site {
+    let text = "version: 1\nsite: lisbon\ncatalog: {path: /site}\nprimaries: {frankfurt: {path: /primary}}\n\
+                replicas: {main: {primary: frankfurt}}\n";
+    crate::site::load("antipode.yaml", text, None).unwrap().site
+}
+
+impl Case {
+    /// What was observed of both ends.
+    pub fn observation(&self) -> Observation {
+        let primary = Observed::Active(Box::new(self.primary.clone()));
+        let ends = ReplicaObservation { primary, replica: self.here.clone() };
+        Observation { replicas: [(self.replica.name.clone(), ends)].into() }
+    }
+
+    /// The plan as it is saved.
+    pub fn saved(&self) -> SavedPlan {
+        let file = SiteFile::new("antipode.yaml", b"");
+        let replicas = [self.replica.clone()];
+        SavedPlan::new(whole(self.plan()), file, &site(), &replicas, &self.observation(), self.now)
+    }
+
+    /// Why a saved plan may not be applied in this situation.
+    pub fn refuses(&self, saved: &SavedPlan) -> Option<Refusal> {
+        let (site, observation) = (site(), self.observation());
+        let replicas = [self.replica.clone()];
+        let present = Present { site: &site, replicas: &replicas, observation: &observation, now: self.now };
+        stale::check(saved, &present).err()
     }
 }

@@ -12,7 +12,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{
-    Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, ReusedFiles, Target, WalBatch,
+    Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, Target, WalBatch,
 };
 use crate::plan::estimate::Pace;
 use crate::plan::reason::Reason;
@@ -60,10 +60,6 @@ pub fn server(name: &str) -> ServerName {
 /// `id("1122")`: a backup of 2026-11-22 at three in the morning.
 pub fn id(day: &str) -> BackupId {
     format!("2026{day}T030000").parse().unwrap()
-}
-
-pub fn wal(name: &str) -> WalName {
-    name.parse().unwrap()
 }
 
 pub fn range(timeline: u32, first: u64, last: u64) -> WalRange {
@@ -140,10 +136,6 @@ pub fn copy(day: &str, size: u64) -> BackupCopy {
     }
 }
 
-pub fn reusing(day: &str, bytes: u64) -> ReusedFiles {
-    ReusedFiles { from: id(day), files: vec!["data/base/1/1259".into()], bytes }
-}
-
 pub fn add(copy: BackupCopy) -> Action {
     action(&format!("backup/{}", copy.id), Change::AddBackup(Box::new(copy)), Reason::MissingHere)
 }
@@ -176,10 +168,4 @@ pub fn truncated(range: WalRange, here: u64) -> Action {
 
 pub fn remove(day: &str, size: Option<u64>, reason: Reason) -> Action {
     action(&format!("backup/{}", id(day)), Change::RemoveBackup { id: id(day), size, parent: None }, reason)
-}
-
-pub fn update(day: &str, from: &str, to: &str, reason: Reason) -> Action {
-    let parse = |text: &str| Box::new(BackupInfo::parse(text.as_bytes()).unwrap());
-    let change = Change::UpdateInfo { id: id(day), from: parse(from), to: parse(to) };
-    action(&format!("info/{}", id(day)), change, reason)
 }

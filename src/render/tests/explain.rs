@@ -2,7 +2,7 @@
 
 use super::situations::{self, Situation};
 use crate::plan::known::Known;
-use crate::render::{Paragraph, explain, explain_thing};
+use crate::render::{Origin, explain, explain_thing};
 use crate::site::mirror;
 
 /// The explanation of an address that the plan has.
@@ -11,7 +11,7 @@ fn why(situation: &Situation, address: &str) -> String {
     let (replica, action) = knowledge.find(address).unwrap_or_else(|| panic!("{address} in {}", situation.name));
     let known: Known<'_> = knowledge.of(replica, action).unwrap();
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
-    explain(&known, Paragraph { file: situation.quotes(), replica: &origin })
+    explain(&known, Origin { file: situation.quotes(), replica: &origin })
 }
 
 /// The explanation of something that no action is about.
@@ -21,7 +21,7 @@ fn thing(situation: &Situation, address: &str) -> Option<String> {
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
     let (facts, demands) = situation.knowledge().of_thing(replica, kind, name)?;
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
-    Some(explain_thing(address, &facts, &demands, Paragraph { file: situation.quotes(), replica: &origin }))
+    Some(explain_thing(address, &facts, &demands, Origin { file: situation.quotes(), replica: &origin }))
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn every_action_of_every_situation_is_explained() {
             let known: Vec<Known<'_>> = knowledge.of_replica(index).collect();
             assert_eq!(known.len(), replica.actions.len());
             for known in known {
-                text.push_str(&explain(&known, Paragraph { file: situation.quotes(), replica: &origin }));
+                text.push_str(&explain(&known, Origin { file: situation.quotes(), replica: &origin }));
                 text.push_str("\n\n");
             }
         }

@@ -19,7 +19,7 @@ use crate::plan::action::Plan;
 use crate::plan::known::Knowledge;
 use crate::plan::reason::XlogFinding;
 use crate::plan::tests::notation::{self, id};
-use crate::render::{Paragraph, Whys};
+use crate::render::{Origin, Whys};
 use crate::site::model::Replica;
 use crate::site::{Loaded, Quotes, load, mirror};
 use crate::verify::manifest::Manifest;
@@ -74,7 +74,7 @@ impl Situation {
         let (knowledge, mut whys) = (self.knowledge(), Whys::default());
         for (index, replica) in self.replicas.iter().enumerate() {
             let origin = mirror::origin(&self.declared.site, replica);
-            whys.add(&knowledge, index, Paragraph { file: self.quotes(), replica: &origin });
+            whys.add(&knowledge, index, Origin { file: self.quotes(), replica: &origin });
         }
         whys
     }
@@ -165,7 +165,9 @@ impl Ends {
 
     fn of(mut self, name: &ServerName) -> ReplicaObservation {
         let ids: Vec<String> = self.here.backups.keys().map(ToString::to_string).collect();
-        ids.iter().for_each(|id| set(&mut self.here, &id[6..8], "server_name", name.as_str()));
+        for id in &ids {
+            set(&mut self.here, &id[6..8], "server_name", name.as_str());
+        }
         let directories = |home: &str| ServerDirs::of_catalog(Path::new(home), name.clone());
         let primary = match self.there {
             Ok(there) => {

@@ -163,7 +163,7 @@ impl Scalar for SshCommand {
     const FORMAT: &'static str = "ssh-command";
 
     fn pattern() -> String {
-        format!(r#"^(/[^\s{UNPRINTABLE}]*/)?ssh\s[^{UNPRINTABLE}]*[^\s{UNPRINTABLE}][^{UNPRINTABLE}]*$"#)
+        format!(r"^(/[^\s{UNPRINTABLE}]*/)?ssh\s[^{UNPRINTABLE}]*[^\s{UNPRINTABLE}][^{UNPRINTABLE}]*$")
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {

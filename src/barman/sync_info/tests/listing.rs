@@ -38,7 +38,7 @@ fn without_a_known_file_the_first_backup_begins_the_list() {
         let listing = Listing::read(text.as_bytes(), 0, None, &backups, NEW).unwrap();
         assert_eq!(listing.entries().count(), 4);
         assert_eq!(listing.last_name().unwrap().to_string(), NAMES[3]);
-        assert_eq!(listing.last_position() as usize, file(&NAMES[..3]).len());
+        assert_eq!(listing.last_position(), file(&NAMES[..3]).len() as u64);
     }
 }
 
@@ -75,7 +75,7 @@ fn the_end_of_a_file_is_as_good_as_the_whole() {
     assert!(known.begins(tail) && !known.begins(&text.as_bytes()[offset + 1..]) && !known.begins(b""));
     let listing = Listing::read(tail, offset as u64, Some(known), &BTreeMap::new(), NEW).unwrap();
     assert_eq!(listing.entries().map(|entry| entry.name.to_string()).collect::<Vec<_>>(), NAMES[3..]);
-    assert_eq!(listing.last_position() as usize, file(&NAMES[..3]).len());
+    assert_eq!(listing.last_position(), file(&NAMES[..3]).len() as u64);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn any_backup() -> impl Strategy<Value = BackupInfo> {
 
 fn any_wal() -> impl Strategy<Value = WalEntry> {
     let codec = prop::option::of("[a-z0-9]{1,15}".prop_map(|name| name.parse().unwrap()));
-    let mtime = (0..4_000_000_000_000_000_u64).prop_map(|micros| Mtime::new(micros as f64 / 1e6).unwrap());
+    let mtime = (0.0..4e9).prop_map(|seconds| Mtime::new(seconds).unwrap());
     (1..4_u32, 0..99_u32, any::<u64>(), mtime, codec.clone(), codec).prop_map(
         |(timeline, seg, size, mtime, compression, encryption)| WalEntry {
             name: WalName::Segment(Segment { timeline: Timeline(timeline), log: 0, seg }),

@@ -1,4 +1,6 @@
-//! `antipode apply`: shows what would change, asks, and does it.
+//! `antipode apply`: shows what would change, asks, and does it. What a saved plan says is done without asking.
+
+mod saved;
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::progress::Json;
+use crate::site::Site;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -22,7 +25,7 @@ use super::terminal::{self, Terminal};
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     if !arguments.json {
-        let terminal = if arguments.auto_approve { *terminal } else { terminal.aloud() };
+        let terminal = if arguments.auto_approve || arguments.plan.is_some() { *terminal } else { terminal.aloud() };
         return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
     }
     let audience = Audience::Programs(Json::new());
@@ -40,25 +43,36 @@ async fn run_for(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
+    if let Some(file) = &arguments.plan {
+        return saved::run(file, audience, arguments, terminal, interrupt).await;
+    }
     if arguments.json && !arguments.auto_approve {
-        return Err(CommandError::new("`--json` prints no question to answer").hint("add `--auto-approve`"));
+        return Err(CommandError::new("`--json` prints no question to answer")
+            .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
     if !arguments.auto_approve && !std::io::stdin().is_terminal() {
-        return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal")
-            .hint("review the output of `antipode plan`, then run `antipode apply --auto-approve`"));
+        return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal").hint(
+            "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
+             or run `antipode apply --auto-approve`",
+        ));
     }
     let site = source::load(&arguments.site, terminal)?;
-    let run_lock = tokio::select! {
-        lock = RunLock::acquire(&site.catalog.path, arguments.lock_timeout) => lock?,
-        () = interrupt.token.cancelled() => {
-            return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
-        }
-    };
+    let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
     let session = Session::open(&site, &interrupt.token).await;
     let result = plan_and_apply(audience, arguments, &session, interrupt).await;
     session.close().await;
     drop(run_lock);
     result
+}
+
+/// Takes the run's own lock.
+pub async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<RunLock, CommandError> {
+    tokio::select! {
+        lock = RunLock::acquire(&site.catalog.path, timeout) => Ok(lock?),
+        () = interrupt.token.cancelled() => {
+            Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"))
+        }
+    }
 }
 
 async fn plan_and_apply(

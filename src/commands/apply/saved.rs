@@ -1,0 +1,75 @@
+//! `antipode apply FILE`: does exactly what a saved plan says, if everything that it relies on is as it was.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::apply::events::Summary;
+use crate::barman::ids::ServerName;
+use crate::cli;
+use crate::commands::audience::Audience;
+use crate::commands::interrupt::Interrupt;
+use crate::commands::session::Session;
+use crate::commands::terminal::Terminal;
+use crate::commands::{plan_file, source};
+use crate::error::{CommandError, Exit};
+use crate::observe::Purpose;
+use crate::plan::file::SavedPlan;
+use crate::plan::stale::{self, Present};
+
+use super::{bounds, carry_out, exit, lock};
+
+/// Runs the command.
+pub async fn run(
+    file: &Path,
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    let saved = plan_file::read(file)?;
+    let site = source::load(&plan_file::site_file(&saved, &arguments.site), terminal)?;
+    stale::check_site(&saved, &site).map_err(|refusal| plan_file::refused(file, &refusal))?;
+    let otherwise = if saved.plan.is_blocked() { Exit::Error } else { Exit::Done };
+    if saved.plan.is_empty() {
+        audience.nothing_to_do(&saved.plan, file);
+    } else {
+        let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
+        let session = Session::open(&site, &interrupt.token).await;
+        let result = check_and_apply(&saved, file, audience, arguments, &session).await;
+        session.close().await;
+        drop(run_lock);
+        if let Some(exit) = exit(&result?) {
+            return Ok(exit);
+        }
+    }
+    if let Some(error) = plan_file::unplanned(&saved, file) {
+        audience.error(&error);
+    }
+    Ok(otherwise)
+}
+
+async fn check_and_apply(
+    saved: &SavedPlan,
+    file: &Path,
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    session: &Session<'_>,
+) -> Result<Summary, CommandError> {
+    let changed: BTreeSet<&ServerName> =
+        saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
+    let is_resolved = |name: &&ServerName| session.replicas.iter().any(|replica| replica.name == **name);
+    if let Some(error) = session.unresolved.first().filter(|_| !changed.iter().all(is_resolved)) {
+        // A mirror whose primary does not answer is not a changed desired state.
+        return Err(error.clone());
+    }
+    let now = Timestamp::now();
+    let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));
+    let observation = session.observe(concerned, Purpose::Plan, now).await?;
+    let (site, replicas) = (session.site, session.replicas.as_slice());
+    let present = Present { site, replicas, observation: &observation, now };
+    stale::check(saved, &present).map_err(|refusal| plan_file::refused(file, &refusal))?;
+    audience.reviewed(&saved.plan);
+    carry_out(&saved.plan, session, bounds(arguments), audience).await
+}

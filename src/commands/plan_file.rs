@@ -1,0 +1,97 @@
+//! Saved plans on disk: written, read, refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::apply::durable;
+use crate::cli;
+use crate::error::CommandError;
+use crate::plan::action::{Outcome, ReplicaPlan};
+use crate::plan::file::{FileError, SavedPlan};
+use crate::plan::stale::Refusal;
+use crate::render::units::list;
+
+use super::terminal::{self, Terminal};
+
+/// Saves a plan, so that the file is there as a whole or not at all, and says how it is applied.
+pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &Terminal) -> Result<(), CommandError> {
+    let failed = |error: &dyn std::fmt::Display, hint: &str| {
+        CommandError::new(format!("cannot save the plan in {}: {error}", file.display())).hint(hint)
+    };
+    if is_same_file(file, Path::new(&planned.site_file.name)) {
+        return Err(failed(&"it is the site file", "name another file with -o"));
+    }
+    let text = planned.write().map_err(|error| failed(&error, error.hint()))?;
+    write(file, text.as_bytes()).map_err(|error| failed(&error, "name a file in a directory that can be written"))?;
+    let site = site.file.as_ref().map(|path| format!("-f {} ", word(path))).unwrap_or_default();
+    if terminal.quiet {
+        return Ok(());
+    }
+    terminal::tell(&format!(
+        "Saved the plan in {}. To do exactly this: antipode apply {site}{}\n",
+        file.display(),
+        word(file)
+    ));
+    Ok(())
+}
+
+/// A pipe or a device stays what it is; a link is followed.
+fn write(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    match fs::canonicalize(file) {
+        Ok(existing) if existing.is_file() => durable::write(&existing, content),
+        Ok(existing) => fs::write(existing, content),
+        Err(_) => durable::write(&std::path::absolute(file)?, content),
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// A path as a shell takes it.
+fn word(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
+}
+
+/// Reads a saved plan.
+pub fn read(file: &Path) -> Result<SavedPlan, CommandError> {
+    let failed = |error: &std::io::Error| {
+        CommandError::new(format!("cannot read the plan {}: {error}", file.display()))
+            .hint("name a file that `antipode plan -o FILE` saved")
+    };
+    let bytes = fs::read(file).map_err(|error| failed(&error))?;
+    text(bytes).and_then(|text| SavedPlan::read(&text)).map_err(|error| {
+        CommandError::new(format!("the plan {} cannot be used: {error}", file.display())).hint(error.hint())
+    })
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, FileError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let lines: Vec<&[u8]> = valid.split(|byte| *byte == b'\n').collect();
+        FileError::NotJson { line: lines.len(), column: lines.last().map_or(0, |line| line.len()) + 1 }
+    })
+}
+
+/// The site file for a saved plan: the one that is named, else the one that it was made with where that exists, else
+/// the usual one.
+pub fn site_file(saved: &SavedPlan, named: &cli::SiteFile) -> cli::SiteFile {
+    let noted = Some(PathBuf::from(&saved.site_file.name)).filter(|path| path.is_file());
+    cli::SiteFile { file: named.file.clone().or(noted) }
+}
+
+/// A saved plan that is not applied.
+pub fn refused(file: &Path, refusal: &Refusal) -> CommandError {
+    let message = format!("the plan {} is not applied, nothing was changed: {refusal}", file.display());
+    CommandError::new(message).hint(refusal.hint())
+}
+
+/// Names the replicas that a saved plan says nothing about.
+pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<CommandError> {
+    let is_unplanned =
+        |replica: &&ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. });
+    let names: Vec<String> = saved.plan.replicas.iter().filter(is_unplanned).map(|r| r.name.to_string()).collect();
+    let message =
+        format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());
+    (!names.is_empty()).then(|| CommandError::new(message).hint("`antipode show` says why; settle it and plan again"))
+}
