@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::plan::action::{Action, Address, Change, ReusedFiles};
 use crate::plan::demand::Demand;
-use crate::plan::facts::{Fact, Side};
+use crate::plan::facts::{AS_PLANNED, Fact, Side};
 use crate::plan::graph::Part;
 use crate::plan::known::{Knowledge, Known};
 use crate::plan::reason::Reason;
@@ -23,8 +23,6 @@ use super::{diff, reason};
 const NAMED: usize = 4;
 /// So many files are.
 const NAMED_FILES: usize = 12;
-/// What a fact says where there is nothing to tell.
-const AS_PLANNED: &str = "as planned";
 
 /// Where a site file asks for a replica.
 #[derive(Clone, Copy)]
