@@ -16,6 +16,8 @@ use crate::site::model::{
 use crate::transport::TransportErrorKind;
 use crate::transport::fake::{FakePrimary, Fault};
 
+mod cache;
+
 const HOME: &str = "/var/lib/barman";
 
 fn fixture(path: &str) -> PathBuf {
