@@ -53,7 +53,8 @@ pub struct Scope {
     /// Not this, and nothing that depends on it
     #[arg(long = "exclude", value_name = "ADDRESS")]
     pub excluded: Vec<Pattern>,
-    /// Ask for everything anew: what earlier runs remembered of the primary is dropped
+    /// Fetch the manifests of the primary's backups anew: drop the cache of those that earlier plans fetched. All else
+    /// is asked for each time
     #[arg(long)]
     pub refresh: bool,
 }
