@@ -3,6 +3,7 @@
 use std::fs;
 
 use antipode::demo::catalog::SECOND_BACKUP;
+use antipode::plan::action::Address;
 
 use super::ground::{Ground, TestSite};
 use super::readable::assert_readable;
@@ -62,7 +63,7 @@ async fn the_newest_backup_comes_first_and_repairs_are_not_held_up() {
     let lines = fs::read(&xlogdb).unwrap();
     fs::write(&xlogdb, [lines.clone(), lines].concat()).unwrap();
     let (plan, summary) = site.apply_blindly(MIB + MIB / 2).await;
-    let done: Vec<&str> = summary.done.iter().map(antipode::plan::action::Address::as_str).collect();
+    let done: Vec<&str> = summary.done.iter().map(Address::as_str).collect();
     let backup = format!("main/backup/{SECOND_BACKUP}");
     assert!(done.contains(&"main/xlog.db") && done.contains(&backup.as_str()), "{done:?}");
     // What the new backup does not need is planned after it.

@@ -21,6 +21,19 @@ async fn each_damage_is_one_action_and_is_repaired() {
     }
 }
 
+#[tokio::test]
+async fn a_server_whose_creation_was_cut_short_is_completed() {
+    let ground = Ground::new().await;
+    let whole = ground.empty_site("whole");
+    whole.converge().await;
+    for reached in ["main", "main/base"] {
+        let site = ground.empty_site(&reached.replace('/', "-"));
+        std::fs::create_dir_all(site.catalog.join(reached)).unwrap();
+        site.converge().await;
+        site.assert_same(&whole, reached);
+    }
+}
+
 fn expected(damage: Damage) -> &'static [&'static str] {
     match damage {
         Damage::CutWal => &["main/wal/000000010000000000000005"],

@@ -26,7 +26,8 @@ pub async fn create(job: Job<'_>) -> Result<(), Failure> {
     .await
 }
 
-fn create_directories(dirs: &ServerDirs, layout: Layout) -> Result<(), Failure> {
+/// Makes the directories of a server that are not there: all of them, or those that a killed creation did not reach.
+pub fn create_directories(dirs: &ServerDirs, layout: Layout) -> Result<(), Failure> {
     let mut directories = vec![&dirs.backup_directory, &dirs.basebackups_directory, &dirs.wals_directory];
     if layout.uses_meta() {
         directories.extend([&dirs.xlogdb_directory, &dirs.meta_directory]);
@@ -45,8 +46,12 @@ pub fn own_directory(dirs: &ServerDirs) -> Result<(), Failure> {
 
 /// Writes the pair that was observed, so that Barman's own sync neither starts over nor fails.
 pub async fn rewrite_sync_wals(job: Job<'_>, to: (WalName, u64)) -> Result<(), Failure> {
-    let dirs = job.run.target.here.clone();
-    blocking(move || write_sync_wals(&dirs, to)).await
+    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
+    blocking(move || {
+        create_directories(&dirs, layout)?;
+        write_sync_wals(&dirs, to)
+    })
+    .await
 }
 
 fn write_sync_wals(dirs: &ServerDirs, (name, position): (WalName, u64)) -> Result<(), Failure> {

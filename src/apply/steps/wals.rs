@@ -25,7 +25,7 @@ use crate::transport::{Fetch, Fetched, What};
 use crate::verify::wal_file;
 use crate::verify::wal_header::{Expected, Start, check};
 
-use super::Job;
+use super::{Job, server};
 
 /// A commit carries at most this many bytes, so that an interruption loses little.
 const COMMIT_BYTES: u64 = 1 << 30;
@@ -316,8 +316,12 @@ pub async fn ship_history(
 
 /// Makes xlog.db list exactly what is on disk, sorted and once.
 pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Failure> {
-    let dirs = job.run.target.here.clone();
-    let on_disk = blocking(move || scan(&dirs)).await?;
+    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
+    let on_disk = blocking(move || {
+        server::create_directories(&dirs, layout)?;
+        scan(&dirs)
+    })
+    .await?;
     xlogdb::rewrite(job.run, move |lines| xlogdb::reconcile(&lines, &known, &on_disk)).await
 }
 

@@ -3,11 +3,11 @@
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::barman::wal::SegmentSize;
-use crate::barman::wal_set::{WalRange, WalSet};
+use crate::barman::wal_set::WalSet;
 use crate::observe::inventory::{BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup};
 use crate::plan::action::BackupCopy;
 use crate::plan::diff_backups;
+use crate::plan::reason::Reason;
 use crate::plan::window::needed;
 use crate::render::units::{count, exact};
 
@@ -20,6 +20,7 @@ impl Grounds<'_> {
     pub(super) fn added_backup(&self, copy: &BackupCopy) -> Vec<Fact> {
         let mut facts = vec![self.backup_here(copy.id)];
         facts.extend(self.source(copy));
+        facts.extend(self.needed_wal(copy.id));
         facts.extend(copy.parent.map(|parent| self.parent(parent)));
         facts.extend(copy.reuse.as_ref().map(|reuse| self.basis(reuse.from)));
         facts
@@ -37,9 +38,7 @@ impl Grounds<'_> {
         let there = self.there.backups.get(&copy.id).filter(|backup| diff_backups::is_usable(backup));
         let Some(there) = there else { return vec![self.backup_there(copy.id).must_be("DONE")] };
         let metadata = Fact::there("its metadata", comparison(&copy.info, &self.for_site(&there.info)));
-        let mut facts = vec![self.backup_there(copy.id), metadata.must_be(AS_PLANNED)];
-        facts.extend(needed(&there.facts).map(|range| self.needed_wal(range, there.facts.segment_size)));
-        facts
+        vec![self.backup_there(copy.id), metadata.must_be(AS_PLANNED)]
     }
 
     fn for_site(&self, info: &BackupInfo) -> BackupInfo {
@@ -68,12 +67,14 @@ impl Grounds<'_> {
     }
 
     /// How much of the WAL that makes a backup consistent will be here.
-    fn needed_wal(&self, range: WalRange, size: SegmentSize) -> Fact {
+    fn needed_wal(&self, id: BackupId) -> Option<Fact> {
+        let there = self.there.backups.get(&id).filter(|backup| diff_backups::is_usable(backup))?;
+        let (range, size) = (needed(&there.facts)?, there.facts.segment_size);
         let wanted: WalSet = [range].into_iter().collect();
         let present = self.outlook.segments.numbered(size).map_or(0, |set| set.intersection(&wanted).count());
         let part = if present == range.count() { "all".to_owned() } else { exact(present) };
         let all = count(range.count(), "segment");
-        Fact::here("the WAL that it needs", format!("{part} of {all}, here or by this plan"))
+        Some(Fact::here("the WAL that it needs", format!("{part} of {all}, here or by this plan")))
     }
 
     fn parent(&self, parent: BackupId) -> Fact {
@@ -96,7 +97,7 @@ impl Grounds<'_> {
         Fact::here("the backup whose files it shares", format!("{from}: {state}"))
     }
 
-    pub(super) fn updated_info(&self, id: BackupId, from: &BackupInfo, to: &BackupInfo) -> Vec<Fact> {
+    pub(super) fn updated_info(&self, id: BackupId, [from, to]: [&BackupInfo; 2], reason: &Reason) -> Vec<Fact> {
         let published = self.here.backups.get(&id).and_then(|local| local.published.as_ref());
         let here = published.map_or_else(|| "absent".to_owned(), |published| exact_comparison(from, &published.info));
         let there = self.there.backups.get(&id).filter(|backup| diff_backups::is_usable(backup));
@@ -104,15 +105,14 @@ impl Grounds<'_> {
             || "not there, or not complete".to_owned(),
             |backup| comparison(to, &self.for_site(&backup.info)),
         );
-        let place = match published {
-            Some(published) if published.is_read => "where the site's Barman looks",
-            _ => "where the site's Barman does not look",
-        };
-        vec![
-            Fact::here("its backup.info", here).must_be(AS_PLANNED),
-            Fact::here("where it is", place),
-            Fact::there("its metadata", there),
-        ]
+        let mut facts =
+            vec![Fact::here("its backup.info", here).must_be(AS_PLANNED), Fact::there("its metadata", there)];
+        if let Reason::NotReadBy(_) = reason {
+            let is_read = published.is_some_and(|published| published.is_read);
+            let place = if is_read { "where the site's Barman looks" } else { "where the site's Barman does not look" };
+            facts.push(Fact::here("its place", place));
+        }
+        facts
     }
 
     pub(super) fn unlinked(&self, id: BackupId) -> Fact {

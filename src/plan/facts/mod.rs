@@ -29,7 +29,7 @@ use crate::site::model::Replica;
 use super::action::{Action, Change, ReplicaPlan};
 use outlook::Outlook;
 
-/// What a fact says of metadata that is what the plan publishes or replaces.
+/// What a fact says of metadata that is what the plan publishes or replaces: news only where it is not.
 pub const AS_PLANNED: &str = "as the plan has it";
 
 /// Something that an action relies on.
@@ -122,7 +122,7 @@ impl<'a> Grounds<'a> {
             Change::RepairWals(batch) => vec![self.wrong_here(batch), self.all_there(batch)],
             Change::AddBackup(copy) => self.added_backup(copy),
             Change::RepairBackup(copy) => self.repaired_backup(copy),
-            Change::UpdateInfo { id, from, to } => self.updated_info(*id, from, to),
+            Change::UpdateInfo { id, from, to } => self.updated_info(*id, [from, to], &action.reason),
             Change::LinkTablespaces { id, .. } => vec![self.unlinked(*id)],
             Change::SetKeep { id, .. } => self.kept(*id),
             Change::RemoveBackup { id, .. } => self.removed_backup(*id, &action.reason),
