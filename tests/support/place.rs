@@ -84,12 +84,25 @@ impl Place {
     }
 }
 
-/// The blocks of a page in one language, each with the line that stands before it.
+/// The blocks of a page in one language, each with the line that stands before it. A block ends with as many backticks
+/// as it began with, so that one can hold another.
 pub fn blocks<'a>(page: &'a str, language: &str) -> Vec<(&'a str, &'a str)> {
-    let fence = format!("```{language}\n");
-    let parts: Vec<&str> = page.split(&fence).collect();
-    let before = |part: &'a str| part.trim_end().rsplit('\n').next().unwrap_or_default();
-    parts.windows(2).map(|pair| (before(pair[0]), pair[1].split("```").next().unwrap())).collect()
+    let mut found = Vec::new();
+    let (mut before, mut rest) = ("", page);
+    while let Some((line, behind)) = rest.split_once('\n') {
+        rest = behind;
+        let info = line.trim_start_matches('`');
+        let fence = &line[..line.len() - info.len()];
+        if fence.len() >= 3 {
+            let (block, behind) = behind.split_once(&format!("{fence}\n")).unwrap_or((behind, ""));
+            rest = behind;
+            if info == language {
+                found.push((before, block));
+            }
+        }
+        before = line;
+    }
+    found
 }
 
 /// Text without what depends on the moment: how long ago something was.
