@@ -3,16 +3,14 @@
 //! Data flows one way, and the modules follow it:
 //!
 //! ```text
-//! declare ──► observe ──► diff and plan ──┬──► render ──► a terminal, a pull request, a program
-//!  site        observe     plan           │
-//!   ▲            ▲                        ├──► plan::file ══► plan.json ══► plan::stale ──┐
-//!   ║            │                        │                                               ▼
-//! init           │                        └─────────────────────────────────────────────► apply ──► publish
-//! from a         │                                                                         │  │
-//! barman.conf  transport: the primary's Barman over ssh, or a catalog by path     events ◄─┘  └─► the catalog
-//!              observe::catalog: the catalog here, and the note of the last apply    │
-//!                                                                                    ▼
-//!                                                                      progress: bars, lines, JSON
+//!  site file    both ends: transport, observe::catalog
+//!      │             │
+//!   declare ────► observe ────► diff and plan ──┬──► render: a terminal, a pull request, a program
+//!    site          observe       plan           │
+//!                                               ├──► apply ──┬──► publish: the catalog
+//!                                               │            └──► events ──► progress: bars, lines, JSON
+//!                                               │
+//!                                               └──► plan::file ══ plan.json ══► plan::stale ──► apply
 //! ```
 //!
 //! - **A saved plan** ([`plan::file`]) is the plan with what each action relies on ([`plan::facts`]). [`plan::stale`]
