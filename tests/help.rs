@@ -41,11 +41,14 @@ fn every_example_is_understood() {
     }
 }
 
-/// A site that lacks a part of what its primary has, under the names that examples use.
+/// A site that lacks a part of what its primary has, with a damaged xlog.db, under the names that examples use.
 fn place() -> Place {
     let mut place = Place::new();
     place.second_day();
     assert_eq!(place.antipode("apply --auto-approve --target main/backup/20261121T030000").0, 0);
+    // Its list of WAL has every line twice.
+    let list = place.path("lisbon/main/wals/main-xlog.db");
+    fs::write(&list, fs::read_to_string(&list).unwrap().repeat(2)).unwrap();
     for directory in ["root/etc/antipode", "examples", ".zfunc", ".config/fish/completions"] {
         fs::create_dir_all(place.path(directory)).unwrap();
     }
