@@ -3,10 +3,43 @@
 //! Data flows one way, and the modules follow it:
 //!
 //! ```text
-//! declare ──► observe ──► diff ──► plan ──► render
-//!   site       primary     pure     graph     human
-//!              replica                └─────► apply ──► publish
+//!  site file    both ends: transport, observe::catalog
+//!      │             │
+//!   declare ────► observe ────► diff and plan ──┬──► render: a terminal, a pull request, a program
+//!    site          observe       plan           │
+//!                                               ├──► apply ──┬──► publish: the catalog
+//!                                               │            └──► events ──► progress: bars, lines, JSON
+//!                                               │
+//!                                               └──► plan::file ══ plan.json ══► plan::stale ──► apply
 //! ```
+//!
+//! - **A saved plan** ([`plan::file`]) is the plan with what each action relies on ([`plan::facts`]). [`plan::stale`]
+//!   looks at the same facts in a new observation; then the saved actions are applied, and nothing is planned again.
+//! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
+//!   in [`render::status`] and [`render::status_json`] and changes nothing.
+//! - **What an apply tells** are values ([`apply::events`]), shown by [`progress`]. What it remembers is a note in each
+//!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time.
+//! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
+//!   that a site or a passive Barman can have it as its primary.
+//! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf
+//!   ([`barman::conf`]).
+//!
+//! # Where a change goes
+//!
+//! | to change | look in |
+//! | --- | --- |
+//! | a key of the site file | [`site`], then `UPDATE_SCHEMAS=1 cargo test --test schemas` |
+//! | a flag or a help text | [`cli`]; what it does is in [`commands`] |
+//! | what is planned, in which order and why | [`plan`] |
+//! | what a plan, a status or an error looks like | [`render`], [`diag`], [`error`] |
+//! | how it is done on disk, locks, limits, interruptions | [`apply`] |
+//! | how an apply is followed | [`progress`] |
+//! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
+//! | a file of Barman's | [`barman`] |
+//! | what proves that bytes are right | [`verify`] |
+//! | a format for programs | its type, and the list in [`schemas`] |
+//!
+//! `site`, `plan`, `render` and `barman` are pure: no clock, network or environment; the effects are in the others.
 
 pub mod apply;
 pub mod barman;
@@ -15,7 +48,6 @@ pub mod commands;
 pub mod demo;
 pub mod diag;
 pub mod error;
-pub mod kept_files;
 pub mod manual;
 pub mod observe;
 pub mod plan;

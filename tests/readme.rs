@@ -1,9 +1,15 @@
-//! The README shows what the program does.
+//! The README shows what the program does: each of its commands is run, each of its blocks is what is printed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+
+#[path = "support/place.rs"]
+mod place;
+
+use place::{Place, blocks, timeless};
 
 fn antipode() -> Command {
     let mut command = Command::cargo_bin("antipode").unwrap();
@@ -11,22 +17,38 @@ fn antipode() -> Command {
     command
 }
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The blocks of the README that are in one language.
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
-    let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The one block behind this origin.
+#[track_caller]
+fn shown(text: &str, language: &str, origin: &str) -> String {
+    let comment = format!("<!-- from: {origin} -->");
+    let found: Vec<&str> =
+        blocks(text, language).into_iter().filter(|(before, _)| *before == comment).map(|(_, block)| block).collect();
+    let [block] = found[..] else { panic!("{} blocks behind {comment}", found.len()) };
+    block.to_owned()
+}
+
+/// A place whose site is a day behind its primary, with the README's file beside it.
+fn a_day_behind() -> Place {
+    let mut place = Place::new();
+    let (code, said) = place.antipode("apply --auto-approve");
+    assert_eq!(code, 0, "{said}");
+    place.second_day();
+    place
 }
 
 #[test]
 fn its_plan_is_what_the_demo_prints() {
     let output = antipode().arg("demo").output().unwrap();
     let demo = String::from_utf8(output.stdout).unwrap();
-    let text = readme();
-    let [plan] = blocks(&text, "text")[..] else { panic!("the README has one plan") };
+    let plan = shown(&readme(), "text", "antipode demo");
     // The room on the disk is that of another machine.
     let lines: Vec<&str> = plan.lines().filter(|line| !line.ends_with(" free.")).collect();
     assert!(lines.len() > 12);
@@ -36,20 +58,106 @@ fn its_plan_is_what_the_demo_prints() {
 }
 
 #[test]
-fn its_site_file_is_valid() {
+fn its_status_is_what_a_site_prints_that_is_a_day_behind() {
+    let (code, status) = a_day_behind().antipode("status");
+    assert_eq!((code, timeless(&status)), (2, timeless(&shown(&readme(), "text", "antipode status"))), "{status}");
+}
+
+#[test]
+fn every_block_of_text_says_where_it_comes_from() {
+    let text = readme();
+    for (before, block) in blocks(&text, "text") {
+        assert!(["<!-- from: antipode demo -->", "<!-- from: antipode status -->"].contains(&before), "{block}");
+    }
+}
+
+#[test]
+fn its_commands_run_one_after_the_other() {
+    let place = a_day_behind();
+    for directory in [".local/share/bash-completion/completions", ".local/share/man/man1"] {
+        fs::create_dir_all(place.path(directory)).unwrap();
+    }
+    let text = readme();
+    let consoles: String = blocks(&text, "console").into_iter().map(|(_, block)| block).collect();
+    let without_comment = |line: &str| line.split(" #").next().unwrap().trim().to_owned();
+    let lines: Vec<String> = consoles.lines().filter_map(|line| line.strip_prefix("$ ")).map(without_comment).collect();
+    let mut run = 0;
+    for line in lines {
+        // Rust's own, and the suite that this test is a part of.
+        if line == "./test" || line.starts_with("cargo ") {
+            assert!(line != "./test" || root().join("test").exists());
+            continue;
+        }
+        // It writes over no file.
+        let is_first = line.starts_with("antipode init");
+        if is_first {
+            fs::rename(place.path("antipode.yaml"), place.path("kept.yaml")).unwrap();
+        }
+        let output = if line == "antipode apply" { place.shell_with_yes(&line) } else { place.shell(&line) };
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        assert!(output.status.success(), "{line}: {}\n{said}", output.status);
+        if is_first {
+            fs::rename(place.path("kept.yaml"), place.path("antipode.yaml")).unwrap();
+        }
+        run += 1;
+    }
+    assert!(run >= 15, "{run}");
+    let (code, plan) = place.antipode("plan --detailed-exitcode");
+    assert_eq!(code, 0, "after all of them the site has everything:\n{plan}");
+}
+
+#[test]
+fn its_site_file_is_valid_and_gives_its_section_of_barman_conf() {
     let directory = tempfile::tempdir().unwrap();
     let text = readme();
-    let files = blocks(&text, "yaml");
-    assert!(!files.is_empty());
-    for file in files {
+    let [(_, file)] = blocks(&text, "yaml")[..] else { panic!("one site file") };
+    let here = |file: &str| {
         fs::write(directory.path().join("antipode.yaml"), file).unwrap();
-        antipode().arg("validate").current_dir(directory.path()).assert().success();
+        let mut command = antipode();
+        command.current_dir(directory.path());
+        command
+    };
+    here(file).arg("validate").assert().success();
+    // The catalog of the file is not on this machine, nor is its Barman.
+    let catalog = directory.path().display().to_string();
+    let moved = file.replace("/var/lib/barman", &catalog);
+    let with_version = moved.lines().map(|line| {
+        let is_config = line.trim_start().starts_with("config:");
+        if is_config { "  barman: \"3.19.1\"\n".to_owned() } else { format!("{line}\n") }
+    });
+    let printed = here(&with_version.collect::<String>()).arg("barman-conf").output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let [(_, section)] = blocks(&text, "ini")[..] else { panic!("one section") };
+    let printed: String =
+        printed.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    assert_eq!(printed.trim(), section.trim());
+}
+
+#[test]
+fn the_schemas_that_it_names_are_printed_as_they_are_checked_in() {
+    let text = readme();
+    let links = text.split("](schemas/").skip(1).filter_map(|rest| rest.split(')').next());
+    let named: BTreeSet<&str> = links.collect();
+    for file in &named {
+        let name = file.strip_suffix(".schema.json").unwrap();
+        let printed = antipode().args(["schema", name]).output().unwrap();
+        assert_eq!(printed.stdout, fs::read(root().join("schemas").join(file)).unwrap(), "{file}");
+    }
+    assert_eq!(named.len(), fs::read_dir(root().join("schemas")).unwrap().count());
+}
+
+#[test]
+fn the_files_that_it_links_to_exist() {
+    let text = readme();
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    for link in links.filter(|link| !link.contains("://")) {
+        assert!(root().join(link.split('#').next().unwrap()).exists(), "{link}");
     }
 }
 
 #[test]
 fn the_tests_that_the_list_of_failings_names_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let list = fs::read_to_string(root.join("docs/failings.md")).unwrap();
     let names: Vec<(&str, &str)> = list.split('`').filter_map(|word| word.split_once("::")).collect();
     assert!(names.len() > 20);

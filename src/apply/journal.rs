@@ -9,7 +9,7 @@ use std::{fs, io};
 use jiff::Timestamp;
 
 use crate::barman::ids::ServerName;
-use crate::barman::journal::{LastApply, Measured};
+use crate::barman::last_apply::{LastApply, Measured};
 use crate::barman::staging::OWN_DIRECTORY;
 use crate::plan::Plan;
 use crate::plan::action::{Address, Outcome, ReplicaPlan, Target};

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::barman::journal::Measured;
+use crate::barman::last_apply::Measured;
 
 /// Adds up bytes, and the time during which at least one transfer runs: transfers beside each other count once.
 #[derive(Debug, Default)]

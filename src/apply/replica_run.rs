@@ -12,7 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::{BackupId, SystemId};
-use crate::barman::journal::Measured;
+use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
 use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;

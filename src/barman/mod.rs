@@ -1,4 +1,5 @@
-//! Barman's formats: bytes to types and back, without any effect but the file locks.
+//! Barman's formats: bytes to types and back, without any effect but the file locks. Beside them stands what is our own
+//! in a catalog, in places that Barman ignores: `staging` and `last_apply`.
 
 pub mod backup_info;
 pub mod barman_time;
@@ -6,8 +7,8 @@ pub mod conf;
 pub mod history;
 pub mod identity;
 pub mod ids;
-pub mod journal;
 pub mod keep;
+pub mod last_apply;
 pub mod layout;
 pub mod locks;
 pub mod python_float;

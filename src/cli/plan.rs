@@ -153,7 +153,7 @@ pub struct Status {
 
 /// Arguments of `explain`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  antipode explain main/backup/20261122T092435\n  antipode explain main/xlog.db")]
+#[command(after_help = "Examples:\n  antipode explain main/backup/20261122T030000\n  antipode explain main/xlog.db")]
 pub struct Explain {
     /// The action's address, as a plan in JSON or `plan -v` has it
     #[arg(value_name = "ADDRESS")]

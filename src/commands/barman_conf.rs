@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::kept_files::{self, Kept};
 use crate::barman::conf::section::{MARK, ReplicaSection};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal_entry::CodecName;
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::kept_files::{self, Kept};
 use crate::observe::SiteBarman;
 use crate::observe::compression::compression;
 use crate::observe::inventory::OwnSection;

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use super::kept_files::{self, Kept};
 use crate::cli::Man;
 use crate::error::{CommandError, Exit};
-use crate::kept_files::{self, Kept};
 use crate::manual;
 
 use super::terminal;

@@ -1,4 +1,11 @@
 //! One file for each command, and what they share: wiring only.
+//!
+//! A command has the name of its file; Barman's own are in `barman/`, and `apply/saved.rs` is `apply FILE`. What several
+//! of them need:
+//!
+//! - `source` finds and reads the site file, `plan_file` a saved plan; `kept_files` writes files that are ours to change.
+//! - `session` calls the primaries and makes the plan: all effects between a site file and a plan are there.
+//! - `terminal` is stdout and stderr, `audience` to whom an apply speaks, `interrupt` Ctrl-C and SIGTERM.
 
 mod apply;
 mod audience;
@@ -9,6 +16,7 @@ mod demo;
 mod explain;
 mod init;
 mod interrupt;
+mod kept_files;
 mod man;
 mod plan;
 mod plan_file;

@@ -1,6 +1,19 @@
 //! Diff and plan: a pure function from what is wanted and what was observed to what will be done.
 //!
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
+//!
+//! | question | files |
+//! | --- | --- |
+//! | which backups and WAL are wanted | `selection`, `wanted`, `lacking` |
+//! | what differs at the site | `diff_backups`, `diff_wals`, `wal_files` |
+//! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse` |
+//! | in which order | `order`, `graph`, `waits`, `critical_path` |
+//! | how much and how long | `traffic`, `estimate` |
+//! | what forbids it, what is warned of | `guard` |
+//! | what can be recovered, before and after; how a replica stands | `window`, `recovery`, `status` |
+//! | a part of a plan: `--target`, `--exclude` | `scope` |
+//! | a saved plan: its text, what it relies on, whether it still holds | `file`, `facts`, `desired`, `stale` |
+//! | what `explain` tells | `known`, `demand` |
 
 pub mod action;
 pub mod critical_path;

@@ -318,12 +318,17 @@ fn rounded_down(bytes: u64) -> u64 {
     bytes >> dropped << dropped
 }
 
-/// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
+/// The segment size to go by: the default where no backup tells.
 pub fn segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> SegmentSize {
+    told_segment_size(primary, here).unwrap_or_default()
+}
+
+/// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
+pub fn told_segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<SegmentSize> {
     let is_complete =
         |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
     let there = primary.backups.values().rfind(|backup| is_complete(backup)).map(|backup| &backup.facts);
-    there.or_else(|| here.published().next_back()).map(|facts| facts.segment_size).unwrap_or_default()
+    there.or_else(|| here.published().next_back()).map(|facts| facts.segment_size)
 }
 
 /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted one

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antipode::apply::events::Summary;
 use antipode::apply::journal::{self, Measurements};
-use antipode::barman::journal::{LastApply, Measured};
+use antipode::barman::last_apply::{LastApply, Measured};
 use antipode::transport::TransportErrorKind;
 use jiff::Timestamp;
 

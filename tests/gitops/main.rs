@@ -8,5 +8,8 @@ mod commands;
 mod formats;
 mod monitoring;
 mod pipelines;
+#[path = "../support/place.rs"]
+mod place;
 mod tools;
+mod transcripts;
 mod walkthrough;

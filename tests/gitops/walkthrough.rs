@@ -2,18 +2,11 @@
 
 use std::fs;
 
+use crate::place::blocks;
 use crate::tools::{example, root};
 
 fn page() -> String {
     fs::read_to_string(root("docs/gitops.md")).unwrap()
-}
-
-/// The blocks of the page in one language, each with the comment that stands before it.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<(&'a str, &'a str)> {
-    let fence = format!("```{language}\n");
-    let parts: Vec<&str> = page.split(&fence).collect();
-    let before = |part: &'a str| part.trim_end().rsplit('\n').next().unwrap_or_default();
-    parts.windows(2).map(|pair| (before(pair[0]), pair[1].split("\n```").next().unwrap())).collect()
 }
 
 /// Text without the indent that all its lines share.

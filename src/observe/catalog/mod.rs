@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
-use crate::barman::journal::LastApply;
+use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
 use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;

@@ -14,7 +14,8 @@ impl Grounds<'_> {
     /// What all actions of the replica rely on: its target must be the one that was planned for.
     pub fn of_target(&self) -> Vec<Fact> {
         let Some(target) = &self.planned.target else { return Vec::new() };
-        let size = replica::segment_size(self.there, self.here).bytes();
+        // Where no backup is left that tells, the systems say so.
+        let size = replica::told_segment_size(self.there, self.here).unwrap_or(target.segment_size).bytes();
         let same = |fact: Fact, planned: String| fact.must_be(planned);
         vec![
             same(Fact::here("its directories", directories(&self.here.directories)), directories(&target.here)),
@@ -46,7 +47,11 @@ impl Grounds<'_> {
         let now = replica::systems(self.replica, self.there, self.here);
         let is_known = |system: &SystemId| target.systems.contains(system);
         let is_same = target.systems.is_empty() || (!now.is_empty() && now.iter().all(is_known));
-        systems(if is_same { &target.systems } else { &now })
+        match is_same {
+            true => systems(&target.systems),
+            false if now.is_empty() => "not known any more, as no backup is left that tells".to_owned(),
+            false => systems(&now),
+        }
     }
 }
 

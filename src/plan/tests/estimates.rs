@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::barman::journal::{LastApply, Measured};
+use crate::barman::last_apply::{LastApply, Measured};
 use crate::plan::action::{Plan, ReplicaPlan};
 use crate::plan::estimate::{Basis, Estimate, Pace, of_action, of_plan};
 

@@ -355,6 +355,16 @@ fn an_empty_site_is_refused_a_primary_that_is_another_cluster_by_now() {
 }
 
 #[test]
+fn a_cluster_that_no_backup_tells_of_any_more_is_not_said_to_have_another_segment_size() {
+    let planned = case("@21 1/08 | 1/08..0A", "").with(|case| {
+        case.primary.backups.get_mut(&id("21")).unwrap().facts.segment_size = SegmentSize::new(1 << 20).unwrap();
+    });
+    let said = said(&planned, &planned.clone().with(|case| case.primary.backups.clear()));
+    assert!(said.contains("main: its systems, at the primary: planned: 7; now: not known any more"), "{said}");
+    assert!(!said.contains("segment size"), "{said}");
+}
+
+#[test]
 fn a_key_that_decides_is_named_with_both_values() {
     let planned = case(BOTH, "@21 1/08 | 1/08..0A").last(2);
     let last = |count| Selection::Union(vec![Rule::Last(NonZeroU32::new(count).unwrap())]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::barman::ids::SystemId;
-use crate::barman::journal::LastApply;
+use crate::barman::last_apply::LastApply;
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
 use crate::plan::status::{Backups, ReplicaStatus, Verdict, status};
 
