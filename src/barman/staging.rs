@@ -33,6 +33,11 @@ impl<'a> Staging<'a> {
         self.dirs.backup_directory.join(OWN_DIRECTORY)
     }
 
+    /// Where the manifests are kept that a plan fetched.
+    pub fn manifests(self) -> PathBuf {
+        self.own().join("manifests")
+    }
+
     /// Where a backup grows.
     pub fn base(self, id: BackupId) -> PathBuf {
         if self.bases_inside {

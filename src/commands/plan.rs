@@ -14,7 +14,8 @@ use super::{explain, plan_file, source};
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let declared = source::declared(&arguments.site, terminal)?;
-    let session = Session::open(&declared.site, &interrupt.token).await;
+    let mut session = Session::open(&declared.site, &interrupt.token).await;
+    session.refresh = arguments.scope.refresh;
     let planned = session.planned(&(&arguments.scope).into()).await;
     let whys = match &planned {
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),

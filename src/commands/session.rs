@@ -49,6 +49,8 @@ pub struct Session<'a> {
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
     silent: BTreeMap<String, CommandError>,
+    /// Whether a plan fetches anew what earlier plans kept of the primaries.
+    pub refresh: bool,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
 }
@@ -85,6 +87,7 @@ impl<'a> Session<'a> {
             connections,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
+            refresh: false,
             cancel,
         };
         session.ask_mirrored().await;
@@ -152,7 +155,7 @@ impl<'a> Session<'a> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
-        let observation = self.observe(concerned, Purpose::Plan, now).await?;
+        let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
         let plan = plan::plan(self.site, &self.replicas, &observation, now);
         let plan = plan.narrow(scope, &self.replicas, &observation)?;
         Ok(Planned { plan, observation, now })

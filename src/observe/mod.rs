@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
-//! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end.
+//! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end,
+//! but for the cache of manifests that a plan keeps in our own directory at the site ([`primary`]).
 
 pub mod catalog;
 pub mod compression;
@@ -55,7 +56,10 @@ pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A plan that may be applied: everything that an apply can use is looked at.
-    Plan,
+    Plan {
+        /// Whether the manifests that earlier plans fetched are fetched anew.
+        refresh: bool,
+    },
     /// A look at how the replicas stand, often and cheap.
     Status,
 }
@@ -133,7 +137,7 @@ impl Observer<'_> {
         let primary = self.site.primaries.get(name).ok_or_else(unknown)?;
         let connection = self.connections.get(name).ok_or_else(unknown)?.as_ref();
         let connection = connection.map_err(|error| Failure::from(error.clone()))?;
-        Ok(Source { primary, connection, server: &replica.server, cancel: self.cancel })
+        Ok(Source { primary, connection, server: &replica.server, purpose: self.purpose, cancel: self.cancel })
     }
 
     async fn read_catalog(&self, dirs: &ServerDirs) -> Result<Catalog, Failure> {

@@ -16,6 +16,8 @@ use crate::site::model::{
 use crate::transport::TransportErrorKind;
 use crate::transport::fake::{FakePrimary, Fault};
 
+mod cache;
+
 const HOME: &str = "/var/lib/barman";
 
 fn fixture(path: &str) -> PathBuf {
@@ -128,7 +130,7 @@ impl World {
     }
 
     async fn observe(&self, connections: Connections) -> ReplicaObservation {
-        self.observe_for(Purpose::Plan, connections).await
+        self.observe_for(Purpose::Plan { refresh: false }, connections).await
     }
 
     async fn observe_for(&self, purpose: Purpose, connections: Connections) -> ReplicaObservation {
@@ -353,8 +355,15 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     fs::remove_file(&conf).unwrap();
     let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
     let now = Timestamp::UNIX_EPOCH;
-    let error = observe(&world.site, world.site.replicas.values(), &connections, now, Purpose::Plan, &cancel)
-        .await
-        .unwrap_err();
+    let error = observe(
+        &world.site,
+        world.site.replicas.values(),
+        &connections,
+        now,
+        Purpose::Plan { refresh: false },
+        &cancel,
+    )
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("barman.conf"), "{error}");
 }

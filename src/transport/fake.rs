@@ -44,6 +44,7 @@ struct State {
     list_servers: Vec<u8>,
     faults: VecDeque<Fault>,
     calls: Vec<String>,
+    brought: Vec<PathBuf>,
 }
 
 impl FakePrimary {
@@ -92,6 +93,11 @@ impl FakePrimary {
     /// Every call so far, such as `sync-info main`, `list /d` or `fetch /d`.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
+    }
+
+    /// Every file that was brought whole so far, in order.
+    pub fn brought(&self) -> Vec<PathBuf> {
+        self.state().brought.clone()
     }
 
     /// A connection to it.
@@ -213,6 +219,7 @@ impl Files for FakePrimary {
                 return Err(scripted(end));
             }
             write(&target, content);
+            self.state().brought.push(request.from.join(&path));
         }
         Ok(fetched)
     }

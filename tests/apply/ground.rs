@@ -156,8 +156,16 @@ impl TestSite {
 
     async fn plan_over(&self, connections: &Connections) -> Plan {
         let (replicas, now) = (self.replicas(), Timestamp::now());
-        let observation =
-            observe(&self.site, &replicas, connections, now, Purpose::Plan, &CancellationToken::new()).await.unwrap();
+        let observation = observe(
+            &self.site,
+            &replicas,
+            connections,
+            now,
+            Purpose::Plan { refresh: false },
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
         let plan = plan(&self.site, &replicas, &observation, now);
         assert!(!plan.is_blocked(), "{plan:?}");
         plan

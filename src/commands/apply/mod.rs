@@ -58,7 +58,8 @@ async fn run_for(
     }
     let site = source::load(&arguments.site, terminal)?;
     let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
-    let session = Session::open(&site, &interrupt.token).await;
+    let mut session = Session::open(&site, &interrupt.token).await;
+    session.refresh = arguments.scope.refresh;
     let result = plan_and_apply(audience, arguments, &session, interrupt).await;
     session.close().await;
     drop(run_lock);

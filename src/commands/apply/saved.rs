@@ -66,7 +66,7 @@ async fn check_and_apply(
     }
     let now = Timestamp::now();
     let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));
-    let observation = session.observe(concerned, Purpose::Plan, now).await?;
+    let observation = session.observe(concerned, Purpose::Plan { refresh: false }, now).await?;
     let (site, replicas) = (session.site, session.replicas.as_slice());
     let present = Present { site, replicas, observation: &observation, now };
     stale::check(saved, &present).map_err(|refusal| plan_file::refused(file, &refusal))?;

@@ -51,7 +51,7 @@ async fn part(session: &Session<'_>, server: &str, things: &[&str], terminal: &T
     let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
     let now = Timestamp::now();
-    let observation = session.observe([replica], Purpose::Plan, now).await?;
+    let observation = session.observe([replica], Purpose::Plan { refresh: false }, now).await?;
     let plan = plan::plan(session.site, &session.replicas, &observation, now);
     let plan = match plan.narrow(&scope, &session.replicas, &observation) {
         Ok(plan) => plan,

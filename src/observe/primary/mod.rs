@@ -6,15 +6,15 @@
 
 mod annotations;
 mod archive;
+mod cache;
 mod fetched;
+mod manifests;
 mod path;
 mod sync_info;
 
 pub use sync_info::refused;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +23,13 @@ use crate::barman::ids::{BackupId, ServerName};
 use crate::plan::lacking::Lacking;
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
-use crate::verify::manifest::Manifest;
 
-use super::catalog::base::MANIFEST;
+use super::Purpose;
 use super::facts::base_kind;
 use super::failure::Failure;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use cache::Cache;
 use fetched::Fetcher;
-
-/// More than the manifest of ten million files.
-const MAX_MANIFEST: u64 = 4 << 30;
 
 /// One server of a primary, and the way to it.
 #[derive(Clone, Copy)]
@@ -43,6 +40,8 @@ pub struct Source<'a> {
     pub connection: &'a Connection,
     /// The server's name there.
     pub server: &'a ServerName,
+    /// What it is asked for.
+    pub purpose: Purpose,
     /// Ends every transfer when it fires.
     pub cancel: &'a CancellationToken,
 }
@@ -81,11 +80,14 @@ impl Source<'_> {
             let gone = archive::gone(&fetcher, &there.directories.wals_directory, &lacking.wals).await;
             there.gone = gone.map_err(|failure| self.failed(failure))?;
         }
+        let Purpose::Plan { refresh } = self.purpose else { return Ok(()) };
         // Files are shared with a backup that is here, or with another one that comes.
-        if lacking.backups.len() > 1 || here.backups.values().any(|local| local.manifest.is_some()) {
-            add_manifests(&fetcher, there, &lacking.backups).await.map_err(|failure| self.failed(failure))?;
-        }
-        Ok(())
+        let are_shared = lacking.backups.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
+        let wanted = if are_shared { lacking.backups.clone() } else { BTreeSet::new() };
+        let dirs = here.directories.clone();
+        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, refresh));
+        let cache = cache.await.map_err(|stopped| self.failed(stopped.into()))?;
+        manifests::add(&fetcher, there, &wanted, cache).await.map_err(|failure| self.failed(failure))
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
@@ -115,26 +117,4 @@ fn primary_backup(id: BackupId, info: BackupInfo, notes: &mut Vec<String>) -> Pr
         }
     };
     PrimaryBackup { facts, info, base, keep: None, going_away: false, manifest: None }
-}
-
-async fn add_manifests(
-    fetcher: &Fetcher<'_>,
-    there: &mut PrimaryInventory,
-    ids: &BTreeSet<BackupId>,
-) -> Result<(), Failure> {
-    let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
-    let files = fetcher.fetch(&there.directories.basebackups_directory, ids.iter().map(path).collect()).await?;
-    let ids = ids.clone();
-    let manifests = tokio::task::spawn_blocking(move || {
-        let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
-        ids.into_iter().filter_map(manifest).collect::<Vec<_>>()
-    });
-    for (id, manifest) in manifests.await? {
-        match (manifest, there.backups.get_mut(&id)) {
-            (Ok(manifest), Some(backup)) => backup.manifest = Some(Arc::new(manifest)),
-            (Err(error), _) => there.notes.push(format!("backup {id} is copied in full: {error}")),
-            (Ok(_), None) => {}
-        }
-    }
-    Ok(())
 }

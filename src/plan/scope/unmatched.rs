@@ -50,6 +50,9 @@ fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
 /// Whether the primary has it, although nothing is planned for it.
 fn is_there(pattern: &Pattern, primary: &PrimaryInventory) -> bool {
     let listed = |wals: Wals| primary.wals.iter().any(|entry| wals.contain(entry.name));
+    if !pattern.kind.as_deref().is_some_and(|kind| KINDS.contains(&kind)) {
+        return false;
+    }
     match &pattern.thing {
         Some(Thing::Named(name)) => backup(name).is_some_and(|id| primary.backups.contains_key(&id)),
         Some(Thing::Wals(wals)) => listed(*wals),

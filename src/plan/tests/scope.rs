@@ -121,6 +121,9 @@ fn what_does_not_exist_is_refused_with_what_is_near() {
     assert_eq!(near, ["main/backup"]);
     let ScopeError::NoReplica { near, .. } = case.refusal(&[], &["mian"]) else { panic!() };
     assert_eq!(near, ["main"]);
+    // A mistyped sort of thing, with an id that the primary has.
+    let ScopeError::Unknown { near, .. } = case.refusal(&["main/bakcup/20261120T000000"], &[]) else { panic!() };
+    assert_eq!(near[0], "main/backup/20261120T000000");
     let unwanted = case.last(1).refusal(&["main/backup/20261120T000000"], &[]);
     assert!(matches!(unwanted, ScopeError::Unwanted { .. }), "{unwanted}");
 }

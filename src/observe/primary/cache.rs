@@ -1,0 +1,91 @@
+//! The cache of manifests: those of the backups that are still to be copied, in `B/.antipode/manifests`.
+//!
+//! A manifest never changes, and each plan until its backup is here wants it: a big cluster's have hundreds of
+//! megabytes. The primary's word on size and time of modification decides each time whether one is still right, so the
+//! cache may be removed at any moment, and nothing is read from it that the primary does not have.
+//!
+//! It is used where our own directory of the server exists, is ours and can be written, and by one run at a time.
+//! Otherwise there is none, and the manifests are fetched into a directory that is gone afterwards.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use crate::barman::ids::BackupId;
+use crate::barman::layout::ServerDirs;
+use crate::barman::staging::Staging;
+use crate::transport::paths;
+
+/// The cache of one server, which no other run uses meanwhile.
+#[derive(Debug)]
+pub struct Cache {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Cache {
+    /// Opens the cache of a server; `None` where there is none to be used. With `refresh` it is emptied first.
+    pub fn open(dirs: &ServerDirs, refresh: bool) -> Option<Self> {
+        let staging = Staging::new(dirs, true, true);
+        let (own, directory) = (staging.own(), staging.manifests());
+        let opened = Self::lock(&own, directory).and_then(|cache| {
+            if refresh {
+                cache.keep_only(&BTreeSet::new())?;
+            }
+            Ok(cache)
+        });
+        opened.inspect_err(|error| tracing::debug!(server = %dirs.server, "no cache of manifests: {error}")).ok()
+    }
+
+    fn lock(own: &Path, directory: PathBuf) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(own)?;
+        if !metadata.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        // What another user wrote there, the catalog's owner could not replace.
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if !fs::symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir()) {
+            remove(&directory)?;
+            DirBuilder::new().mode(0o700).create(&directory)?;
+        }
+        rustix::fs::access(&directory, Access::WRITE_OK | Access::EXEC_OK)?;
+        let lock = File::open(&directory)?;
+        lock.try_lock()?;
+        Ok(Self { directory, _lock: lock })
+    }
+
+    /// Where the files are, each under the path that it has below the primary's `basebackups_directory`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Removes everything but what belongs to these backups.
+    pub fn keep_only(&self, ids: &BTreeSet<BackupId>) -> io::Result<()> {
+        let is_wanted = |name: &str| ids.iter().any(|id| id.as_str() == name);
+        for entry in paths::entries(&self.directory)? {
+            if !entry.file_name().to_str().is_some_and(is_wanted) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes whatever is at a path, a link without what it points to.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

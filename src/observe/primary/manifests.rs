@@ -1,0 +1,67 @@
+//! The manifests of a primary's backups, which tell what a copy shares with other backups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::barman::ids::BackupId;
+use crate::observe::catalog::base::MANIFEST;
+use crate::observe::failure::Failure;
+use crate::observe::inventory::PrimaryInventory;
+use crate::verify::manifest::{Manifest, ManifestError};
+
+use super::cache::Cache;
+use super::fetched::Fetcher;
+
+/// More than the manifest of ten million files.
+const MAX_MANIFEST: u64 = 4 << 30;
+
+/// The manifests that a primary has.
+type Manifests = BTreeMap<BackupId, Result<Manifest, ManifestError>>;
+
+/// Adds the manifests of these backups. The cache then holds them and no others.
+pub async fn add(
+    fetcher: &Fetcher<'_>,
+    there: &mut PrimaryInventory,
+    ids: &BTreeSet<BackupId>,
+    cache: Option<Cache>,
+) -> Result<(), Failure> {
+    let bases = &there.directories.basebackups_directory;
+    let is_cached = cache.is_some();
+    let mut manifests = fetch(fetcher, bases, ids.clone(), cache).await?;
+    let broken: BTreeSet<BackupId> =
+        manifests.iter().filter(|(_, manifest)| manifest.is_err()).map(|(id, _)| *id).collect();
+    if is_cached && !broken.is_empty() {
+        // What rotted in the cache may be whole at the primary.
+        manifests.extend(fetch(fetcher, bases, broken, None).await?);
+    }
+    for (id, manifest) in manifests {
+        match (manifest, there.backups.get_mut(&id)) {
+            (Ok(manifest), Some(backup)) => backup.manifest = Some(Arc::new(manifest)),
+            (Err(error), _) => there.notes.push(format!("backup {id} is copied in full: {error}")),
+            (Ok(_), None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Fetches and reads manifests. What is not a whole one does not stay in the cache.
+async fn fetch(
+    fetcher: &Fetcher<'_>,
+    bases: &Path,
+    ids: BTreeSet<BackupId>,
+    cache: Option<Cache>,
+) -> Result<Manifests, Failure> {
+    let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
+    let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), cache).await?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
+        let manifests: Manifests = ids.into_iter().filter_map(manifest).collect();
+        let whole = manifests.iter().filter(|(_, manifest)| manifest.is_ok()).map(|(id, _)| *id).collect();
+        if let Some(Err(error)) = files.cache().map(|cache| cache.keep_only(&whole)) {
+            tracing::debug!("the cache of manifests keeps more than it should: {error}");
+        }
+        manifests
+    });
+    Ok(reading.await?)
+}
