@@ -18,7 +18,8 @@
 //! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
 //! - **What an apply tells** are values ([`apply::events`]), shown by [`progress`]. What it remembers is a note in each
-//!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time.
+//!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time. The only other memory is a
+//!   cache of manifests (`observe::primary::cache`), and `--refresh` drops it.
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
 //!   that a site or a passive Barman can have it as its primary.
 //! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf
