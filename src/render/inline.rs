@@ -46,9 +46,13 @@ pub fn longest_run(text: &str) -> usize {
 fn words(text: &str) -> String {
     let word = |word: &str| {
         // What ends a clause is no part of a name.
-        let name = word.trim_end_matches([',', ';', ':', '.']);
+        let name = word.trim_end_matches([',', ';', ':', '.', '?']);
         let end = word.get(name.len()..).unwrap_or_default();
-        if is_plain(word) || name.is_empty() { word.to_owned() } else { format!("{}{end}", code(name)) }
+        if is_plain(word.trim_end_matches('?')) || name.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{}{end}", code(name))
+        }
     };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
@@ -102,6 +106,8 @@ mod tests {
             ("one ` alone", "one `` ` `` alone"),
             ("`REDUNDANCY `<i>`", "` REDUNDANCY  ` `` <i>` ``"),
             ("of 7575757575757575757, and", "of `7575757575757575757`, and"),
+            ("is it mounted?", "is it mounted?"),
+            ("of #1?", "of `#1`?"),
             ("line\nbreak\u{1b}[31m", "line `break\\u{1b}[31m`"),
         ] {
             assert_eq!(inline(text), markdown, "{text}");
