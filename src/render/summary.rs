@@ -268,7 +268,7 @@ fn no_changes(plan: &Plan) -> Sentence {
     let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
     let text = match (planned.len(), plan.replicas.len()) {
         (_, 0) => "The site file names no replica, and its mirrors found no server.",
-        (0, _) => "No replica could be planned.",
+        (0, _) => return ("Nothing", "could be planned.".to_owned()),
         (1, all) if all > 1 => return ("No changes", "to the replica that could be planned.".to_owned()),
         (n, all) if n < all => return ("No changes", format!("to the {n} replicas that could be planned.")),
         _ if planned.iter().all(has_all) => "The site has everything it should.",
