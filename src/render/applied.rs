@@ -23,7 +23,7 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
     } else {
         "Apply finished with failures"
     };
-    let mut text = format!("\n{verdict}: {}.", deeds(&totals));
+    let mut text = format!("\n{verdict}: {}.", deeds(&totals, summary.transferred));
     if summary.transferred > 0 {
         text.push_str(&format!(
             " {} transferred in {}.",
@@ -44,7 +44,7 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
         Some(limit) => {
             let are = if skipped.len() == 1 { "is" } else { "are" };
             let limit = bytes(limit);
-            text.push_str(&format!("Stopped before more than {limit} were copied; {left} {are} left: apply again.\n"));
+            text.push_str(&format!("Stopped at the limit of {limit}; {left} {are} left: apply again.\n"));
         }
         None if !skipped.is_empty() => text.push_str(&format!("{left} left for the next apply.\n")),
         None => {}
@@ -53,7 +53,7 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
 }
 
 /// `1 backup and 12 WAL segments added, 2 repaired`
-fn deeds(totals: &Totals) -> String {
+fn deeds(totals: &Totals, transferred: u64) -> String {
     let in_words = |things: &Things, verb: &str| (things.total() > 0).then(|| format!("{} {verb}", things.words()));
     let parts: Vec<String> = [
         in_words(&totals.add, "added"),
@@ -64,5 +64,10 @@ fn deeds(totals: &Totals) -> String {
     .into_iter()
     .flatten()
     .collect();
-    if parts.is_empty() { "nothing was done".to_owned() } else { parts.join(", ") }
+    match (parts.is_empty(), transferred) {
+        (true, 0) => "nothing was done".to_owned(),
+        // What arrived is kept, and so something was.
+        (true, _) => "nothing was finished".to_owned(),
+        (false, _) => parts.join(", "),
+    }
 }
