@@ -186,14 +186,14 @@ impl Happening {
     pub fn failed(address: &Address, failure: &Failure) -> Self {
         Self::Failed {
             address: address.to_string(),
-            message: render::clean(&failure.message),
-            hint: failure.hint.as_deref().map(render::clean),
+            message: lines(&failure.message),
+            hint: failure.hint.as_deref().map(lines),
         }
     }
 
     /// An error of the whole run.
     pub fn error(error: &CommandError) -> Self {
-        Self::Error { message: render::clean(&error.message), hint: error.hint.as_deref().map(render::clean) }
+        Self::Error { message: lines(&error.message), hint: error.hint.as_deref().map(lines) }
     }
 }
 
@@ -227,5 +227,23 @@ impl PlannedAction {
             reason: render::clean(&render::why(action, None)),
             bytes: bytes_to_copy(action),
         }
+    }
+}
+
+/// A message of several lines, each without what a terminal would obey.
+fn lines(text: &str) -> String {
+    text.lines().map(render::clean).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_its_lines_and_loses_its_escapes() {
+        let error = CommandError::new("it is stale:\n  main: gone\u{1b}[2J").hint("plan again\r\nand apply");
+        let Happening::Error { message, hint } = Happening::error(&error) else { panic!("an error is an error event") };
+        assert_eq!(message, "it is stale:\n  main: gone\\u{1b}[2J");
+        assert_eq!(hint.as_deref(), Some("plan again\nand apply"));
     }
 }
