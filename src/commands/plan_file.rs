@@ -1,6 +1,7 @@
 //! Saved plans on disk: written, read, refused.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::apply::durable;
@@ -35,8 +36,12 @@ pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &T
     Ok(())
 }
 
-/// A pipe or a device stays what it is; a link is followed.
+/// A pipe or a device stays what it is; a link is followed. What this process has open already, such as `/dev/stdout`, is
+/// added to: it is somebody else's log perhaps, in which much was written before.
 fn write(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    if ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| file.starts_with(open)) {
+        return fs::OpenOptions::new().append(true).open(file)?.write_all(content);
+    }
     match fs::canonicalize(file) {
         Ok(existing) if existing.is_file() => durable::write(&existing, content),
         Ok(existing) => fs::write(existing, content),
@@ -94,4 +99,20 @@ pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<CommandError> {
     let message =
         format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());
     (!names.is_empty()).then(|| CommandError::new(message).hint("`antipode show` says why; settle it and plan again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn an_open_file_keeps_what_was_written_to_it_before() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        fs::write(log.path(), "before\n").unwrap();
+        let descriptor = format!("/proc/self/fd/{}", log.as_file().as_raw_fd());
+        write(Path::new(&descriptor), b"plan\n").unwrap();
+        assert_eq!(fs::read_to_string(log.path()).unwrap(), "before\nplan\n");
+    }
 }
