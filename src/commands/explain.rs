@@ -79,6 +79,12 @@ fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowled
     known.sort_unstable();
     known.dedup();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let below = format!("{}/", address.trim_end_matches('/'));
+    if let Some(first) = known.iter().find(|known| known.starts_with(&below)) {
+        let error =
+            CommandError::new(format!("{address} is the beginning of several addresses, and explain takes one"));
+        return error.hint(format!("name one of them, such as {first}; `antipode plan -v` says why of each action"));
+    }
     let error = CommandError::new(format!("there is no {address}, neither in the plan nor at either end"));
     error.hint(format!("`antipode plan -v` shows the address of each action{}", meant(&address, &known)))
 }
