@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::observe::read_conf;
+use crate::observe::{SiteConfError, read_conf};
 use crate::render::clean;
 use crate::site::written::{self, Nothing, Translation};
 
@@ -34,7 +34,13 @@ pub fn run(arguments: &cli::Init) -> Result<Exit, CommandError> {
 }
 
 fn translate(conf: &Path) -> Result<Translation, CommandError> {
-    let unreadable = |error: &dyn std::fmt::Display| CommandError::new(error.to_string());
+    let unreadable = |error: &SiteConfError| match error {
+        SiteConfError::Unreadable { path, source } => {
+            let error = CommandError::new(format!("cannot read {}: {source}", path.display()));
+            error.hint("name the barman.conf that this host's Barman reads, and run as a user who may read it")
+        }
+        _ => CommandError::new(error.to_string()),
+    };
     let path = absolute(conf).map_err(|error| CommandError::new(format!("{}: {error}", conf.display())))?;
     let read = read_conf(&path).map_err(|error| unreadable(&error))?;
     let name = path.to_str().filter(|name| !name.chars().any(char::is_control));
