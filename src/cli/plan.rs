@@ -40,7 +40,12 @@ pub struct View {
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
     /// The most characters that `--format markdown` may take: lines are left out, none is cut, and the verdict stays
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(60_000).unwrap_or(NonZeroUsize::MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one,
+        default_value_t = NonZeroUsize::new(60_000).unwrap_or(NonZeroUsize::MAX)
+    )]
     pub max_chars: NonZeroUsize,
 }
 
@@ -118,7 +123,7 @@ pub struct Apply {
     #[command(flatten)]
     pub scope: Scope,
     /// Steps at the same time at the most; transfers keep to the site file's `streams` besides
-    #[arg(long, value_name = "N", default_value_t = Limits::PARALLELISM)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = Limits::PARALLELISM)]
     pub parallelism: NonZeroUsize,
     /// Stop cleanly before more than this is copied, such as 50GiB; the next apply goes on
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -169,6 +174,11 @@ fn parse_size(text: &str) -> Result<u64, String> {
     Ok(size.as_u64())
 }
 
+/// A whole number that is not 0.
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number from 1 on".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +189,14 @@ mod tests {
         assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
         for bad in ["", "30", "-5s", "soon"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_refused_is_asked_for_in_plain_words() {
+        assert_eq!(at_least_one("16").map(NonZeroUsize::get), Ok(16));
+        for bad in ["", "0", "-1", "1.5", "many"] {
+            assert_eq!(at_least_one(bad), Err("expected a whole number from 1 on".to_owned()), "{bad}");
         }
     }
 
