@@ -23,11 +23,9 @@ const STYLES: Styles = Styles::styled()
 /// Keeps passive copies of Barman catalogs: declare a site, see the plan, apply it.
 #[derive(Debug, Parser)]
 #[command(name = "antipode", version, styles = STYLES, max_term_width = 100, infer_subcommands = false)]
-#[command(
-    after_help = "Exit codes: 0 done or nothing to do; 1 error; 2 `plan --detailed-exitcode` and there are changes,
-or `status` and an objective is missed; 3 the catalog or a server is locked by another; 4 part of an apply
-failed; 130 interrupted."
-)]
+#[command(after_help = "Exit codes: 0 done or nothing to do; 1 error; 2 `plan --detailed-exitcode` and there are \
+                  changes, or `status` and an objective is missed; 3 the catalog or a server is locked by another; \
+                  4 part of an apply failed; 130 interrupted.")]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
