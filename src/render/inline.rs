@@ -48,7 +48,11 @@ fn words(text: &str) -> String {
         // What ends a clause is no part of a name.
         let name = word.trim_end_matches([',', ';', ':', '.', '?']);
         let end = word.get(name.len()..).unwrap_or_default();
-        if is_plain(name) || name.is_empty() { word.to_owned() } else { format!("{}{end}", code(name)) }
+        if is_plain(word.trim_end_matches('?')) || name.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{}{end}", code(name))
+        }
     };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
