@@ -150,7 +150,9 @@ impl Diagnostics {
 
     /// The JSON form.
     pub fn json(&self) -> Report<'_> {
-        Report { format_version: FORMAT_VERSION, source: &self.source_name, diagnostics: &self.list }
+        let errors = self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        let source = &self.source_name;
+        Report { format_version: FORMAT_VERSION, source, valid: errors == 0, errors, diagnostics: &self.list }
     }
 }
 
@@ -163,6 +165,10 @@ pub struct Report<'a> {
     format_version: u32,
     /// The file, by the name it was given on the command line.
     source: &'a str,
+    /// Whether the file can be used.
+    valid: bool,
+    /// How many errors there are.
+    errors: usize,
     /// Every mistake, in the order of the lines; none in a valid file.
     diagnostics: &'a [Diagnostic],
 }

@@ -29,7 +29,15 @@ fn corpus(kind: &str) -> Vec<String> {
 fn a_valid_file_has_an_empty_list_and_exit_code_0() {
     for file in corpus("valid") {
         let (code, report) = report(Path::new("/"), &["-f", &file]);
-        assert_eq!((code, &report), (Some(0), &json!({"format_version": 1, "source": file, "diagnostics": []})));
+        assert_eq!(
+            (code, &report),
+            (
+                Some(0),
+                &json!({
+                    "format_version": 1, "source": file, "valid": true, "errors": 0, "diagnostics": []
+                })
+            )
+        );
     }
 }
 

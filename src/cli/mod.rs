@@ -105,8 +105,8 @@ pub enum Command {
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///
     /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site
-    /// has, and the line of the site file that wants the one to become the other. Addresses are those that `--target`
-    /// takes.
+    /// has, and the line of the site file that wants the one to become the other. Of a thing that is as it should be
+    /// it says what both ends have. Addresses are those that `--target` takes.
     Explain(Explain),
     /// Check a site file without connecting to anything
     ///

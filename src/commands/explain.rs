@@ -53,7 +53,7 @@ fn explain(
     }
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
     if let Some((facts, demands)) = knowledge.of_thing(index, kind, name) {
-        return Ok((render::explain_thing(address, &facts, &demands, asked), Exit::Error));
+        return Ok((render::explain_thing(address, &facts, &demands, asked), Exit::Done));
     }
     Err(unknown(address, index, planned, &knowledge))
 }

@@ -24,6 +24,12 @@ pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &T
     }
     let text = planned.write().map_err(|error| failed(&error, error.hint()))?;
     write(file, text.as_bytes()).map_err(|error| failed(&error, "name a file in a directory that can be written"))?;
+    if planned.plan.is_empty() {
+        if !terminal.quiet {
+            terminal::tell(&format!("Saved the plan in {}; it has no actions.\n", file.display()));
+        }
+        return Ok(());
+    }
     let site = site.file.as_ref().map(|path| format!("-f {} ", word(path))).unwrap_or_default();
     if terminal.quiet {
         return Ok(());

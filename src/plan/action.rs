@@ -145,8 +145,15 @@ pub struct Recovery {
     pub to: Option<Timestamp>,
     /// How many backups are recoverable.
     pub backups: usize,
-    /// How far the window's end is behind the primary's newest WAL.
-    pub lag: Lag,
+    /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
+    pub lag: Option<Lag>,
+}
+
+impl Recovery {
+    /// Whether the primary is known to have nothing newer.
+    pub fn is_level(&self) -> bool {
+        self.lag.is_some_and(|lag| lag.segments == 0)
+    }
 }
 
 /// How far a recovery window's end is behind the primary's newest WAL.

@@ -89,8 +89,8 @@ pub fn warnings(
 }
 
 /// Whether the objective is missed before this plan. Where no window ends, the plan says so itself.
-pub fn behind_objective(rpo: Option<Duration>, lag: Lag) -> Option<Warning> {
-    let (lag, rpo) = (u64::try_from(lag.seconds?).ok()?, rpo?.as_secs());
+pub fn behind_objective(rpo: Option<Duration>, lag: Option<Lag>) -> Option<Warning> {
+    let (lag, rpo) = (u64::try_from(lag?.seconds?).ok()?, rpo?.as_secs());
     (lag > rpo).then_some(Warning::BehindObjective { lag, rpo })
 }
 

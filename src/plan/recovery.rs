@@ -18,7 +18,7 @@ use super::window::{Archive, Point, Segments, Window, recoverable, window};
 /// What recovery can reach now, with these segments. Without the primary's answer the lag stays unknown.
 pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, segments: &Segments) -> Recovery {
     let facts = here.published().filter(|facts| here.is_whole(facts.id)).collect();
-    let wals = primary.map_or(&[][..], |primary| &primary.wals);
+    let wals = primary.map(|primary| primary.wals.as_slice());
     Reached { facts, segments, histories: &here.histories, wals, lines: &here.xlogdb.entries }.recovery()
 }
 
@@ -39,7 +39,8 @@ pub fn after(
     let histories = here.histories.iter().chain(&primary.histories).map(|(t, h)| (*t, h.clone())).collect();
     let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
     let facts = backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect();
-    Reached { facts, segments, histories: &histories, wals: &primary.wals, lines: &here.xlogdb.entries }.recovery()
+    Reached { facts, segments, histories: &histories, wals: Some(&primary.wals), lines: &here.xlogdb.entries }
+        .recovery()
 }
 
 /// What recovery will reach when these actions are done, whatever else a plan had.
@@ -72,7 +73,7 @@ pub fn with(primary: &PrimaryInventory, here: &ReplicaInventory, actions: &[Acti
     let stay = wal_files(Some(primary), here).filter(|file| file.is_intact() && !goes.contains(&file.name));
     segments.extend(stay.map(|file| file.name).chain(comes).filter_map(WalName::segment));
     let facts = facts.into_values().collect();
-    let (wals, lines) = (&primary.wals, &here.xlogdb.entries);
+    let (wals, lines) = (Some(primary.wals.as_slice()), &here.xlogdb.entries);
     Reached { facts, segments: &segments, histories: &histories, wals, lines }.recovery()
 }
 
@@ -81,8 +82,8 @@ struct Reached<'a> {
     facts: Vec<&'a BackupFacts>,
     segments: &'a Segments,
     histories: &'a BTreeMap<Timeline, HistoryFile>,
-    /// What the primary archived.
-    wals: &'a [WalEntry],
+    /// What the primary archived; `None` when it did not say.
+    wals: Option<&'a [WalEntry]>,
     /// What xlog.db here says.
     lines: &'a [WalEntry],
 }
@@ -96,22 +97,22 @@ impl Reached<'_> {
             from: window.and_then(|w| recoverable.get(&w.oldest)).and_then(|facts| facts.end_time),
             to: window.and_then(|w| self.archived(w)),
             backups: recoverable.len(),
-            lag: self.lag(window),
+            lag: self.wals.map(|wals| self.lag(window, wals)),
         }
     }
 
     /// When the window's last segment was archived, as the primary says or else xlog.db.
     fn archived(&self, window: Window) -> Option<Timestamp> {
         let name = WalName::Segment(segment(window.end, window)?);
-        find(self.wals, name).or_else(|| find(self.lines, name)).and_then(archived)
+        self.wals.and_then(|wals| find(wals, name)).or_else(|| find(self.lines, name)).and_then(archived)
     }
 
     /// The primary's segments past the window's end, on its timeline and on later ones.
-    fn lag(&self, window: Option<Window>) -> Lag {
+    fn lag(&self, window: Option<Window>, wals: &[WalEntry]) -> Lag {
         let end = window.and_then(|w| segment(w.end, w)).map(WalName::Segment);
-        let first = self.wals.partition_point(|entry| Some(entry.name) <= end);
-        let later = || self.wals.iter().skip(first).filter(|entry| entry.name.segment().is_some());
-        let newest = self.wals.iter().rfind(|entry| entry.name.segment().is_some()).and_then(archived);
+        let first = wals.partition_point(|entry| Some(entry.name) <= end);
+        let later = || wals.iter().skip(first).filter(|entry| entry.name.segment().is_some());
+        let newest = wals.iter().rfind(|entry| entry.name.segment().is_some()).and_then(archived);
         let seconds = match (newest, window.and_then(|w| self.archived(w))) {
             (Some(newest), Some(reached)) if later().next().is_some() => {
                 Some((newest.as_second() - reached.as_second()).max(0))

@@ -150,7 +150,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
     let here = &observed.replica;
     let recovery = plan.before;
     let says = matches!(observed.primary, Observed::Active(_));
-    let lag = says.then_some(recovery.lag);
+    let lag = recovery.lag.filter(|_| says);
     let age = recovery.to.map(|to| u64::try_from(now.as_second() - to.as_second()).unwrap_or_default());
     let loss = if says { lag_seconds(&recovery) } else { age };
     let rpo = replica.policy.rpo.map(|rpo| rpo.as_secs());
@@ -172,8 +172,8 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
 /// Seconds that the window ends before the primary's newest WAL; `None` when there is no window, or nobody can say.
 fn lag_seconds(recovery: &Recovery) -> Option<u64> {
     recovery.window?;
-    let known = recovery.lag.seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    known.or((recovery.lag.segments == 0).then_some(0))
+    let known = recovery.lag?.seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    known.or(recovery.is_level().then_some(0))
 }
 
 fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Objective>) -> Verdict {
@@ -194,7 +194,7 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
         Outcome::Blocked(_) => Verdict::Blocked,
         Outcome::Unobserved { .. } => Verdict::PrimaryUnreachable,
         Outcome::Inactive(_) => Verdict::Inactive,
-        Outcome::Planned if plan.actions.is_empty() && plan.before.lag.segments == 0 => Verdict::InSync,
+        Outcome::Planned if plan.actions.is_empty() && plan.before.is_level() => Verdict::InSync,
         Outcome::Planned => Verdict::Behind,
     }
 }

@@ -167,7 +167,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         let yet = if replica.after.window.is_some() { " yet" } else { "" };
         return (Ink::Change, format!("not recoverable{yet}"));
     }
-    let is_level = before.lag.segments == 0;
+    let is_level = before.is_level();
     let is_whole = replica.left_out == 0;
     if is_whole && replica.actions.is_empty() && is_level {
         let window = if all || verbose { format!(", {}", summary::window(before)) } else { String::new() };
@@ -182,8 +182,9 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
     if is_level {
         return (Ink::Plain, format!("{reach}, level with the primary"));
     }
-    let segments = count(before.lag.segments, "segment");
-    let behind = match before.lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0) {
+    let lag = before.lag.unwrap_or_default();
+    let segments = count(lag.segments, "segment");
+    let behind = match lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0) {
         Some(seconds) if verbose => format!("{} and {segments}", duration(seconds)),
         Some(seconds) => duration(seconds),
         None => segments,

@@ -265,7 +265,7 @@ fn no_changes(plan: &Plan) -> Sentence {
         return ("No changes", "in the part of the plan that was asked for.".to_owned());
     }
     let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
-    let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.lag.segments == 0;
+    let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.is_level();
     let text = match (planned.len(), plan.replicas.len()) {
         (_, 0) => "The site file names no replica, and its mirrors found no server.",
         (0, _) => return ("Nothing", "could be planned.".to_owned()),
@@ -364,8 +364,8 @@ fn outlook(before: &Recovery, after: &Recovery) -> String {
         }
     };
     let now = now.map(|now| format!(" ({now})")).unwrap_or_default();
-    let lag = count(after.lag.segments, "segment");
-    let behind = if after.lag.segments > 0 { format!(", {lag} behind") } else { String::new() };
+    let lag = after.lag.filter(|lag| lag.segments > 0);
+    let behind = lag.map(|lag| format!(", {} behind", count(lag.segments, "segment"))).unwrap_or_default();
     format!("{}{now}{behind}", window(after))
 }
 

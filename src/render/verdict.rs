@@ -24,7 +24,7 @@ fn idle(plan: &Plan) -> &'static str {
         "no replicas"
     } else if planned.peek().is_none() {
         "nothing could be planned"
-    } else if planned.all(|replica| replica.after.window.is_some() && replica.after.lag.segments == 0) {
+    } else if planned.all(|replica| replica.after.window.is_some() && replica.after.is_level()) {
         "in sync"
     } else {
         "nothing to do, the site has everything that the primary can give"

@@ -31,8 +31,9 @@ fn several_mistakes_are_told_at_once() {
             "relative/path",
             "`stream`",
             "streams",
+            "did you mean `frankfurt`?",
             "\"../etc\" is not a server name",
-            "3 mistakes",
+            "4 mistakes",
         ]);
     }
 }

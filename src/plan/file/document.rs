@@ -45,6 +45,12 @@ pub struct Document {
     observed: String,
     /// What it was narrowed to, when it is not the whole plan.
     narrowed: Option<Narrowed>,
+    /// Whether there is anything to do.
+    #[serde(skip_deserializing)]
+    changes: bool,
+    /// Whether every replica could be planned.
+    #[serde(skip_deserializing)]
+    complete: bool,
     /// One for each replica, in the order of their names.
     replicas: Vec<ReplicaDocument>,
     /// What all actions come to.
@@ -180,6 +186,8 @@ impl Document {
             desired: saved.desired.clone(),
             observed: sha256(&observed),
             narrowed: saved.plan.narrowed.clone(),
+            changes: !saved.plan.is_empty(),
+            complete: !saved.plan.is_blocked(),
             replicas,
             totals: Totals::of(&saved.plan),
             digest: String::new(),

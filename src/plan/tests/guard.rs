@@ -107,7 +107,7 @@ fn a_missed_objective_is_warned_of() {
         let lagging = case("@21 1/08..0A | 1/08..0F", "@21 1/08..0A | 1/08..0C");
         lagging.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(rpo))).plan()
     };
-    let lag = behind(1).before.lag.seconds.unwrap().unsigned_abs();
+    let lag = behind(1).before.lag.unwrap().seconds.unwrap().unsigned_abs();
     assert!(lag > 0);
     assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag, rpo: lag - 1 }]);
     assert_eq!(behind(lag).warnings, []);

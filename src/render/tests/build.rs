@@ -78,12 +78,12 @@ pub fn reached(from: &str, to: &str) -> Recovery {
         from: Some(time(from)),
         to: Some(time(to)),
         backups: 7,
-        lag: Lag::default(),
+        lag: Some(Lag::default()),
     }
 }
 
-pub fn lag(segments: u64, seconds: i64) -> Lag {
-    Lag { segments, bytes: segments * SEGMENT, seconds: Some(seconds) }
+pub fn lag(segments: u64, seconds: i64) -> Option<Lag> {
+    Some(Lag { segments, bytes: segments * SEGMENT, seconds: Some(seconds) })
 }
 
 impl ReplicaPlan {
@@ -97,7 +97,7 @@ impl ReplicaPlan {
     }
 
     pub(super) fn new_here(mut self) -> Self {
-        self.before = Recovery::default();
+        self.before = Recovery { lag: Some(Lag::default()), ..Recovery::default() };
         self
     }
 

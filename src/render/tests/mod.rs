@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 use build::*;
 
 use super::{Form, Style, Totals, Whys, plan as render};
-use crate::plan::action::{Lag, Narrowed, Outcome, Plan, ReplicaPlan};
+use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};
 use crate::plan::estimate::Pace;
 use crate::plan::reason::{Note, Warning};
 
@@ -162,7 +162,7 @@ fn scattered_segments_are_a_few_lines() {
 #[test]
 fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
-    main.after.lag = Lag { segments: 2, bytes: 2 * SEGMENT, seconds: Some(60) };
+    main.after.lag = lag(2, 60);
     main.warnings = vec![
         Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
         Warning::NotConfigured { included: None },
@@ -194,7 +194,7 @@ fn a_part_of_a_plan_says_what_it_leaves() {
     plan.replicas[1].actions.truncate(1);
     golden_in("narrowed", &plan, Style { width: Some(100), ..Style::default() });
     plan.replicas[1].actions.clear();
-    plan.replicas[1].before.lag = Lag::default();
+    plan.replicas[1].before.lag = lag(0, 0);
     golden_in("narrowed_to_nothing", &plan, Style { width: Some(100), ..Style::default() });
 }
 

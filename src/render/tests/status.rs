@@ -19,7 +19,7 @@ fn now() -> Timestamp {
 /// How a replica stands that was planned, or was not.
 fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStatus {
     let is_observed = matches!(plan.outcome, Outcome::Planned | Outcome::Blocked(_));
-    let lag = is_observed.then_some(plan.before.lag);
+    let lag = plan.before.lag.filter(|_| is_observed);
     let age = plan.before.to.map(|to| now().as_second() - to.as_second()).and_then(|age| u64::try_from(age).ok());
     let loss = lag.map_or(age, |lag| lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()));
     let known = |n| is_observed.then_some(n);
