@@ -268,6 +268,8 @@ mod tests {
         {
           "format_version": 1,
           "source": "site.yaml",
+          "valid": false,
+          "errors": 1,
           "diagnostics": [
             {
               "severity": "error",
