@@ -127,7 +127,10 @@ fn init_says_why_a_barman_conf_cannot_become_a_site_file() {
         assert!(!directory.path().join("antipode.yaml").exists());
     }
     let (code, _, stderr) = run(directory.path(), &["init", "--from-barman-conf", "none.conf"]);
-    assert!(code == 1 && stderr.contains("none.conf cannot be read"), "{stderr}");
+    assert!(
+        code == 1 && stderr.contains("none.conf: No such file") && stderr.contains("hint: name the barman.conf"),
+        "{stderr}"
+    );
 }
 
 /// A site of two replicas whose primary is a path, and a barman.conf that includes `conf.d`.

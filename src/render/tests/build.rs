@@ -82,8 +82,8 @@ pub fn reached(from: &str, to: &str) -> Recovery {
     }
 }
 
-pub fn lag(segments: u64, seconds: i64) -> Option<Lag> {
-    Some(Lag { segments, bytes: segments * SEGMENT, seconds: Some(seconds) })
+pub fn lag(segments: u64, seconds: i64) -> Lag {
+    Lag { segments, bytes: segments * SEGMENT, seconds: Some(seconds) }
 }
 
 impl ReplicaPlan {
@@ -103,7 +103,7 @@ impl ReplicaPlan {
 
     pub(super) fn behind(mut self, to: &str, segments: u64, seconds: i64) -> Self {
         self.before.to = Some(time(to));
-        self.before.lag = lag(segments, seconds);
+        self.before.lag = Some(lag(segments, seconds));
         self
     }
 }

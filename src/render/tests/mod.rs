@@ -120,7 +120,7 @@ fn nothing_that_moves_a_cursor_gets_through() {
 #[test]
 fn nothing_more_can_be_had() {
     let mut main = replica("main");
-    main.before.lag = lag(12, 863);
+    main.before.lag = Some(lag(12, 863));
     main.after = main.before;
     main.notes = vec![
         Note::GoneAtBothEnds { backup: id("1120"), ranges: vec![range(1, 0x1A310, 0x1A31B)] },
@@ -162,7 +162,7 @@ fn scattered_segments_are_a_few_lines() {
 #[test]
 fn every_warning_says_what_to_do() {
     let mut main = replica("main").of([add(copy("1122", 412 * GIB))]);
-    main.after.lag = lag(2, 60);
+    main.after.lag = Some(lag(2, 60));
     main.warnings = vec![
         Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
         Warning::NotConfigured { included: None },
@@ -194,7 +194,7 @@ fn a_part_of_a_plan_says_what_it_leaves() {
     plan.replicas[1].actions.truncate(1);
     golden_in("narrowed", &plan, Style { width: Some(100), ..Style::default() });
     plan.replicas[1].actions.clear();
-    plan.replicas[1].before.lag = lag(0, 0);
+    plan.replicas[1].before.lag = Some(lag(0, 0));
     golden_in("narrowed_to_nothing", &plan, Style { width: Some(100), ..Style::default() });
 }
 

@@ -39,7 +39,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
 
 fn in_sync() -> (ReplicaPlan, ReplicaStatus) {
     let mut plan = replica("archive");
-    plan.before.lag = lag(0, 0);
+    plan.before.lag = Some(lag(0, 0));
     let status = stands(&plan, Verdict::InSync, Some(900));
     (plan, status)
 }
