@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::observe::inventory::Observed;
 use crate::plan::desired::hex;
-use crate::plan::file::{FileError, SavedPlan};
+use crate::plan::file::{FileError, SavedPlan, SiteFile};
+use crate::render::tests::situations;
 
 use super::case::{Case, case, site};
 use super::generate::any_case;
@@ -244,7 +245,7 @@ fn the_words_of_an_ssh_command_are_in_no_plan() {
     let case = sample();
     let site_with_secret = crate::site::load("x", text, None).unwrap().site;
     let replicas = [case.replica.clone()];
-    let file = crate::plan::file::SiteFile::new("x", text.as_bytes());
+    let file = SiteFile::new("x", text.as_bytes());
     let plan = super::case::whole(case.plan());
     let saved = SavedPlan::new(plan, file, &site_with_secret, &replicas, &case.observation(), case.now);
     let text = saved.write().unwrap();
@@ -291,4 +292,21 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let begin = Instant::now();
     let done = work();
     (done, begin.elapsed())
+}
+
+#[test]
+fn every_situation_has_its_document() {
+    situations::golden("json", |situation| {
+        let file = SiteFile::new("lisbon.yaml", situation.file.as_bytes());
+        let (site, plan) = (&situation.declared.site, situation.plan.clone());
+        let saved = SavedPlan::new(plan, file, site, &situation.replicas, &situation.observation, situation.now);
+        saved.write().unwrap().lines().map(abridged).collect::<Vec<_>>().join("\n")
+    });
+}
+
+/// A hundred thousand WAL files on one line are nothing to read.
+fn abridged(line: &str) -> String {
+    let begin: String = line.chars().take(400).collect();
+    let rest = line.chars().count() - begin.chars().count();
+    if rest > 0 { format!("{begin}… {rest} more characters") } else { begin }
 }
