@@ -156,7 +156,7 @@ impl<'a> Executor<'a> {
     }
 
     fn action(&self, step: Step) -> Option<&'a Action> {
-        self.course.plan.replicas.get(step.replica)?.actions.get(step.action)
+        self.course.plan.action(step)
     }
 
     fn finish(&mut self, node: NodeIndex, result: Result<u64, Failure>, elapsed: std::time::Duration) {

@@ -56,9 +56,8 @@ fn longest(ways: impl Iterator<Item = (NodeIndex, Reached)>) -> Option<(NodeInde
 }
 
 fn weight(plan: &Plan, step: Step) -> u64 {
-    let action = plan.replicas.get(step.replica).and_then(|replica| replica.actions.get(step.action));
     match step.part {
         Part::Publish => 0,
-        Part::Whole | Part::Copy => action.map_or(0, bytes_to_copy),
+        Part::Whole | Part::Copy => plan.action(step).map_or(0, bytes_to_copy),
     }
 }

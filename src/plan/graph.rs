@@ -44,6 +44,11 @@ pub enum Dependency {
 pub type StepGraph = DiGraph<Step, Dependency>;
 
 impl Plan {
+    /// The action that a step is of.
+    pub fn action(&self, step: Step) -> Option<&Action> {
+        self.replicas.get(step.replica)?.actions.get(step.action)
+    }
+
     /// The plan as a graph without cycles.
     pub fn graph(&self) -> StepGraph {
         let mut graph = StepGraph::new();

@@ -65,7 +65,7 @@ fn title(plan: &Plan, path: &CriticalPath) -> String {
 
 fn node(plan: &Plan, graph: &StepGraph, node: NodeIndex, is_critical: bool) -> Option<String> {
     let step = graph.node_weight(node)?;
-    let action = plan.replicas.get(step.replica)?.actions.get(step.action)?;
+    let action = plan.action(*step)?;
     let label = quoted(&format!("{}\n{}", action.address, deed(action, step.part)));
     let colour = match tree::mark(action) {
         Mark::Add => "darkgreen",

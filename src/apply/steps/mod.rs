@@ -76,10 +76,6 @@ impl<'a> PlanSteps<'a> {
         let runs = self.plan.replicas.iter().zip(&self.runs);
         runs.filter_map(|(replica, run)| Some((replica.name.clone(), run.as_ref().ok()?.measured()))).collect()
     }
-
-    fn action(&self, step: Step) -> Option<&Action> {
-        self.plan.replicas.get(step.replica)?.actions.get(step.action)
-    }
 }
 
 impl Steps for PlanSteps<'_> {
@@ -90,7 +86,7 @@ impl Steps for PlanSteps<'_> {
         counter: &'a ByteCounter,
     ) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(async move {
-            let (Some(action), Some(run)) = (self.action(step), self.runs.get(step.replica)) else {
+            let (Some(action), Some(run)) = (self.plan.action(step), self.runs.get(step.replica)) else {
                 return Err(Failure::new("internal error, please report it: a step without an action"));
             };
             let run = run.as_ref().map_err(Clone::clone)?;
@@ -99,7 +95,7 @@ impl Steps for PlanSteps<'_> {
     }
 
     fn total(&self, step: Step) -> u64 {
-        match self.action(step) {
+        match self.plan.action(step) {
             Some(action) if step.part != Part::Publish => crate::plan::bytes_to_copy(action),
             _ => 0,
         }
