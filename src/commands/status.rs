@@ -84,7 +84,6 @@ mod tests {
             server: "main".parse().unwrap(),
             verdict,
             recovery: Recovery::default(),
-            lag: None,
             age: None,
             objective: None,
             last_apply: None,

@@ -48,8 +48,6 @@ pub struct ReplicaStatus {
     pub verdict: Verdict,
     /// What recovery can reach.
     pub recovery: Recovery,
-    /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
-    pub lag: Option<Lag>,
     /// Seconds since the last WAL of the window was archived.
     pub age: Option<u64>,
     /// The objective, where there is one.
@@ -149,10 +147,8 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
     let here = &observed.replica;
     let recovery = plan.before;
-    let says = matches!(observed.primary, Observed::Active(_));
-    let lag = recovery.lag.filter(|_| says);
     let age = recovery.to.map(|to| u64::try_from(now.as_second() - to.as_second()).unwrap_or_default());
-    let loss = if says { lag_seconds(&recovery) } else { age };
+    let loss = recovery.lag.map_or(age, |lag| lag_seconds(&recovery, lag));
     let rpo = replica.policy.rpo.map(|rpo| rpo.as_secs());
     let objective = rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) });
     ReplicaStatus {
@@ -161,7 +157,6 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         server: plan.server.clone(),
         verdict: verdict(plan, here, objective),
         recovery,
-        lag,
         age,
         objective,
         last_apply: here.last_apply.as_ref().map(|last| last.ended),
@@ -170,9 +165,9 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
 }
 
 /// Seconds that the window ends before the primary's newest WAL; `None` when there is no window, or nobody can say.
-fn lag_seconds(recovery: &Recovery) -> Option<u64> {
+fn lag_seconds(recovery: &Recovery, lag: Lag) -> Option<u64> {
     recovery.window?;
-    let known = recovery.lag?.seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let known = lag.seconds.and_then(|seconds| u64::try_from(seconds).ok());
     known.or(recovery.is_level().then_some(0))
 }
 

@@ -133,7 +133,7 @@ fn reach(status: &ReplicaStatus) -> Cell {
 }
 
 fn lag(status: &ReplicaStatus) -> Cell {
-    match (status.lag, status.age) {
+    match (status.recovery.lag, status.age) {
         (Some(lag), _) if status.recovery.window.is_some() && lag.segments == 0 => {
             Cell::new(Ink::Plain, "none").alone("no lag")
         }
@@ -258,7 +258,9 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     }
     reasons.extend(remarks::remarks(plan, true));
     let is_said = plan.warnings.iter().any(|warning| matches!(warning, Warning::BehindObjective { .. }));
-    reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.lag.is_some())));
+    reasons.extend(
+        status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.recovery.lag.is_some())),
+    );
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
 }

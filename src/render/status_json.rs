@@ -169,7 +169,7 @@ fn replica(status: &ReplicaStatus, reasons: Vec<Reason>) -> Replica {
             to: recovery.to,
             age_seconds: status.age,
         }),
-        lag: status.lag.map(|lag| Lag {
+        lag: recovery.lag.map(|lag| Lag {
             segments: lag.segments,
             bytes: lag.bytes,
             seconds: lag.seconds.and_then(seconds),

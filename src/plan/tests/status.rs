@@ -94,7 +94,7 @@ fn a_blocked_replica_is_blocked_as_long_as_its_objective_is_kept() {
 fn without_the_primary_the_age_of_the_newest_wal_decides() {
     let case = case(PRIMARY, BEHIND).seconds_later(900);
     let alone = case.unreachable();
-    assert_eq!((alone.verdict, alone.lag, alone.age), (Verdict::PrimaryUnreachable, None, Some(900)));
+    assert_eq!((alone.verdict, alone.recovery.lag, alone.age), (Verdict::PrimaryUnreachable, None, Some(900)));
     assert!(alone.recovery.window.is_some());
     assert_eq!(case.clone().rpo(900).unreachable().verdict, Verdict::PrimaryUnreachable);
     assert_eq!(case.clone().rpo(899).unreachable().verdict, Verdict::ObjectiveMissed);
