@@ -121,8 +121,11 @@ pub struct Target {
     pub there: ServerDirs,
     /// The version of Barman to write for.
     pub barman: BarmanVersion,
-    /// The size of its WAL segments.
+    /// The size of its WAL segments, by which ranges of them are numbered: that of 16 MiB where nothing tells another.
     pub segment_size: SegmentSize,
+    /// The sizes that segments which are placed may have: those of its clusters, as far as anything tells. None where
+    /// nothing does: then the header of each segment tells its own.
+    pub segment_sizes: Vec<SegmentSize>,
     /// What sync-wals.info must say before the first WAL is placed; `None` when the primary archived none.
     pub sync_wals: Option<(WalName, u64)>,
     /// Systems whose WAL may be placed; none when no backup tells.

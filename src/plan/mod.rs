@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | which backups and WAL are wanted | `selection`, `wanted`, `lacking` |
 //! | what differs at the site | `diff_backups`, `diff_wals`, `wal_files` |
-//! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse` |
+//! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse`, `segment_size` |
 //! | in which order | `order`, `graph`, `waits`, `critical_path` |
 //! | how much and how long | `traffic`, `estimate` |
 //! | what forbids it, what is warned of | `guard` |
@@ -35,6 +35,7 @@ mod replica;
 mod reuse;
 mod runs;
 pub mod scope;
+mod segment_size;
 pub mod selection;
 mod shipping;
 pub mod stale;

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::barman::backup_info::{BackupInfo, Status};
+use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, SystemId};
-use crate::barman::wal::{SegmentSize, WalName};
+use crate::barman::wal::WalName;
 use crate::observe::inventory::{
-    BaseKind, BaseState, LocalBackup, Observed, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
-    ReplicaObservation,
+    BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
 };
 use crate::site::model::{Replica, Reuse};
 use crate::verify::manifest::barman_path;
@@ -25,7 +24,7 @@ use super::reuse::Sources;
 use super::shipping::WalActions;
 use super::wal_files::wal_files;
 use super::window::needed;
-use super::{guard, recovery};
+use super::{guard, recovery, segment_size};
 
 /// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
 pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
@@ -70,7 +69,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
-        let size = segment_size(self.primary, self.here);
+        let size = segment_size::of(self.primary, self.here);
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
         let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
@@ -90,6 +89,7 @@ impl Planner<'_> {
             there: self.primary.directories.clone(),
             barman: self.here.barman,
             segment_size: size,
+            segment_sizes: segment_size::known(&self.replica.policy.accept_systems, self.primary, self.here),
             sync_wals: self.sync_wals(),
             systems: systems(self.replica, self.primary, self.here),
             free: self.here.free.map(rounded_down),
@@ -210,7 +210,7 @@ impl Planner<'_> {
 
     /// What names the actions for its WAL.
     fn wal_actions(&self) -> WalActions<'_> {
-        WalActions { replica: &self.replica.name, segment_size: segment_size(self.primary, self.here) }
+        WalActions { replica: &self.replica.name, segment_size: segment_size::of(self.primary, self.here) }
     }
 
     fn address(&self, kind: &str, id: BackupId) -> Address {
@@ -316,19 +316,6 @@ fn rounded_down(bytes: u64) -> u64 {
     let kept = 8;
     let dropped = (u64::BITS - bytes.leading_zeros()).saturating_sub(kept);
     bytes >> dropped << dropped
-}
-
-/// The segment size to go by: the default where no backup tells.
-pub fn segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> SegmentSize {
-    told_segment_size(primary, here).unwrap_or_default()
-}
-
-/// The segment size of the newest backup that is complete at either end, as a cluster keeps it for life.
-pub fn told_segment_size(primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<SegmentSize> {
-    let is_complete =
-        |backup: &PrimaryBackup| backup.facts.status == Status::Done && backup.base != BaseKind::Unreadable;
-    let there = primary.backups.values().rfind(|backup| is_complete(backup)).map(|backup| &backup.facts);
-    there.or_else(|| here.published().next_back()).map(|facts| facts.segment_size)
 }
 
 /// The systems that the replica holds or is to hold; a plan that mixes others in was refused before. An accepted one

@@ -193,6 +193,14 @@ pub enum WalFault {
         /// The size that the backups have.
         expected: SegmentSize,
     },
+    /// Its header speaks of a segment size that PostgreSQL does not have.
+    #[error("{name} says that it is of segments of {found} bytes, which is no power of two from 1 MiB to 1 GiB")]
+    NoSegmentSize {
+        /// Its name.
+        name: WalName,
+        /// The size in its header.
+        found: u32,
+    },
     /// It is cut off or too long.
     #[error("{name} has {found} bytes, not {}", expected.bytes())]
     WrongLength {
@@ -216,8 +224,8 @@ pub enum WalFault {
 pub struct Expected {
     /// The system of the replica, where it is known.
     pub system: Option<SystemId>,
-    /// The size of a segment.
-    pub segment_size: SegmentSize,
+    /// The size of a segment, where it is known. Otherwise the header tells it, and everything else must agree with that.
+    pub segment_size: Option<SegmentSize>,
 }
 
 /// Whether a stored file, of this size and beginning, is the segment that its name says. Files other than
@@ -236,9 +244,12 @@ pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected)
     if let Some(system) = expected.system.filter(|system| *system != header.system) {
         return Err(WalFault::WrongSystem { name, found: header.system, expected: system });
     }
-    let segment_size = expected.segment_size;
-    if u64::from(header.segment_size) != segment_size.bytes() {
-        return Err(WalFault::WrongSegmentSize { name, found: header.segment_size, expected: segment_size });
+    let found = header.segment_size;
+    let Some(segment_size) = SegmentSize::new(found.into()) else {
+        return Err(WalFault::NoSegmentSize { name, found });
+    };
+    if let Some(expected) = expected.segment_size.filter(|expected| *expected != segment_size) {
+        return Err(WalFault::WrongSegmentSize { name, found, expected });
     }
     if !is_named(segment, header, segment_size) {
         return Err(WalFault::WrongName { name, found: header.address, timeline: header.timeline });

@@ -177,13 +177,18 @@ struct Placing {
     staging: PathBuf,
     dirs: ServerDirs,
     systems: BTreeSet<SystemId>,
-    segment_size: SegmentSize,
+    segment_sizes: Vec<SegmentSize>,
 }
 
 impl Placing {
     fn new(run: &ReplicaRun<'_>) -> Self {
         let (target, staging) = (run.target, run.staging().wals());
-        Self { staging, dirs: target.here.clone(), systems: run.systems.clone(), segment_size: target.segment_size }
+        Self {
+            staging,
+            dirs: target.here.clone(),
+            systems: run.systems.clone(),
+            segment_sizes: target.segment_sizes.clone(),
+        }
     }
 
     /// The entries that are in place, durably, and those that were refused.
@@ -228,14 +233,23 @@ impl Placing {
     }
 
     fn fault(&self, entry: &WalEntry, start: &Start) -> Option<String> {
-        // After an accepted pg_upgrade a replica has the WAL of two systems.
-        let system = match start {
-            Start::Header { header, .. } if self.systems.contains(&header.system) => Some(header.system),
-            _ => self.systems.first().copied(),
+        check(entry.name, entry.size, start, self.expected(start)).err().map(|fault| fault.to_string())
+    }
+
+    /// After an accepted pg_upgrade a replica has the WAL of two systems, which may have segments of two sizes.
+    fn expected(&self, start: &Start) -> Expected {
+        let header = match start {
+            Start::Header { header, .. } => Some(header),
+            Start::Damaged(_) | Start::Opaque => None,
         };
-        check(entry.name, entry.size, start, Expected { system, segment_size: self.segment_size })
-            .err()
-            .map(|fault| fault.to_string())
+        let system = header.map(|header| header.system).filter(|system| self.systems.contains(system));
+        let size = header.and_then(|header| SegmentSize::new(header.segment_size.into()));
+        Expected {
+            system: system.or_else(|| self.systems.first().copied()),
+            segment_size: size
+                .filter(|size| self.segment_sizes.contains(size))
+                .or_else(|| self.segment_sizes.first().copied()),
+        }
     }
 
     fn rename(&self, entries: &[WalEntry]) -> Result<(), Failure> {

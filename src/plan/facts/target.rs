@@ -2,10 +2,11 @@
 
 use crate::barman::ids::SystemId;
 use crate::barman::layout::ServerDirs;
+use crate::barman::wal::SegmentSize;
 use crate::plan::action::Target;
 use crate::plan::diff_backups::BackupDiff;
 use crate::plan::reason::Blocker;
-use crate::plan::{guard, replica};
+use crate::plan::{guard, replica, segment_size};
 use crate::render::units::{count, list};
 
 use super::{Fact, Grounds};
@@ -14,15 +15,13 @@ impl Grounds<'_> {
     /// What all actions of the replica rely on: its target must be the one that was planned for.
     pub fn of_target(&self) -> Vec<Fact> {
         let Some(target) = &self.planned.target else { return Vec::new() };
-        // Where no backup is left that tells, the systems say so.
-        let size = replica::told_segment_size(self.there, self.here).unwrap_or(target.segment_size).bytes();
         let same = |fact: Fact, planned: String| fact.must_be(planned);
         vec![
             same(Fact::here("its directories", directories(&self.here.directories)), directories(&target.here)),
             same(Fact::here("the Barman that reads them", self.here.barman.to_string()), target.barman.to_string()),
             self.forbidden(),
             same(Fact::there("its directories", directories(&self.there.directories)), directories(&target.there)),
-            same(Fact::there("its segment size", count(size, "byte")), count(target.segment_size.bytes(), "byte")),
+            same(Fact::there("its segment size", self.segment_sizes(target)), sizes(&target.segment_sizes)),
             same(Fact::there("its systems", self.systems(target)), systems(&target.systems)),
         ]
     }
@@ -41,6 +40,17 @@ impl Grounds<'_> {
         Fact::here("what forbids a change", value).must_be(nothing)
     }
 
+    /// The sizes that segments may have. Where none was known each segment tells its own, then and now; where no backup
+    /// is left that tells, the systems say so.
+    fn segment_sizes(&self, target: &Target) -> String {
+        let now = segment_size::known(&self.replica.policy.accept_systems, self.there, self.here);
+        let is_known = |size: &SegmentSize| target.segment_sizes.contains(size);
+        let nothing_tells =
+            !target.systems.is_empty() && replica::systems(self.replica, self.there, self.here).is_empty();
+        let is_same = target.segment_sizes.is_empty() || nothing_tells || now.iter().all(is_known);
+        sizes(if is_same { &target.segment_sizes } else { &now })
+    }
+
     /// The systems whose WAL may be placed. Fewer than were planned for harm nobody, and neither does the first one that
     /// a replica without backups hears of.
     fn systems(&self, target: &Target) -> String {
@@ -53,6 +63,11 @@ impl Grounds<'_> {
             false => systems(&now),
         }
     }
+}
+
+fn sizes(sizes: &[SegmentSize]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(|size| count(size.bytes(), "byte")).collect();
+    if sizes.is_empty() { "not known yet".to_owned() } else { list(&sizes) }
 }
 
 fn systems(systems: &[SystemId]) -> String {

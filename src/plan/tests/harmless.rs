@@ -54,7 +54,7 @@ fn what_no_action_is_about_may_drift() {
 
 /// The primary archives more WAL, and takes another backup that may build on its newest.
 fn move_on(case: &mut Case, is_incremental: bool) {
-    let size = crate::plan::replica::segment_size(&case.primary, &case.here);
+    let size = crate::plan::segment_size::of(&case.primary, &case.here);
     let newest = case.primary.backups.keys().next_back().copied();
     for number in 30..33 {
         let name = WalName::Segment(Segment::from_number(Timeline(4), number, size).unwrap());

@@ -1,5 +1,6 @@
 //! Which WAL is shipped, and in which order. Names of tests are rows of the list of Barman's failings.
 
+use crate::barman::ids::SystemId;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
@@ -7,8 +8,8 @@ use crate::plan::action::Change;
 use crate::plan::reason::{Note, Reason};
 use crate::site::model::WalsFrom;
 
-use super::case::{case, words};
-use super::notation::{id, segment};
+use super::case::{Case, case, words};
+use super::notation::{Backup, id, segment};
 
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
@@ -242,6 +243,41 @@ fn segments_of_another_size_are_shipped_under_addresses_of_their_own() {
     );
     assert_eq!(plan.after.backups, 2);
     assert_eq!(case.after(&plan).actions(), [""; 0]);
+}
+
+#[test]
+fn without_a_backup_the_archive_tells_the_size_of_the_segments() {
+    let sizes = |case: &Case| {
+        let target = case.plan().target.unwrap();
+        (target.segment_size.bytes() >> 20, target.segment_sizes.iter().map(|s| s.bytes() >> 20).collect::<Vec<_>>())
+    };
+    let of_64_mib = case("| 1/08..0A=67108864", "|");
+    assert_eq!(sizes(&of_64_mib), (64, vec![64]));
+    let compressed = |case: &mut Case| case.primary.wals[0].compression = "gzip".parse().ok();
+    assert_eq!(sizes(&of_64_mib.clone().with(compressed)), (64, vec![64]), "those that are stored as they are tell");
+    for unknown in ["| 1/08=67108864 1/09=1048576", "| 1/08..0A=5", "| h2<1/08 1/09.partial=67108864", "|"] {
+        assert_eq!(sizes(&case(unknown, "|")), (16, vec![]), "{unknown}");
+    }
+    assert_eq!(sizes(&case("| ?1/08=67108864", "| 1/09")), (16, vec![16]), "what is gone tells nothing");
+    assert_eq!(sizes(&case("@21 1/08 | 1/08..0A=67108864", "|")), (16, vec![16]), "a backup knows better");
+}
+
+#[test]
+fn an_accepted_system_may_have_segments_of_any_size_until_a_backup_tells() {
+    let case = case("@21 1/08 | 1/08..0A", "@21 1/08 | 1/08..0A");
+    let accepting = |mut case: Case| {
+        case.replica.policy.accept_systems.insert(SystemId(9));
+        case.plan().target.unwrap().segment_sizes
+    };
+    assert_eq!(accepting(case.clone()), []);
+    let with_one = case.with(|case| {
+        let backup = Backup::parse("22 2/0A system=9");
+        let mut there = case.primary.backups[&id("21")].clone();
+        there.facts = backup.facts();
+        there.facts.segment_size = SegmentSize::new(64 << 20).unwrap();
+        case.primary.backups.insert(id("22"), there);
+    });
+    assert_eq!(accepting(with_one), [SegmentSize::DEFAULT, SegmentSize::new(64 << 20).unwrap()]);
 }
 
 #[test]

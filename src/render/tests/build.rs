@@ -39,6 +39,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
             there: ServerDirs::of_catalog("/var/lib/barman".as_ref(), server(name)),
             barman: BarmanVersion::new(3, 19, 1),
             segment_size: SegmentSize::DEFAULT,
+            segment_sizes: vec![SegmentSize::DEFAULT],
             sync_wals: None,
             systems: Vec::new(),
             free: Some(1229 * GIB),

@@ -78,7 +78,7 @@ fn real_headers_are_read_and_pass() {
             panic!("no header in {file}")
         };
         assert_eq!((header.magic, header.system, header.block_size), (magic, SystemId(system), 8192));
-        let expected = Expected { system: Some(SystemId(system)), segment_size: SIZE };
+        let expected = Expected { system: Some(SystemId(system)), segment_size: Some(SIZE) };
         let start = Start::Header { header, compression: None };
         assert_eq!(check(name(file), SIZE.bytes(), &start, expected), Ok(()));
         assert_eq!(check(name(&format!("{file}.partial")), 5, &start, expected), Ok(()));
@@ -102,7 +102,7 @@ fn every_compression_of_barman_is_looked_into() {
 #[test]
 fn faults_are_told_apart() {
     let system = SystemId(REAL[0].3);
-    let expected = Expected { system: Some(system), segment_size: SIZE };
+    let expected = Expected { system: Some(system), segment_size: Some(SIZE) };
     let start = Start::read(page(REAL[0].1).as_slice()).unwrap();
     let fault = |file: &str, size, expected| check(name(file), size, &start, expected).unwrap_err();
     let file = REAL[0].0;
@@ -113,11 +113,28 @@ fn faults_are_told_apart() {
     assert!(matches!(renamed, WalFault::WrongName { found: Lsn(0x200_0000), .. }));
     let foreign = fault(file, SIZE.bytes(), Expected { system: Some(SystemId(1)), ..expected });
     assert_eq!(foreign, WalFault::WrongSystem { name: name(file), found: system, expected: SystemId(1) });
-    let other_size =
-        fault(file, SIZE.bytes(), Expected { segment_size: SegmentSize::new(64 << 20).unwrap(), ..expected });
+    let other_size = fault(file, SIZE.bytes(), Expected { segment_size: SegmentSize::new(64 << 20), ..expected });
     assert!(matches!(other_size, WalFault::WrongSegmentSize { .. }));
     let damaged = check(name(file), 1, &Start::Damaged(Compression::Gzip), expected);
     assert_eq!(damaged, Err(WalFault::Damaged { name: name(file) }));
+}
+
+#[test]
+fn where_no_size_is_known_the_header_must_agree_with_itself_and_the_name() {
+    let Some(header) = WalHeader::parse(&page(REAL[0].1)) else { panic!("no header") };
+    let expected = Expected { system: None, segment_size: None };
+    let check = |file: &str, stored, segment_size| {
+        let start = Start::Header { header: WalHeader { segment_size, ..header }, compression: None };
+        check(name(file), stored, &start, expected)
+    };
+    let (file, real) = (REAL[0].0, header.segment_size);
+    assert_eq!(check(file, SIZE.bytes(), real), Ok(()));
+    assert!(matches!(check(file, SIZE.bytes() / 2, real), Err(WalFault::WrongLength { .. })));
+    // The same position has another name where segments have another size.
+    assert!(matches!(check(file, SIZE.bytes() * 4, real * 4), Err(WalFault::WrongName { .. })));
+    for impossible in [0, real + 1, 1 << 31] {
+        assert!(matches!(check(file, impossible.into(), impossible), Err(WalFault::NoSegmentSize { .. })));
+    }
 }
 
 #[test]
@@ -125,7 +142,7 @@ fn a_header_of_a_later_timeline_is_under_a_wrong_name() {
     let Some(mut header) = WalHeader::parse(&page(REAL[0].1)) else { panic!("no header") };
     header.timeline = Timeline(7);
     let start = Start::Header { header, compression: None };
-    let result = check(name(REAL[0].0), SIZE.bytes(), &start, Expected { system: None, segment_size: SIZE });
+    let result = check(name(REAL[0].0), SIZE.bytes(), &start, Expected { system: None, segment_size: Some(SIZE) });
     assert!(matches!(result, Err(WalFault::WrongName { .. })));
 }
 
@@ -134,7 +151,7 @@ fn what_cannot_be_looked_into_passes() {
     let start = Start::read(&b"\x85\x02\x0c encrypted by gpg, or anything else"[..]).unwrap();
     assert_eq!(start, Start::Opaque);
     assert_eq!(Start::read(&b""[..]).unwrap(), Start::Opaque);
-    let expected = Expected { system: Some(SystemId(1)), segment_size: SIZE };
+    let expected = Expected { system: Some(SystemId(1)), segment_size: Some(SIZE) };
     assert_eq!(check(name(REAL[0].0), 7, &start, expected), Ok(()));
     assert_eq!(check(name("00000002.history"), 7, &Start::Damaged(Compression::Gzip), expected), Ok(()));
 }
