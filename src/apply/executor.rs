@@ -172,7 +172,7 @@ impl<'a> Executor<'a> {
                 self.course.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }
-            Err(failure) if matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached) => {
+            Err(failure) if self.is_wanted(failure.kind) => {
                 if failure.kind == FailureKind::LimitReached {
                     self.summary.stopped_at = self.course.budget.limit();
                 }
@@ -185,6 +185,16 @@ impl<'a> Executor<'a> {
                 self.course.observer.notice(&Event::Failed { address, failure });
                 self.end(node, End::Failed);
             }
+        }
+    }
+
+    /// Whether a step may end so without having failed: somebody interrupted the run, or bounded it. A step that says
+    /// it was interrupted when nobody did so has not done its work, and that is a failure.
+    fn is_wanted(&self, end: FailureKind) -> bool {
+        match end {
+            FailureKind::Interrupted => self.course.cancel.is_cancelled(),
+            FailureKind::LimitReached => self.course.budget.limit().is_some(),
+            FailureKind::ServerBusy | FailureKind::Busy | FailureKind::Failed => false,
         }
     }
 
@@ -322,6 +332,35 @@ mod tests {
             assert_eq!(steps.most.load(Ordering::SeqCst), parallelism);
             assert_eq!((summary.done.len(), summary.skipped.len()), (42, 0));
         }
+    }
+
+    /// Each step says that it was interrupted.
+    struct EndedEarly;
+
+    impl Steps for EndedEarly {
+        fn run<'a>(&'a self, _: Step, _: Urgency, _: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Failure>> {
+            Box::pin(async { Err(Failure::interrupted()) })
+        }
+
+        fn total(&self, _step: Step) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_ends_early_although_nobody_interrupted_it_has_failed() {
+        let (plan, parallelism) = (plan(3), NonZeroUsize::MIN);
+        let (cancel, budget) = (CancellationToken::new(), Budget::new(&plan, None));
+        let course = Course {
+            plan: &plan,
+            steps: &EndedEarly,
+            observer: &Silent,
+            cancel: &cancel,
+            parallelism,
+            budget: &budget,
+        };
+        let summary = Executor::new(course).run().await;
+        assert!(!summary.failed.is_empty() && !summary.interrupted, "{summary:?}");
     }
 
     #[tokio::test]

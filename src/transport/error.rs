@@ -53,7 +53,8 @@ pub enum TransportErrorKind {
     HostKey,
     /// The primary refused our key or user.
     Authentication,
-    /// A connection that worked was lost, or fell silent for longer than the idle timeout.
+    /// A connection that worked was lost, or fell silent for longer than the idle timeout, or a program of either end was
+    /// ended from outside.
     Lost,
     /// A program is missing, at the primary or here.
     ProgramMissing,

@@ -8,6 +8,7 @@
 //! [`open`] chooses the implementation: `ssh` (one multiplexed connection per primary, and the system's rsync over it)
 //! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
 
+mod activity;
 pub mod error;
 #[cfg(test)]
 pub mod fake;

@@ -6,7 +6,9 @@
 //! parent is gone goes on until all is copied. As long as the watchdog is not reaped the group's id is not reused.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::activity;
 use super::text::Tail;
 
 /// How long a program may take to put its partial files away before it is killed.
@@ -26,44 +29,87 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Enough of stderr to name thousands of missing files.
 const STDERR_LIMIT: usize = 16 << 20;
 
+/// What a program needs besides its command line.
+pub(super) struct Task<'a> {
+    /// Its stdin.
+    pub(super) input: Vec<u8>,
+    /// Removed when it has ended.
+    pub(super) scratch: Option<TempDir>,
+    /// A program that does nothing for so long is ended.
+    pub(super) idle: Duration,
+    /// Ends it when it fires.
+    pub(super) cancel: &'a CancellationToken,
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Its exit code; `None` when a signal ended it.
-    pub(super) code: Option<i32>,
+    /// Its exit code, or the signal that ended it.
+    pub(super) how: How,
     /// The end of what it wrote to stderr, as it came.
     pub(super) stderr: Vec<u8>,
-    /// Whether we ended it.
-    pub(super) cancelled: bool,
+    /// Whether its stdout was read to the end.
+    pub(super) is_output_whole: bool,
 }
 
-/// Runs a program to its end, or until `cancel` fires; then its group gets SIGTERM, and after a grace SIGKILL.
+/// Who ended a program, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Itself, with an exit code.
+    Exited(i32),
+    /// Somebody else, with a signal.
+    Killed(i32),
+    /// We, because of the token. Nothing else is a cancellation, whatever an exit code says.
+    Cancelled,
+    /// We, because it did nothing any more.
+    Silent,
+}
+
+impl How {
+    fn of(status: ExitStatus) -> Self {
+        // On Unix a status without a code has a signal.
+        status.code().map_or_else(|| Self::Killed(status.signal().unwrap_or_default()), Self::Exited)
+    }
+}
+
+/// Runs a program to its end, until it falls silent, or until it is cancelled; then its group gets SIGTERM, and after a
+/// grace SIGKILL.
 ///
-/// `input` is its stdin, `on_output` sees its stdout as it comes, `scratch` is removed when it has ended. A dropped
-/// future ends the program in the same way, in the background.
+/// `on_output` sees its stdout as it comes. A dropped future ends the program in the same way, in the background.
 pub(super) async fn run(
     command: &mut Command,
-    input: Vec<u8>,
-    scratch: Option<TempDir>,
-    cancel: &CancellationToken,
-    on_output: impl FnMut(&[u8]) + Send,
+    task: Task<'_>,
+    mut on_output: impl FnMut(&[u8]) + Send,
 ) -> io::Result<Ended> {
     tracing::debug!(command = ?command.as_std(), "starts");
+    let Task { input, scratch, idle, cancel } = task;
     let mut group = Group::spawn(command, scratch)?;
     let id = group.id;
     let Some(family) = group.family.as_mut() else { return Err(io::ErrorKind::NotFound.into()) };
     let program = &mut family.program;
+    let process = program.id().unwrap_or_default();
     let (stdin, stdout, stderr) = (program.stdin.take(), program.stdout.take(), program.stderr.take());
-    let mut tail = Tail::new(STDERR_LIMIT);
-    let pipes = async {
-        tokio::join!(feed(stdin, input), drain(stdout, on_output), drain(stderr, |bytes| tail.push(bytes)));
+    let (printed, mut tail, mut is_output_whole) = (AtomicU64::new(0), Tail::new(STDERR_LIMIT), false);
+    let count = |bytes: &[u8]| {
+        printed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        on_output(bytes);
     };
-    let (status, cancelled) = until_cancelled(to_the_end(program, pipes, id), id, cancel).await;
+    let pipes = async {
+        let output = async { is_output_whole = drain(stdout, count).await };
+        tokio::join!(feed(stdin, input), output, drain(stderr, |bytes| tail.push(bytes)));
+    };
+    let stop = async {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => How::Cancelled,
+            () = activity::silence(process, idle, &printed) => How::Silent,
+        }
+    };
+    let how = until(to_the_end(program, pipes, id), stop, id).await;
     if let Some(family) = group.family.take() {
         family.finish(id).await;
     }
-    let status = status.transpose()?;
-    Ok(Ended { code: status.and_then(|status| status.code()), stderr: tail.into_bytes(), cancelled })
+    Ok(Ended { how: how?, stderr: tail.into_bytes(), is_output_whole })
 }
 
 /// Waits for the program and for all that it and its children write.
@@ -82,23 +128,26 @@ async fn to_the_end(program: &mut Child, pipes: impl Future<Output = ()>, group:
     status
 }
 
-/// The exit status (`None` when not even SIGKILL ended it in time), and whether `cancel` fired before.
-async fn until_cancelled(
+/// How the program ended: by itself, or because of `stop`.
+async fn until(
     work: impl Future<Output = io::Result<ExitStatus>>,
+    stop: impl Future<Output = How>,
     group: Pid,
-    cancel: &CancellationToken,
-) -> (Option<io::Result<ExitStatus>>, bool) {
+) -> io::Result<How> {
     let mut work = std::pin::pin!(work);
-    tokio::select! {
+    let how = tokio::select! {
         biased;
-        status = &mut work => return (Some(status), false),
-        () = cancel.cancelled() => signal(group, Signal::TERM),
+        status = &mut work => return status.map(How::of),
+        how = stop => how,
+    };
+    signal(group, Signal::TERM);
+    // One that is stopped hears the other signal only now.
+    signal(group, Signal::CONT);
+    if tokio::time::timeout(GRACE, &mut work).await.is_err() {
+        signal(group, Signal::KILL);
+        let _ended_or_hung_in_the_kernel = tokio::time::timeout(GRACE, &mut work).await;
     }
-    if let Ok(status) = tokio::time::timeout(GRACE, &mut work).await {
-        return (Some(status), true);
-    }
-    signal(group, Signal::KILL);
-    (tokio::time::timeout(GRACE, &mut work).await.ok(), true)
+    Ok(how)
 }
 
 /// A program with everything it started, and the watchdog that leads them.
@@ -175,11 +224,17 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
     }
 }
 
-async fn drain(source: Option<impl AsyncRead + Unpin>, mut sink: impl FnMut(&[u8])) {
-    let Some(mut source) = source else { return };
+/// Whether all of it was read.
+async fn drain(source: Option<impl AsyncRead + Unpin>, mut sink: impl FnMut(&[u8])) -> bool {
+    let Some(mut source) = source else { return false };
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = source.read(&mut buffer).await {
-        sink(&buffer[..length]);
+    loop {
+        match source.read(&mut buffer).await {
+            Ok(0) => return true,
+            Ok(length) => sink(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
     }
 }
 
@@ -195,17 +250,21 @@ mod tests {
         command
     }
 
+    /// With no input, and time enough.
+    fn task(cancel: &CancellationToken) -> Task<'_> {
+        Task { input: Vec::new(), scratch: None, idle: Duration::from_secs(60), cancel }
+    }
+
     #[tokio::test]
     async fn output_and_exit_code_are_told_apart() {
         let mut output = Vec::new();
-        let ended =
-            run(&mut shell("cat; echo no >&2; exit 3"), b"in".to_vec(), None, &CancellationToken::new(), |bytes| {
-                output.extend_from_slice(bytes);
-            })
-            .await
-            .unwrap();
-        assert_eq!((ended.code, ended.stderr.as_slice(), ended.cancelled), (Some(3), b"no\n".as_slice(), false));
+        let never = CancellationToken::new();
+        let task = Task { input: b"in".to_vec(), ..task(&never) };
+        let keep = |bytes: &[u8]| output.extend_from_slice(bytes);
+        let ended = run(&mut shell("cat; echo no >&2; exit 3"), task, keep).await.unwrap();
+        assert_eq!((ended.how, ended.stderr.as_slice()), (How::Exited(3), b"no\n".as_slice()));
         assert_eq!(output, b"in");
+        assert!(ended.is_output_whole);
     }
 
     #[tokio::test]
@@ -214,17 +273,36 @@ mod tests {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         // The inner sleep keeps stdout open: only a signal to the group ends the reading.
-        let ended =
-            run(&mut shell("sleep 60 & echo ready; wait"), Vec::new(), None, &cancel, |_| stop.cancel()).await.unwrap();
-        assert!(ended.cancelled && started.elapsed() < GRACE);
+        let mut command = shell("sleep 60 & echo ready; wait");
+        let ended = run(&mut command, task(&cancel), |_| stop.cancel()).await.unwrap();
+        assert!(ended.how == How::Cancelled && started.elapsed() < GRACE);
+    }
+
+    #[tokio::test]
+    async fn what_others_end_is_not_our_cancellation() {
+        for (script, how) in
+            [("kill -s TERM $$", How::Killed(15)), ("kill -s KILL $$", How::Killed(9)), ("exit 20", How::Exited(20))]
+        {
+            let ended = run(&mut shell(script), task(&CancellationToken::new()), |_| {}).await.unwrap();
+            assert_eq!(ended.how, how, "{script}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_nothing_any_more_is_ended_even_when_it_is_frozen() {
+        let never = CancellationToken::new();
+        for script in ["echo begins; sleep 60; true", "kill -s STOP $$"] {
+            let task = Task { idle: Duration::from_millis(200), ..task(&never) };
+            let ended = run(&mut shell(script), task, |_| {}).await.unwrap();
+            assert_eq!(ended.how, How::Silent, "{script}");
+        }
     }
 
     #[tokio::test]
     async fn what_a_finished_program_leaves_behind_does_not_hang_us() {
         let started = Instant::now();
-        let ended =
-            run(&mut shell("sleep 60 & exit 0"), Vec::new(), None, &CancellationToken::new(), |_| {}).await.unwrap();
-        assert_eq!(ended.code, Some(0));
+        let ended = run(&mut shell("sleep 60 & exit 0"), task(&CancellationToken::new()), |_| {}).await.unwrap();
+        assert_eq!(ended.how, How::Exited(0));
         assert!(started.elapsed() < GRACE);
     }
 
@@ -238,7 +316,7 @@ mod tests {
         let mut command = shell(&script);
         let never = CancellationToken::new();
         let up = CancellationToken::new();
-        let future = run(&mut command, Vec::new(), None, &never, |_| up.cancel());
+        let future = run(&mut command, task(&never), |_| up.cancel());
         tokio::select! { _ = future => {}, () = up.cancelled() => {} }
         tokio::time::timeout(12 * GRACE, async {
             while !witness.exists() {

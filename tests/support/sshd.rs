@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use antipode::site::model::{Access, Primary, Timeouts};
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 /// Answers like Barman, banner included. Its path has a space and a quote.
@@ -130,11 +131,19 @@ impl Sshd {
 
     /// The command lines of running programs that mention a path.
     pub fn programs_about(path: &Path) -> Vec<String> {
+        Self::processes_about(path).into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// The same with their process ids.
+    pub fn processes_about(path: &Path) -> Vec<(Pid, String)> {
         let path = path.display().to_string();
-        let processes =
-            fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-        let lines = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-        lines.filter(|line| line.contains(&path)).collect()
+        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            Some((pid, String::from_utf8_lossy(&line).replace('\0', " ")))
+        });
+        processes.filter(|(_, line)| line.contains(&path)).collect()
     }
 }
 

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX};
-use super::process::{self, Ended};
+use super::process::{self, Ended, Task};
 use super::ssh::{Lease, Masters};
 use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
 use arguments::{Way, fetch_arguments, list_arguments};
@@ -74,7 +74,8 @@ impl RsyncFiles {
         command.args(arguments);
         // Either interruption ends it: of the whole connection, or of this transfer.
         let either = cancel.child_token();
-        let running = process::run(&mut command, input, scratch, &either, on_output);
+        let task = Task { input, scratch, idle: self.idle, cancel: &either };
+        let running = process::run(&mut command, task, on_output);
         let run_cancel = self.masters.cancel();
         let relay = async {
             run_cancel.cancelled().await;
@@ -82,11 +83,7 @@ impl RsyncFiles {
             std::future::pending::<()>().await;
         };
         let ended = tokio::select! { ended = running => ended, () = relay => return Err(TransportError::cancelled()) };
-        match ended {
-            Ok(ended) if ended.cancelled => Err(TransportError::cancelled()),
-            Ok(ended) => Ok(ended),
-            Err(error) => Err(version::not_runnable(&error)),
-        }
+        ended.map_err(|error| version::not_runnable(&error))
     }
 
     /// What could let a copy write outside its directory, or cannot work at all.

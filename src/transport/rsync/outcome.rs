@@ -1,9 +1,14 @@
 //! What an rsync that ended has achieved: its exit code and its complaints.
+//!
+//! Nothing counts as done but exit code 0, and 23 and 24 where every complaint is about a file that the primary does not
+//! have. Nothing counts as our own cancellation but a token of ours that fired: exit code 20 also comes when somebody
+//! ends the primary's rsync with SIGTERM or SIGHUP, as a reboot does. Whoever is ended from outside, or hears no more of
+//! the other side, has lost the connection, and the copy is tried again; every other code is a failure.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::transport::process::Ended;
+use crate::transport::process::{Ended, How};
 use crate::transport::text::printable_tail;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
@@ -13,6 +18,9 @@ const EPERM: i32 = 1;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
+
+/// Nothing came, from rsync's own view or from ours.
+const SILENT: &str = "it fell silent for longer than `timeouts.idle`";
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -65,27 +73,53 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Tra
     if let Some(error) = full_or_read_only(&complaints, asked) {
         return Err(error.with_stderr(&ended.stderr));
     }
-    match ended.code {
-        Some(0) => Ok(Vec::new()),
-        Some(127) => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").with_hint("install rsync there")),
-        Some(2) => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").with_hint(
+    let code = match ended.how {
+        How::Exited(code) => code,
+        How::Cancelled => return Err(TransportError::cancelled()),
+        How::Silent => return Err(failure(Kind::Lost, SILENT)),
+        How::Killed(signal) => {
+            let what = format!("rsync was ended here by signal {signal} (is this machine short of memory?)");
+            return Err(failure(Kind::Lost, &what));
+        }
+    };
+    match code {
+        0 | 23 | 24 if !ended.is_output_whole => Err(failure(Kind::Lost, "the output of rsync was cut off")),
+        0 => Ok(Vec::new()),
+        2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").with_hint(
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
-        Some(20) => Err(TransportError::cancelled()),
-        Some(23 | 24) => partial(&complaints, &stderr, asked).map_err(|error| error.with_stderr(&ended.stderr)),
-        Some(30) => Err(failure(Kind::Lost, "it fell silent for longer than `timeouts.idle`")),
+        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.with_stderr(&ended.stderr)),
         // With a list of names, a directory that is not there ends the connection too.
-        Some(10 | 12) if complaints.iter().any(Complaint::is_about_directory) => {
+        10 | 12 if complaints.iter().any(Complaint::is_about_directory) => {
             let complaints: Vec<_> = complaints.into_iter().filter(Complaint::is_about_directory).collect();
             Err(refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
                 .with_stderr(&ended.stderr))
         }
-        Some(10 | 12 | 35 | 255) => Err(failure(Kind::Lost, "the connection was lost during a copy")),
-        Some(code) => Err(refused(&complaints, asked)
-            .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
-            .with_stderr(&ended.stderr)),
-        None => Err(failure(Kind::Other, "rsync was ended by a signal here")),
+        126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").with_hint("install rsync there")),
+        code => Err(match lost(code, &stderr) {
+            Some(what) => failure(Kind::Lost, what),
+            None => refused(&complaints, asked)
+                .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
+                .with_stderr(&ended.stderr),
+        }),
+    }
+}
+
+/// What ended a copy from outside, by the exit code; `None` for the codes that tell of a fault which stays.
+///
+/// The codes are those of rsync(1), of ssh (255) and of a shell that tells of a signal (128 and its number).
+fn lost(code: i32, stderr: &str) -> Option<&'static str> {
+    match code {
+        10 | 12 | 35 | 255 => Some("the connection was lost during a copy"),
+        30 => Some(SILENT),
+        19 | 20 | 129..=159 => Some("rsync was ended by a signal, there or here, during a copy"),
+        // Its own processes: no pipe or process could be had, one crashed, one was killed, one could not be waited for.
+        14 | 15 | 16 | 21 => Some("a process of rsync was ended, there or here, during a copy"),
+        // A list that is longer than it allows stays so.
+        22 if !stderr.contains("max-alloc") => Some("rsync ran out of memory, there or here"),
+        124 | 125 => Some("ssh was ended during a copy"),
+        _ => None,
     }
 }
 
@@ -121,6 +155,10 @@ fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<V
     if let Some(error) = refused(&others, asked) {
         return Err(error);
     }
+    if let Some(line) = stderr.lines().find(|line| is_other_error(line)) {
+        let what = printable_tail(line.as_bytes());
+        return Err(TransportError::new(Kind::Other, format!("primary {}: {what}", asked.primary)));
+    }
     if missing.is_empty() {
         let message = format!("primary {}: rsync could not copy everything", asked.primary);
         return Err(TransportError::new(Kind::Other, message));
@@ -148,6 +186,11 @@ fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {
     path.strip_prefix(asked.directory).unwrap_or(path).to_owned()
 }
 
+/// An error of rsync that is about no path and no system call: `ERROR: f failed verification -- update discarded.`
+fn is_other_error(line: &str) -> bool {
+    line.starts_with("ERROR: ") || line.starts_with("rsync: ") && complaint(line).is_none()
+}
+
 fn vanished(line: &str) -> Option<&Path> {
     let (_, path) = line.split_once("file has vanished: \"")?;
     Some(Path::new(path.rsplit_once('"')?.0))
@@ -173,7 +216,7 @@ mod tests {
     use super::*;
 
     fn judged(code: i32, stderr: &str, paths: &[&str]) -> Result<Vec<PathBuf>, TransportError> {
-        let ended = Ended { code: Some(code), stderr: stderr.into(), cancelled: false };
+        let ended = Ended { how: How::Exited(code), stderr: stderr.into(), is_output_whole: true };
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
         judge(&ended, Asked { primary: "p", directory: Path::new("/src"), paths: &paths })
     }
@@ -256,5 +299,48 @@ mod tests {
         let stderr = "rsync: [sender] link_stat \"/src/a\" failed: No such file or directory (2)\n\
                       rsync: [sender] send_files failed to open \"/src/b\": Permission denied (13)\n";
         assert_eq!(judged(23, stderr, &["a", "b"]).unwrap_err().kind, Kind::PermissionDenied);
+    }
+
+    #[test]
+    fn of_all_exit_codes_only_those_of_a_copy_that_was_ended_from_outside_are_tried_again() {
+        let again = [10, 12, 14, 15, 16, 19, 20, 21, 22, 30, 35, 124, 125, 255].into_iter().chain(129..=159);
+        let again: BTreeSet<i32> = again.collect();
+        for code in 1..=255 {
+            let error = judged(code, "", &[]).unwrap_err();
+            assert_eq!(error.kind.can_be_retried(), again.contains(&code), "{code}: {error}");
+            assert_ne!(error.kind, Kind::Cancelled, "{code}");
+        }
+        assert_eq!(judged(0, "", &[]), Ok(vec![]));
+        let too_long = "[Receiver] exceeded --max-alloc=1073741824 setting (file=flist.c, line=304)\n";
+        assert!(!judged(22, too_long, &[]).unwrap_err().kind.can_be_retried());
+    }
+
+    #[test]
+    fn only_our_own_token_is_a_cancellation_and_an_output_that_broke_off_proves_nothing() {
+        let judged = |how, is_output_whole| {
+            let ended = Ended { how, stderr: Vec::new(), is_output_whole };
+            judge(&ended, Asked { primary: "p", directory: Path::new("/src"), paths: &[] }).map_err(|error| error.kind)
+        };
+        assert_eq!(judged(How::Cancelled, true), Err(Kind::Cancelled));
+        for (how, is_output_whole) in [
+            (How::Silent, true),
+            (How::Killed(9), true),
+            (How::Killed(15), true),
+            (How::Exited(20), true),
+            (How::Exited(0), false),
+        ] {
+            assert_eq!(judged(how, is_output_whole), Err(Kind::Lost), "{how:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_did_not_arrive_right_is_not_hidden_by_one_that_is_missing() {
+        let stderr = format!(
+            "rsync: [sender] link_stat \"/src/a\" failed: No such file or directory (2)\n\
+             WARNING: c failed verification -- update discarded (will try again).\n{PARTIAL}"
+        );
+        assert_eq!(judged(23, &stderr, &["a", "b"]), Ok(vec!["a".into()]));
+        let stderr = format!("ERROR: b failed verification -- update discarded.\n{stderr}");
+        assert!(judged(23, &stderr, &["a", "b"]).unwrap_err().message.contains("b failed verification"));
     }
 }

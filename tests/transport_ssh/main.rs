@@ -1,6 +1,9 @@
 //! The transport against a real sshd and rsync.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod lost;
 
 use std::fs;
 use std::num::NonZeroU32;
