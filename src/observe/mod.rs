@@ -38,7 +38,7 @@ use crate::plan::lacking::lacking;
 use crate::site::model::{Primary, Replica, Site};
 use crate::transport::{Connection, TransportError};
 
-use catalog::{Catalog, Depth};
+use catalog::{Catalog, CatalogError, Depth};
 use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use primary::Source;
 
@@ -92,6 +92,12 @@ pub async fn observe<'a>(
     });
     let replicas = join_all(both_ends).await.into_iter().collect::<Result<_, SiteConfError>>()?;
     Ok(Observation { replicas })
+}
+
+/// What a replica holds as the site alone tells, looked at exactly as for a plan. It blocks for as long as the disk takes.
+pub fn look_here(dirs: ServerDirs, version: BarmanVersion, depth: Depth) -> Result<ReplicaInventory, CatalogError> {
+    let catalog = Catalog::read(&dirs, depth)?;
+    Ok(replica::inventory(catalog, dirs, OwnBarman::default(), version))
 }
 
 fn streams(primary: &Primary) -> usize {

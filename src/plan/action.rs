@@ -300,7 +300,8 @@ pub enum Change {
         /// What it will be.
         to: Keep,
     },
-    /// Deletes a backup: its backup.info first, its base last. Its parent then no longer names it.
+    /// Deletes a backup: its backup.info first, its base last. Its parent then no longer names it. Nothing is deleted
+    /// unless each of `leaves` is found recoverable here just before.
     RemoveBackup {
         /// The backup.
         id: BackupId,
@@ -308,6 +309,8 @@ pub enum Change {
         size: Option<u64>,
         /// The backup that it builds on, whose children will no longer name it.
         parent: Option<BackupId>,
+        /// The backups that the plan leaves recoverable; none for what an interrupted copy left.
+        leaves: Vec<BackupId>,
     },
     /// Deletes what an interrupted run left of a backup that is no longer wanted.
     RemoveStaging {

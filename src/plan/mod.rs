@@ -11,6 +11,7 @@
 //! | how much and how long | `traffic`, `estimate` |
 //! | what forbids it, what is warned of | `guard` |
 //! | what can be recovered, before and after; how a replica stands | `window`, `recovery`, `status` |
+//! | whether a deletion leaves what it promised | `promise` |
 //! | a part of a plan: `--target`, `--exclude` | `scope` |
 //! | a saved plan: its text, what it relies on, whether it still holds | `file`, `facts`, `desired`, `stale` |
 //! | what `explain` tells | `known`, `demand` |
@@ -29,6 +30,7 @@ mod guard;
 pub mod known;
 pub mod lacking;
 mod order;
+pub mod promise;
 pub mod reason;
 mod recovery;
 mod replica;

@@ -24,9 +24,7 @@ pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, segme
 
 /// What recovery can reach now, as the site alone tells.
 pub fn unobserved(here: &ReplicaInventory) -> Recovery {
-    let mut segments = Segments::of_sizes(here.published().map(|facts| facts.segment_size));
-    segments.extend(wal_files(None, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()));
-    before(None, here, &segments)
+    before(None, here, &segments_here(here))
 }
 
 /// What recovery will reach when every action of the plan is done, and these segments are here.
@@ -37,10 +35,36 @@ pub fn after(
     segments: &Segments,
 ) -> Recovery {
     let histories = here.histories.iter().chain(&primary.histories).map(|(t, h)| (*t, h.clone())).collect();
-    let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
-    let facts = backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect();
+    let facts = whole_after(primary, here, backups);
     Reached { facts, segments, histories: &histories, wals: Some(&primary.wals), lines: &here.xlogdb.entries }
         .recovery()
+}
+
+/// The backups that will be recoverable when every action of the plan is done, and these segments are here.
+pub fn recoverable_after(
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &BackupDiff,
+    segments: &Segments,
+) -> Vec<BackupId> {
+    recoverable(whole_after(primary, here, backups), segments).into_keys().collect()
+}
+
+/// The backups whose files will all be here.
+fn whole_after<'a>(
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &'a BackupDiff,
+) -> Vec<&'a BackupFacts> {
+    let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
+    backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect()
+}
+
+/// The segments that are whole as far as the site alone can tell.
+pub fn segments_here(here: &ReplicaInventory) -> Segments {
+    let mut segments = Segments::of_sizes(here.published().map(|facts| facts.segment_size));
+    segments.extend(wal_files(None, here).filter(WalFile::is_intact).filter_map(|file| file.name.segment()));
+    segments
 }
 
 /// What recovery will reach when these actions are done, whatever else a plan had.

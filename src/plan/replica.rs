@@ -290,12 +290,13 @@ impl Planner<'_> {
     }
 
     fn removals(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
-        let remove = |(id, reason): &(BackupId, Reason)| {
+        let remove = |(id, reason): &(BackupId, Reason), leaves: &[BackupId]| {
             let published = self.here.backups.get(id).and_then(|local| local.published.as_ref());
             let change = Change::RemoveBackup {
                 id: *id,
                 size: published.and_then(|p| p.facts.size),
                 parent: published.and_then(|p| p.facts.parent),
+                leaves: leaves.to_vec(),
             };
             Action { address: self.address("backup", *id), change, reason: reason.clone() }
         };
@@ -306,8 +307,10 @@ impl Planner<'_> {
         });
         let wal_actions = self.wal_actions();
         let unneeded = wals.unneeded.iter().map(|(range, files)| wal_actions.remove(*range, files.clone()));
-        let zombies = backups.zombies.iter().map(remove);
-        zombies.chain(staging).chain(backups.pruned.iter().map(remove)).chain(unneeded).collect()
+        let zombies = backups.zombies.iter().map(|zombie| remove(zombie, &[]));
+        let leaves = recovery::recoverable_after(self.primary, self.here, backups, &wals.after);
+        let pruned = backups.pruned.iter().map(|pruned| remove(pruned, &leaves));
+        zombies.chain(staging).chain(pruned).chain(unneeded).collect()
     }
 }
 

@@ -68,10 +68,24 @@ impl Ground {
         site
     }
 
+    /// The primary's directories.
+    pub fn primary_dirs(&self) -> ServerDirs {
+        ServerDirs::of_catalog(&self.primary(), "main".parse().unwrap())
+    }
+
     fn site_at(&self, catalog: &Path) -> TestSite {
+        self.site_that_wants(catalog, "")
+    }
+
+    /// The same site with more keys under its replica, such as `, backups: [{last: 1}]`.
+    pub fn wanting(&self, site: &TestSite, keys: &str) -> TestSite {
+        self.site_that_wants(&site.catalog, keys)
+    }
+
+    fn site_that_wants(&self, catalog: &Path, keys: &str) -> TestSite {
         let text = format!(
             "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  \
-             frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt}}\n",
+             frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt{keys}}}\n",
             catalog.display(),
             self.primary().display()
         );
@@ -115,6 +129,11 @@ impl TestSite {
     pub async fn apply_blindly(&self, max_bytes: u64) -> (Plan, Summary) {
         let limits = Limits { max_bytes: Some(max_bytes), ..Limits::default() };
         self.apply_before(&Blind, None, limits).await
+    }
+
+    /// Plans and applies while somebody watches.
+    pub async fn apply_watched(&self, observer: &dyn Observer) -> (Plan, Summary) {
+        self.apply_before(observer, None, Limits::default()).await
     }
 
     async fn apply_before(

@@ -10,6 +10,7 @@ mod ground;
 mod journal;
 mod kill;
 mod limits;
+mod prune;
 mod readable;
 mod refusals;
 mod repairs;

@@ -116,7 +116,9 @@ async fn perform(job: Job<'_>, part: Part) -> Result<u64, Failure> {
         Change::UpdateInfo { id, to, .. } => metadata::update_info(job, *id, to).await.map(|()| 0),
         Change::LinkTablespaces { id, oids } => metadata::link_tablespaces(job, *id, oids).await.map(|()| 0),
         Change::SetKeep { id, to, .. } => metadata::set_keep(job, *id, *to).await.map(|()| 0),
-        Change::RemoveBackup { id, parent, .. } => removal::remove_backup(job, *id, *parent).await.map(|()| 0),
+        Change::RemoveBackup { id, parent, leaves, .. } => {
+            removal::remove_backup(job, *id, *parent, leaves).await.map(|()| 0)
+        }
         Change::RemoveStaging { id } => removal::remove_staging(job, *id).await.map(|()| 0),
         Change::RemoveWals { files, .. } => removal::remove_wals(job, files).await.map(|()| 0),
     }

@@ -1,4 +1,8 @@
 //! Deleting: what Barman lists goes first, the bytes last, so that nothing listed is ever incomplete.
+//!
+//! **What replaces it is looked at first.** Just before a backup is deleted the catalog is read again, as a plan reads
+//! it, and nothing goes unless every backup that the plan leaves is recoverable on disk. WAL goes only when no backup
+//! that is listed needs it to be consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,19 +14,36 @@ use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::apply::xlogdb;
 use crate::barman::ids::BackupId;
-use crate::barman::layout::Layout;
+use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::locks::LockKind;
+use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::observe;
+use crate::observe::catalog::Depth;
+use crate::observe::inventory::ReplicaInventory;
+use crate::plan::promise;
 
 use super::{Job, publish};
 
-/// Deletes a backup, unless somebody has kept it in the meantime.
-pub async fn remove_backup(job: Job<'_>, id: BackupId, parent: Option<BackupId>) -> Result<(), Failure> {
+/// Deletes a backup, unless somebody has kept it in the meantime, or one of those that it leaves is not recoverable.
+pub async fn remove_backup(
+    job: Job<'_>,
+    id: BackupId,
+    parent: Option<BackupId>,
+    leaves: &[BackupId],
+) -> Result<(), Failure> {
     let server = job.run.lock(LockKind::Backup).await?;
     job.run.hold(id).await?;
     let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
     let trash = job.run.staging().trash(id);
+    let (barman, leaves) = (job.run.target.barman, leaves.to_vec());
     let removed = blocking(move || {
+        if !leaves.is_empty()
+            && let Some(broken) = promise::broken(&look_here(&dirs, barman, Depth::Bases)?, &leaves, id)
+        {
+            return Err(Failure::new(format!("backup {id} is not deleted: {broken}"))
+                .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));
+        }
         if Layout::readable().iter().chain([&layout]).any(|layout| layout.keep(&dirs, id).exists()) {
             return Err(Failure::new(format!("backup {id} has a keep annotation now")).hint("plan again"));
         }
@@ -38,6 +59,15 @@ pub async fn remove_backup(job: Job<'_>, id: BackupId, parent: Option<BackupId>)
     job.run.release(id);
     drop(server);
     removed
+}
+
+/// The replica as the site's disk has it now.
+fn look_here(dirs: &ServerDirs, barman: BarmanVersion, depth: Depth) -> Result<ReplicaInventory, Failure> {
+    observe::look_here(dirs.clone(), barman, depth).map_err(|error| {
+        let hint = error.hint();
+        let failure = Failure::new(format!("nothing is deleted, as the catalog could not be read again: {error}"));
+        Failure { hint, ..failure }
+    })
 }
 
 /// Deletes a base that no backup.info names: at once out of sight, then file by file.
@@ -60,6 +90,15 @@ pub async fn remove_staging(job: Job<'_>, id: BackupId) -> Result<(), Failure> {
 /// Deletes WAL files: first their lines, then the files, then directories that are empty.
 pub async fn remove_wals(job: Job<'_>, files: &BTreeMap<WalName, u64>) -> Result<(), Failure> {
     let names: BTreeSet<WalName> = files.keys().copied().collect();
+    let (looked, dirs, barman) = (names.clone(), job.run.target.here.clone(), job.run.target.barman);
+    blocking(move || match promise::needed_still(&look_here(&dirs, barman, Depth::Metadata)?, looked.iter()) {
+        Some((name, backup)) => {
+            Err(Failure::new(format!("{name} is not deleted: backup {backup}, which is here, needs it"))
+                .hint("something else added the backup; plan again"))
+        }
+        None => Ok(()),
+    })
+    .await?;
     let listed = names.clone();
     xlogdb::rewrite(job.run, move |lines| lines.without(|name| listed.contains(&name))).await?;
     let dirs = job.run.target.here.clone();

@@ -168,5 +168,9 @@ pub fn truncated(range: WalRange, here: u64) -> Action {
 }
 
 pub fn remove(day: &str, size: Option<u64>, reason: Reason) -> Action {
-    action(&format!("backup/{}", id(day)), Change::RemoveBackup { id: id(day), size, parent: None }, reason)
+    action(
+        &format!("backup/{}", id(day)),
+        Change::RemoveBackup { id: id(day), size, parent: None, leaves: Vec::new() },
+        reason,
+    )
 }
