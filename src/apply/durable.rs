@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+use walkdir::WalkDir;
+
 use crate::transport::paths;
 
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
@@ -64,12 +67,21 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a directory with all that is in it; one that is not there is as good as removed.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+/// Removes a directory with all that is in it, entry by entry until an interruption; whether all of it is gone. One that
+/// is not there is as good as removed, and so is what somebody else removes meanwhile.
+pub fn remove_tree(path: &Path, cancel: &CancellationToken) -> io::Result<bool> {
+    for entry in WalkDir::new(path).contents_first(true) {
+        if cancel.is_cancelled() {
+            return Ok(false);
+        }
+        let removed = match entry {
+            Ok(entry) if entry.file_type().is_dir() => fs::remove_dir(entry.path()),
+            Ok(entry) => fs::remove_file(entry.path()),
+            Err(error) => Err(error.into()),
+        };
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     }
+    Ok(true)
 }
 
 /// Makes a directory with all above it, and their names durable.
@@ -95,11 +107,6 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 /// Makes durable which names a directory holds.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// Makes durable everything that was written to the file system of a path: cheaper than one fsync for each of many files.
-pub fn sync_file_system(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -138,6 +145,21 @@ mod tests {
     fn removing_what_is_not_there_succeeds() {
         let directory = tempfile::tempdir().unwrap();
         remove_file(&directory.path().join("x")).unwrap();
-        remove_tree(&directory.path().join("y")).unwrap();
+        assert!(remove_tree(&directory.path().join("y"), &CancellationToken::new()).unwrap());
+    }
+
+    #[test]
+    fn a_tree_is_removed_until_an_interruption() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = directory.path().join("tree");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::write(directory.path().join("kept"), "x").unwrap();
+        std::os::unix::fs::symlink(directory.path().join("kept"), tree.join("a/link")).unwrap();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        assert!(!remove_tree(&tree, &cancel).unwrap());
+        assert!(tree.join("a/b").exists());
+        assert!(remove_tree(&tree, &CancellationToken::new()).unwrap());
+        assert!(!tree.exists() && directory.path().join("kept").exists());
     }
 }

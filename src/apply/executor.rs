@@ -1,8 +1,11 @@
 //! Runs the steps of a plan's graph: what is ready and most urgent first, failures isolated.
+//!
+//! Replicas are independent: each begins, which may take as long as somebody else holds its locks, while the steps of
+//! the others run, and ends when the last of its own steps has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -22,6 +25,12 @@ use super::slots::Urgency;
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
+    /// Begins a replica, before any of its steps. Where that fails, its steps fail.
+    fn begin(&self, replica: usize) -> BoxFuture<'_, ()>;
+
+    /// Ends a replica: none of its steps runs any more, and none will.
+    fn end(&self, replica: usize) -> BoxFuture<'_, ()>;
+
     /// Does it, adding what arrives to the counter.
     fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter)
     -> BoxFuture<'a, Result<u64, Failure>>;
@@ -39,8 +48,25 @@ enum End {
     Skipped,
 }
 
-/// What one finished step reports.
-type Report = (NodeIndex, Result<u64, Failure>, std::time::Duration);
+/// What the executor is told by what runs.
+enum Report {
+    /// The steps of a replica may run.
+    Begun(usize),
+    /// A step has ended.
+    Ended(NodeIndex, Result<u64, Failure>, Duration),
+    /// Nothing is left to do for a replica.
+    Closed,
+}
+
+type Running<'a> = FuturesUnordered<BoxFuture<'a, Report>>;
+
+/// Where a replica stands, and how many of its steps are on their way and to come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    has_begun: bool,
+    running: usize,
+    left: usize,
+}
 
 /// What is run, and within which bounds.
 #[derive(Clone, Copy)]
@@ -63,7 +89,9 @@ pub struct Course<'a> {
 pub struct Executor<'a> {
     course: Course<'a>,
     graph: StepGraph,
-    /// Ready to start, most urgent first.
+    /// By the replica's place in the plan; those that were ended are no longer in it.
+    replicas: BTreeMap<usize, Progress>,
+    /// Ready to start, most urgent first, once their replica has begun.
     ready: BTreeSet<(Urgency, NodeIndex)>,
     /// Ready but for the budget.
     short: BTreeSet<(Urgency, NodeIndex)>,
@@ -80,9 +108,14 @@ impl<'a> Executor<'a> {
         let waiting: BTreeMap<NodeIndex, usize> =
             graph.node_indices().map(|n| (n, graph.edges_directed(n, Direction::Incoming).count())).collect();
         let ready = waiting.iter().filter(|(_, count)| **count == 0).map(|(n, _)| (urgency(graph[*n]), *n)).collect();
+        let mut replicas: BTreeMap<usize, Progress> = BTreeMap::new();
+        for step in graph.node_weights() {
+            replicas.entry(step.replica).or_default().left += 1;
+        }
         Self {
             course,
             graph,
+            replicas,
             ready,
             short: BTreeSet::new(),
             waiting,
@@ -93,12 +126,10 @@ impl<'a> Executor<'a> {
 
     /// Runs until every step has ended or cannot begin.
     pub async fn run(mut self) -> Summary {
-        let mut running: FuturesUnordered<BoxFuture<'a, Report>> = FuturesUnordered::new();
+        let mut running: Running<'a> = FuturesUnordered::new();
+        running.extend(self.replicas.keys().map(|replica| self.begin(*replica)));
         loop {
-            while running.len() < self.course.parallelism.get() && !self.course.cancel.is_cancelled() {
-                let Some((urgency, node)) = self.next(running.is_empty()) else { break };
-                running.push(self.start(node, urgency));
-            }
+            self.start_ready(&mut running);
             let is_new_interruption = !self.summary.interrupted;
             tokio::select! {
                 // First, so that the interruption is told before what ends because of it.
@@ -108,12 +139,60 @@ impl<'a> Executor<'a> {
                     self.course.observer.notice(&Event::Interrupted);
                 }
                 report = running.next() => match report {
-                    Some((node, result, elapsed)) => self.finish(node, result, elapsed),
-                    None => break,
+                    Some(Report::Begun(replica)) => {
+                        self.replicas.entry(replica).or_default().has_begun = true;
+                    }
+                    Some(Report::Ended(node, result, elapsed)) => {
+                        self.replicas.entry(self.graph[node].replica).or_default().running -= 1;
+                        self.finish(node, result, elapsed);
+                    }
+                    Some(Report::Closed) => {}
+                    None if self.replicas.is_empty() => break,
+                    // At the limit, or after an interruption: what is left will not begin.
+                    None => self.replicas.values_mut().for_each(|progress| progress.left = 0),
                 },
             }
+            self.close_finished(&running);
         }
-        self.close()
+        self.conclude()
+    }
+
+    fn begin(&self, replica: usize) -> BoxFuture<'a, Report> {
+        let steps = self.course.steps;
+        Box::pin(async move {
+            steps.begin(replica).await;
+            Report::Begun(replica)
+        })
+    }
+
+    /// Ends the replicas of which nothing runs and nothing will.
+    fn close_finished(&mut self, running: &Running<'a>) {
+        let steps = self.course.steps;
+        let nothing_new = self.course.cancel.is_cancelled();
+        self.replicas.retain(|replica, progress| {
+            let stays = !progress.has_begun || progress.running > 0 || (progress.left > 0 && !nothing_new);
+            if !stays {
+                let replica = *replica;
+                running.push(Box::pin(async move {
+                    steps.end(replica).await;
+                    Report::Closed
+                }));
+            }
+            stays
+        });
+    }
+
+    /// Starts what may begin, as far as the parallelism allows.
+    fn start_ready(&mut self, running: &mut Running<'a>) {
+        loop {
+            let count: usize = self.replicas.values().map(|progress| progress.running).sum();
+            if count >= self.course.parallelism.get() || self.course.cancel.is_cancelled() {
+                return;
+            }
+            let Some((urgency, node)) = self.next(count == 0) else { return };
+            self.replicas.entry(self.graph[node].replica).or_default().running += 1;
+            running.push(self.start(node, urgency));
+        }
     }
 
     /// The most urgent step that may begin. When no other runs, one that the budget is too small for is let in with what
@@ -124,7 +203,8 @@ impl<'a> Executor<'a> {
             self.short.remove(&first);
             self.ready.insert(first);
         }
-        while let Some(next) = self.ready.pop_first() {
+        while let Some(next) = self.ready.iter().copied().find(|(_, node)| self.has_begun(*node)) {
+            self.ready.remove(&next);
             if budget.admits(next.0) {
                 return Some(next);
             }
@@ -134,6 +214,10 @@ impl<'a> Executor<'a> {
         self.short.remove(&let_in);
         budget.let_in(let_in.0);
         Some(let_in)
+    }
+
+    fn has_begun(&self, node: NodeIndex) -> bool {
+        self.replicas.get(&self.graph[node].replica).is_some_and(|progress| progress.has_begun)
     }
 
     fn start(&self, node: NodeIndex, urgency: Urgency) -> BoxFuture<'a, Report> {
@@ -151,7 +235,7 @@ impl<'a> Executor<'a> {
         Box::pin(async move {
             let begin = Instant::now();
             let result = steps.run(step, urgency, &counter).await;
-            (node, result, begin.elapsed())
+            Report::Ended(node, result, begin.elapsed())
         })
     }
 
@@ -159,7 +243,7 @@ impl<'a> Executor<'a> {
         self.course.plan.action(step)
     }
 
-    fn finish(&mut self, node: NodeIndex, result: Result<u64, Failure>, elapsed: std::time::Duration) {
+    fn finish(&mut self, node: NodeIndex, result: Result<u64, Failure>, elapsed: Duration) {
         let step = self.graph[node];
         let Some(action) = self.action(step) else { return };
         let address = action.address.clone();
@@ -205,6 +289,9 @@ impl<'a> Executor<'a> {
             self.course.budget.end(urgency(self.graph[node]));
             self.ends.insert(node, end);
             self.waiting.remove(&node);
+            if let Some(progress) = self.replicas.get_mut(&self.graph[node].replica) {
+                progress.left -= 1;
+            }
             let dependents: Vec<(NodeIndex, Dependency)> =
                 self.graph.edges(node).map(|edge| (edge.target(), *edge.weight())).collect();
             for (dependent, dependency) in dependents {
@@ -239,7 +326,7 @@ impl<'a> Executor<'a> {
     }
 
     /// What never began because of an interruption, or because no more may be copied.
-    fn close(mut self) -> Summary {
+    fn conclude(mut self) -> Summary {
         let mut left: Vec<NodeIndex> = self.waiting.keys().copied().filter(|n| !self.ends.contains_key(n)).collect();
         left.sort_unstable();
         for node in left {
@@ -263,7 +350,8 @@ fn urgency(step: Step) -> Urgency {
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+
+    use tokio::sync::Notify;
 
     use super::*;
     use crate::render::tests::build::{SEGMENT, create, history, range, replica, site, wals};
@@ -274,11 +362,30 @@ mod tests {
         running: AtomicUsize,
         most: AtomicUsize,
         began: Mutex<Vec<usize>>,
+        /// Replicas that were ended.
+        closed: Mutex<Vec<usize>>,
+        /// The first replica begins only when another was ended.
+        first_waits: bool,
+        another_ended: Notify,
         /// Where steps stop that need more than is left.
         budget: Option<Budget>,
     }
 
     impl Steps for Watched {
+        fn begin(&self, replica: usize) -> BoxFuture<'_, ()> {
+            Box::pin(async move {
+                if replica == 0 && self.first_waits {
+                    self.another_ended.notified().await;
+                }
+            })
+        }
+
+        fn end(&self, replica: usize) -> BoxFuture<'_, ()> {
+            self.closed.lock().unwrap().push(replica);
+            self.another_ended.notify_one();
+            Box::pin(async {})
+        }
+
         fn run<'a>(
             &'a self,
             step: Step,
@@ -338,6 +445,14 @@ mod tests {
     struct EndedEarly;
 
     impl Steps for EndedEarly {
+        fn begin(&self, _: usize) -> BoxFuture<'_, ()> {
+            Box::pin(async {})
+        }
+
+        fn end(&self, _: usize) -> BoxFuture<'_, ()> {
+            Box::pin(async {})
+        }
+
         fn run<'a>(&'a self, _: Step, _: Urgency, _: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Failure>> {
             Box::pin(async { Err(Failure::interrupted()) })
         }
@@ -361,6 +476,30 @@ mod tests {
         };
         let summary = Executor::new(course).run().await;
         assert!(!summary.failed.is_empty() && !summary.interrupted, "{summary:?}");
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_cannot_begin_holds_up_no_other() {
+        let steps = |name| replica(name).of([create(), history(2)]);
+        let plan = site(vec![steps("busy"), steps("free"), steps("third")]);
+        let watched = Watched { first_waits: true, ..Watched::default() };
+        let summary = run(&plan, &watched, 1, &Budget::new(&plan, None)).await;
+        assert_eq!((summary.done.len(), summary.skipped.len()), (6, 0));
+        assert_eq!(watched.closed.lock().unwrap().len(), 3, "each is ended once");
+        assert_eq!(watched.closed.lock().unwrap().last(), Some(&0));
+    }
+
+    #[tokio::test]
+    async fn an_interruption_ends_every_replica_that_has_begun() {
+        let plan = site(vec![replica("main").of([create(), history(2)]), replica("other").of([create()])]);
+        let watched = Watched::default();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let (parallelism, budget) = (NonZeroUsize::MIN, &Budget::new(&plan, None));
+        let course = Course { plan: &plan, steps: &watched, observer: &Silent, cancel: &cancel, parallelism, budget };
+        let summary = Executor::new(course).run().await;
+        assert_eq!((summary.done.len(), summary.skipped.len(), summary.interrupted), (0, 3, true));
+        assert_eq!(*watched.closed.lock().unwrap(), [0, 1]);
     }
 
     #[tokio::test]

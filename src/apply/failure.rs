@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::barman::locks::LockError;
+use crate::observe::catalog::CatalogError;
 use crate::transport::{TransportError, TransportErrorKind};
 
 use super::events::{Failure, FailureKind};
@@ -35,6 +36,12 @@ impl From<TransportError> for Failure {
             _ => None,
         });
         Self { kind, message, hint }
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        Self { hint: error.hint(), ..Self::new(error.to_string()) }
     }
 }
 

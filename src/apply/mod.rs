@@ -8,9 +8,15 @@
 //! - **xlog.db is true before it grows.** It exists, sorted and without doubles, and sync-wals.info says what was
 //!   observed, before the first WAL file is placed; otherwise Barman would rebuild the one and copy everything
 //!   again because of the other.
+//! - **What a disk lost is never published** ([`disk`]), nor believed by a later run ([`staged`]).
 //! - **Nobody else is in the way.** The locks are taken in one order: the run's own in the catalog, then for each
-//!   server Barman's cron and sync-wal locks for the whole run, then those of a backup while it is copied or
-//!   deleted, and the xlog.db lock only around reading it again, rewriting and renaming it.
+//!   server Barman's cron and sync-wal locks from its first step to its last, then those of a backup while it is
+//!   copied or deleted, and the xlog.db lock only around reading it again, rewriting and renaming it. Of two backups at
+//!   a time only a deletion holds the locks, its own and then that of the backup it builds on, and of the deletions of a
+//!   server one goes at a time: so nobody waits in a circle. Whoever changes a backup.info that is there holds the lock
+//!   of that backup while it is read, changed and written (`steps::publish::change_info`).
+//! - **Replicas are independent.** Each takes its locks, does its steps and lets go of its locks by itself. What killed
+//!   runs left to be deleted is deleted meanwhile, under no lock of Barman's.
 //! - **Deletion comes last**, after all that replaces it is published, and what Barman lists goes before its bytes.
 //!
 //! # What can go wrong, and what is left then
@@ -28,6 +34,7 @@
 //! A step that fails stops only the steps that need it.
 
 mod budget;
+mod disk;
 pub mod durable;
 pub mod events;
 mod executor;
@@ -40,6 +47,7 @@ mod piece;
 mod replica_run;
 mod shares;
 mod slots;
+mod staged;
 mod steps;
 mod xlogdb;
 
@@ -60,8 +68,9 @@ use crate::transport::Connection;
 use budget::Budget;
 use events::{Failure, Observer, Summary};
 use executor::{Course, Executor};
+use journal::Measurements;
 pub use locks::{RunLock, RunLockError};
-use replica_run::{Held, Locking, Moving, ReplicaRun};
+use replica_run::{Locking, Moving, ReplicaRun};
 use shares::AtOnce;
 use slots::Slots;
 use steps::PlanSteps;
@@ -108,32 +117,21 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let slots: BTreeMap<&str, Slots> =
         means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
     let budget = Arc::new(Budget::new(plan, means.limits.max_bytes));
-    let (mut runs, mut held) = (Vec::new(), Vec::new());
-    for replica in &plan.replicas {
-        let shared = Shared { plan, slots: &slots, budget: &budget, observer, cancel };
-        let mut run = prepare(replica, means, shared);
-        if let Some(prepared) = run.as_ref().ok().filter(|_| !replica.actions.is_empty()) {
-            match take(prepared).await {
-                Ok(locks) => held.extend(locks),
-                Err(failure) => run = Err(failure),
-            }
-        }
-        runs.push(run);
-    }
+    let shared = Shared { plan, slots: &slots, budget: &budget, observer, cancel };
+    let runs = plan.replicas.iter().map(|replica| prepare(replica, means, shared)).collect();
     let steps = PlanSteps::new(plan, runs);
     let parallelism = means.limits.parallelism;
     let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
-    let summary = Executor::new(course).run().await;
+    let (summary, ()) = tokio::join!(Executor::new(course).run(), leftovers::sweep(plan, cancel));
     journal::note(plan, &summary, &steps.measured(), Timestamp::now());
-    drop(held);
     summary
 }
 
-/// Locks a server for the run, and finishes what a killed run began to delete.
-async fn take(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
-    let locks = locks::server(run).await?;
-    leftovers::sweep(run).await?;
-    Ok(locks)
+/// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that all
+/// is well. The caller holds the run's own lock.
+pub async fn idle(plan: &Plan, cancel: &CancellationToken) {
+    leftovers::sweep(plan, cancel).await;
+    journal::note(plan, &Summary::default(), &Measurements::new(), Timestamp::now());
 }
 
 /// What all replicas of an apply share.

@@ -25,7 +25,9 @@ use super::events::{Event, Failure, FailureKind, Observer};
 use super::meter::Meter;
 use super::piece::Piece;
 use super::slots::{Slot, Slots, Urgency};
+use super::staged::Staged;
 use super::xlogdb::Ledger;
+use super::{leftovers, locks};
 
 /// How often a transfer is tried after it failed in a way that may pass.
 const RETRIES: usize = 5;
@@ -112,12 +114,16 @@ pub struct ReplicaRun<'a> {
     pub systems: BTreeSet<SystemId>,
     /// Lines that xlog.db is still to get.
     pub ledger: Ledger,
+    /// What lies in staging, and whether it is believed.
+    pub staged: Staged,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
     /// Is told of retries.
     pub observer: &'a dyn Observer,
     bases_inside: bool,
     wals_inside: bool,
+    /// Locks of the server, held from its first step to its last.
+    server_locks: Mutex<Option<[Held; 2]>>,
     /// Locks of backups that are being copied, held until they are published.
     backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
     turns: Turns,
@@ -140,6 +146,8 @@ impl<'a> ReplicaRun<'a> {
             wals_inside: inside(&target.here.wals_directory),
             systems: target.systems.iter().copied().collect(),
             ledger: Ledger::default(),
+            staged: Staged::default(),
+            server_locks: Mutex::default(),
             backup_locks: Mutex::default(),
             turns: Turns::default(),
             meter: Meter::default(),
@@ -154,6 +162,25 @@ impl<'a> ReplicaRun<'a> {
     /// Where things grow before they are published.
     pub fn staging(&self) -> Staging<'_> {
         Staging::new(&self.target.here, self.bases_inside, self.wals_inside)
+    }
+
+    /// Locks the server and removes what killed runs left in the way.
+    pub async fn begin(&self) -> Result<(), Failure> {
+        let locks = locks::server(self).await?;
+        leftovers::clear(self).await?;
+        *self.server() = Some(locks);
+        Ok(())
+    }
+
+    /// Lets go of the server.
+    pub async fn end(&self) {
+        drop(self.server().take());
+        self.staged.end(self).await;
+    }
+
+    fn server(&self) -> std::sync::MutexGuard<'_, Option<[Held; 2]>> {
+        // It holds nothing that a panic could leave half-changed.
+        self.server_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one of Barman's locks of this server, waiting while it is busy. An interruption ends the waiting; a lock

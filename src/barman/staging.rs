@@ -33,15 +33,25 @@ impl<'a> Staging<'a> {
         self.dirs.backup_directory.join(OWN_DIRECTORY)
     }
 
+    /// Is there from before anything is staged until all that is staged is known to be on the disk.
+    pub fn unfinished(self) -> PathBuf {
+        self.own().join("unfinished")
+    }
+
     /// Where the manifests are kept that a plan fetched.
     pub fn manifests(self) -> PathBuf {
         self.own().join("manifests")
     }
 
+    /// Our own directory in which backups grow.
+    pub fn staging_inside(self) -> PathBuf {
+        self.own().join("staging")
+    }
+
     /// Where a backup grows.
     pub fn base(self, id: BackupId) -> PathBuf {
         if self.bases_inside {
-            return self.own().join("staging").join(id.as_str());
+            return self.staging_inside().join(id.as_str());
         }
         self.dirs.basebackups_directory.join(format!(".{id}.antipode.tmp"))
     }

@@ -41,7 +41,8 @@ pub fn inventory(
     }
 }
 
-fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dirs: &ServerDirs) -> LocalBackup {
+/// Tells what a Barman of this version has in hand of one backup.
+pub fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dirs: &ServerDirs) -> LocalBackup {
     let published = match backup.info_for(version, dirs, id) {
         Some((InfoFile::Readable(metadata), is_read)) => Some(Published {
             facts: metadata.facts.clone(),

@@ -233,6 +233,7 @@ fn write(path: &Path, content: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Compare;
 
     #[tokio::test]
     async fn a_cut_line_leaves_a_partial_file_and_the_next_call_works() {
@@ -240,7 +241,14 @@ mod tests {
         let primary = FakePrimary::new().file("/s/wals/a", "12345").file("/s/wals/b", "678").fault(Fault::CutAfter(6));
         let connection = primary.connect();
         let what = What::Files { paths: ["a", "b", "c"].map(PathBuf::from).to_vec(), flatten: true };
-        let request = Fetch { from: "/s/wals".into(), into: into.path().into(), what, basis: None, bandwidth: None };
+        let request = Fetch {
+            from: "/s/wals".into(),
+            into: into.path().into(),
+            what,
+            basis: None,
+            compare: Compare::Times,
+            bandwidth: None,
+        };
         let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
         let error = connection.files.fetch(&request, &counter, &cancel).await.unwrap_err();
         assert_eq!((error.kind, counter.get()), (TransportErrorKind::Lost, 6));

@@ -92,8 +92,8 @@ pub trait Files: Send + Sync {
 
     /// Copies files into a directory that exists. Each appears under its name only when it is whole.
     ///
-    /// What is there already with the right size and time of modification is not copied again, and a file that was
-    /// cut off goes on where it stopped. `counter` grows as bytes arrive, and by the part of a file that was here
+    /// What is there already and passes [`Fetch::compare`] is not copied again, and a file that was cut off goes on
+    /// where it stopped. `counter` grows as bytes arrive, and by the part of a file that was here
     /// already when that file is resumed. When `cancel` fires the transfer ends, its partial files stay, and the
     /// error's kind is `Cancelled`. Several copies into one directory may run at the same time.
     ///
@@ -142,8 +142,21 @@ pub struct Fetch {
     /// A directory here that holds older versions under the same relative names: what did not change within a file
     /// is read from it instead of from the primary. Never modified, never linked to.
     pub basis: Option<PathBuf>,
+    /// How what is here already is compared with what the primary has.
+    pub compare: Compare,
     /// Bytes per second; `None` is unlimited.
     pub bandwidth: Option<u64>,
+}
+
+/// How a file that is here already is compared with the primary's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compare {
+    /// By its size and time of modification: for what is known to have reached the disk.
+    #[default]
+    Times,
+    /// By its content, which is read at both ends: for what a lost write may have left behind these two. What differs
+    /// is mended from what is here.
+    Content,
 }
 
 /// What of a directory to copy.

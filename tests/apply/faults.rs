@@ -26,7 +26,10 @@ async fn every_call_fails_once(site: impl Fn(&str) -> TestSite, reach: Reach, mo
             assert_eq!(summary.failed, []);
             return;
         }
-        assert_eq!(summary.failed.len(), 1, "call {before}: {:?}", summary.failed);
+        // WAL that arrived is placed, whatever became of the answer.
+        let least = usize::from(reach != Reach::Everything);
+        assert!((least..=1).contains(&summary.failed.len()), "call {before}: {:?}", summary.failed);
+        assert_eq!(summary.failed.is_empty(), site.plan().await.is_empty(), "call {before}: {summary:?}");
         assert!(!summary.done.is_empty(), "call {before} took everything with it");
         let arrived = faulty.transferred();
         let rest = site.converge().await;

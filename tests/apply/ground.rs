@@ -50,7 +50,7 @@ impl Ground {
         self.directory.path()
     }
 
-    fn primary(&self) -> PathBuf {
+    pub fn primary(&self) -> PathBuf {
         self.directory.path().join("primary")
     }
 
@@ -83,16 +83,21 @@ impl Ground {
     }
 
     fn site_that_wants(&self, catalog: &Path, keys: &str) -> TestSite {
+        self.site_of(catalog, &format!("main: {{primary: frankfurt{keys}}}"))
+    }
+
+    /// A site with these replicas, a line of the site file each.
+    pub fn site_of(&self, catalog: &Path, replicas: &str) -> TestSite {
         let text = format!(
             "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  \
-             frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt{keys}}}\n",
+             frankfurt: {{path: {}}}\nreplicas:\n  {replicas}\n",
             catalog.display(),
             self.primary().display()
         );
         let file = catalog.with_extension("yaml");
         fs::write(&file, &text).unwrap();
         let site = antipode::site::load("site.yaml", &text, None).unwrap().site;
-        TestSite { catalog: catalog.to_owned(), file, site }
+        TestSite { catalog: catalog.to_owned(), file, lock_timeout: Duration::from_secs(5), site }
     }
 }
 
@@ -101,6 +106,8 @@ pub struct TestSite {
     pub catalog: PathBuf,
     /// Its site file.
     pub file: PathBuf,
+    /// How long a busy lock is waited for.
+    pub lock_timeout: Duration,
     site: Site,
 }
 
@@ -136,6 +143,11 @@ impl TestSite {
         self.apply_before(observer, None, Limits::default()).await
     }
 
+    /// Plans and applies while nobody watches, over a way to the primary that is faulty.
+    pub async fn apply_over(&self, faulty: &Arc<Faulty>) -> (Plan, Summary) {
+        self.apply_before(&Blind, Some(faulty), Limits::default()).await
+    }
+
     async fn apply_before(
         &self,
         observer: &dyn Observer,
@@ -157,7 +169,7 @@ impl TestSite {
             primaries: &self.site.primaries,
             connections: &connections,
             lock_directory: self.catalog.clone(),
-            lock_timeout: Duration::from_secs(5),
+            lock_timeout: self.lock_timeout,
             limits,
         };
         let summary = apply(&plan, &means, observer, &CancellationToken::new()).await;
@@ -200,8 +212,8 @@ impl TestSite {
     }
 
     /// The same for a catalog that is damaged to begin with.
-    pub async fn repair(&self) {
-        self.settle(self.apply_before(&Blind, None, Limits::default()).await).await;
+    pub async fn repair(&self) -> u64 {
+        self.settle(self.apply_before(&Blind, None, Limits::default()).await).await
     }
 
     async fn settle(&self, (plan, summary): (Plan, Summary)) -> u64 {
@@ -252,7 +264,7 @@ impl Observer for Watch {
 }
 
 /// Looks at nothing.
-struct Blind;
+pub struct Blind;
 
 impl Observer for Blind {
     fn notice(&self, _event: &Event) {}

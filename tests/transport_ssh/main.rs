@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antipode::site::model::Primary;
 use antipode::transport::{
-    self, ByteCounter, Connection, Fetch, Fetched, List, TransportError, TransportErrorKind as Kind, What,
+    self, ByteCounter, Compare, Connection, Fetch, Fetched, List, TransportError, TransportErrorKind as Kind, What,
 };
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ async fn fetch(connection: &Connection, request: &Fetch) -> Result<Fetched, Tran
 
 fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
     let what = What::Files { paths: paths.iter().map(PathBuf::from).collect(), flatten };
-    Fetch { from: from.into(), into: into.into(), what, basis: None, bandwidth: None }
+    Fetch { from: from.into(), into: into.into(), what, basis: None, compare: Compare::Times, bandwidth: None }
 }
 
 fn tree(from: &Path, into: &Path, exclude: &[&str]) -> Fetch {

@@ -3,18 +3,21 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::disk::{self, Since};
 use crate::apply::durable;
 use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
+use crate::apply::staged::Begun;
 use crate::barman::ids::BackupId;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::site::model::Reuse;
-use crate::transport::{Fetch, List, RemoteFile, What, paths};
+use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
 use crate::verify::tablespaces;
 use crate::verify::tree::{self, Fault};
@@ -39,31 +42,57 @@ async fn copy_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
         return Ok(0);
     }
     let staging = job.run.staging().base(copy.id);
-    prepare(job, copy.id, &staging).await?;
+    let writing = Writing::begin(job, &staging).await?;
+    prepare(job, copy.id, &writing).await?;
     if let Some(reuse) = &copy.reuse {
         reuse_files(job, reuse, &staging).await?;
     }
-    bring(job, copy, &staging).await
+    bring(job, copy, &writing).await
+}
+
+/// A base that is being written.
+struct Writing {
+    into: PathBuf,
+    staged: Arc<Begun>,
+    since: Since,
+}
+
+impl Writing {
+    /// To be called before anything is written into it.
+    async fn begin(job: Job<'_>, into: &Path) -> Result<Self, Failure> {
+        let staged = job.run.staged.begin(job.run).await?;
+        Ok(Self { into: into.to_owned(), since: staged.bases.since(), staged })
+    }
+
+    /// Makes durable what was written.
+    async fn sync(&self) -> Result<(), Failure> {
+        let (staged, since, into) = (Arc::clone(&self.staged), self.since, self.into.clone());
+        blocking(move || staged.bases.sync(since, std::slice::from_ref(&into)).doing("sync", &into)).await
+    }
 }
 
 /// Copies what is missing of a published backup into its place; each file appears whole.
 pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
     job.run.hold(copy.id).await?;
     let base = job.run.target.here.base(copy.id);
-    let made = base.clone();
-    let repaired = match blocking(move || durable::create_directory(&made).doing("create", &made)).await {
-        Ok(()) => bring(job, copy, &base).await,
-        Err(failure) => Err(failure),
-    };
+    let repaired = repair_held(job, copy, &base).await;
     job.run.release(copy.id);
     repaired
 }
 
+async fn repair_held(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<u64, Failure> {
+    let writing = Writing::begin(job, base).await?;
+    let made = base.to_owned();
+    blocking(move || durable::create_directory(&made).doing("create", &made)).await?;
+    bring(job, copy, &writing).await
+}
+
 /// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
 /// is one in staging already, that goes on, and the other makes way.
-async fn prepare(job: Job<'_>, id: BackupId, staging: &Path) -> Result<(), Failure> {
-    let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, staging.to_owned());
-    let trash = job.run.staging().trash(id);
+async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Failure> {
+    let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, writing.into.clone());
+    let (trash, cancel) = (job.run.staging().trash(id), job.run.cancel.clone());
+    let staged = Arc::clone(&writing.staged);
     blocking(move || {
         server::own_directory(&dirs)?;
         let base = dirs.base(id);
@@ -71,13 +100,19 @@ async fn prepare(job: Job<'_>, id: BackupId, staging: &Path) -> Result<(), Failu
             publish::remove_infos(layout, &dirs, id)?;
         }
         if base.exists() && staging.exists() {
-            removal::remove_base(&base, &trash)?;
+            removal::remove_base(&base, &trash, &cancel)?;
         } else if base.exists() {
             let above = staging.parent().unwrap_or(&staging);
             durable::create_directory(above).doing("create", above)?;
+            staged.doubt(id);
             durable::rename(&base, &staging).doing("move to staging", &base)?;
         }
-        durable::create_directory(&staging).doing("create", &staging)
+        durable::create_directory(&staging).doing("create", &staging)?;
+        if staged.doubts(id) {
+            disk::evict(std::slice::from_ref(&staging)).doing("read again", &staging)
+        } else {
+            Ok(())
+        }
     })
     .await
 }
@@ -133,12 +168,13 @@ fn reflink(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
-async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
-    let mut transferred = fetch(job, copy, into).await?;
+async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
+    let into = writing.into.as_path();
+    let mut transferred = fetch(job, copy, writing).await?;
     let mut faults = check(job, copy, into).await?;
     if !faults.is_empty() {
         discard(into, faults).await?;
-        transferred += fetch(job, copy, into).await?;
+        transferred += fetch(job, copy, writing).await?;
         faults = check(job, copy, into).await?;
     }
     if !faults.is_empty() {
@@ -149,25 +185,44 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Fail
     let (tree, oids, base) = (into.to_owned(), copy.tablespaces.clone(), job.run.target.here.base(copy.id));
     blocking(move || {
         paths::remove_scratch(&tree).doing("remove temporary files of", &tree)?;
-        tablespaces::link(&tree, &base, &oids).doing("link the tablespaces of", &tree)?;
-        durable::sync_file_system(&tree).doing("sync", &tree)
+        tablespaces::link(&tree, &base, &oids).doing("link the tablespaces of", &tree)
     })
     .await?;
+    writing.sync().await?;
+    writing.staged.believe(copy.id);
     Ok(transferred)
 }
 
 /// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
 /// nothing: then what is there is known by its size, and its content is verified afterwards. The same goes for a copy
-/// in portions.
-async fn fetch(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<u64, Failure> {
+/// in portions. What is doubted and cannot be verified afterwards is compared with the primary's.
+async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
+    let into = writing.into.as_path();
     let exclude = excluded(&copy.tablespaces);
+    let is_compared = writing.staged.doubts(copy.id) && !proves_content(into).await?;
+    let compare = if is_compared { Compare::Content } else { Compare::Times };
     let knows_times = copy.reuse.is_none() && into != job.run.target.here.base(copy.id);
     if knows_times && job.run.moving.budget.limit().is_none() {
-        return transfer(job, copy, into, What::Tree { exclude }, None).await;
+        return transfer(job, copy, into, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
     }
-    let absent = absent(job, copy, into).await?;
-    let transferred = transfer(job, copy, into, What::Directories { exclude }, None).await?;
+    let (absent, present) = absent(job, copy, into).await?;
+    let mut transferred = transfer(job, copy, into, Wanted::of(What::Directories { exclude })).await?;
+    if is_compared && !present.is_empty() {
+        let what = What::Files { paths: present, flatten: false };
+        transferred += transfer(job, copy, into, Wanted { what, compare, piece: None }).await?;
+    }
     Ok(transferred + fetch_files(job, copy, into, &absent).await?)
+}
+
+/// Whether what is here of a base has the checksums of all its files with it.
+async fn proves_content(base: &Path) -> Result<bool, Failure> {
+    let base = base.to_owned();
+    blocking(move || {
+        let bytes = fs::read(base.join("data").join("backup_manifest")).unwrap_or_default();
+        let manifest = Manifest::parse(&bytes).ok().filter(|_| !tree::is_archive(&base));
+        Ok(manifest.is_some_and(|manifest| manifest.files.values().all(|file| file.checksum.is_some())))
+    })
+    .await
 }
 
 /// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
@@ -182,27 +237,36 @@ async fn fetch_files(job: Job<'_>, copy: &BackupCopy, into: &Path, mut files: &[
         let (now, later) = files.split_at(count);
         if now.is_empty() {
             let piece = job.piece(into, &first.path, first.size).ok_or_else(Failure::limit_reached)?;
-            transferred += transfer(job, copy, into, what(std::slice::from_ref(first)), Some(piece)).await?;
+            let wanted = Wanted { piece: Some(piece), ..Wanted::of(what(std::slice::from_ref(first))) };
+            transferred += transfer(job, copy, into, wanted).await?;
             files = rest;
         } else {
-            transferred += transfer(job, copy, into, what(now), None).await?;
+            transferred += transfer(job, copy, into, Wanted::of(what(now))).await?;
             files = later;
         }
     }
     Ok(transferred)
 }
 
-async fn transfer(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    into: &Path,
+/// What is to be transferred of a base.
+struct Wanted {
     what: What,
+    compare: Compare,
     piece: Option<Piece>,
-) -> Result<u64, Failure> {
+}
+
+impl Wanted {
+    fn of(what: What) -> Self {
+        Self { what, compare: Compare::Times, piece: None }
+    }
+}
+
+async fn transfer(job: Job<'_>, copy: &BackupCopy, into: &Path, wanted: Wanted) -> Result<u64, Failure> {
+    let Wanted { what, compare, piece } = wanted;
     let from = job.run.target.there.base(copy.id);
     let is_list = matches!(what, What::Files { .. });
     let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.target.here.base(reuse.from));
-    let request = Fetch { from, into: into.to_owned(), what, basis, bandwidth: None };
+    let request = Fetch { from, into: into.to_owned(), what, basis, compare, bandwidth: None };
     let fetched = job.fetch(request, piece).await?;
     if fetched.missing.is_empty() {
         return Ok(fetched.transferred);
@@ -211,15 +275,16 @@ async fn transfer(
         .hint("the primary may be deleting the backup; plan again"))
 }
 
-/// The files at the primary that are not here with the same size.
-async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<Vec<RemoteFile>, Failure> {
+/// The files at the primary that are not here with the same size, and the paths of those that are.
+async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Failure> {
     let listed = list(job, copy).await?;
     let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
     blocking(move || {
         let links: Vec<PathBuf> = tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect();
         let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
-        let absent = listed.iter().filter(is_wanted).filter(|file| listing_fault(&base, file).is_some());
-        Ok(absent.cloned().collect())
+        let wanted = listed.iter().filter(is_wanted).cloned();
+        let (absent, present): (Vec<_>, Vec<_>) = wanted.partition(|file| listing_fault(&base, file).is_some());
+        Ok((absent, present.into_iter().map(|file| file.path).collect()))
     })
     .await
 }

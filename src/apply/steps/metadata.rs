@@ -1,5 +1,7 @@
 //! Metadata of backups that are here: backup.info and keep annotations.
 
+use std::collections::BTreeSet;
+
 use crate::apply::durable;
 use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
@@ -12,19 +14,26 @@ use crate::verify::tablespaces;
 
 use super::{Job, publish};
 
-/// Rewrites a backup.info, unless the backup was deleted in the meantime.
-pub async fn update_info(job: Job<'_>, id: BackupId, to: &BackupInfo) -> Result<(), Failure> {
-    let lock = job.run.lock(LockKind::BackupId(id)).await?;
-    let (dirs, layout, to) = (job.run.target.here.clone(), job.run.layout, to.clone());
-    blocking(move || {
-        if publish::read_info(layout, &dirs, id).is_none() {
-            return Err(gone(id));
-        }
-        publish::write_info(layout, &dirs, id, &to)?;
-        drop(lock);
-        Ok(())
-    })
-    .await
+/// Rewrites a backup.info, unless the backup was deleted in the meantime. Children that came or went since it was planned
+/// are still named, or no longer.
+pub async fn update_info(job: Job<'_>, id: BackupId, from: &BackupInfo, to: &BackupInfo) -> Result<(), Failure> {
+    let (dirs, layout, from, to) = (job.run.target.here.clone(), job.run.layout, from.clone(), to.clone());
+    let change = move |now: &BackupInfo| {
+        let children = merge(&children(&from), &children(now), &children(&to));
+        to.with_children(&publish::present(children, layout, &dirs))
+    };
+    if publish::change_info(job.run, id, change).await? { Ok(()) } else { Err(gone(id)) }
+}
+
+fn children(info: &BackupInfo) -> BTreeSet<BackupId> {
+    info.children_backup_ids().unwrap_or_default().into_iter().collect()
+}
+
+/// What was planned, with what others changed since then.
+fn merge(from: &BTreeSet<BackupId>, now: &BTreeSet<BackupId>, to: &BTreeSet<BackupId>) -> BTreeSet<BackupId> {
+    let came = now.difference(from).copied();
+    let went: BTreeSet<BackupId> = from.difference(now).copied().collect();
+    to.difference(&went).copied().chain(came).collect()
 }
 
 /// Writes a keep annotation where this Barman looks for it.
@@ -49,7 +58,9 @@ pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Resul
     let (base, oids) = (job.run.target.here.base(id), oids.to_vec());
     blocking(move || {
         tablespaces::link(&base, &base, &oids).doing("link the tablespaces of", &base)?;
-        durable::sync_file_system(&base).doing("sync", &base)?;
+        for directory in [base.join("data/pg_tblspc"), base.join("data")] {
+            durable::sync_directory(&directory).doing("sync", &directory)?;
+        }
         drop(lock);
         Ok(())
     })
@@ -58,4 +69,25 @@ pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Resul
 
 fn gone(id: BackupId) -> Failure {
     Failure::new(format!("backup {id} is no longer at the site")).hint("something else deleted it; plan again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_that_came_or_went_meanwhile_count() {
+        let ids = |days: &[u8]| -> BTreeSet<BackupId> {
+            days.iter().map(|day| format!("202611{day:02}T030000").parse().unwrap()).collect()
+        };
+        for (from, now, to, expected) in [
+            (&[][..], &[][..], &[1][..], &[1][..]),
+            (&[1, 2], &[1, 2], &[1], &[1]),
+            (&[1], &[], &[1, 2], &[2]),
+            (&[1], &[1, 3], &[1, 2], &[1, 2, 3]),
+            (&[1, 2], &[2, 3], &[1], &[3]),
+        ] {
+            assert_eq!(merge(&ids(from), &ids(now), &ids(to)), ids(expected), "{from:?} {now:?} {to:?}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
-//! The steps of a plan: each checks its precondition again, works under a temporary name, and publishes last.
+//! The steps of a plan: each checks its precondition again, works under a temporary name, publishes last, and then looks
+//! whether the disk is as it was planned.
 
 mod base;
+mod confirm;
 mod metadata;
 mod publish;
 mod removal;
@@ -10,6 +12,7 @@ mod wals;
 pub use wals::commits;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use futures::future::BoxFuture;
 
@@ -58,27 +61,54 @@ impl Job<'_> {
     }
 }
 
-/// The steps of a plan whose replicas are locked.
+/// The steps of a plan.
 pub struct PlanSteps<'a> {
     plan: &'a Plan,
-    /// By the replica's place in the plan; `None` for one that could not be locked.
-    runs: Vec<Result<ReplicaRun<'a>, Failure>>,
+    /// By the replica's place in the plan.
+    replicas: Vec<PlanReplica<'a>>,
+}
+
+/// A replica of the plan.
+struct PlanReplica<'a> {
+    /// What its steps share, or why they cannot run.
+    run: Result<ReplicaRun<'a>, Failure>,
+    /// Why it could not begin.
+    refused: OnceLock<Failure>,
 }
 
 impl<'a> PlanSteps<'a> {
-    /// The steps of a plan, given what each of its replicas shares, or why it could not be locked.
+    /// The steps of a plan, given what those of each replica share, or why they cannot run.
     pub fn new(plan: &'a Plan, runs: Vec<Result<ReplicaRun<'a>, Failure>>) -> Self {
-        Self { plan, runs }
+        let replicas = runs.into_iter().map(|run| PlanReplica { run, refused: OnceLock::new() }).collect();
+        Self { plan, replicas }
     }
 
     /// What was measured of each replica so far.
     pub fn measured(&self) -> Measurements {
-        let runs = self.plan.replicas.iter().zip(&self.runs);
-        runs.filter_map(|(replica, run)| Some((replica.name.clone(), run.as_ref().ok()?.measured()))).collect()
+        let runs = self.plan.replicas.iter().zip(&self.replicas);
+        runs.filter_map(|(replica, of)| Some((replica.name.clone(), of.run.as_ref().ok()?.measured()))).collect()
     }
 }
 
 impl Steps for PlanSteps<'_> {
+    fn begin(&self, replica: usize) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(replica) = self.replicas.get(replica) else { return };
+            let Ok(run) = &replica.run else { return };
+            if let Err(failure) = run.begin().await {
+                replica.refused.get_or_init(|| failure);
+            }
+        })
+    }
+
+    fn end(&self, replica: usize) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(Ok(run)) = self.replicas.get(replica).map(|replica| &replica.run) {
+                run.end().await;
+            }
+        })
+    }
+
     fn run<'a>(
         &'a self,
         step: Step,
@@ -86,11 +116,17 @@ impl Steps for PlanSteps<'_> {
         counter: &'a ByteCounter,
     ) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(async move {
-            let (Some(action), Some(run)) = (self.plan.action(step), self.runs.get(step.replica)) else {
+            let (Some(action), Some(replica)) = (self.plan.action(step), self.replicas.get(step.replica)) else {
                 return Err(Failure::new("internal error, please report it: a step without an action"));
             };
-            let run = run.as_ref().map_err(Clone::clone)?;
-            perform(Job { run, action, urgency, counter }, step.part).await
+            let run = replica.run.as_ref().map_err(Clone::clone)?;
+            if let Some(failure) = replica.refused.get() {
+                return Err(failure.clone());
+            }
+            let job = Job { run, action, urgency, counter };
+            let transferred = perform(job, step.part).await?;
+            confirm::confirm(job, step.part).await?;
+            Ok(transferred)
         })
     }
 
@@ -113,7 +149,7 @@ async fn perform(job: Job<'_>, part: Part) -> Result<u64, Failure> {
         Change::AddBackup(copy) if part == Part::Copy => base::copy(job, copy).await,
         Change::AddBackup(copy) => publish::publish(job, copy).await.map(|()| 0),
         Change::RepairBackup(copy) => base::repair(job, copy).await,
-        Change::UpdateInfo { id, to, .. } => metadata::update_info(job, *id, to).await.map(|()| 0),
+        Change::UpdateInfo { id, from, to } => metadata::update_info(job, *id, from, to).await.map(|()| 0),
         Change::LinkTablespaces { id, oids } => metadata::link_tablespaces(job, *id, oids).await.map(|()| 0),
         Change::SetKeep { id, to, .. } => metadata::set_keep(job, *id, *to).await.map(|()| 0),
         Change::RemoveBackup { id, parent, leaves, .. } => {

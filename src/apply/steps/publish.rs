@@ -31,58 +31,80 @@ pub async fn publish(job: Job<'_>, copy: &BackupCopy) -> Result<(), Failure> {
 }
 
 async fn publish_held(run: &ReplicaRun<'_>, copy: &BackupCopy) -> Result<(), Failure> {
-    let (id, parent) = (copy.id, copy.parent);
+    let id = copy.id;
     if is_published(run, id) {
         return Ok(());
     }
-    // Two children that are published at the same time must both be named.
-    let parents_lock = match parent {
-        Some(parent) => Some(run.lock(LockKind::BackupId(parent)).await?),
-        None => None,
-    };
     let (dirs, layout, staging, info) =
         (run.target.here.clone(), run.layout, run.staging().base(id), copy.info.clone());
     blocking(move || {
         let base = dirs.base(id);
         durable::create_directory(&dirs.basebackups_directory).doing("create", &dirs.basebackups_directory)?;
         durable::rename(&staging, &base).doing("move into place", &base)?;
-        let present = planned_children(&info, layout, &dirs);
-        write_info(layout, &dirs, id, &info.with_children(&present))?;
-        let named = parent.map_or(Ok(()), |parent| adopt_child(layout, &dirs, parent, id));
-        drop(parents_lock);
-        named
+        let present = present(info.children_backup_ids().unwrap_or_default(), layout, &dirs);
+        write_info(layout, &dirs, id, &info.with_children(&present))
+    })
+    .await?;
+    // While another backup's lock is waited for, none is held.
+    run.release(id);
+    match copy.parent {
+        Some(parent) => adopt_child(run, parent, id).await,
+        None => Ok(()),
+    }
+}
+
+/// Those of some children that are here: Barman fails on one that is not.
+pub fn present(children: impl IntoIterator<Item = BackupId>, layout: Layout, dirs: &ServerDirs) -> BTreeSet<BackupId> {
+    children.into_iter().filter(|child| read_info(layout, dirs, *child).is_some()).collect()
+}
+
+/// Names a child to the backup that it builds on, if both are here.
+async fn adopt_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Failure> {
+    let (layout, dirs) = (run.layout, run.target.here.clone());
+    change_children(run, parent, move |children| children.extend(present([child], layout, &dirs))).await
+}
+
+/// Lets a backup no longer name a child.
+pub async fn disown_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Failure> {
+    change_children(run, parent, move |children| {
+        children.remove(&child);
     })
     .await
 }
 
-/// The children that are here already: Barman fails on one that is not.
-fn planned_children(info: &BackupInfo, layout: Layout, dirs: &ServerDirs) -> BTreeSet<BackupId> {
-    let children = info.children_backup_ids().unwrap_or_default();
-    children.into_iter().filter(|child| read_info(layout, dirs, *child).is_some()).collect()
-}
-
-/// Names a child to the backup that it builds on.
-fn adopt_child(layout: Layout, dirs: &ServerDirs, parent: BackupId, child: BackupId) -> Result<(), Failure> {
-    change_children(layout, dirs, parent, |children| {
-        children.insert(child);
-    })
-}
-
-/// Changes which children a backup names, if it is here.
-pub fn change_children(
-    layout: Layout,
-    dirs: &ServerDirs,
+async fn change_children(
+    run: &ReplicaRun<'_>,
     id: BackupId,
-    change: impl FnOnce(&mut BTreeSet<BackupId>),
+    change: impl FnOnce(&mut BTreeSet<BackupId>) + Send + 'static,
 ) -> Result<(), Failure> {
-    let Some(info) = read_info(layout, dirs, id) else { return Ok(()) };
-    let mut children: BTreeSet<BackupId> = info.children_backup_ids().unwrap_or_default().into_iter().collect();
-    change(&mut children);
-    write_info(layout, dirs, id, &info.with_children(&children))
+    let change = move |info: &BackupInfo| {
+        let mut children: BTreeSet<BackupId> = info.children_backup_ids().unwrap_or_default().into_iter().collect();
+        change(&mut children);
+        info.with_children(&children)
+    };
+    change_info(run, id, change).await.map(|_| ())
 }
 
-/// Writes a backup.info where its Barman looks for it, and leaves none elsewhere.
-pub fn write_info(layout: Layout, dirs: &ServerDirs, id: BackupId, info: &BackupInfo) -> Result<(), Failure> {
+/// Reads, changes and writes the backup.info of a backup, under the backup's lock; whether the backup is here at all.
+/// The only way to change one that is there: what two change at the same time is changed by both.
+pub async fn change_info(
+    run: &ReplicaRun<'_>,
+    id: BackupId,
+    change: impl FnOnce(&BackupInfo) -> BackupInfo + Send + 'static,
+) -> Result<bool, Failure> {
+    let lock = run.lock(LockKind::BackupId(id)).await?;
+    let (layout, dirs) = (run.layout, run.target.here.clone());
+    blocking(move || {
+        let Some(info) = read_info(layout, &dirs, id) else { return Ok(false) };
+        write_info(layout, &dirs, id, &change(&info))?;
+        drop(lock);
+        Ok(true)
+    })
+    .await
+}
+
+/// Writes a backup.info where its Barman looks for it, and leaves none elsewhere. The backup is locked.
+fn write_info(layout: Layout, dirs: &ServerDirs, id: BackupId, info: &BackupInfo) -> Result<(), Failure> {
     let path = layout.backup_info(dirs, id);
     if let Some(directory) = path.parent() {
         durable::create_directory(directory).doing("create", directory)?;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::apply::durable;
 use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
@@ -34,28 +36,7 @@ pub async fn remove_backup(
 ) -> Result<(), Failure> {
     let server = job.run.lock(LockKind::Backup).await?;
     job.run.hold(id).await?;
-    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
-    let trash = job.run.staging().trash(id);
-    let (barman, leaves) = (job.run.target.barman, leaves.to_vec());
-    let removed = blocking(move || {
-        if !leaves.is_empty()
-            && let Some(broken) = promise::broken(&look_here(&dirs, barman, Depth::Bases)?, &leaves, id)
-        {
-            return Err(Failure::new(format!("backup {id} is not deleted: {broken}"))
-                .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));
-        }
-        if Layout::readable().iter().chain([&layout]).any(|layout| layout.keep(&dirs, id).exists()) {
-            return Err(Failure::new(format!("backup {id} has a keep annotation now")).hint("plan again"));
-        }
-        publish::remove_infos(layout, &dirs, id)?;
-        if let Some(parent) = parent {
-            publish::change_children(layout, &dirs, parent, |children| {
-                children.remove(&id);
-            })?;
-        }
-        remove_base(&dirs.base(id), &trash)
-    })
-    .await;
+    let removed = remove_held(job, id, parent, leaves.to_vec()).await;
     job.run.release(id);
     drop(server);
     removed
@@ -70,21 +51,63 @@ fn look_here(dirs: &ServerDirs, barman: BarmanVersion, depth: Depth) -> Result<R
     })
 }
 
+async fn remove_held(
+    job: Job<'_>,
+    id: BackupId,
+    parent: Option<BackupId>,
+    leaves: Vec<BackupId>,
+) -> Result<(), Failure> {
+    let (dirs, layout, barman) = (job.run.target.here.clone(), job.run.layout, job.run.target.barman);
+    blocking(move || {
+        if !leaves.is_empty()
+            && let Some(broken) = promise::broken(&look_here(&dirs, barman, Depth::Bases)?, &leaves, id)
+        {
+            return Err(Failure::new(format!("backup {id} is not deleted: {broken}"))
+                .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));
+        }
+        if Layout::readable().iter().chain([&layout]).any(|layout| layout.keep(&dirs, id).exists()) {
+            return Err(Failure::new(format!("backup {id} has a keep annotation now")).hint("plan again"));
+        }
+        publish::remove_infos(layout, &dirs, id)
+    })
+    .await?;
+    let orphaned = match parent {
+        Some(parent) => publish::disown_child(job.run, parent, id).await,
+        None => Ok(()),
+    };
+    let (base, trash, cancel) = (job.run.target.here.base(id), job.run.staging().trash(id), job.run.cancel.clone());
+    blocking(move || remove_base(&base, &trash, &cancel)).await?;
+    orphaned
+}
+
 /// Deletes a base that no backup.info names: at once out of sight, then file by file.
-pub fn remove_base(base: &Path, trash: &Path) -> Result<(), Failure> {
+pub fn remove_base(base: &Path, trash: &Path, cancel: &CancellationToken) -> Result<(), Failure> {
     if base.exists() {
         let above = trash.parent().unwrap_or(trash);
         durable::create_directory(above).doing("create", above)?;
-        durable::remove_tree(trash).doing("empty", trash)?;
+        remove_tree(trash, cancel)?;
         durable::rename(base, trash).doing("move away", base)?;
     }
-    durable::remove_tree(trash).doing("delete", trash)
+    match durable::remove_tree(trash, cancel) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::interrupted()),
+        // The backup is gone, and no plan would speak of it again; the next apply tries to free its space.
+        Err(error) => {
+            tracing::warn!("cannot delete {}: {error}; the next apply tries again", trash.display());
+            Ok(())
+        }
+    }
+}
+
+fn remove_tree(path: &Path, cancel: &CancellationToken) -> Result<(), Failure> {
+    let is_gone = durable::remove_tree(path, cancel).doing("delete", path)?;
+    if is_gone { Ok(()) } else { Err(Failure::interrupted()) }
 }
 
 /// Deletes what an interrupted run left of a backup.
 pub async fn remove_staging(job: Job<'_>, id: BackupId) -> Result<(), Failure> {
-    let staging = job.run.staging().base(id);
-    blocking(move || durable::remove_tree(&staging).doing("delete", &staging)).await
+    let (staging, cancel) = (job.run.staging().base(id), job.run.cancel.clone());
+    blocking(move || remove_tree(&staging, &cancel)).await
 }
 
 /// Deletes WAL files: first their lines, then the files, then directories that are empty.

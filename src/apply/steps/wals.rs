@@ -7,21 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
 
+use crate::apply::disk::{self, Since};
 use crate::apply::durable;
 use crate::apply::events::{Failure, FailureKind};
 use crate::apply::failure::Doing;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
+use crate::apply::staged::Begun;
 use crate::apply::xlogdb;
 use crate::barman::ids::SystemId;
 use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::observe::catalog::wals as archive;
 use crate::plan::action::WalBatch;
-use crate::transport::{Fetch, Fetched, What};
+use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file;
 use crate::verify::wal_header::{Expected, Start, check};
 
@@ -93,8 +97,9 @@ async fn stop(job: Job<'_>, next: WalEntry, is_last: bool) -> Shipped {
     Shipped { failure, ..shipped }
 }
 
+/// Whether the next plan would find it.
 fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
-    fs::symlink_metadata(dirs.wal(entry.name)).is_ok_and(|found| found.is_file() && found.len() == entry.size)
+    archive::size(&dirs.wals_directory, entry.name).is_ok_and(|found| found == Some(entry.size))
 }
 
 /// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
@@ -126,7 +131,7 @@ async fn commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> S
 }
 
 async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> Result<Shipped, Failure> {
-    let place = Placing::new(job.run);
+    let place = Placing::begin(job.run).await?;
     let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), piece).await {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, failure).await,
@@ -140,55 +145,107 @@ async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) 
     Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
 }
 
-/// Brings WAL files under temporary names.
+/// Brings WAL files under temporary names. Those that an earlier run left there come first, compared by content.
 async fn bring(
     job: Job<'_>,
     place: &Placing,
     names: impl Iterator<Item = WalName>,
     piece: Option<Piece>,
 ) -> Result<Fetched, Failure> {
-    let staging = place.staging.clone();
-    blocking(move || durable::create_directory(&staging).doing("create", &staging)).await?;
-    let request = Fetch {
-        from: job.run.target.there.wals_directory.clone(),
-        into: place.staging.clone(),
-        what: What::Files { paths: names.map(wal_path).collect(), flatten: true },
-        basis: None,
-        bandwidth: None,
-    };
-    job.fetch(request, piece).await
+    let (left, fresh): (Vec<WalName>, Vec<WalName>) = names.partition(|name| place.is_left(*name));
+    let (staging, doubted): (_, Vec<PathBuf>) =
+        (place.staging.clone(), left.iter().map(|name| place.arrived(*name)).collect());
+    blocking(move || {
+        durable::create_directory(&staging).doing("create", &staging)?;
+        disk::evict(&doubted).doing("read again", &staging)
+    })
+    .await?;
+    let mut fetched = Fetched::default();
+    for (names, compare) in [(left, Compare::Content), (fresh, Compare::Times)] {
+        if names.is_empty() {
+            continue;
+        }
+        let part = job.fetch(place.request(&names, compare), piece).await?;
+        place.believe(&names);
+        fetched.transferred += part.transferred;
+        fetched.missing.extend(part.missing);
+    }
+    Ok(fetched)
 }
 
-/// Places the files that did arrive whole before a transfer failed: one that cannot be read holds up no other.
+/// Places the files that did arrive whole before a transfer failed: one that cannot be read holds up no other. When all
+/// did, nothing failed but the end of the conversation.
 async fn salvage(
     job: Job<'_>,
     place: Placing,
     mut entries: Vec<WalEntry>,
     failure: Failure,
 ) -> Result<Shipped, Failure> {
-    entries.retain(|entry| fs::metadata(place.arrived(entry.name)).is_ok_and(|found| found.len() == entry.size));
+    let asked = entries.len();
+    let has_arrived = |entry: &WalEntry| fs::metadata(place.arrived(entry.name)).is_ok_and(|f| f.len() == entry.size);
+    entries.retain(|entry| has_arrived(entry) && !place.is_left(entry.name));
+    let lacks_some = entries.len() < asked;
     let (placed, refused) = blocking(move || place.place(&entries)).await?;
     job.run.ledger.publish(job.run, placed).await?;
-    Ok(Shipped { refused, failure: Some(failure), ..Shipped::default() })
+    if lacks_some {
+        return Ok(Shipped { refused, failure: Some(failure), ..Shipped::default() });
+    }
+    tracing::warn!("{}: everything arrived, although the transfer failed: {failure}", job.action.address);
+    Ok(Shipped { refused, ..Shipped::default() })
 }
 
 /// Verifies files that arrived and moves them to where they belong.
 struct Placing {
     staging: PathBuf,
     dirs: ServerDirs,
+    there: PathBuf,
     systems: BTreeSet<SystemId>,
     segment_sizes: Vec<SegmentSize>,
+    staged: Arc<Begun>,
+    since: Since,
 }
 
 impl Placing {
-    fn new(run: &ReplicaRun<'_>) -> Self {
-        let (target, staging) = (run.target, run.staging().wals());
-        Self {
-            staging,
+    /// To be called before anything arrives.
+    async fn begin(run: &ReplicaRun<'_>) -> Result<Self, Failure> {
+        let (target, staged) = (run.target, run.staged.begin(run).await?);
+        Ok(Self {
+            staging: run.staging().wals(),
             dirs: target.here.clone(),
+            there: target.there.wals_directory.clone(),
             systems: run.systems.clone(),
             segment_sizes: target.segment_sizes.clone(),
+            since: staged.wals.since(),
+            staged,
+        })
+    }
+
+    fn request(&self, names: &[WalName], compare: Compare) -> Fetch {
+        let paths = names.iter().copied().map(wal_path).collect();
+        Fetch {
+            from: self.there.clone(),
+            into: self.staging.clone(),
+            what: What::Files { paths, flatten: true },
+            basis: None,
+            compare,
+            bandwidth: None,
         }
+    }
+
+    /// Whether a file lies in staging that an earlier run left there.
+    fn is_left(&self, name: WalName) -> bool {
+        self.staged.is_left(name)
+    }
+
+    /// Notes that these are what the primary has.
+    fn believe(&self, names: &[WalName]) {
+        self.staged.believe_wals(names);
+    }
+
+    /// Makes durable what arrived.
+    fn sync(&self, entries: &[WalEntry]) -> Result<(), Failure> {
+        let arrived: Vec<PathBuf> = entries.iter().map(|entry| self.arrived(entry.name)).collect();
+        self.staged.wals.sync(self.since, &arrived).doing("sync", &self.staging)
     }
 
     /// The entries that are in place, durably, and those that were refused.
@@ -205,7 +262,7 @@ impl Placing {
             }
         }
         if !good.is_empty() {
-            durable::sync_file_system(&self.staging).doing("sync", &self.staging)?;
+            self.sync(&good)?;
             self.rename(&good)?;
         }
         Ok((good, refused))
@@ -305,7 +362,7 @@ pub async fn ship_history(
     size: u64,
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
-    let place = Placing::new(job.run);
+    let place = Placing::begin(job.run).await?;
     let fetched = bring(job, &place, std::iter::once(name), None).await?;
     if !fetched.missing.is_empty() {
         return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
@@ -318,7 +375,7 @@ pub async fn ship_history(
                 .hint("plan again"));
         }
         let entry = entry.filter(|entry| entry.size == size).unwrap_or(found);
-        durable::sync_file_system(&place.staging).doing("sync", &place.staging)?;
+        place.sync(&[entry])?;
         place.rename(&[entry])?;
         Ok(entry)
     })

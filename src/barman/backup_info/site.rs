@@ -35,11 +35,16 @@ impl BackupInfo {
         info
     }
 
+    /// Whether it is of a version of Barman that knows of children.
+    pub fn knows_children(&self) -> bool {
+        self.fields.contains_key("children_backup_ids")
+    }
+
     /// The same file with these children, in a version of Barman that knows of any.
     #[must_use]
     pub fn with_children(&self, children: &BTreeSet<BackupId>) -> Self {
         let mut info = self.clone();
-        if info.fields.contains_key("children_backup_ids") {
+        if info.knows_children() {
             let ids: Vec<&str> = children.iter().map(BackupId::as_str).collect();
             info.set("children_backup_ids", &joined(&ids));
         }

@@ -5,10 +5,7 @@ mod saved;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use crate::apply::events::{FailureKind, Summary};
-use crate::apply::journal::{self, Measurements};
 use crate::apply::{self, Limits, Means, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
@@ -93,7 +90,7 @@ async fn plan_and_apply(
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
+        apply::idle(&plan, session.cancel).await;
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !approved(interrupt).await {

@@ -108,6 +108,16 @@ pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Backups, CatalogError> {
     Ok(backups)
 }
 
+/// Reads one backup, closely; `None` when nothing of it is here.
+pub fn read_one(dirs: &ServerDirs, id: BackupId) -> Result<Option<CatalogBackup>, CatalogError> {
+    let mut backup = Backups::default().read_metadata(dirs, id)?;
+    if backup.info().is_none() && !files::is_directory(&dirs.base(id))? {
+        return Ok(None);
+    }
+    backup.base = base::state(&dirs.base(id), backup.info().map(InfoFile::fields))?;
+    Ok(Some(backup))
+}
+
 impl Backups {
     /// The ids that the names in `meta/` and `base/` speak of.
     fn find(&mut self, dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {

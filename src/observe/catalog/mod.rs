@@ -75,7 +75,7 @@ impl Catalog {
             backups: backups::read(dirs, depth)?,
             wals: wals::read(&dirs.wals_directory, &dirs.server)?,
             xlogdb: XlogDbFiles::read(dirs)?,
-            sync_wals: read_small(&dirs.sync_wals_info(), |bytes| SyncWals::parse(bytes).ok())?,
+            sync_wals: sync_wals(dirs)?,
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
             staged: staged(dirs)?,
             last_apply: last_apply(dirs),
@@ -106,6 +106,11 @@ fn read_small<T>(path: &std::path::Path, parse: impl FnOnce(&[u8]) -> Option<T>)
     Ok(files::read(path, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
 }
 
+/// Up to where a passive Barman copied; `None` when the file is absent or broken.
+pub fn sync_wals(dirs: &ServerDirs) -> Result<Option<SyncWals>, CatalogError> {
+    read_small(&dirs.sync_wals_info(), |bytes| SyncWals::parse(bytes).ok())
+}
+
 /// A note that cannot be read is unknown, like one that is absent: nothing depends on it.
 pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
     read_small(&LastApply::path(dirs), LastApply::parse).ok().flatten()
@@ -113,7 +118,7 @@ pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
 
 /// What earlier runs left in either place where bases are staged.
 fn staged(dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
-    let inside = Staging::new(dirs, true, true).own().join("staging");
+    let inside = Staging::new(dirs, true, true).staging_inside();
     let beside = files::list(&dirs.basebackups_directory)?.into_iter().filter(|entry| entry.name.starts_with('.'));
     let entries = files::list(&inside)?.into_iter().chain(beside);
     Ok(entries.filter(|entry| entry.kind.is_dir()).filter_map(|entry| Staging::backup_of(&entry.name)).collect())

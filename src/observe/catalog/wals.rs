@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::ServerName;
+use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::history;
 
@@ -47,6 +48,15 @@ pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, Cata
     }
     files.sizes.extend(sizes);
     Ok(files)
+}
+
+/// The size of one file of an archive, looked for as [`read`] does: no link is followed.
+pub fn size(wals_directory: &Path, name: WalName) -> Result<Option<u64>, CatalogError> {
+    let path = wals_directory.join(wal_path(name));
+    match path.parent() {
+        Some(hash) if hash != wals_directory && !files::is_directory(hash)? => Ok(None),
+        _ => files::size(&path),
+    }
 }
 
 impl WalFiles {

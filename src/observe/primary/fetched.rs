@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::observe::catalog::files;
 use crate::observe::failure::Failure;
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, TransportError, TransportErrorKind, What};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, TransportError, TransportErrorKind, What};
 
 use super::cache::Cache;
 
@@ -81,6 +81,7 @@ impl Fetcher<'_> {
             into: into.to_owned(),
             what: What::Files { paths, flatten: false },
             basis: None,
+            compare: Compare::Times,
             bandwidth: self.bandwidth,
         };
         self.files.fetch(&request, &ByteCounter::default(), self.cancel).await

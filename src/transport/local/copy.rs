@@ -13,10 +13,13 @@ use super::bucket::Bucket;
 use super::failure;
 use super::source::open_below;
 use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
-use crate::transport::{ByteCounter, Fetch, Fetched, TransportError};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched, TransportError};
 
 /// Between two looks at the interruption.
 const CHUNK: u64 = 8 << 20;
+
+/// What is read of two files at a time to compare them.
+const COMPARED: usize = 1 << 20;
 
 /// Everything but setuid, setgid and sticky.
 const MODE: u32 = 0o777;
@@ -118,8 +121,10 @@ impl<'a> Copier<'a> {
             return Ok(());
         };
         let wanted = Stamp::of(&source).map_err(|error| failure(self.primary, path, &error))?;
-        if fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_file() && wanted.is_of(&metadata)) {
-            return Ok(());
+        match self.is_here(&source, &target, &wanted) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(failure(self.primary, &target, &error)),
         }
         // The same file of an older backup is read from here.
         let basis = self.request.basis.as_ref().and_then(|basis| open_below(basis, landing).ok().flatten());
@@ -132,6 +137,44 @@ impl<'a> Copier<'a> {
         }
     }
 
+    /// Whether a file is here already, judged as the request asks for.
+    fn is_here(&self, source: &File, target: &Path, wanted: &Stamp) -> io::Result<bool> {
+        let Ok(found) = fs::symlink_metadata(target) else { return Ok(false) };
+        if !found.is_file() || found.len() != wanted.size {
+            return Ok(false);
+        }
+        if self.request.compare == Compare::Times {
+            return Ok(wanted.is_of(&found));
+        }
+        let here = File::open(target)?;
+        if self.common(source, &here, wanted.size)? < wanted.size {
+            return Ok(false);
+        }
+        here.set_times(FileTimes::new().set_modified(wanted.modified))?;
+        Ok(true)
+    }
+
+    /// How many bytes two files have in common from their starts, up to `length`; fewer when it was interrupted.
+    fn common(&self, a: &File, b: &File, length: u64) -> io::Result<u64> {
+        let (mut a, mut b) = (a.try_clone()?, b.try_clone()?);
+        a.rewind()?;
+        b.rewind()?;
+        let (mut ours, mut theirs) = (vec![0; COMPARED], vec![0; COMPARED]);
+        let mut common = 0;
+        while common < length && !(self.stop)() {
+            let chunk = usize::try_from(length - common).unwrap_or(COMPARED).min(COMPARED);
+            let (ours, theirs) = (&mut ours[..chunk], &mut theirs[..chunk]);
+            a.read_exact(ours)?;
+            b.read_exact(theirs)?;
+            let equal = ours.iter().zip(theirs.iter()).take_while(|(a, b)| a == b).count();
+            common += equal as u64;
+            if equal < chunk {
+                break;
+            }
+        }
+        Ok(common)
+    }
+
     /// Copies into the partial file and renames it; `false` when it was interrupted.
     fn grow(&mut self, mut source: File, target: &Path, wanted: &Stamp, from_primary: bool) -> io::Result<bool> {
         let partial = partial_path(target)?;
@@ -141,6 +184,10 @@ impl<'a> Copier<'a> {
         if length > wanted.size || metadata.modified()? != wanted.modified {
             file.set_len(0)?;
             length = 0;
+        }
+        if self.request.compare == Compare::Content && length > 0 {
+            length = self.common(&source, &file, length)?;
+            file.set_len(length)?;
         }
         source.seek(SeekFrom::Start(length))?;
         file.seek(SeekFrom::Start(length))?;
@@ -180,7 +227,7 @@ fn partial_path(target: &Path) -> io::Result<PathBuf> {
 
 /// Opens a partial file, or makes it with its directory.
 fn open_partial(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
     let directory = path.parent().unwrap_or(path);
     // Another copy into this directory may remove the empty partial directory at any moment between these.
     for _ in 0..1000 {

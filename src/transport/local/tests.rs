@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::site::model::{Access, Timeouts};
+use crate::transport::Compare;
 
 /// A source with a few files, and an empty target.
 struct Bench {
@@ -42,7 +43,14 @@ fn bench() -> Bench {
 
 impl Bench {
     fn request(&self, what: What) -> Fetch {
-        Fetch { from: self.source.clone(), into: self.target.clone(), what, basis: None, bandwidth: None }
+        Fetch {
+            from: self.source.clone(),
+            into: self.target.clone(),
+            what,
+            basis: None,
+            compare: Compare::Times,
+            bandwidth: None,
+        }
     }
 
     async fn fetch(&self, request: &Fetch) -> Result<Fetched, TransportError> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
-use crate::transport::{Fetch, List, What};
+use crate::transport::{Compare, Fetch, List, What};
 
 use super::version::{QUOTES, Version};
 
@@ -82,6 +82,9 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
     if let Some(basis) = &request.basis {
         arguments.push(joined("--copy-dest=", basis.as_os_str()));
     }
+    if request.compare == Compare::Content {
+        arguments.push("--checksum".into());
+    }
     if let Some(bytes) = request.bandwidth {
         // In KiB, where 0 would mean unlimited.
         arguments.push(format!("--bwlimit={}", bytes.div_ceil(1024).max(1)).into());
@@ -155,7 +158,14 @@ mod tests {
     }
 
     fn fetch(what: What) -> Fetch {
-        Fetch { from: "/src dir".into(), into: "/dst".into(), what, basis: None, bandwidth: None }
+        Fetch {
+            from: "/src dir".into(),
+            into: "/dst".into(),
+            what,
+            basis: None,
+            compare: Compare::Times,
+            bandwidth: None,
+        }
     }
 
     fn text(arguments: &[OsString]) -> Vec<&str> {

@@ -1,0 +1,258 @@
+//! Whether a step changed what it was planned to change.
+//!
+//! A step that did not has failed, whatever the programs said that it ran: after an apply that succeeded, the next plan
+//! over the same two ends is empty. So the disk is looked at again when a step is done, with the eyes of the next plan
+//! ([`crate::observe`]). Bytes were proved before they were published, and are not read once more.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::apply::events::{Deed, Failure};
+use crate::apply::replica_run::blocking;
+use crate::barman::backup_info::{BackupInfo, Status};
+use crate::barman::ids::BackupId;
+use crate::barman::keep::Keep;
+use crate::barman::layout::ServerDirs;
+use crate::barman::version::BarmanVersion;
+use crate::barman::wal::WalName;
+use crate::observe::catalog::xlogdb::XlogDbFiles;
+use crate::observe::catalog::{self, CatalogError, backups, files, wals};
+use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
+use crate::observe::local_backup;
+use crate::plan::action::Change;
+use crate::plan::graph::Part;
+
+use super::Job;
+
+/// How many things a message names.
+const NAMED: usize = 3;
+
+/// What is still not as it was planned.
+type Faults = Result<Vec<String>, CatalogError>;
+
+/// Fails a step that is done when what it was to change is not as it was planned.
+pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
+    let target = job.run.target;
+    let change = &job.action.change;
+    let staging = match change {
+        Change::RemoveStaging { id } => job.run.staging().base(*id),
+        _ => PathBuf::new(),
+    };
+    let here = Here { dirs: target.here.clone(), barman: target.barman, sync_wals: target.sync_wals, staging };
+    let Some(look) = look(change, part) else { return Ok(()) };
+    let faults = blocking(move || Ok(look(&here)?)).await?;
+    let Some(first) = faults.first() else { return Ok(()) };
+    let named = if faults.len() == 1 { first.clone() } else { faults[..faults.len().min(NAMED)].join("; ") };
+    let more = match faults.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let done = Deed::of(change, part).done;
+    Err(Failure::new(format!("it was {done}, and still {named}{more}"))
+        .hint("look for what is in its way there, such as a link or another program, and plan again"))
+}
+
+/// A look at the disk.
+type Look = Box<dyn FnOnce(&Here) -> Faults + Send>;
+
+/// What tells whether a change is made; `None` where a later step tells.
+fn look(change: &Change, part: Part) -> Option<Look> {
+    Some(match change {
+        Change::CreateServer => Box::new(Here::ground),
+        Change::RewriteSyncWals { to, .. } => {
+            let to = *to;
+            Box::new(move |here| here.sync_wals(to))
+        }
+        Change::RepairXlogDb { .. } => Box::new(Here::xlogdb),
+        Change::ShipHistory { timeline, size, .. } => {
+            let file = (WalName::History(*timeline), *size);
+            Box::new(move |here| here.wals(&[file]))
+        }
+        Change::AddWals(batch) | Change::RepairWals(batch) => {
+            let files: Vec<(WalName, u64)> = batch.entries.iter().map(|entry| (entry.name, entry.size)).collect();
+            Box::new(move |here| here.wals(&files))
+        }
+        Change::AddBackup(_) if part == Part::Copy => return None,
+        Change::AddBackup(copy) => {
+            let (id, parent) = (copy.id, copy.parent);
+            Box::new(move |here| here.published(id, parent))
+        }
+        Change::RepairBackup(copy) => {
+            let id = copy.id;
+            Box::new(move |here| here.base(id))
+        }
+        Change::UpdateInfo { id, to, .. } => {
+            let (id, to) = (*id, to.clone());
+            Box::new(move |here| here.info(id, &to))
+        }
+        Change::LinkTablespaces { id, .. } => {
+            let id = *id;
+            Box::new(move |here| Ok(unlinked(&here.backup(id)?)))
+        }
+        Change::SetKeep { id, to, .. } => {
+            let (id, to) = (*id, *to);
+            Box::new(move |here| here.keep(id, to))
+        }
+        Change::RemoveBackup { id, parent, .. } => {
+            let (id, parent) = (*id, *parent);
+            Box::new(move |here| here.removed(id, parent))
+        }
+        Change::RemoveStaging { .. } => Box::new(Here::staging),
+        Change::RemoveWals { files, .. } => {
+            let names: Vec<WalName> = files.keys().copied().collect();
+            Box::new(move |here| here.removed_wals(&names))
+        }
+    })
+}
+
+/// The site's end of a replica, as the next plan will see it.
+struct Here {
+    dirs: ServerDirs,
+    barman: BarmanVersion,
+    sync_wals: Option<(WalName, u64)>,
+    /// What was to be removed of staging.
+    staging: PathBuf,
+}
+
+impl Here {
+    fn ground(&self) -> Faults {
+        let mut faults = self.xlogdb()?;
+        if let Some(to) = self.sync_wals {
+            faults.extend(self.sync_wals(to)?);
+        }
+        Ok(faults)
+    }
+
+    fn sync_wals(&self, to: (WalName, u64)) -> Faults {
+        let found = catalog::sync_wals(&self.dirs)?.map(|pair| (pair.last_name, pair.last_position()));
+        Ok(fault(found != Some(to), || "sync-wals.info says something else".to_owned()))
+    }
+
+    fn xlogdb_state(&self) -> Result<XlogDbState, CatalogError> {
+        Ok(XlogDbFiles::read(&self.dirs)?.into_state(&self.dirs, self.barman))
+    }
+
+    fn xlogdb(&self) -> Faults {
+        let state = self.xlogdb_state()?;
+        let listed: BTreeSet<WalName> = state.entries.iter().map(|entry| entry.name).collect();
+        let on_disk = wals::read(&self.dirs.wals_directory, &self.dirs.server)?.sizes;
+        let mut faults = fault(!state.findings.is_empty(), || "xlog.db is not as Barman reads it".to_owned());
+        let unlisted = on_disk.keys().filter(|name| !listed.contains(name));
+        faults.extend(unlisted.map(|name| format!("xlog.db does not list {name}, which is here")));
+        let absent = listed.iter().filter(|name| !on_disk.contains_key(name));
+        faults.extend(absent.map(|name| format!("xlog.db lists {name}, which is not here")));
+        Ok(faults)
+    }
+
+    /// The WAL files that are not here with their sizes, or that xlog.db does not list.
+    fn wals(&self, files: &[(WalName, u64)]) -> Faults {
+        let mut faults = Vec::new();
+        let mut unlisted: BTreeSet<WalName> = files.iter().map(|(name, _)| *name).collect();
+        for entry in self.xlogdb_state()?.entries {
+            unlisted.remove(&entry.name);
+        }
+        for (name, size) in files {
+            match wals::size(&self.dirs.wals_directory, *name)? {
+                None => faults.push(format!("{name} is not a file at {}", self.dirs.wal(*name).display())),
+                Some(found) if found != *size => faults.push(format!("{name} has {found} bytes, not {size}")),
+                Some(_) if unlisted.contains(name) => faults.push(format!("xlog.db does not list {name}")),
+                Some(_) => {}
+            }
+        }
+        Ok(faults)
+    }
+
+    fn removed_wals(&self, names: &[WalName]) -> Faults {
+        let listed: BTreeSet<WalName> = self.xlogdb_state()?.entries.iter().map(|entry| entry.name).collect();
+        let mut faults = Vec::new();
+        for name in names {
+            let is_here = wals::size(&self.dirs.wals_directory, *name)?.is_some();
+            faults.extend(fault(is_here, || format!("{name} is here")));
+            faults.extend(fault(listed.contains(name), || format!("xlog.db lists {name}")));
+        }
+        Ok(faults)
+    }
+
+    fn backup(&self, id: BackupId) -> Result<LocalBackup, CatalogError> {
+        let nothing =
+            || LocalBackup { published: None, base: BaseState::Absent, unlinked: vec![], keep: None, manifest: None };
+        let found = backups::read_one(&self.dirs, id)?;
+        Ok(found.map_or_else(nothing, |found| local_backup(id, found, self.barman, &self.dirs)))
+    }
+
+    fn published(&self, id: BackupId, parent: Option<BackupId>) -> Faults {
+        let local = self.backup(id)?;
+        let mut faults = base(&local);
+        match &local.published {
+            None => faults.push("its backup.info cannot be used".to_owned()),
+            Some(published) => {
+                let status = published.facts.status;
+                faults.extend(fault(status != Status::Done, || format!("its status is {status}")));
+                faults.extend(fault(!published.is_read, || format!("Barman {} does not find it", self.barman)));
+            }
+        }
+        let is_named = parent.map_or(Ok(None), |parent| self.names(parent, id))?;
+        faults.extend(fault(is_named == Some(false), || "the backup that it builds on does not name it".to_owned()));
+        Ok(faults)
+    }
+
+    fn base(&self, id: BackupId) -> Faults {
+        Ok(base(&self.backup(id)?))
+    }
+
+    /// Children come and go with steps of their own.
+    fn info(&self, id: BackupId, to: &BackupInfo) -> Faults {
+        let Some(published) = self.backup(id)?.published else {
+            return Ok(vec!["its backup.info cannot be used".to_owned()]);
+        };
+        let differing = published.info.differing_keys(to).into_iter().filter(|key| key != "children_backup_ids");
+        let mut faults: Vec<String> = differing.map(|key| format!("`{key}` differs")).collect();
+        faults.extend(published.damage.iter().map(|damage| format!("`{}` is encoded twice", damage.key)));
+        faults.extend(fault(!published.is_read, || format!("Barman {} does not find it", self.barman)));
+        Ok(faults)
+    }
+
+    fn keep(&self, id: BackupId, to: Keep) -> Faults {
+        Ok(fault(self.backup(id)?.keep != Some(to), || "its keep annotation says something else".to_owned()))
+    }
+
+    fn removed(&self, id: BackupId, parent: Option<BackupId>) -> Faults {
+        let is_here = backups::read_one(&self.dirs, id)?.is_some();
+        let mut faults = fault(is_here, || "something of it is here".to_owned());
+        let is_named = parent.map_or(Ok(None), |parent| self.names(parent, id))?;
+        faults.extend(fault(is_named == Some(true), || "the backup that it builds on names it".to_owned()));
+        Ok(faults)
+    }
+
+    /// Whether a backup names a child; `None` when it is not here, or for a Barman that knows of no children.
+    fn names(&self, parent: BackupId, child: BackupId) -> Result<Option<bool>, CatalogError> {
+        let Some(published) = self.backup(parent)?.published.filter(|p| p.info.knows_children()) else {
+            return Ok(None);
+        };
+        Ok(Some(published.info.children_backup_ids().unwrap_or_default().contains(&child)))
+    }
+
+    fn staging(&self) -> Faults {
+        Ok(fault(files::is_directory(&self.staging)?, || format!("{} is here", self.staging.display())))
+    }
+}
+
+fn base(local: &LocalBackup) -> Vec<String> {
+    let mut faults = unlinked(local);
+    match &local.base {
+        BaseState::Complete => {}
+        BaseState::Absent => faults.push("its base is not here".to_owned()),
+        BaseState::Damaged { files } => {
+            faults.extend(files.iter().map(|file| format!("{} is missing or has another size", file.display())));
+        }
+    }
+    faults
+}
+
+fn unlinked(local: &LocalBackup) -> Vec<String> {
+    local.unlinked.iter().map(|oid| format!("no link leads to the tablespace {oid}")).collect()
+}
+
+fn fault(is_one: bool, what: impl FnOnce() -> String) -> Vec<String> {
+    if is_one { vec![what()] } else { Vec::new() }
+}
