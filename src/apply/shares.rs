@@ -123,6 +123,7 @@ mod tests {
             actions: vec![Action { address, change: Change::AddWals(batch), reason: Reason::MissingHere }],
             before: Recovery::default(),
             after: Recovery::default(),
+            shortfalls: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
             left_out: 0,

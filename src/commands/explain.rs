@@ -2,9 +2,10 @@
 
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::plan::action::Outcome;
+use crate::plan::action::{Outcome, Plan};
 use crate::plan::known::Knowledge;
 use crate::plan::scope::Scope;
+use crate::plan::shortfall::Shortfall;
 use crate::render::{self, Origin, Whys};
 use crate::site::mirror;
 use crate::site::suggest::{near, one_of};
@@ -53,9 +54,20 @@ fn explain(
     }
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
     if let Some((facts, demands)) = knowledge.of_thing(index, kind, name) {
-        return Ok((render::explain_thing(address, &facts, &demands, asked), Exit::Done));
+        let lacking = lacking(plan, index, kind, name);
+        return Ok((render::explain_thing(address, &facts, &demands, &lacking, asked), Exit::Done));
     }
     Err(unknown(address, index, planned, &knowledge))
+}
+
+/// What will be lacking of a backup, or of the WAL.
+fn lacking(plan: &Plan, replica: usize, kind: &str, name: Option<&str>) -> Vec<String> {
+    let Some(planned) = plan.replicas.get(replica) else { return Vec::new() };
+    let is_meant = |shortfall: &&Shortfall| match shortfall.backup() {
+        Some(backup) => name == Some(backup.as_str()),
+        None => kind == "wal",
+    };
+    planned.shortfalls.iter().filter(is_meant).map(|shortfall| render::shortfall(planned, shortfall, true)).collect()
 }
 
 /// An address that names nothing, or a thing that nobody could look at.

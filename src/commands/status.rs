@@ -6,7 +6,7 @@ use crate::cli::{self, TextOrJson};
 use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
 use crate::plan;
-use crate::plan::status::{SiteStatus, Verdict, status};
+use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict, status};
 use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
@@ -62,7 +62,7 @@ fn waits_for(primary: &Primary, terminal: &Terminal) {
 /// A promise that is broken is worth more than an error beside it: the error may be only about a part.
 fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
     let verdicts = || status.replicas.iter().map(|replica| replica.verdict);
-    if verdicts().any(Verdict::is_missed) {
+    if status.replicas.iter().any(ReplicaStatus::is_missed) {
         Exit::ObjectiveMissed
     } else if has_errors || verdicts().any(|verdict| verdict == Verdict::Unreadable) {
         Exit::Error
@@ -75,7 +75,7 @@ fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
 mod tests {
     use super::*;
     use crate::plan::action::Recovery;
-    use crate::plan::status::{Backups, ReplicaStatus};
+    use crate::plan::status::Backups;
 
     fn stands(verdict: Verdict) -> ReplicaStatus {
         ReplicaStatus {
@@ -99,6 +99,7 @@ mod tests {
             (&[Verdict::PrimaryUnreachable, Verdict::Inactive], false, 0),
             (&[Verdict::InSync, Verdict::ObjectiveMissed], false, 2),
             (&[Verdict::NotRecoverable], false, 2),
+            (&[Verdict::InSync, Verdict::Incomplete], false, 2),
             (&[Verdict::InSync], true, 1),
             (&[Verdict::InSync, Verdict::Unreadable], false, 1),
             (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),

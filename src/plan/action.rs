@@ -21,6 +21,7 @@ use crate::barman::wal_set::WalRange;
 use super::estimate::Pace;
 use super::file::forms;
 use super::reason::{Blocker, Note, Reason, Warning};
+use super::shortfall::Shortfall;
 use super::window::Window;
 
 /// What will be done at one site, and why.
@@ -84,6 +85,9 @@ pub struct ReplicaPlan {
     pub before: Recovery,
     /// What recovery will be able to reach.
     pub after: Recovery,
+    /// What will be lacking of what is wanted when every action is done; without a primary's answer, what is lacking
+    /// now.
+    pub shortfalls: Vec<Shortfall>,
     /// What the user should do something about.
     pub warnings: Vec<Warning>,
     /// What the user should know; nothing is done about it.
@@ -148,8 +152,18 @@ pub struct Recovery {
     pub to: Option<Timestamp>,
     /// How many backups are recoverable.
     pub backups: usize,
+    /// How many of them are full ones, which stand without another.
+    pub full_backups: usize,
     /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
     pub lag: Option<Lag>,
+}
+
+impl ReplicaPlan {
+    /// Whether the site has, and can recover from, everything that it should have.
+    pub fn is_in_sync(&self) -> bool {
+        let is_whole = self.outcome == Outcome::Planned && self.left_out == 0;
+        is_whole && self.actions.is_empty() && self.shortfalls.is_empty() && self.before.window.is_some()
+    }
 }
 
 impl Recovery {

@@ -29,6 +29,10 @@ pub struct BackupDiff {
     pub zombies: Vec<(BackupId, Reason)>,
     /// Staging of earlier runs that is of no more use.
     pub stale_staging: Vec<(BackupId, Reason)>,
+    /// Incremental backups, each with its parent, which neither end has.
+    pub orphans: Vec<(BackupId, BackupId)>,
+    /// Backups that would be wanted if their metadata at the primary made sense, and that are not here.
+    pub unreadable: Vec<BackupId>,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -55,7 +59,6 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
     let kept = ends.kept(&selected, &prunes);
     let (zombies, left) = ends.leftovers(&kept);
     let mut notes = unusable_notes(primary);
-    notes.extend(ends.orphan_notes(&candidates));
     notes.extend((!prunes.later.is_empty()).then_some(Note::PruneLater(prunes.later.len())));
     notes.extend(ends.staying_notes(&selected, &kept, &prunes));
     notes.extend(left);
@@ -64,6 +67,8 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         pruned: prunes.now,
         zombies,
         stale_staging: ends.stale_staging(&kept),
+        orphans: ends.orphans(&candidates),
+        unreadable: ends.unreadable(&candidates, now),
         notes,
         kept,
     }
@@ -194,13 +199,32 @@ impl Ends<'_> {
         here.chain(there).map(candidate).collect()
     }
 
-    fn orphan_notes(&self, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<Note> {
+    fn orphans(&self, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<(BackupId, BackupId)> {
         let here = self.here();
-        let note = |(id, candidate): (&BackupId, &Candidate)| {
+        let orphan = |(id, candidate): (&BackupId, &Candidate)| {
             let is_missing = |parent: &BackupId| !candidates.contains_key(parent) && !here.contains_key(parent);
-            candidate.parent.filter(is_missing).map(|parent| Note::ParentMissing { backup: *id, parent })
+            candidate.parent.filter(is_missing).map(|parent| (*id, parent))
         };
-        candidates.iter().filter_map(note).collect()
+        candidates.iter().filter_map(orphan).collect()
+    }
+
+    /// Each is judged as if it alone were readable.
+    fn unreadable(&self, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
+        let is_lost = |id: &BackupId, backup: &PrimaryBackup| {
+            backup.base == BaseKind::Unreadable
+                && backup.facts.status == Status::Done
+                && !backup.going_away
+                && !candidates.contains_key(id)
+        };
+        let unreadable = self.primary.backups.iter().filter(|(id, backup)| is_lost(id, backup));
+        let wanted = unreadable.filter(|(id, backup)| {
+            let candidate =
+                Candidate { end_time: backup.facts.end_time, parent: backup.facts.parent, keep: self.keep(**id) };
+            let mut all = candidates.clone();
+            all.insert(**id, candidate);
+            select(&self.policy.backups, &all, now).contains(*id)
+        });
+        wanted.map(|(id, _)| *id).collect()
     }
 
     /// The backups here that may be deleted, however many at once.

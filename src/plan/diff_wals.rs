@@ -5,23 +5,22 @@
 use std::collections::BTreeMap;
 
 use crate::barman::history::HistoryFile;
-use crate::barman::ids::BackupId;
 use crate::barman::version::BarmanVersion;
-use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
+use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::barman::wal_set::{WalRange, WalSet};
+use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
 use crate::site::model::Policy;
 
 use super::action::WalBatch;
-use super::diff_backups::{BackupDiff, Kept};
+use super::diff_backups::BackupDiff;
 use super::order::Places;
 use super::reason::{Note, XlogFinding};
 use super::runs::{Runs, Shipment, segment_of};
 use super::wal_files::{WalFile, find, wal_files};
 use super::wanted::Wanted;
-use super::window::{Segments, needed};
+use super::window::Segments;
 
 /// What becomes of the WAL of one replica.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,6 +39,10 @@ pub struct WalDiff {
     pub now: Segments,
     /// The whole segments that will be here.
     pub after: Segments,
+    /// Wanted segments that are damaged here, and that the primary cannot send.
+    pub broken: Vec<WalName>,
+    /// Wanted segments that the primary lists, and that neither end has.
+    pub gone: Vec<WalName>,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -77,12 +80,14 @@ pub fn diff(
     WalDiff {
         histories: missing_histories(primary, replica),
         xlogdb: found.xlogdb_findings(replica),
-        notes: gap_notes(&backups.kept, &found),
+        notes: found.notes(),
         missing: found.missing.batches(&backups.stages, &BTreeMap::new()),
         differing: found.differing.batches(&backups.stages, &replica.wals),
         unneeded: found.unneeded.into_runs().map(|(range, files)| (range, files.into_iter().collect())).collect(),
         now: found.now,
         after: found.after,
+        broken: found.broken,
+        gone: found.gone,
     }
 }
 
@@ -152,6 +157,7 @@ struct Found<'a> {
     differing: Shipment<'a>,
     broken: Vec<WalName>,
     gone: Vec<WalName>,
+    gone_besides: Vec<WalName>,
     unneeded: Runs<(WalName, u64)>,
     now: Segments,
     after: Segments,
@@ -167,6 +173,7 @@ impl<'a> Found<'a> {
             differing: Shipment::new(places, size),
             broken: Vec::new(),
             gone: Vec::new(),
+            gone_besides: Vec::new(),
             unneeded: Runs::new(size),
             now: Segments::default(),
             after: Segments::default(),
@@ -191,8 +198,9 @@ impl<'a> Found<'a> {
             Fate::Stays => {}
             Fate::Missing(there) => self.missing.push(there),
             Fate::Differs(there) => self.differing.push(there),
-            Fate::Broken => self.broken.push(file.name),
-            Fate::Gone => self.gone.push(file.name),
+            Fate::Broken => self.broken.extend(file.name.segment().map(|_| file.name)),
+            Fate::Gone if file.name.segment().is_some() => self.gone.push(file.name),
+            Fate::Gone => self.gone_besides.push(file.name),
             Fate::Unneeded(bytes) => self.unneeded.push(file.name, (file.name, *bytes)),
         }
     }
@@ -209,6 +217,12 @@ impl<'a> Found<'a> {
             }
             _ => {}
         }
+    }
+
+    /// What recovery can do without.
+    fn notes(&self) -> Vec<Note> {
+        let count = self.gone_besides.len() as u64;
+        self.gone_besides.first().map(|first| Note::ListedAndGone { count, first: *first }).into_iter().collect()
     }
 
     /// What is wrong with the file itself, and where it disagrees with the disk or with the primary.
@@ -239,30 +253,4 @@ fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> 
         })
     };
     primary.histories.values().filter_map(missing).collect()
-}
-
-/// Gaps that nobody can close: what a kept backup needs and neither end has, and what is broken here and gone there.
-fn gap_notes(kept: &BTreeMap<BackupId, Kept>, found: &Found<'_>) -> Vec<Note> {
-    let mut notes = Vec::new();
-    for (id, backup) in kept.iter().rev() {
-        let Some(range) = needed(&backup.facts) else { continue };
-        let Some(present) = found.after.numbered(backup.facts.segment_size) else { continue };
-        let gone = WalSet::from_iter([range]).difference(present);
-        if !gone.is_empty() {
-            notes.push(Note::GoneAtBothEnds { backup: *id, ranges: gone.ranges().collect() });
-        }
-    }
-    let is_told = |segment: Segment| {
-        let needed = |kept: &Kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?));
-        kept.values().filter_map(needed).any(|(first, last)| first <= segment && segment <= last)
-    };
-    let mut gone = found.gone.iter().filter(|name| !segment_of(**name).is_some_and(is_told));
-    if let Some(first) = gone.next() {
-        notes.push(Note::ListedAndGone { count: 1 + gone.count() as u64, first: *first });
-    }
-    let mut broken = found.broken.iter().filter(|name| name.segment().is_some());
-    if let Some(first) = broken.next() {
-        notes.push(Note::TruncatedAndGone { count: 1 + broken.count() as u64, first: first.to_string() });
-    }
-    notes
 }

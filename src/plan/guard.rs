@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::barman::ids::SystemId;
-use crate::observe::inventory::{BaseState, OwnSection, PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{OwnSection, PrimaryInventory, ReplicaInventory};
 use crate::site::model::Replica;
 
 use super::action::{Action, Change, Lag};
-use super::diff_backups::{self, BackupDiff};
+use super::diff_backups::BackupDiff;
 use super::reason::{Blocker, Warning};
 
 /// Everything that forbids any action on this replica.
@@ -56,12 +56,7 @@ fn other_system(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInv
 }
 
 /// What the user should do something about.
-pub fn warnings(
-    primary: &PrimaryInventory,
-    here: &ReplicaInventory,
-    backups: &BackupDiff,
-    actions: &[Action],
-) -> Vec<Warning> {
+pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let own = &here.own_barman;
     match &own.section {
@@ -75,16 +70,6 @@ pub fn warnings(
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));
     let needed = actions.iter().map(bytes_to_copy).sum();
     warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
-    for id in backups.kept.keys() {
-        let gone = !primary.backups.get(id).is_some_and(diff_backups::is_usable);
-        match here.backups.get(id).map(|local| &local.base) {
-            Some(BaseState::Damaged { files }) if gone => {
-                warnings.push(Warning::DamagedAndGone { backup: *id, files: files.len() });
-            }
-            Some(BaseState::Absent) if gone => warnings.push(Warning::DamagedAndGone { backup: *id, files: 0 }),
-            _ => {}
-        }
-    }
     warnings
 }
 

@@ -10,7 +10,7 @@
 //! | in which order | `order`, `graph`, `waits`, `critical_path` |
 //! | how much and how long | `traffic`, `estimate` |
 //! | what forbids it, what is warned of | `guard` |
-//! | what can be recovered, before and after; how a replica stands | `window`, `recovery`, `status` |
+//! | what can be recovered, before and after; what will be lacking; how a replica stands | `window`, `recovery`, `shortfall`, `status` |
 //! | whether a deletion leaves what it promised | `promise` |
 //! | a part of a plan: `--target`, `--exclude` | `scope` |
 //! | a saved plan: its text, what it relies on, whether it still holds | `file`, `facts`, `desired`, `stale` |
@@ -40,6 +40,7 @@ pub mod scope;
 mod segment_size;
 pub mod selection;
 mod shipping;
+pub mod shortfall;
 pub mod stale;
 pub mod status;
 pub mod traffic;

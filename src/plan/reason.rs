@@ -9,7 +9,6 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
-use crate::barman::wal_set::WalRange;
 
 use super::file::forms;
 
@@ -150,13 +149,6 @@ pub enum Warning {
         /// Bytes that are free.
         free: u64,
     },
-    /// A published backup is damaged, and the primary no longer has it.
-    DamagedAndGone {
-        /// The backup.
-        backup: BackupId,
-        /// How many files are missing or have another size.
-        files: usize,
-    },
 }
 
 /// Something the user should know; nothing is done about it.
@@ -178,28 +170,7 @@ pub enum Note {
     GoingAway(BackupId),
     /// A backup of a cloud's volumes: there are no files to copy.
     CloudSnapshot(BackupId),
-    /// An incremental backup whose parent neither end has.
-    ParentMissing {
-        /// The incremental backup.
-        backup: BackupId,
-        /// The parent.
-        parent: BackupId,
-    },
-    /// Segments that a kept backup needs and neither end has.
-    GoneAtBothEnds {
-        /// The backup.
-        backup: BackupId,
-        /// What is missing.
-        ranges: Vec<WalRange>,
-    },
-    /// Segments that are here with a wrong size, and not at the primary.
-    TruncatedAndGone {
-        /// How many.
-        count: u64,
-        /// The first.
-        first: String,
-    },
-    /// Files that the primary's xlog.db lists, and that neither end has. No backup needs them to be consistent.
+    /// Files that the primary's xlog.db lists, that neither end has, and that recovery can do without: no segments.
     ListedAndGone {
         /// How many.
         count: u64,

@@ -22,11 +22,6 @@ pub fn before(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, segme
     Reached { facts, segments, histories: &here.histories, wals, lines: &here.xlogdb.entries }.recovery()
 }
 
-/// What recovery can reach now, as the site alone tells.
-pub fn unobserved(here: &ReplicaInventory) -> Recovery {
-    before(None, here, &segments_here(here))
-}
-
 /// What recovery will reach when every action of the plan is done, and these segments are here.
 pub fn after(
     primary: &PrimaryInventory,
@@ -121,6 +116,7 @@ impl Reached<'_> {
             from: window.and_then(|w| recoverable.get(&w.oldest)).and_then(|facts| facts.end_time),
             to: window.and_then(|w| self.archived(w)),
             backups: recoverable.len(),
+            full_backups: recoverable.values().filter(|facts| facts.parent.is_none()).count(),
             lag: self.wals.map(|wals| self.lag(window, wals)),
         }
     }

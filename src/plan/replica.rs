@@ -24,7 +24,7 @@ use super::reuse::Sources;
 use super::shipping::WalActions;
 use super::wal_files::wal_files;
 use super::window::needed;
-use super::{guard, recovery, segment_size};
+use super::{guard, recovery, segment_size, shortfall};
 
 /// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
 pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {
@@ -37,6 +37,7 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
         actions: Vec::new(),
         before: Recovery::default(),
         after: Recovery::default(),
+        shortfalls: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         left_out: 0,
@@ -45,17 +46,23 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
     match &observed.primary {
         Observed::Failed { message, hint } => {
             plan.outcome = Outcome::Unobserved { message: message.clone(), hint: hint.clone() };
-            plan.before = recovery::unobserved(here);
-            plan.after = plan.before;
+            unobserved(&mut plan, here);
         }
         Observed::Inactive(sentence) => {
             plan.outcome = Outcome::Inactive(sentence.clone());
-            plan.before = recovery::unobserved(here);
-            plan.after = plan.before;
+            unobserved(&mut plan, here);
         }
         Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
     }
     plan
+}
+
+/// What the site alone tells of a replica. Of one that does not exist here, nothing is promised.
+fn unobserved(plan: &mut ReplicaPlan, here: &ReplicaInventory) {
+    let segments = recovery::segments_here(here);
+    plan.before = recovery::before(None, here, &segments);
+    plan.after = plan.before;
+    plan.shortfalls = shortfall::alone(here, &segments);
 }
 
 /// The two ends of a replica, and what is wanted of it.
@@ -74,15 +81,16 @@ impl Planner<'_> {
         let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
         plan.after = recovery::after(self.primary, self.here, &backups, &wals.after);
+        plan.shortfalls = shortfall::remaining(self.primary, self.here, &backups, &wals);
         plan.notes = self.notes(&backups, &wals);
-        let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.backups);
+        let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
         if !blockers.is_empty() {
             plan.outcome = Outcome::Blocked(blockers);
             plan.after = plan.before;
             return;
         }
         plan.actions = self.actions(&backups, &mut wals);
-        plan.warnings = guard::warnings(self.primary, self.here, &backups, &plan.actions);
+        plan.warnings = guard::warnings(self.here, &plan.actions);
         plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, plan.before.lag));
         plan.target = Some(Target {
             here: self.here.directories.clone(),

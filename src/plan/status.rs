@@ -2,8 +2,9 @@
 //!
 //! | verdict | meaning |
 //! | --- | --- |
-//! | in sync | nothing is to be done, and the recovery window ends with the primary's newest WAL |
-//! | behind | something is to be done, or the window ends earlier; no objective is missed |
+//! | in sync | nothing is to be done, and nothing that is wanted is lacking |
+//! | behind | something is to be done, and nothing will be lacking then; no objective is missed |
+//! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
 //! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not |
 //! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
 //! | blocked | nothing may be done before somebody settles what the plan says; no objective is missed |
@@ -67,6 +68,9 @@ pub enum Verdict {
     /// Something is missing or wrong, and no objective is missed.
     #[serde(rename = "behind")]
     Behind,
+    /// Something that is wanted is lacking, and no apply can bring it.
+    #[serde(rename = "incomplete")]
+    Incomplete,
     /// The objective is missed, or cannot be shown to be kept.
     #[serde(rename = "objective missed")]
     ObjectiveMissed,
@@ -93,6 +97,7 @@ impl Verdict {
         match self {
             Self::InSync => "in sync",
             Self::Behind => "behind",
+            Self::Incomplete => "incomplete",
             Self::ObjectiveMissed => "objective missed",
             Self::NotRecoverable => "not recoverable",
             Self::Blocked => "blocked",
@@ -106,10 +111,17 @@ impl Verdict {
     pub fn is_well(self) -> bool {
         matches!(self, Self::InSync | Self::Behind)
     }
+}
 
-    /// Whether what the site promises is not kept.
-    pub fn is_missed(self) -> bool {
-        matches!(self, Self::ObjectiveMissed | Self::NotRecoverable)
+impl ReplicaStatus {
+    /// Whether what the site promises is not kept. Where an objective says what is promised, it alone decides beside
+    /// that there is anything to recover from; where none does, everything that is wanted is.
+    pub fn is_missed(&self) -> bool {
+        match self.verdict {
+            Verdict::ObjectiveMissed | Verdict::NotRecoverable => true,
+            Verdict::Incomplete => self.objective.is_none(),
+            _ => false,
+        }
     }
 }
 
@@ -189,7 +201,8 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
         Outcome::Blocked(_) => Verdict::Blocked,
         Outcome::Unobserved { .. } => Verdict::PrimaryUnreachable,
         Outcome::Inactive(_) => Verdict::Inactive,
-        Outcome::Planned if plan.actions.is_empty() && plan.before.is_level() => Verdict::InSync,
+        Outcome::Planned if !plan.shortfalls.is_empty() => Verdict::Incomplete,
+        Outcome::Planned if plan.is_in_sync() => Verdict::InSync,
         Outcome::Planned => Verdict::Behind,
     }
 }

@@ -1,10 +1,10 @@
 //! What the user should know or do: one sentence for each typed blocker, warning and note.
 
 use crate::barman::backup_info::Status;
-use crate::barman::ids::BackupId;
 use crate::barman::wal_set::WalRange;
-use crate::plan::action::ReplicaPlan;
+use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::reason::{Blocker, Note, Warning};
+use crate::plan::shortfall::Shortfall;
 
 use super::tree::segment_size;
 use super::units::{bytes, count, duration, exact, list, plural};
@@ -35,14 +35,13 @@ pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
         Blocker::TooFewLeft { left, minimum } => format!(
             "the prune would leave {}, and `protect.min_backups` asks for {minimum}; \
              select more backups or lower the minimum",
-            count(*left as u64, "recoverable backup")
+            count(*left as u64, "recoverable full backup")
         ),
     }
 }
 
 /// What the user should do something about.
-pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
-    let name = &replica.name;
+pub fn warning(warning: &Warning) -> String {
     match warning {
         Warning::PassiveCron => "the site's own Barman synchronises this server as well; \
              set `active = false` beside its `primary_ssh_command` in barman.conf, or let `antipode barman-conf` write it"
@@ -68,20 +67,11 @@ pub fn warning(replica: &ReplicaPlan, warning: &Warning) -> String {
             bytes(*needed),
             bytes(*free)
         ),
-        Warning::DamagedAndGone { backup, files: 0 } => format!(
-            "backup {backup} has no files here, and the primary no longer has it; \
-             bring them back from elsewhere, or run `barman delete {name} {backup}`"
-        ),
-        Warning::DamagedAndGone { backup, files } => format!(
-            "backup {backup} is damaged ({} missing or of another size), and the primary no longer has it; \
-             do not rely on it before `barman verify-backup {name} {backup}` succeeds",
-            count(*files as u64, "file")
-        ),
     }
 }
 
 /// What the user should know.
-pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
+pub fn note(note: &Note) -> String {
     match note {
         Note::Primary(sentence) => format!("at the primary: {}", sentence.trim_end()),
         Note::Site(sentence) => format!("at the site: {}", sentence.trim_end()),
@@ -97,18 +87,6 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
                 "backup {backup} is a snapshot of cloud volumes and has no files to copy; take one that has for this site"
             )
         }
-        Note::ParentMissing { backup, parent } => {
-            format!("backup {backup} builds on {parent}, which neither end has; take a new full backup")
-        }
-        Note::GoneAtBothEnds { backup, ranges } => gone_at_both_ends(replica, *backup, ranges, verbose),
-        Note::TruncatedAndGone { count: 1, first } => {
-            format!("WAL segment {first} has a wrong size here, and the primary no longer has it; take a new backup")
-        }
-        Note::TruncatedAndGone { count, first } => format!(
-            "{} WAL segments from {first} on have a wrong size here, and the primary no longer has them; \
-             take a new backup",
-            exact(*count)
-        ),
         Note::ListedAndGone { count: 1, first } => {
             format!("the primary lists WAL file {first} and does not have it; it is not copied")
         }
@@ -144,7 +122,65 @@ pub fn note(replica: &ReplicaPlan, note: &Note, verbose: bool) -> String {
     }
 }
 
-fn gone_at_both_ends(replica: &ReplicaPlan, backup: BackupId, ranges: &[WalRange], verbose: bool) -> String {
+/// What will be lacking although everything is done, and what would help.
+pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) -> String {
+    let name = &replica.name;
+    let other_end = if matches!(replica.outcome, Outcome::Planned | Outcome::Blocked(_)) {
+        "the primary no longer has it"
+    } else {
+        "the primary did not answer"
+    };
+    match shortfall {
+        Shortfall::BackupDamaged { backup, files: 0 } => format!(
+            "backup {backup} has no files here, and {other_end}; \
+             bring them back from elsewhere, or run `barman delete {name} {backup}`"
+        ),
+        Shortfall::BackupDamaged { backup, files } => format!(
+            "backup {backup} is damaged ({} missing or of another size), and {other_end}; \
+             do not rely on it before `barman verify-backup {name} {backup}` succeeds",
+            count(*files as u64, "file")
+        ),
+        Shortfall::BackupUnreadable { backup } => format!(
+            "backup {backup} is wanted and cannot be copied, as its backup.info at the primary makes no sense; \
+             repair or delete it there"
+        ),
+        Shortfall::ParentMissing { backup, parent } => {
+            format!("backup {backup} builds on {parent}, which neither end has; take a new full backup")
+        }
+        Shortfall::ParentNotRecoverable { backup, parent } => {
+            format!(
+                "backup {backup} is not recoverable, as {parent}, which it builds on, is not; take a new full backup"
+            )
+        }
+        Shortfall::WalUnknown { backup } => format!(
+            "backup {backup} is not recoverable: its backup.info does not say which WAL makes it consistent; \
+             take a new backup"
+        ),
+        Shortfall::WalMissing { backup, ranges } => {
+            let (segments, names) = wal_ranges(replica, ranges, verbose);
+            let nobody = if replica.target.is_some() { "neither end has" } else { "there is no whole" };
+            format!("backup {backup} is not recoverable: {nobody} {segments} that it needs, {names}; take a new backup")
+        }
+        Shortfall::WalDamaged { count: 1, first } => {
+            format!("WAL segment {first} has a wrong size here, and {other_end}; take a new backup")
+        }
+        Shortfall::WalDamaged { count, first } => format!(
+            "{} WAL segments from {first} on have a wrong size here, and {}; take a new backup",
+            exact(*count),
+            other_end.replace(" it", " them")
+        ),
+        Shortfall::WalGone { count: 1, first } => {
+            format!("the primary lists WAL segment {first} and does not have it; recovery cannot pass it")
+        }
+        Shortfall::WalGone { count, first } => format!(
+            "the primary lists {} WAL segments from {first} on and does not have them; recovery cannot pass them",
+            exact(*count)
+        ),
+    }
+}
+
+/// How many segments these are, and which, as far as there is room for them.
+fn wal_ranges(replica: &ReplicaPlan, ranges: &[WalRange], verbose: bool) -> (String, String) {
     let shown = if verbose { ranges.len() } else { NAMED_RANGES };
     let size = segment_size(replica);
     let mut names: Vec<String> = ranges.iter().take(shown).map(|range| range.display(size)).collect();
@@ -152,11 +188,7 @@ fn gone_at_both_ends(replica: &ReplicaPlan, backup: BackupId, ranges: &[WalRange
         names.push(format!("{} more", count((ranges.len() - shown) as u64, "range")));
     }
     let segments: u64 = ranges.iter().map(|range| range.count()).sum();
-    format!(
-        "backup {backup} is not recoverable: neither end has {} that it needs, {}; take a new backup",
-        count(segments, "WAL segment"),
-        list(&names)
-    )
+    (count(segments, "WAL segment"), list(&names))
 }
 
 fn one_or<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {

@@ -46,8 +46,15 @@ pub fn explain(known: &Known<'_>, asked: Origin<'_>) -> String {
 }
 
 /// One paragraph about a thing that no action is about.
-pub fn explain_thing(address: &str, facts: &[Fact], demands: &[Demand], asked: Origin<'_>) -> String {
+pub fn explain_thing(
+    address: &str,
+    facts: &[Fact],
+    demands: &[Demand],
+    lacking: &[String],
+    asked: Origin<'_>,
+) -> String {
     let mut sentences = vec![format!("{address}: nothing is planned for it.")];
+    sentences.extend(lacking.iter().map(|text| format!("{}.", capitalised(text))));
     sentences.extend(ends(facts));
     sentences.extend(asked.demands(demands));
     clean(&sentences.join(" "))

@@ -168,8 +168,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         return (Ink::Change, format!("not recoverable{yet}"));
     }
     let is_level = before.is_level();
-    let is_whole = replica.left_out == 0;
-    if is_whole && replica.actions.is_empty() && is_level {
+    if replica.is_in_sync() {
         let window = if all || verbose { format!(", {}", summary::window(before)) } else { String::new() };
         return (Ink::Add, format!("in sync{window}"));
     }
@@ -179,6 +178,9 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         let to = before.to.map(|to| format!(" to {}", timestamp(to))).unwrap_or_default();
         format!("recoverable{to}")
     };
+    if replica.actions.is_empty() && !replica.shortfalls.is_empty() {
+        return (Ink::Change, format!("incomplete, {reach}"));
+    }
     if is_level {
         return (Ink::Plain, format!("{reach}, level with the primary"));
     }

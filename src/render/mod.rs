@@ -36,7 +36,7 @@ use std::num::NonZeroUsize;
 
 use crate::plan::action::Plan;
 
-pub use advice::{blocker, note, warning};
+pub use advice::{blocker, note, shortfall, warning};
 pub use applied::applied;
 pub use dot::dot;
 pub use explain::{Origin, Whys, explain, explain_thing};

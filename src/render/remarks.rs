@@ -163,10 +163,12 @@ pub fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
         _ => &[],
     };
     let errors = blockers.iter().map(|b| Remark { label: "error", sentence: advice::blocker(replica, b) });
-    let warnings = replica.warnings.iter().map(|w| Remark { label: "warning", sentence: advice::warning(replica, w) });
+    let shortfalls = replica.shortfalls.iter().map(|s| advice::shortfall(replica, s, verbose));
+    let warnings = replica.warnings.iter().map(advice::warning);
+    let warnings = shortfalls.chain(warnings).map(|sentence| Remark { label: "warning", sentence });
     // The heading shows the name at the primary.
     let notes = replica.notes.iter().filter(|note| !matches!(note, Note::Renamed(_)));
-    let notes = notes.map(|n| Remark { label: "note", sentence: advice::note(replica, n, verbose) });
+    let notes = notes.map(|n| Remark { label: "note", sentence: advice::note(n) });
     errors.chain(warnings).chain(notes).collect()
 }
 

@@ -25,7 +25,7 @@ pub struct StatusDocument {
     /// When it was looked at.
     #[schemars(with = "String", extend("format" = "date-time"))]
     observed_at: Timestamp,
-    /// Whether every objective is kept and every replica is recoverable.
+    /// Whether every objective is kept, every replica is recoverable, and none without an objective is incomplete.
     objectives_kept: bool,
     /// In the order of their names.
     replicas: Vec<Replica>,
@@ -144,7 +144,7 @@ pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
         format_version: FORMAT_VERSION,
         site: told.status.site.clone(),
         observed_at: told.now,
-        objectives_kept: !told.status.replicas.iter().any(|replica| replica.verdict.is_missed()),
+        objectives_kept: !told.status.replicas.iter().any(ReplicaStatus::is_missed),
         replicas: all
             .map(|(status, plan)| replica(status, reasons(status, plan).into_iter().map(sentence).collect()))
             .collect(),

@@ -265,16 +265,28 @@ fn no_changes(plan: &Plan) -> Sentence {
         return ("No changes", "in the part of the plan that was asked for.".to_owned());
     }
     let planned: Vec<&ReplicaPlan> = plan.replicas.iter().filter(|r| r.outcome == Outcome::Planned).collect();
-    let has_all = |replica: &&ReplicaPlan| replica.after.window.is_some() && replica.after.is_level();
+    let lacking: Vec<&&ReplicaPlan> = planned.iter().filter(|replica| !replica.is_in_sync()).collect();
     let text = match (planned.len(), plan.replicas.len()) {
         (_, 0) => "The site file names no replica, and its mirrors found no server.",
         (0, _) => return ("Nothing", "could be planned.".to_owned()),
         (1, all) if all > 1 => return ("No changes", "to the replica that could be planned.".to_owned()),
         (n, all) if n < all => return ("No changes", format!("to the {n} replicas that could be planned.")),
-        _ if planned.iter().all(has_all) => "The site has everything it should.",
-        _ => "The site has everything that the primary can give.",
+        _ if lacking.is_empty() => "The site has everything it should.",
+        _ => return ("No changes.", format!("{}.", incomplete(&lacking))),
     };
     ("No changes.", text.to_owned())
+}
+
+/// What a plan without actions leaves lacking.
+fn incomplete(replicas: &[&&ReplicaPlan]) -> String {
+    let things: usize = replicas.iter().map(|replica| replica.shortfalls.len()).sum();
+    let names: Vec<String> = replicas.iter().map(|replica| replica.name.to_string()).collect();
+    let what = if things == 0 {
+        "Nothing here can be recovered from yet".to_owned()
+    } else {
+        format!("What the warnings name is lacking ({}), and no apply can bring it", count(things as u64, "thing"))
+    };
+    format!("{what}: {}", list(&names))
 }
 
 /// Which replicas the plan says nothing about.

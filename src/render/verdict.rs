@@ -1,6 +1,6 @@
 //! A plan in one line: what is done, what is not planned, what is copied and freed.
 
-use crate::plan::action::{Outcome, Plan};
+use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 
 use super::summary::{self, Totals};
 use super::units::{bytes, count};
@@ -24,10 +24,10 @@ fn idle(plan: &Plan) -> &'static str {
         "no replicas"
     } else if planned.peek().is_none() {
         "nothing could be planned"
-    } else if planned.all(|replica| replica.after.window.is_some() && replica.after.is_level()) {
+    } else if planned.all(ReplicaPlan::is_in_sync) {
         "in sync"
     } else {
-        "nothing to do, the site has everything that the primary can give"
+        "nothing to do, and what is wanted is not all here"
     }
 }
 

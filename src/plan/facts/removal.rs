@@ -62,11 +62,11 @@ impl Grounds<'_> {
     /// That enough recoverable backups stay, and that the plan deletes no more at once than it may.
     fn protection(&self) -> [Fact; 2] {
         let policy = &self.replica.policy;
-        let left = recovery::with(self.there, self.here, &self.planned.actions).backups;
-        let planned = self.planned.after.backups;
+        let left = recovery::with(self.there, self.here, &self.planned.actions).full_backups;
+        let planned = self.planned.after.full_backups;
         let minimum = policy.protect.min_backups as usize;
-        let enough = |n: usize| format!("{} or more", count(n as u64, "backup"));
-        let value = if left >= planned { enough(planned) } else { count(left as u64, "backup") };
+        let enough = |n: usize| format!("{} or more", count(n as u64, "full backup"));
+        let value = if left >= planned { enough(planned) } else { count(left as u64, "full backup") };
         let left_fact = Fact::here("what stays recoverable", value);
         let left_fact = if left < minimum { left_fact.must_be(enough(minimum)) } else { left_fact };
         let here = self.here.published().count();

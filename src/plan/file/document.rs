@@ -15,6 +15,7 @@ use crate::plan::estimate::{self, Basis, Pace};
 use crate::plan::facts::Fact;
 use crate::plan::graph::Dependency;
 use crate::plan::reason::{Note, Reason, Warning};
+use crate::plan::shortfall::Shortfall;
 use crate::plan::traffic::Traffic;
 use crate::render::{self, Totals, Verb};
 
@@ -81,6 +82,8 @@ struct ReplicaDocument {
     before: Recovery,
     /// What recovery will be able to reach.
     after: Recovery,
+    /// What will be lacking of what is wanted when all is done.
+    shortfalls: Vec<Told<Shortfall>>,
     /// What should be done something about.
     warnings: Vec<Told<Warning>>,
     /// What should be known.
@@ -212,8 +215,9 @@ impl Document {
 
 impl ReplicaDocument {
     fn of(replica: &ReplicaPlan, place: usize, facts: &Facts, needs: &Needs) -> Self {
-        let warning = |what: &Warning| Told { message: render::warning(replica, what), what: what.clone() };
-        let note = |what: &Note| Told { message: render::note(replica, what, true), what: what.clone() };
+        let warning = |what: &Warning| Told { message: render::warning(what), what: what.clone() };
+        let shortfall = |what: &Shortfall| Told { message: render::shortfall(replica, what, true), what: what.clone() };
+        let note = |what: &Note| Told { message: render::note(what), what: what.clone() };
         let pace = replica.target.as_ref().map(|target| target.pace).unwrap_or_default();
         let action = |(i, action): (usize, &Action)| {
             let needed = needs.get(&(place, i)).into_iter().flatten();
@@ -229,6 +233,7 @@ impl ReplicaDocument {
             target: replica.target.clone(),
             before: replica.before,
             after: replica.after,
+            shortfalls: replica.shortfalls.iter().map(shortfall).collect(),
             warnings: replica.warnings.iter().map(warning).collect(),
             notes: replica.notes.iter().map(note).collect(),
             left_out: replica.left_out,
@@ -260,6 +265,7 @@ impl ReplicaDocument {
             actions,
             before: self.before,
             after: self.after,
+            shortfalls: self.shortfalls.into_iter().map(|told| told.what).collect(),
             warnings: self.warnings.into_iter().map(|told| told.what).collect(),
             notes: self.notes.into_iter().map(|told| told.what).collect(),
             left_out: self.left_out,

@@ -3,7 +3,8 @@
 use crate::barman::backup_info::Status;
 use crate::observe::inventory::BaseState;
 use crate::plan::action::{BackupCopy, Change};
-use crate::plan::reason::{Note, Reason, Warning};
+use crate::plan::reason::{Note, Reason};
+use crate::plan::shortfall::Shortfall;
 
 use super::case::{Case, case};
 use super::notation::id;
@@ -198,10 +199,10 @@ fn damage_that_the_primary_cannot_repair_is_warned_of() {
     let case = case("| 1/08..0F", "@21 1/08..0A damaged  @22 1/0C..0D absent | 1/08..0F");
     assert_eq!(case.actions(), [""; 0]);
     assert_eq!(
-        case.plan().warnings,
+        case.plan().shortfalls,
         [
-            Warning::DamagedAndGone { backup: id("21"), files: 1 },
-            Warning::DamagedAndGone { backup: id("22"), files: 0 }
+            Shortfall::BackupDamaged { backup: id("22"), files: 0 },
+            Shortfall::BackupDamaged { backup: id("21"), files: 1 }
         ]
     );
 }
@@ -247,7 +248,7 @@ fn children_follow_and_a_parent_comes_before_its_child() {
 fn a_child_without_its_parent_is_never_copied() {
     let case = case("@21<20 1/08..0A  @22 1/0C..0D | 1/08..0F", "|");
     assert!(!case.actions().contains(&"+backup 21".to_owned()));
-    assert_eq!(case.plan().notes, [Note::ParentMissing { backup: id("21"), parent: id("20") }]);
+    assert_eq!(case.plan().shortfalls, [Shortfall::ParentMissing { backup: id("21"), parent: id("20") }]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::plan::window::{Segments, recoverable};
 use super::case::{Case, whole, words};
 use super::generate::any_case;
 
-fn removed(plan: &ReplicaPlan) -> BTreeSet<BackupId> {
+pub fn removed(plan: &ReplicaPlan) -> BTreeSet<BackupId> {
     let removed = |action: &crate::plan::action::Action| match action.change {
         Change::RemoveBackup { id, .. } => Some(id),
         _ => None,
@@ -23,7 +23,7 @@ fn removed(plan: &ReplicaPlan) -> BTreeSet<BackupId> {
 }
 
 /// The backups that can be recovered now.
-fn recoverable_now(case: &Case) -> BTreeSet<BackupId> {
+pub fn recoverable_now(case: &Case) -> BTreeSet<BackupId> {
     let facts: Vec<_> = case.here.published().filter(|facts| case.here.is_whole(facts.id)).collect();
     let mut segments = Segments::of_sizes(facts.iter().map(|facts| facts.segment_size));
     let intact = wal_files(Some(&case.primary), &case.here).filter(WalFile::is_intact);

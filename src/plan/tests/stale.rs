@@ -275,12 +275,12 @@ fn a_removal_is_refused_when_less_would_be_left_than_was_planned() {
     refused(
         &planned,
         |case| case.here.wals.retain(|name, _| *name != wal("1/06")),
-        &["what stays recoverable, here: planned: 2 backups or more; now: 1 backup"],
+        &["what stays recoverable, here: planned: 2 full backups or more; now: 1 full backup"],
     );
     refused(
         &planned,
         |case| case.here.backups.get_mut(&id("20")).unwrap().base = BaseState::Absent,
-        &["what stays recoverable, here", "now: 1 backup"],
+        &["what stays recoverable, here", "now: 1 full backup"],
     );
     let lost = |case: &mut Case| {
         case.here.backups.retain(|backup, _| [id("18"), id("19")].contains(backup));

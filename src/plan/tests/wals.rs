@@ -5,7 +5,8 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::Change;
-use crate::plan::reason::{Note, Reason};
+use crate::plan::reason::Reason;
+use crate::plan::shortfall::Shortfall;
 use crate::site::model::WalsFrom;
 
 use super::case::{Case, case, words};
@@ -68,16 +69,16 @@ fn a_missing_source_file_leaves_the_others_planned() {
     let case = case("@21 1/08..0A | 1/08..0F ?1/0D", "@21 1/08..0A | 1/08..0A");
     assert_eq!(case.actions(), ["+wal 1/0B..0C", "+wal 1/0E..0F"]);
     let gone = WalName::Segment(segment("1/0D"));
-    assert_eq!(case.plan().notes, [Note::ListedAndGone { count: 1, first: gone }]);
+    assert_eq!(case.plan().shortfalls, [Shortfall::WalGone { count: 1, first: gone }]);
 }
 
 #[test]
-fn wal_gone_at_both_ends_is_a_note_and_no_action() {
+fn wal_gone_at_both_ends_is_named_and_no_action() {
     let there = "@21 1/08..0C  @22 1/0E..0F | 1/08..0F -1/0A ?1/0B";
     let case = case(there, "@21 1/08..0C  @22 1/0E..0F | 1/08..0F -1/0A..0B");
     assert_eq!(case.actions(), [""; 0]);
     let range = WalRange { timeline: Timeline(1), first: 0x0A, last: 0x0B };
-    assert_eq!(case.plan().notes, [Note::GoneAtBothEnds { backup: id("21"), ranges: vec![range] }]);
+    assert_eq!(case.plan().shortfalls, [Shortfall::WalMissing { backup: id("21"), ranges: vec![range] }]);
     assert_eq!(case.plan().after.backups, 1);
 }
 
@@ -87,9 +88,9 @@ fn a_segment_broken_here_and_gone_there_is_noted() {
         let case = case(there, "@21 1/08..0A | 1/08..0F 1/09=5");
         assert_eq!(case.actions(), [""; 0], "{there}");
         let range = WalRange { timeline: Timeline(1), first: 9, last: 9 };
-        let broken = Note::TruncatedAndGone { count: 1, first: "000000010000000000000009".to_owned() };
-        let gone = Note::GoneAtBothEnds { backup: id("21"), ranges: vec![range] };
-        assert_eq!(case.plan().notes, [gone, broken], "{there}");
+        let broken = Shortfall::WalDamaged { count: 1, first: WalName::Segment(segment("1/09")) };
+        let gone = Shortfall::WalMissing { backup: id("21"), ranges: vec![range] };
+        assert_eq!(case.plan().shortfalls, [gone, broken], "{there}");
         assert_eq!(case.plan().after.backups, 0, "{there}");
     }
 }

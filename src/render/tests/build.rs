@@ -48,6 +48,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
         actions: Vec::new(),
         before: now,
         after: now,
+        shortfalls: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         left_out: 0,
@@ -79,6 +80,7 @@ pub fn reached(from: &str, to: &str) -> Recovery {
         from: Some(time(from)),
         to: Some(time(to)),
         backups: 7,
+        full_backups: 7,
         lag: Some(Lag::default()),
     }
 }

@@ -21,7 +21,7 @@ fn thing(situation: &Situation, address: &str) -> Option<String> {
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
     let (facts, demands) = situation.knowledge().of_thing(replica, kind, name)?;
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
-    Some(explain_thing(address, &facts, &demands, Origin { file: situation.quotes(), replica: &origin }))
+    Some(explain_thing(address, &facts, &demands, &[], Origin { file: situation.quotes(), replica: &origin }))
 }
 
 #[test]

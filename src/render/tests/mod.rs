@@ -17,6 +17,7 @@ use super::{Form, Style, Totals, Whys, plan as render};
 use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};
 use crate::plan::estimate::Pace;
 use crate::plan::reason::{Note, Warning};
+use crate::plan::shortfall::Shortfall;
 
 /// A text for people of a plan of which nothing else is known.
 fn human(plan: &Plan, style: Style) -> String {
@@ -122,10 +123,10 @@ fn nothing_more_can_be_had() {
     let mut main = replica("main");
     main.before.lag = Some(lag(12, 863));
     main.after = main.before;
-    main.notes = vec![
-        Note::GoneAtBothEnds { backup: id("1120"), ranges: vec![range(1, 0x1A310, 0x1A31B)] },
-        Note::TruncatedAndGone { count: 2, first: "00000001000001A300000007".into() },
-        Note::KeptHereOnly(3),
+    main.notes = vec![Note::KeptHereOnly(3)];
+    main.shortfalls = vec![
+        Shortfall::WalMissing { backup: id("1120"), ranges: vec![range(1, 0x1A310, 0x1A31B)] },
+        Shortfall::WalDamaged { count: 2, first: "00000001000001A300000007".parse().unwrap() },
     ];
     golden("nothing_more_can_be_had", &site(vec![main]));
 }
@@ -168,8 +169,16 @@ fn every_warning_says_what_to_do() {
         Warning::NotConfigured { included: None },
         Warning::BehindObjective { lag: 79_200, rpo: 900 },
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
-        Warning::DamagedAndGone { backup: id("1010"), files: 0 },
-        Warning::DamagedAndGone { backup: id("1011"), files: 2 },
+    ];
+    main.shortfalls = vec![
+        Shortfall::BackupDamaged { backup: id("1010"), files: 0 },
+        Shortfall::BackupDamaged { backup: id("1011"), files: 2 },
+        Shortfall::BackupUnreadable { backup: id("1009") },
+        Shortfall::ParentMissing { backup: id("1008"), parent: id("1007") },
+        Shortfall::ParentNotRecoverable { backup: id("1006"), parent: id("1005") },
+        Shortfall::WalUnknown { backup: id("1004") },
+        Shortfall::WalGone { count: 1, first: "00000001000001A300000008".parse().unwrap() },
+        Shortfall::WalGone { count: 3, first: "00000001000001A300000009".parse().unwrap() },
     ];
     main.notes = vec![
         Note::GoingAway(id("1012")),
