@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::plan::action::{Address, Change};
 use crate::plan::graph::Part;
 use crate::transport::ByteCounter;
+use crate::transport::patience::Wait;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -24,10 +25,12 @@ pub enum Event {
     Retrying {
         /// The action.
         address: Address,
+        /// The primary whose line is waited for.
+        primary: String,
         /// What failed.
         message: String,
-        /// How long until it is tried again.
-        pause: Duration,
+        /// How long nothing has arrived, and how long until it is tried again.
+        wait: Wait,
     },
     /// A step ended well.
     Finished {

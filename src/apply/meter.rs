@@ -1,45 +1,39 @@
 //! How fast the bytes of a replica arrive during an apply.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::barman::last_apply::Measured;
 
-/// Adds up bytes, and the time during which at least one transfer runs: transfers beside each other count once.
+/// Adds up the bytes that transfers brought, and the time during which at least one of these ran: transfers beside each
+/// other count once, and one that failed not at all.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    running: usize,
-    /// When the first of those that run began.
-    since: Option<Instant>,
-    time: Duration,
+    /// When transfers ran that brought what they were to bring: in order, none touching another.
+    spans: Vec<(Instant, Instant)>,
     bytes: u64,
 }
 
-/// A transfer that runs until this is dropped.
-pub struct Running<'a>(&'a Meter);
+/// A transfer that runs.
+pub struct Running<'a> {
+    meter: &'a Meter,
+    since: Instant,
+}
 
 impl Meter {
     /// A transfer begins.
     pub fn begin(&self) -> Running<'_> {
-        let mut state = self.state();
-        state.running += 1;
-        state.since.get_or_insert_with(Instant::now);
-        Running(self)
-    }
-
-    /// Bytes crossed the wire.
-    pub fn add(&self, bytes: u64) {
-        let mut state = self.state();
-        state.bytes = state.bytes.saturating_add(bytes);
+        Running { meter: self, since: Instant::now() }
     }
 
     /// All that arrived so far.
     pub fn measured(&self) -> Measured {
         let state = self.state();
-        Measured { bytes: state.bytes, time: state.time }
+        let time = state.spans.iter().map(|(since, until)| until.duration_since(*since)).sum();
+        Measured { bytes: state.bytes, time }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,39 +42,48 @@ impl Meter {
     }
 }
 
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.running = state.running.saturating_sub(1);
-        if state.running == 0
-            && let Some(since) = state.since.take()
-        {
-            state.time += since.elapsed();
+impl Running<'_> {
+    /// It ended well, and so many bytes crossed the wire.
+    pub fn brought(self, bytes: u64) {
+        let mut state = self.meter.state();
+        state.bytes = state.bytes.saturating_add(bytes);
+        // Spans end one after the other, so that only the last ones can touch this one.
+        let (mut since, until) = (self.since, Instant::now());
+        while let Some((earlier, _)) = state.spans.pop_if(|(_, end)| *end >= since) {
+            since = since.min(earlier);
         }
+        state.spans.push((since, until));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn transfers_beside_each_other_count_once_and_pauses_not_at_all() {
+    fn transfers_beside_each_other_count_once_and_pauses_and_failures_not_at_all() {
         let meter = Meter::default();
+        let pause = || std::thread::sleep(Duration::from_millis(20));
         let begin = Instant::now();
         let (first, second) = (meter.begin(), meter.begin());
-        std::thread::sleep(Duration::from_millis(30));
-        drop(first);
-        assert_eq!(meter.measured().time, Duration::ZERO, "one still runs");
-        drop(second);
+        pause();
+        first.brought(5);
+        pause();
+        second.brought(6);
         let both = begin.elapsed();
-        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(meter.state().spans.len(), 1);
         drop(meter.begin());
-        meter.add(5);
-        meter.add(6);
+        let failed = meter.begin();
+        pause();
+        drop(failed);
+        let third = meter.begin();
+        pause();
+        third.brought(7);
         let measured = meter.measured();
-        assert_eq!(measured.bytes, 11);
-        assert!(measured.time >= Duration::from_millis(30), "{measured:?}");
-        assert!(measured.time < both + Duration::from_millis(50), "{measured:?} of {both:?}");
+        assert_eq!((measured.bytes, meter.state().spans.len()), (18, 2));
+        assert!(measured.time >= Duration::from_millis(60), "{measured:?}");
+        assert!(measured.time <= begin.elapsed() - Duration::from_millis(20), "{measured:?} of {both:?}");
     }
 }

@@ -23,7 +23,7 @@
 //!
 //! | failure | what is left | next apply |
 //! | --- | --- | --- |
-//! | the connection breaks | tried again; then the step fails, partial files stay in staging | goes on where it stopped |
+//! | the connection breaks | tried again as long as something arrives within ten minutes; then the step fails, partial files stay in staging | goes on where it stopped |
 //! | a file is missing or wrong at the primary | everything else is placed | reports it again, or notes that it is gone |
 //! | the disk is full | what was published | goes on |
 //! | a lock is busy for too long | the server or backup as it was | tries again |
@@ -64,6 +64,7 @@ use crate::plan::Plan;
 use crate::plan::action::ReplicaPlan;
 use crate::site::model::{Primary, Replica};
 use crate::transport::Connection;
+use crate::transport::patience::Patience;
 
 use budget::Budget;
 use events::{Failure, Observer, Summary};
@@ -87,6 +88,8 @@ pub struct Means<'a> {
     pub lock_directory: PathBuf,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
+    /// How long a line that was lost is waited for.
+    pub patience: Patience,
     /// How much is done at a time, and in all.
     pub limits: Limits,
 }
@@ -159,6 +162,9 @@ fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '
         bandwidth: AtOnce::of(shared.plan, planned, means.replicas, primary).share(primary, replica),
         reuse: replica.policy.transfer.reuse,
         budget: Arc::clone(shared.budget),
+        primary: primary.name.clone(),
+        line: Arc::clone(&connection.line),
+        patience: means.patience,
     };
     let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
     Ok(ReplicaRun::new(target, moving, locking, shared.cancel, shared.observer))

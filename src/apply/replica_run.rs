@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,8 @@ use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;
 use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
+use crate::transport::patience::{Line, Patience, persist};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, paths};
 
 use super::budget::Budget;
 use super::events::{Event, Failure, FailureKind, Observer};
@@ -28,9 +28,6 @@ use super::slots::{Slot, Slots, Urgency};
 use super::staged::Staged;
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
-
-/// How often a transfer is tried after it failed in a way that may pass.
-const RETRIES: usize = 5;
 
 /// How long a transfer may take to end well after an interruption: longer than the transport gives rsync.
 const GRACE: Duration = Duration::from_secs(15);
@@ -52,6 +49,12 @@ pub struct Moving {
     pub reuse: Reuse,
     /// What may be copied.
     pub budget: Arc<Budget>,
+    /// The primary's name.
+    pub primary: String,
+    /// The primary's line, which it shares with other replicas.
+    pub line: Arc<Line>,
+    /// How long a line that was lost is waited for.
+    pub patience: Patience,
 }
 
 /// A copy that a step asks for.
@@ -220,7 +223,9 @@ impl<'a> ReplicaRun<'a> {
         let limit = self.moving.bandwidth;
         transfer.request.bandwidth = transfer.piece.map_or(limit, |piece| Some(piece.bandwidth(limit)));
         let _slots = self.slots(transfer.urgency).await?;
-        let fetched = self.patiently(transfer.address, || self.attempt(&transfer)).await;
+        // What is here tells progress, and not what an attempt counted: that grows by what it found here, too.
+        let here = || bytes_below(&transfer.request.into);
+        let fetched = self.patiently(transfer.address, || self.attempt(&transfer), here).await;
         fetched.map_err(|failure| {
             let is_cut_off = transfer.piece.is_some() && !self.cancel.is_cancelled();
             let ended = failure.kind == FailureKind::Interrupted;
@@ -231,8 +236,7 @@ impl<'a> ReplicaRun<'a> {
     /// Copies once, and charges what arrived, also of a copy that failed.
     async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, TransportError> {
         let before = transfer.counter.get();
-        // A piece is slowed down, and tells nothing of the line.
-        let _running = transfer.piece.is_none().then(|| self.meter.begin());
+        let running = self.meter.begin();
         let files = &self.moving.files;
         let fetched = match transfer.piece {
             None => files.fetch(&transfer.request, transfer.counter, self.cancel).await,
@@ -244,8 +248,9 @@ impl<'a> ReplicaRun<'a> {
                 }
             }
         };
+        // A piece is slowed down, and an attempt that failed waited for what did not come: neither tells of the line.
         if let Some(fetched) = fetched.as_ref().ok().filter(|_| transfer.piece.is_none()) {
-            self.meter.add(fetched.transferred);
+            running.brought(fetched.transferred);
         }
         let arrived = || {
             let counted = transfer.counter.get().saturating_sub(before);
@@ -263,7 +268,8 @@ impl<'a> ReplicaRun<'a> {
     /// Lists files at the primary when it is their turn, and tries again what may pass.
     pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Failure> {
         let _slots = self.slots(urgency).await?;
-        self.patiently(address, || self.moving.files.list(request)).await
+        // A list comes whole or not at all.
+        self.patiently(address, || self.moving.files.list(request), || async { 0 }).await
     }
 
     /// Waits for a slot of the replica and one of the primary.
@@ -278,31 +284,18 @@ impl<'a> ReplicaRun<'a> {
         }
     }
 
-    /// Tries, and tries again what may pass. An interruption ends a pause at once; the attempt after it does not begin.
-    async fn patiently<T, F: Future<Output = Result<T, TransportError>>>(
+    /// Tries, and tries again what may pass; the observer is told of each wait for the line.
+    async fn patiently<T, A: Future<Output = Result<T, TransportError>>, P: Future<Output = u64>>(
         &self,
         address: &Address,
-        attempt: impl FnMut() -> F,
+        attempt: impl FnMut() -> A,
+        here: impl Fn() -> P,
     ) -> Result<T, Failure> {
-        let patience = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(Duration::from_secs(30))
-            .with_max_times(RETRIES);
-        let cancel = self.cancel.clone();
-        let pause_unless_cancelled = move |pause| {
-            let cancel = cancel.clone();
-            async move {
-                let _either = tokio::time::timeout(pause, cancel.cancelled()).await;
-            }
-        };
-        let done = attempt
-            .retry(patience)
-            .sleep(pause_unless_cancelled)
-            .when(|error| error.kind.can_be_retried() && !self.cancel.is_cancelled())
-            .notify(|error, pause| {
-                let message = error.message.clone();
-                self.observer.notice(&Event::Retrying { address: address.clone(), message, pause });
-            });
+        let Moving { patience, line, primary, .. } = &self.moving;
+        let done = persist(*patience, line, self.cancel, attempt, here, |error, wait| {
+            let (address, primary, message) = (address.clone(), primary.clone(), error.message.clone());
+            self.observer.notice(&Event::Retrying { address, primary, message, wait });
+        });
         tokio::select! {
             biased;
             done = done => Ok(done?),
@@ -310,6 +303,12 @@ impl<'a> ReplicaRun<'a> {
             () = cancelled_for(self.cancel, GRACE) => Err(Failure::interrupted()),
         }
     }
+}
+
+/// The bytes of all files below a directory, those of files that are not finished included.
+async fn bytes_below(directory: &Path) -> u64 {
+    let directory = directory.to_owned();
+    tokio::task::spawn_blocking(move || paths::bytes_below(&directory)).await.unwrap_or_default()
 }
 
 /// Fires some time after the token.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::terminal;
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
@@ -18,10 +20,11 @@ use crate::observe::{self, Connections, Purpose, SiteBarman};
 use crate::plan::file::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::{self, Plan};
+use crate::progress;
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::suggest::near;
-use crate::transport::{self, Connection};
+use crate::transport::{self, Connection, Told, TransportError};
 
 /// A plan, and what it was made from.
 pub struct Planned {
@@ -45,6 +48,8 @@ pub struct Session<'a> {
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<CommandError>,
     connections: Connections,
+    /// The same, but that what is lost on its way is asked for again.
+    patient: Connections,
     /// The servers of each primary that is mirrored, as far as they are known.
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
@@ -79,12 +84,19 @@ impl<'a> Session<'a> {
                 (name.clone(), answer)
             }
         });
-        let connections = join_all(calls).await.into_iter().collect();
+        let connections: Connections = join_all(calls).await.into_iter().collect();
+        let patiently = |(name, call): (&String, &Result<Connection, TransportError>)| {
+            let connection = call.as_ref().map_err(Clone::clone);
+            let patient = |connection: &Connection| Some(connection.patient(site.primaries.get(name)?, cancel, told()));
+            Some((name.clone(), connection.map(patient).transpose()?))
+        };
+        let patient = connections.iter().filter_map(patiently).collect();
         let mut session = Self {
             site,
             replicas: Vec::new(),
             unresolved: Vec::new(),
             connections,
+            patient,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
             refresh: false,
@@ -98,7 +110,7 @@ impl<'a> Session<'a> {
     async fn ask_mirrored(&mut self) {
         let mirrored = self.site.primaries.values().filter(|p| self.site.mirrors.iter().any(|m| m.primary == p.name));
         for primary in mirrored {
-            let answer = match self.connections.get(&primary.name) {
+            let answer = match self.patient.get(&primary.name) {
                 Some(Ok(connection)) => observe::servers(primary, connection).await,
                 Some(Err(error)) => Err(error.clone().into()),
                 None => continue,
@@ -174,7 +186,7 @@ impl<'a> Session<'a> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Observation, CommandError> {
-        let observation = observe::observe(self.site, replicas, &self.connections, now, purpose, self.cancel)
+        let observation = observe::observe(self.site, replicas, &self.patient, now, purpose, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
@@ -192,9 +204,9 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The way to one primary.
+    /// The way to one primary, for questions.
     pub fn connection(&self, primary: &str) -> Result<&Connection, CommandError> {
-        match self.connections.get(primary) {
+        match self.patient.get(primary) {
             Some(Ok(connection)) => Ok(connection),
             Some(Err(error)) => Err(error.clone().into()),
             None => Err(CommandError::new(format!("primary {primary}: it was not called"))),
@@ -216,6 +228,16 @@ impl<'a> Session<'a> {
     pub async fn close(self) {
         join_all(self.connections.values().filter_map(|call| call.as_ref().ok()).map(Connection::close)).await;
     }
+}
+
+/// Tells whoever watches which line is waited for.
+fn told() -> Told {
+    Arc::new(|primary, error, wait| {
+        tracing::info!(primary, "{error}");
+        if terminal::shows_progress() {
+            terminal::tell(&format!("{error}; {}\n", progress::waiting(primary, wait)));
+        }
+    })
 }
 
 /// Where a site's Barman keeps its locks.

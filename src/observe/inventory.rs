@@ -134,8 +134,8 @@ pub struct ReplicaInventory {
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// What sync-wals.info says: the pair, or `None` when it is absent or broken.
     pub sync_wals: Option<(WalName, u64)>,
-    /// Backups of which an earlier run left part in staging.
-    pub staged: BTreeSet<BackupId>,
+    /// Backups of which an earlier run left part in staging, with the bytes of that part.
+    pub staged: BTreeMap<BackupId, u64>,
     /// What the site's own Barman means to do with this server.
     pub own_barman: OwnBarman,
     /// Free bytes on the file system of the backups; `None` when it could not be asked.

@@ -391,6 +391,14 @@ pub struct BackupCopy {
     pub adopt: bool,
     /// Whether an earlier run left part of it in staging.
     pub resume: bool,
+    /// Bytes of that part, files that it reuses included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub staged: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// Files that a backup here has in common with one that is copied.

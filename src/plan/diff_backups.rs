@@ -324,7 +324,7 @@ impl Ends<'_> {
                 None => Some(Reason::InterruptedAndUnselected),
             }
         };
-        self.replica.staged.iter().filter_map(|id| Some((*id, reason(id)?))).collect()
+        self.replica.staged.keys().filter_map(|id| Some((*id, reason(id)?))).collect()
     }
 }
 

@@ -83,7 +83,11 @@ pub fn behind_objective(rpo: Option<Duration>, lag: Option<Lag>) -> Option<Warni
 pub fn bytes_to_copy(action: &Action) -> u64 {
     match &action.change {
         Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
-        Change::AddBackup(copy) => copy.size.saturating_sub(copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes)),
+        Change::AddBackup(copy) => {
+            let reused = copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes);
+            // Files that are reused come into staging first: what is there has them in it.
+            copy.size.saturating_sub(reused.max(copy.staged))
+        }
         Change::RepairBackup(copy) => copy.size,
         Change::ShipHistory { size, .. } => *size,
         _ => 0,

@@ -235,7 +235,8 @@ impl Planner<'_> {
             parent: kept.facts.parent,
             reuse: self.reuse(id, sources),
             adopt: false,
-            resume: self.here.staged.contains(&id),
+            resume: self.here.staged.contains_key(&id),
+            staged: self.here.staged.get(&id).copied().unwrap_or_default(),
         }
     }
 

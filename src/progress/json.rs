@@ -112,10 +112,12 @@ impl Observer for Json {
                 self.running.begin(address, Step { since, total: *total, counter, told: 0, silent: 0 });
                 return;
             }
-            Event::Retrying { address, message, pause } => Happening::Retrying {
+            Event::Retrying { address, primary, message, wait } => Happening::Retrying {
                 address: address.to_string(),
+                primary: primary.clone(),
                 message: crate::render::clean(message),
-                pause_seconds: pause.as_secs(),
+                waited_seconds: wait.waited.as_secs(),
+                pause_seconds: wait.pause.as_secs(),
             },
             Event::Finished { address, deed, elapsed, transferred } => {
                 self.running.end(address);

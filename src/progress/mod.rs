@@ -13,14 +13,15 @@ pub use record::Record;
 
 use crate::apply::events::Event;
 use crate::render::units;
+use crate::transport::patience::Wait;
 
 /// The line that tells an event.
 fn line(event: &Event) -> String {
     match event {
         Event::Started { address, deed, total: 0, .. } => format!("{address}: {}...", deed.doing),
         Event::Started { address, deed, total, .. } => format!("{address}: {} {}...", deed.doing, units::bytes(*total)),
-        Event::Retrying { address, message, pause } => {
-            format!("{address}: {message}; trying again in {}", units::duration(pause.as_secs().max(1)))
+        Event::Retrying { address, primary, message, wait } => {
+            format!("{address}: {message}; {}", waiting(primary, *wait))
         }
         Event::Finished { address, deed, elapsed, transferred } => {
             let after = units::duration(elapsed.as_secs());
@@ -37,6 +38,15 @@ fn line(event: &Event) -> String {
         Event::Interrupted => {
             "Interrupted: nothing new is started, running transfers end and keep what they have...".to_owned()
         }
+    }
+}
+
+/// How long a line has been waited for, and how long until it is tried again.
+pub fn waiting(primary: &str, wait: Wait) -> String {
+    let again = units::duration(wait.pause.as_secs().max(1));
+    match wait.waited.as_secs() {
+        0 => format!("waiting for the line to {primary}, trying again in {again}"),
+        waited => format!("waiting for the line to {primary}, {}, trying again in {again}", units::duration(waited)),
     }
 }
 
@@ -57,9 +67,25 @@ mod tests {
         let finished =
             Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };
         let failure = Failure::new("the disk is full").hint("free space");
+        let lost = |waited| Event::Retrying {
+            address: address.clone(),
+            primary: "frankfurt".to_owned(),
+            message: "the connection was lost".to_owned(),
+            wait: Wait { waited: Duration::from_secs(waited), pause: Duration::from_millis(30_400) },
+        };
         for (event, text) in [
             (started(0), "main/backup/20261122T092435: copying..."),
             (started(3 << 30), "main/backup/20261122T092435: copying 3 GiB..."),
+            (
+                lost(0),
+                "main/backup/20261122T092435: the connection was lost; waiting for the line to frankfurt, trying again \
+                 in 30 s",
+            ),
+            (
+                lost(130),
+                "main/backup/20261122T092435: the connection was lost; waiting for the line to frankfurt, 2 min 10 s, \
+                 trying again in 30 s",
+            ),
             (finished, "main/backup/20261122T092435: copied and verified after 3 min 3 s (2 GiB transferred)"),
             (
                 Event::Failed { address: address.clone(), failure },

@@ -66,8 +66,12 @@ pub enum Happening {
     Retrying {
         /// The action.
         address: String,
+        /// The primary whose line is waited for.
+        primary: String,
         /// What failed.
         message: String,
+        /// Seconds for which nothing has arrived.
+        waited_seconds: u64,
         /// Seconds until then.
         pause_seconds: u64,
     },

@@ -4,7 +4,11 @@
 //! greeting that the system takes counts for it as activity, so that a frozen primary is waited for without end; and a
 //! primary that greets back keeps it alive on purpose. Here a transfer is alive when its programs have read what is worth
 //! the name since the last look, from the line or from the disk (a long comparison of what is here already moves no
-//! byte over the line), have printed as much, or have used a processor for more than greetings take.
+//! byte over the line), have printed as much, or have used a processor for more than greetings take. That holds for the
+//! list of files as well, before the first file: a primary whose disk brings so little of it in that time is lost.
+//!
+//! Where the primary reads all its files before it says anything of them, to compare contents, its greetings are all that
+//! tells it from a frozen one, and count there.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +23,22 @@ const BYTES_A_SECOND: u64 = 128;
 
 /// Enough in any time: a line of this speed in bytes per idle timeout is alive.
 const ENOUGH: u64 = 4096;
+
+/// How long, and in what way, a program may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// For how long.
+    pub(super) idle: Duration,
+    /// Whether the greetings of the other side are enough.
+    pub(super) greetings_count: bool,
+}
+
+impl Allowance {
+    /// Bytes within that time that make a side alive.
+    fn enough(self) -> u64 {
+        if self.greetings_count { 1 } else { (self.idle.as_secs().max(1) * BYTES_A_SECOND).min(ENOUGH) }
+    }
+}
 
 /// Processor time that is more than greetings take, in ticks of a hundredth of a second.
 const TICKS: u64 = 5;
@@ -54,13 +74,13 @@ impl Work {
     }
 }
 
-/// Returns when a program and its children have done nothing for as long as `idle`. `printed` counts what they print.
-pub(super) async fn silence(process: u32, idle: Duration, printed: &AtomicU64) {
-    let enough = (idle.as_secs().max(1) * BYTES_A_SECOND).min(ENOUGH);
+/// Returns when a program and its children have done nothing for as long as they may. `printed` counts what they print.
+pub(super) async fn silence(process: u32, allowance: Allowance, printed: &AtomicU64) {
+    let enough = allowance.enough();
     let look = || Work::of(process, printed.load(Ordering::Relaxed));
     let (mut last, mut looks) = (look(), 0);
     while looks < LOOKS {
-        tokio::time::sleep(idle / LOOKS).await;
+        tokio::time::sleep(allowance.idle / LOOKS).await;
         let now = look();
         if last.is_activity(now, enough) {
             (last, looks) = (now, 0);
@@ -98,6 +118,9 @@ mod tests {
 
     #[test]
     fn greetings_are_no_activity_and_work_of_any_sort_is() {
+        let allowance = |seconds, greetings_count| Allowance { idle: Duration::from_secs(seconds), greetings_count };
+        let enough = [allowance(1, false), allowance(10, false), allowance(600, false), allowance(600, true)];
+        assert_eq!(enough.map(Allowance::enough), [128, 1280, 4096, 1]);
         let before = Work { read: 1000, printed: 50, ticks: 7 };
         for (read, printed, ticks, is_activity) in [
             (1000, 50, 7, false),
@@ -116,14 +139,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_reads_counts_for_the_program_and_one_that_sleeps_does_not() {
-        let idle = Duration::from_secs(2);
+        let allowance = Allowance { idle: Duration::from_secs(2), greetings_count: false };
         let start = |script: &str| Command::new("sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap();
         let mut busy = start("while :; do head -c 20K /dev/zero; sleep 0.05; done");
         let mut still = start("sleep 60; true");
         let printed = AtomicU64::new(0);
         tokio::select! {
-            () = silence(still.id(), idle, &printed) => {}
-            () = silence(busy.id(), idle, &printed) => panic!("it reads all the time"),
+            () = silence(still.id(), allowance, &printed) => {}
+            () = silence(busy.id(), allowance, &printed) => panic!("it reads all the time"),
         }
         for child in [&mut busy, &mut still] {
             child.kill().unwrap();

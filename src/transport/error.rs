@@ -62,7 +62,7 @@ pub enum TransportErrorKind {
     ProgramTooOld,
     /// The command ran and failed.
     CommandFailed,
-    /// It took longer than its timeout.
+    /// A command took longer than its timeout; it would do so again.
     TimedOut,
     /// A directory that was to be listed, copied from or copied into is not there.
     NotFound,
@@ -83,7 +83,7 @@ pub enum TransportErrorKind {
 impl TransportErrorKind {
     /// Whether trying again can help.
     pub fn can_be_retried(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Lost | Self::TimedOut)
+        matches!(self, Self::Unreachable | Self::Lost)
     }
 }
 

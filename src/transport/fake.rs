@@ -102,7 +102,7 @@ impl FakePrimary {
 
     /// A connection to it.
     pub fn connect(&self) -> Connection {
-        Connection { commands: Some(Arc::new(self.clone())), files: Arc::new(self.clone()) }
+        Connection { commands: Some(Arc::new(self.clone())), files: Arc::new(self.clone()), line: Arc::default() }
     }
 
     /// Notes a call, and takes the next fault.

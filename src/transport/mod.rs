@@ -14,6 +14,9 @@ pub mod error;
 pub mod fake;
 mod local;
 pub mod paths;
+pub mod patience;
+mod patient;
+mod private_dir;
 mod process;
 mod rsync;
 mod ssh;
@@ -29,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::ServerName;
 use crate::site::model::{Access, Primary};
 pub use error::{TransportError, TransportErrorKind};
+use patience::{Line, Patience};
+pub use patient::Told;
+pub use private_dir::PrivateDir;
 
 /// An open way to one primary, shared by all its replicas.
 #[derive(Clone)]
@@ -37,6 +43,8 @@ pub struct Connection {
     pub commands: Option<Arc<dyn BarmanCommands>>,
     /// Lists and copies files.
     pub files: Arc<dyn Files>,
+    /// What is known of its line, for all who wait for it.
+    pub line: Arc<Line>,
 }
 
 /// Opens the way to a primary.
@@ -55,15 +63,35 @@ pub async fn open(
             Ok(Connection {
                 commands: Some(Arc::new(ssh::SshBarman::new(primary, Arc::clone(&masters)))),
                 files: Arc::new(rsync::RsyncFiles::new(primary, masters)),
+                line: Arc::default(),
             })
         }
         Access::Path(home) => {
-            Ok(Connection { commands: None, files: Arc::new(local::LocalFiles::open(primary, home, cancel)?) })
+            let files = Arc::new(local::LocalFiles::open(primary, home, cancel)?);
+            Ok(Connection { commands: None, files, line: Arc::default() })
         }
     }
 }
 
 impl Connection {
+    /// The same connection for questions: an answer that is lost on its way is asked for again, as long as
+    /// [`Patience::asking`] says. `told` hears of each wait, and `cancel` ends one.
+    #[must_use]
+    pub fn patient(&self, primary: &Primary, cancel: &CancellationToken, told: Told) -> Self {
+        let manner = Arc::new(patient::Manner {
+            primary: primary.name.clone(),
+            patience: Patience::asking(primary.timeouts.idle),
+            line: Arc::clone(&self.line),
+            cancel: cancel.clone(),
+            told,
+        });
+        let commands = self.commands.clone().map(|inner| -> Arc<dyn BarmanCommands> {
+            Arc::new(patient::Patient { inner, manner: Arc::clone(&manner) })
+        });
+        let files = Arc::new(patient::Patient { inner: Arc::clone(&self.files), manner });
+        Self { commands, files, line: Arc::clone(&self.line) }
+    }
+
     /// Ends the connection; what still runs through it is cut off.
     pub async fn close(&self) {
         self.files.close().await;

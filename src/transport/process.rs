@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::activity;
+use super::activity::{self, Allowance};
 use super::text::Tail;
 
 /// How long a program may take to put its partial files away before it is killed.
@@ -35,8 +35,8 @@ pub(super) struct Task<'a> {
     pub(super) input: Vec<u8>,
     /// Removed when it has ended.
     pub(super) scratch: Option<TempDir>,
-    /// A program that does nothing for so long is ended.
-    pub(super) idle: Duration,
+    /// A program that does nothing for longer is ended.
+    pub(super) silence: Allowance,
     /// Ends it when it fires.
     pub(super) cancel: &'a CancellationToken,
 }
@@ -82,7 +82,7 @@ pub(super) async fn run(
     mut on_output: impl FnMut(&[u8]) + Send,
 ) -> io::Result<Ended> {
     tracing::debug!(command = ?command.as_std(), "starts");
-    let Task { input, scratch, idle, cancel } = task;
+    let Task { input, scratch, silence, cancel } = task;
     let mut group = Group::spawn(command, scratch)?;
     let id = group.id;
     let Some(family) = group.family.as_mut() else { return Err(io::ErrorKind::NotFound.into()) };
@@ -102,7 +102,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             () = cancel.cancelled() => How::Cancelled,
-            () = activity::silence(process, idle, &printed) => How::Silent,
+            () = activity::silence(process, silence, &printed) => How::Silent,
         }
     };
     let how = until(to_the_end(program, pipes, id), stop, id).await;
@@ -250,9 +250,13 @@ mod tests {
         command
     }
 
+    fn silence(milliseconds: u64) -> Allowance {
+        Allowance { idle: Duration::from_millis(milliseconds), greetings_count: false }
+    }
+
     /// With no input, and time enough.
     fn task(cancel: &CancellationToken) -> Task<'_> {
-        Task { input: Vec::new(), scratch: None, idle: Duration::from_secs(60), cancel }
+        Task { input: Vec::new(), scratch: None, silence: silence(60_000), cancel }
     }
 
     #[tokio::test]
@@ -292,7 +296,7 @@ mod tests {
     async fn a_program_that_does_nothing_any_more_is_ended_even_when_it_is_frozen() {
         let never = CancellationToken::new();
         for script in ["echo begins; sleep 60; true", "kill -s STOP $$"] {
-            let task = Task { idle: Duration::from_millis(200), ..task(&never) };
+            let task = Task { silence: silence(200), ..task(&never) };
             let ended = run(&mut shell(script), task, |_| {}).await.unwrap();
             assert_eq!(ended.how, How::Silent, "{script}");
         }

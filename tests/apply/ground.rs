@@ -16,6 +16,7 @@ use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
 use antipode::transport;
+use antipode::transport::patience::Patience;
 use antipode::verify::checksum::{Algorithm, Checksum};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -23,6 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::faulty::Faulty;
 use super::readable::assert_readable;
+
+/// A line that brings nothing is given up after a moment.
+const IMPATIENT: Patience = Patience {
+    first_pause: Duration::from_millis(10),
+    longest_pause: Duration::from_millis(20),
+    without_progress: Duration::from_millis(200),
+};
 
 /// A primary with both days of the demo's catalog, and room for sites.
 pub struct Ground {
@@ -170,6 +178,7 @@ impl TestSite {
             connections: &connections,
             lock_directory: self.catalog.clone(),
             lock_timeout: self.lock_timeout,
+            patience: IMPATIENT,
             limits,
         };
         let summary = apply(&plan, &means, observer, &CancellationToken::new()).await;

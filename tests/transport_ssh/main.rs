@@ -131,10 +131,55 @@ async fn a_listing_is_of_regular_files_and_harmless_names() {
     assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::NotFound);
     // Neither this machine's rsync nor the remote shell may expand anything.
     request.directory = source.join("$(touch x)*");
-    assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::Untrusted);
+    assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::NotFound);
     fs::write(source.join("bad\u{1b}[31m"), "").unwrap();
     request = List { directory: source, recursive: true, only: vec![] };
     assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::Untrusted);
+}
+
+#[tokio::test]
+async fn a_directory_may_have_any_printable_character_in_its_name() {
+    let sshd = Sshd::start();
+    let connection = open(&sshd, &sshd.primary()).await.unwrap();
+    let names_of_directories = [
+        "a[b]c",
+        "a*b",
+        "a?b",
+        "a\\b",
+        "a\\[b",
+        "a\\",
+        "x]y",
+        "[[",
+        "a\\b/c[d]e",
+        "c[d]e/f\\g",
+        "it's",
+        "q\"q",
+        "sp ace",
+        "é",
+        "{a,b}",
+        "$HOME",
+        "~x",
+        "a;b&c|d<e>f",
+        "`id`",
+        "!x#y",
+    ];
+    for name in ["aXb", "abc", "ab"] {
+        sshd.write(&format!("src/{name}/wrong"), "expanded");
+    }
+    for (number, name) in names_of_directories.into_iter().enumerate() {
+        let source = sshd.write(&format!("src/{name}/sub [1]/f*"), name).parent().unwrap().parent().unwrap().to_owned();
+        let list = List { directory: source.clone(), recursive: true, only: vec![] };
+        let listed = connection.files.list(&list).await.unwrap();
+        assert_eq!(listed.iter().map(|file| file.path.to_str().unwrap()).collect::<Vec<_>>(), ["sub [1]/f*"], "{name}");
+        for request in [
+            tree(&source, &sshd.mkdir(&format!("tree {number}*")), &[]),
+            files(&source, &sshd.mkdir(&format!("files {number}*")), &["sub [1]/f*"], false),
+        ] {
+            let fetched = fetch(&connection, &request).await.unwrap();
+            assert_eq!(fetched.missing, [""; 0].map(PathBuf::from), "{name}");
+            assert_eq!(names(&request.into), ["sub [1]", "sub [1]/f*"], "{name}");
+        }
+    }
 }
 
 #[tokio::test]

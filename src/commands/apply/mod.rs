@@ -12,6 +12,7 @@ use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::progress::Json;
 use crate::site::Site;
+use crate::transport::patience::Patience;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -153,6 +154,7 @@ pub async fn carry_out(
         connections: &connections,
         lock_directory: session.lock_directory()?,
         lock_timeout: bounds.lock_timeout,
+        patience: Patience::APPLYING,
         limits: bounds.limits,
     };
     let begin = Instant::now();

@@ -11,7 +11,7 @@ mod parallel;
 pub mod wals;
 pub mod xlogdb;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
@@ -19,6 +19,7 @@ use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
 use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
+use crate::transport::paths;
 
 pub use files::CatalogError;
 
@@ -53,8 +54,8 @@ pub struct Catalog {
     pub sync_wals: Option<SyncWals>,
     /// The system that the server belongs to, where Barman noted it.
     pub identity: Option<Identity>,
-    /// Backups of which an earlier run left part in staging.
-    pub staged: BTreeSet<BackupId>,
+    /// Backups of which an earlier run left part in staging, with the bytes of that part.
+    pub staged: BTreeMap<BackupId, u64>,
     /// Our note of the last successful apply; `None` when it is absent or broken.
     pub last_apply: Option<LastApply>,
 }
@@ -117,11 +118,17 @@ pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
 }
 
 /// What earlier runs left in either place where bases are staged.
-fn staged(dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
+fn staged(dirs: &ServerDirs) -> Result<BTreeMap<BackupId, u64>, CatalogError> {
     let inside = Staging::new(dirs, true, true).staging_inside();
-    let beside = files::list(&dirs.basebackups_directory)?.into_iter().filter(|entry| entry.name.starts_with('.'));
-    let entries = files::list(&inside)?.into_iter().chain(beside);
-    Ok(entries.filter(|entry| entry.kind.is_dir()).filter_map(|entry| Staging::backup_of(&entry.name)).collect())
+    let mut staged = BTreeMap::new();
+    for place in [&inside, &dirs.basebackups_directory] {
+        let is_staging = |name: &str| *place == inside || name.starts_with('.');
+        for entry in files::list(place)?.into_iter().filter(|entry| entry.kind.is_dir() && is_staging(&entry.name)) {
+            let Some(id) = Staging::backup_of(&entry.name) else { continue };
+            *staged.entry(id).or_default() += paths::bytes_below(&place.join(&entry.name));
+        }
+    }
+    Ok(staged)
 }
 
 #[cfg(test)]

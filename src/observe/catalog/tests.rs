@@ -275,7 +275,7 @@ fn what_earlier_runs_left_in_staging_is_found() {
     disk.write(".antipode/staging/20261122T125916/data/f", "").write(".antipode/staging/junk/f", "");
     disk.write("base/.20261122T125917.antipode.tmp/data/f", "").write("base/.20261122T125918.trash.antipode.tmp/f", "");
     let catalog = disk.read();
-    let staged: Vec<_> = catalog.staged.iter().map(ToString::to_string).collect();
+    let staged: Vec<_> = catalog.staged.keys().map(ToString::to_string).collect();
     assert_eq!(staged, ["20261122T125916", "20261122T125917"]);
     assert_eq!(catalog.backups.by_id.len(), 0);
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::catalog::files;
 use crate::observe::failure::Failure;
-use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, TransportError, TransportErrorKind, What};
+use crate::transport::{
+    ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, TransportError, TransportErrorKind, What,
+};
 
 use super::cache::Cache;
 
@@ -33,7 +34,7 @@ pub struct FetchedFiles {
 
 /// A directory that is readable for this user alone.
 enum Directory {
-    Private(TempDir),
+    Private(PrivateDir),
     Kept(Cache),
 }
 
@@ -44,7 +45,7 @@ impl Fetcher<'_> {
             return Ok(FetchedFiles::default());
         }
         let scratch = std::env::temp_dir();
-        let directory = TempDir::with_prefix("antipode-").map_err(|error| {
+        let directory = PrivateDir::make_in(&scratch).map_err(|error| {
             Failure::new(format!("no private directory can be made in {}: {error}", scratch.display()))
                 .hint("set TMPDIR to a directory that can be written")
         })?;

@@ -23,7 +23,7 @@ impl Grounds<'_> {
     }
 
     pub(super) fn removed_staging(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
-        let state = if self.here.staged.contains(&id) { "present" } else { "absent" };
+        let state = if self.here.staged.contains_key(&id) { "present" } else { "absent" };
         let mut facts = vec![Fact::here("what an interrupted copy left", state)];
         facts.extend(self.reason_holds(id, reason));
         facts

@@ -59,7 +59,7 @@ impl Grounds<'_> {
     }
 
     fn ids(&self) -> BTreeSet<BackupId> {
-        self.here.backups.keys().chain(self.there.backups.keys()).chain(&self.here.staged).copied().collect()
+        self.here.backups.keys().chain(self.there.backups.keys()).chain(self.here.staged.keys()).copied().collect()
     }
 
     /// The addresses of all backups that either end has.

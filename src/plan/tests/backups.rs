@@ -97,7 +97,7 @@ fn a_failed_backup_without_a_base_is_copied_anew() {
 
 #[test]
 fn a_copy_that_an_earlier_run_began_is_resumed() {
-    let case = case(ONE, "|").with(|case| case.here.staged.extend([id("21")]));
+    let case = case(ONE, "|").with(|case| case.here.staged.extend([(id("21"), 0)]));
     assert!(copies(&case)[0].resume);
 }
 
@@ -147,7 +147,9 @@ fn a_bare_base_that_is_not_selected_is_deleted_only_where_that_is_allowed() {
 
 #[test]
 fn staging_of_no_more_use_is_removed() {
-    let case = case(TWO, "@22 1/0C..0D | 1/0C..0F").last(1).with(|case| case.here.staged.extend([id("20"), id("21")]));
+    let case = case(TWO, "@22 1/0C..0D | 1/0C..0F")
+        .last(1)
+        .with(|case| case.here.staged.extend([(id("20"), 0), (id("21"), 0)]));
     assert_eq!(case.actions(), ["-staging 20", "-staging 21"]);
     assert_eq!(case.reason("-staging 20"), Reason::InterruptedAndGone);
     assert_eq!(case.reason("-staging 21"), Reason::InterruptedAndUnselected);
@@ -155,7 +157,7 @@ fn staging_of_no_more_use_is_removed() {
 
 #[test]
 fn the_staging_of_a_repair_is_resumed_and_not_removed() {
-    let case = case(ONE, "@21 1/08..0A damaged | 1/08..0F").with(|case| case.here.staged.extend([id("21")]));
+    let case = case(ONE, "@21 1/08..0A damaged | 1/08..0F").with(|case| case.here.staged.extend([(id("21"), 0)]));
     assert_eq!(case.actions(), ["~backup 21"]);
     assert!(copies(&case)[0].resume);
 }

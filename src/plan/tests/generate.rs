@@ -131,7 +131,7 @@ impl AnyBackup {
             case.here.backups.insert(id, LocalBackup { published, base, unlinked, keep, manifest });
         }
         if self.staged {
-            case.here.staged.insert(id);
+            case.here.staged.insert(id, 0);
         }
     }
 }

@@ -152,7 +152,8 @@ fn a_prune_comes_last_and_only_after_what_replaces_it() {
 
 #[test]
 fn what_an_interrupted_copy_left_waits_for_nothing() {
-    let p = planned(&case("@21 1/08 | 1/08", "@20 1/02 syncing |").with(|case| case.here.staged.extend([id("19")])));
+    let p =
+        planned(&case("@21 1/08 | 1/08", "@20 1/02 syncing |").with(|case| case.here.staged.extend([(id("19"), 0)])));
     for removal in ["-backup 20", "-staging 19"] {
         assert!(!p.waits(p.publish("+backup 21"), p.whole(removal)));
     }

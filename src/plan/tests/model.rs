@@ -75,7 +75,7 @@ impl Model<'_> {
                     self.rewrite_children(*parent);
                 }
             }
-            Change::RemoveStaging { id } => assert!(self.here.staged.remove(id)),
+            Change::RemoveStaging { id } => assert!(self.here.staged.remove(id).is_some()),
             Change::RemoveWals { files, .. } => {
                 for name in files.keys() {
                     assert!(self.here.wals.remove(name).is_some());

@@ -77,7 +77,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         wals: catalog.wals.values().map(|entry| (entry.name, entry.size)).collect(),
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),
-        staged: BTreeSet::new(),
+        staged: BTreeMap::new(),
         own_barman: OwnBarman::default(),
         free: None,
     }

@@ -291,7 +291,8 @@ fn a_removal_is_refused_when_less_would_be_left_than_was_planned() {
 
 #[test]
 fn a_staging_that_is_removed_must_be_there_for_its_reason() {
-    let planned = case("@21 1/08 | 1/08..0A", "@21 1/08 | 1/08..0A").with(|case| case.here.staged = [id("20")].into());
+    let planned =
+        case("@21 1/08 | 1/08..0A", "@21 1/08 | 1/08..0A").with(|case| case.here.staged = [(id("20"), 0)].into());
     refused(
         &planned,
         |case| case.here.staged.clear(),

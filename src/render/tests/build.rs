@@ -136,6 +136,7 @@ pub fn copy(day: &str, size: u64) -> BackupCopy {
         reuse: None,
         adopt: false,
         resume: false,
+        staged: 0,
     }
 }
 

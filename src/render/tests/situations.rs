@@ -293,7 +293,7 @@ replicas:
                 @19 1/05..06 size=398000000000  @21 1/08..0A size=427349245952  \
                 @22 1/1C..1D size=443025991270 | 1/00..2F";
     let main = ends(there, here).with(|_, here| {
-        here.staged.insert(id("20"));
+        here.staged.insert(id("20"), 1 << 20);
     });
     Situation::new("prune", file, one(main))
 }

@@ -1,4 +1,9 @@
 //! rsync's command line.
+//!
+//! A directory of the primary goes through the shell there, and may have any printable character in its name. Before
+//! 3.2.4 rsync hands it on as it is; since then it quotes for the shell by itself, all but the wildcards, which have a
+//! backslash before them where they are meant literally. `--protect-args`, which needs no quoting, is not used: its
+//! server expands wildcards too, by rules in which a backslash means this or that, and restricted shells refuse it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -35,7 +40,7 @@ pub(super) fn list_arguments(request: &List, way: &Way) -> Vec<OsString> {
         arguments.push("--exclude=*".into());
     }
     arguments.push("--".into());
-    arguments.push(source(&request.directory));
+    arguments.push(source(&request.directory, way));
     arguments
 }
 
@@ -90,7 +95,7 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
         arguments.push(format!("--bwlimit={}", bytes.div_ceil(1024).max(1)).into());
     }
     arguments.push("--".into());
-    arguments.push(source(&request.from));
+    arguments.push(source(&request.from, way));
     arguments.push(with_slash(request.into.as_os_str().to_owned()));
     arguments
 }
@@ -103,16 +108,24 @@ fn common(way: &Way) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["-e".into(), shell_text(&way.remote_shell), "--no-motd".into()];
     arguments.push(format!("--timeout={}", way.idle.as_secs().max(1)).into());
     arguments.extend(["--8-bit-output", "--outbuf=L"].map(OsString::from));
-    if way.version < QUOTES {
-        // Restricted shells at the primary refuse it, so only where it is needed.
-        arguments.push("--protect-args".into());
-    }
+    // Some are built with the opposite as their default.
+    arguments.push("--no-protect-args".into());
     arguments
 }
 
 /// The host's name is never looked up: the master knows where it goes.
-fn source(directory: &Path) -> OsString {
-    with_slash(joined("none:", directory.as_os_str()))
+fn source(directory: &Path, way: &Way) -> OsString {
+    let is_quoted = |byte: u8| match way.version {
+        version if version >= QUOTES => b"*?[]".contains(&byte),
+        _ => byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"/._-".contains(&byte),
+    };
+    let mut text = b"none:".to_vec();
+    for byte in directory.as_os_str().as_bytes() {
+        text.extend(is_quoted(*byte).then_some(b'\\'));
+        text.push(*byte);
+    }
+    // After the name: a slash that is quoted would be none to rsync.
+    with_slash(OsString::from_vec(text))
 }
 
 fn joined(prefix: &str, rest: &OsStr) -> OsString {
@@ -181,10 +194,20 @@ mod tests {
     }
 
     #[test]
-    fn only_an_old_rsync_is_told_to_protect_arguments() {
-        let list = List { directory: "/d".into(), recursive: true, only: vec![] };
-        assert!(text(&list_arguments(&list, &way([3, 2, 3]))).contains(&"--protect-args"));
-        assert!(!text(&list_arguments(&list, &way([3, 2, 4]))).contains(&"--protect-args"));
+    fn an_old_rsync_leaves_all_quoting_to_us_and_a_newer_one_that_of_wildcards() {
+        for (directory, old, new) in [
+            ("/d", "none:/d/", "none:/d/"),
+            ("/it's a [b]*?", r"none:/it\'s\ a\ \[b\]\*\?/", r"none:/it's a \[b\]\*\?/"),
+            (r"/a\b/é$x", r"none:/a\\b/é\$x/", r"none:/a\b/é$x/"),
+            (r"/a\", r"none:/a\\/", r"none:/a\/"),
+        ] {
+            let list = List { directory: directory.into(), recursive: true, only: vec![] };
+            for (version, expected) in [([3, 2, 3], old), ([3, 2, 4], new)] {
+                let arguments = list_arguments(&list, &way(version));
+                assert_eq!(text(&arguments).last(), Some(&expected));
+                assert!(text(&arguments).contains(&"--no-protect-args"));
+            }
+        }
     }
 
     #[test]

@@ -28,10 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::site::model::Primary;
 
+use super::activity::Allowance;
 use super::paths::{self, SCRATCH_PREFIX};
-use super::process::{self, Ended, Task};
+use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
 use arguments::{Way, fetch_arguments, list_arguments};
 use outcome::{Asked, judge};
 use progress::Progress;
@@ -62,19 +63,22 @@ impl RsyncFiles {
         Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
     }
 
+    fn silence(&self, compare: Compare) -> Allowance {
+        Allowance { idle: self.idle, greetings_count: compare == Compare::Content }
+    }
+
     async fn run(
         &self,
+        lease: &Lease,
         arguments: Vec<OsString>,
-        input: Vec<u8>,
-        scratch: Option<TempDir>,
-        cancel: &CancellationToken,
+        task: Task<'_>,
         on_output: impl FnMut(&[u8]) + Send,
     ) -> Result<Ended, TransportError> {
         let mut command = rsync();
         command.args(arguments);
         // Either interruption ends it: of the whole connection, or of this transfer.
-        let either = cancel.child_token();
-        let task = Task { input, scratch, idle: self.idle, cancel: &either };
+        let either = task.cancel.child_token();
+        let task = Task { cancel: &either, ..task };
         let running = process::run(&mut command, task, on_output);
         let run_cancel = self.masters.cancel();
         let relay = async {
@@ -83,7 +87,12 @@ impl RsyncFiles {
             std::future::pending::<()>().await;
         };
         let ended = tokio::select! { ended = running => ended, () = relay => return Err(TransportError::cancelled()) };
-        ended.map_err(|error| version::not_runnable(&error))
+        let ended = ended.map_err(|error| version::not_runnable(&error))?;
+        if ended.how == How::Silent {
+            // The line itself may be what is frozen.
+            lease.retire();
+        }
+        Ok(ended)
     }
 
     /// What could let a copy write outside its directory, or cannot work at all.
@@ -119,7 +128,13 @@ impl Files for RsyncFiles {
             }
         };
         let arguments = list_arguments(request, &way);
-        let ended = self.run(arguments, Vec::new(), None, self.masters.cancel(), collect).await?;
+        let task = Task {
+            input: Vec::new(),
+            scratch: None,
+            silence: self.silence(Compare::Times),
+            cancel: self.masters.cancel(),
+        };
+        let ended = self.run(&lease, arguments, task, collect).await?;
         let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
         judge(&ended, asked)?;
         if listing.len() > LISTING_LIMIT {
@@ -145,8 +160,9 @@ impl Files for RsyncFiles {
         let scratch = scratch_in(&request.into)?;
         let arguments = fetch_arguments(request, &way, scratch.path());
         let mut progress = Progress::new(counter);
-        let ended =
-            self.run(arguments, files_from(&request.what), Some(scratch), cancel, |bytes| progress.read(bytes)).await?;
+        let (input, silence) = (files_from(&request.what), self.silence(request.compare));
+        let task = Task { input, scratch: Some(scratch), silence, cancel };
+        let ended = self.run(&lease, arguments, task, |bytes| progress.read(bytes)).await?;
         let paths = match &request.what {
             What::Files { paths, .. } => paths.as_slice(),
             What::Tree { .. } | What::Directories { .. } => &[],

@@ -6,6 +6,8 @@
 //! the other side, has lost the connection, and the copy is tried again; every other code is a failure.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::transport::process::{Ended, How};
@@ -140,7 +142,7 @@ fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<Trans
 /// Exit codes 23 and 24: all that could be copied was. Missing files are an answer, anything else is an error.
 fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, TransportError> {
     let mut missing: BTreeSet<PathBuf> =
-        stderr.lines().filter_map(vanished).map(|path| relative(path, asked)).collect();
+        stderr.lines().filter_map(vanished).map(|path| relative(&path, asked)).collect();
     let named: BTreeSet<&PathBuf> = asked.paths.iter().collect();
     let mut others = Vec::new();
     for complaint in complaints {
@@ -191,9 +193,9 @@ fn is_other_error(line: &str) -> bool {
     line.starts_with("ERROR: ") || line.starts_with("rsync: ") && complaint(line).is_none()
 }
 
-fn vanished(line: &str) -> Option<&Path> {
+fn vanished(line: &str) -> Option<PathBuf> {
     let (_, path) = line.split_once("file has vanished: \"")?;
-    Some(Path::new(path.rsplit_once('"')?.0))
+    Some(unescaped(path.rsplit_once('"')?.0))
 }
 
 fn complaint(line: &str) -> Option<Complaint> {
@@ -208,7 +210,21 @@ fn complaint(line: &str) -> Option<Complaint> {
     let (path, reason) = rest.rsplit_once('"')?;
     let (_, errno) = reason.rsplit_once('(')?;
     let errno = errno.trim_end().strip_suffix(')')?.parse().ok()?;
-    Some(Complaint { side, call: call.trim().to_owned(), path: path.into(), errno, line: line.to_owned() })
+    Some(Complaint { side, call: call.trim().to_owned(), path: unescaped(path), errno, line: line.to_owned() })
+}
+
+/// A path as it is: the rsync of the primary tells each byte that is not ASCII as `\#303`, and a backslash that would be
+/// taken for the beginning of one as `\#134`.
+fn unescaped(text: &str) -> PathBuf {
+    let mut path = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = rest.strip_prefix(b"\\#").and_then(|rest| rest.get(..3));
+        let byte = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        path.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &rest[5..] } else { behind };
+    }
+    OsString::from_vec(path).into()
 }
 
 #[cfg(test)]
@@ -230,6 +246,9 @@ mod tests {
         assert_eq!(judged(23, &stderr, &["w/a \"q\"", "b"]), Ok(vec!["w/a \"q\"".into()]));
         let old = "rsync: link_stat \"/src/b\" failed: No such file or directory (2)\n";
         assert_eq!(judged(23, old, &["b"]), Ok(vec!["b".into()]));
+        let escaped =
+            "rsync: [sender] link_stat \"/src/\\#303\\#251 a\\b\\#134#101\" failed: No such file or directory (2)\n";
+        assert_eq!(judged(23, escaped, &["é a\\b\\#101"]), Ok(vec!["é a\\b\\#101".into()]));
         let gone = "file has vanished: \"/src/d/x\"\nrsync warning: some files vanished before they could be transferred (code 24)\n";
         assert_eq!(judged(24, gone, &[]), Ok(vec!["d/x".into()]));
     }

@@ -26,7 +26,7 @@ impl Destination<'_> {
     /// ssh was still busy when our patience ended.
     pub(super) fn timed_out(&self, patience: Duration, stderr: &[u8]) -> TransportError {
         let what = format!("no connection after {} s", patience.as_secs());
-        self.error(Kind::TimedOut, &what, stderr)
+        self.error(Kind::Unreachable, &what, stderr)
             .with_hint("raise `timeouts.connect` of the primary if it is only slow")
     }
 

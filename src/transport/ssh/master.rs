@@ -2,20 +2,23 @@
 //!
 //! - A master serves [`SESSIONS`] programs at a time; another is opened when more are needed.
 //! - A master that died is replaced at the next use: that is what makes a lost connection worth a retry.
+//! - One that a program waits for in vain is retired: those who still hear from it go on, and the next use opens another.
 //! - No master outlives the run. It is told to exit at the end; and it exits by itself soon after nobody is connected to
 //!   its socket. Each run keeps one idle connection there (the lifeline), which the kernel closes when the run dies.
+//!   One that is frozen hears nothing of that: it is ended by a signal.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssh::Session;
-use tempfile::TempDir;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::site::model::{Primary, Timeouts};
 
 use super::diagnosis::{Destination, diagnose};
+use crate::transport::private_dir::{NAME_LENGTH, PrivateDir};
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
@@ -69,6 +73,21 @@ impl Lease {
     /// The words of an ssh that runs a command through this master, and fails instead of dialling anew.
     pub(in crate::transport) fn remote_shell(&self) -> Vec<OsString> {
         through(&self.master.program, &self.master.socket)
+    }
+
+    /// Nothing comes through this master any more: nobody else is to begin with it.
+    pub(in crate::transport) fn retire(&self) {
+        self.master.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns when the master does not answer any more. It is asked every so often.
+    pub(super) async fn frozen(&self, every: Duration, patience: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            if !self.master.answers(patience).await {
+                return;
+            }
+        }
     }
 }
 
@@ -126,8 +145,8 @@ impl Masters {
     async fn living(&self, slot: &Slot) -> Result<Arc<Master>, TransportError> {
         let mut place = slot.master.lock().await;
         if let Some(master) = place.as_ref() {
-            let alive = tokio::time::timeout(self.timeouts.connect, master.session.check()).await;
-            if matches!(alive, Ok(Ok(()))) {
+            let is_retired = master.is_retired.load(Ordering::Relaxed);
+            if !is_retired && master.answers(self.timeouts.connect).await {
                 return Ok(Arc::clone(master));
             }
             tracing::debug!(primary = self.primary, "the connection is gone, opening another");
@@ -165,22 +184,22 @@ impl Masters {
         let destination = Destination { primary: &self.primary, words: &self.words };
         match status {
             Err(_elapsed) => Err(destination.timed_out(patience, &said)),
-            Ok(Ok(status)) if status.success() => Master::adopt(program, socket, directory)
-                .map_err(|error| diagnose(destination, Some(0), format!("{error}").as_bytes())),
+            Ok(Ok(status)) if status.success() => {
+                let adopted = tokio::time::timeout(self.timeouts.connect, Master::adopt(program, socket, directory));
+                let adopted = adopted.await.map_err(|_elapsed| destination.timed_out(self.timeouts.connect, &said))?;
+                adopted.map_err(|error| diagnose(destination, Some(0), error.to_string().as_bytes()))
+            }
             Ok(Ok(status)) => Err(diagnose(destination, status.code(), &said)),
             Ok(Err(error)) => Err(self.no_ssh(&program, &error)),
         }
     }
 
     /// A private directory for the socket, in the runtime directory or, where the path would be too long, in `/tmp`.
-    fn socket(&self) -> Result<(TempDir, PathBuf), TransportError> {
-        let make = |parent: &Path| {
-            tempfile::Builder::new().prefix("antipode-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent)
-        };
-        let name = "antipode-XXXXXX/ssh".len() + 1;
+    fn socket(&self) -> Result<(PrivateDir, PathBuf), TransportError> {
+        let name = NAME_LENGTH + "//ssh".len();
         let fits = self.runtime_dir.as_os_str().len() + name < SOCKET_PATH_LIMIT;
         let parent = if fits { self.runtime_dir.as_path() } else { Path::new("/tmp") };
-        let directory = make(parent).map_err(|error| self.unusable(parent, &error))?;
+        let directory = PrivateDir::make_in(parent).map_err(|error| self.unusable(parent, &error))?;
         let socket = directory.path().join("ssh");
         Ok((directory, socket))
     }
@@ -211,44 +230,59 @@ struct Master {
     session: Session,
     program: String,
     socket: PathBuf,
+    /// The process itself, where this machine's kernel can hold on to one (Linux 5.3).
+    process: Option<OwnedFd>,
+    is_retired: AtomicBool,
     /// Held open, never used.
     _lifeline: UnixStream,
-    directory: TempDir,
+    _directory: PrivateDir,
 }
 
 impl Master {
-    fn adopt(program: String, socket: PathBuf, directory: TempDir) -> std::io::Result<Self> {
+    async fn adopt(program: String, socket: PathBuf, directory: PrivateDir) -> std::io::Result<Self> {
         let lifeline = UnixStream::connect(&socket)?;
+        // Who is asked through the socket is there as long as the lifeline is: its id is nobody else's.
+        let process = process_behind(&socket).await.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let session = Session::resume_mux(socket.clone().into_boxed_path(), None);
-        Ok(Self { session, program, socket, _lifeline: lifeline, directory })
+        let is_retired = AtomicBool::new(false);
+        Ok(Self { session, program, socket, process, is_retired, _lifeline: lifeline, _directory: directory })
     }
 
-    fn exit_words(&self) -> Vec<OsString> {
-        let mut words = through(&self.program, &self.socket);
-        words.extend(["-O", "exit", "none"].map(OsString::from));
-        words
+    async fn answers(&self, patience: Duration) -> bool {
+        matches!(tokio::time::timeout(patience, self.session.check()).await, Ok(Ok(())))
+    }
+
+    /// Ends it whatever it is doing, also when it is frozen: it puts itself away as soon as it runs. One that has ended
+    /// is no error.
+    fn end(&self) {
+        for signal in [Signal::TERM, Signal::CONT] {
+            let _gone = self.process.as_ref().map(|process| pidfd_send_signal(process, signal));
+        }
     }
 
     /// Ends the ssh in the background.
     async fn exit(&self) {
-        let words = self.exit_words();
+        let mut words = through(&self.program, &self.socket);
+        words.extend(["-O", "exit", "none"].map(OsString::from));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let _ended = tokio::time::timeout(Duration::from_secs(5), command.status()).await;
+        self.end();
         let _removed = fs::remove_file(&self.socket);
     }
 }
 
 impl Drop for Master {
     fn drop(&mut self) {
-        // Gone after an orderly end. What is dropped without one is ended here, before its directory is removed.
-        if self.directory.path().join("ssh").exists() {
-            let words = self.exit_words();
-            let mut command = std::process::Command::new(&words[0]);
-            command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let _ended = command.status();
-        }
+        self.end();
     }
+}
+
+/// The process that listens on a master's socket.
+async fn process_behind(socket: &Path) -> Option<Pid> {
+    let mut connection = openssh_mux_client::Connection::connect(socket).await.ok()?;
+    let pid = connection.send_alive_check().await.ok()?;
+    Pid::from_raw(i32::try_from(pid.get()).ok()?)
 }
 
 /// The arguments of the ssh that becomes a master.

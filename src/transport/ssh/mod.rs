@@ -3,6 +3,7 @@
 mod diagnosis;
 mod master;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(super) struct SshBarman {
     /// `barman`, and `-c CONFIG` where it is wanted.
     command: Vec<String>,
     timeout: Duration,
+    /// How often it is looked whether the connection still lives while an answer is waited for, and for how long.
+    look: (Duration, Duration),
 }
 
 impl SshBarman {
@@ -36,7 +39,12 @@ impl SshBarman {
         if let Some(config) = &primary.barman_config {
             command.extend(["-c".to_owned(), config.clone()]);
         }
-        Self { masters, command, timeout: primary.timeouts.sync_info }
+        Self {
+            masters,
+            command,
+            timeout: primary.timeouts.sync_info,
+            look: (primary.timeouts.idle, primary.timeouts.connect),
+        }
     }
 
     /// The stdout of Barman with these arguments.
@@ -54,7 +62,17 @@ impl SshBarman {
 
     async fn run(&self, arguments: &[&str], what: &str) -> Result<Vec<u8>, TransportError> {
         let lease = self.masters.lease().await?;
-        let session = lease.session();
+        let (every, patience) = self.look;
+        tokio::select! {
+            answer = self.answer(lease.session(), arguments, what) => answer,
+            () = lease.frozen(every, patience) => {
+                lease.retire();
+                Err(self.lost(what, &"ssh does not answer any more", &[]))
+            }
+        }
+    }
+
+    async fn answer(&self, session: &Session, arguments: &[&str], what: &str) -> Result<Vec<u8>, TransportError> {
         let mut words = self.command.iter().map(String::as_str).chain(arguments.iter().copied());
         // `command` and `args` quote every word: the remote shell expands nothing.
         let mut child = session
@@ -68,7 +86,10 @@ impl SshBarman {
             .map_err(|error| self.lost(what, &error, &[]))?;
         let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
         let (stdout, stderr) = tokio::join!(read_bounded(stdout), read_tail(stderr));
-        let Some(stdout) = stdout else { return Err(self.too_long(what)) };
+        let stdout = stdout.map_err(|error| self.lost(what, &error, &stderr))?;
+        if stdout.len() > ANSWER_LIMIT {
+            return Err(self.too_long(what));
+        }
         self.end_of(child, session, what, &stderr).await?;
         Ok(stdout)
     }
@@ -139,13 +160,13 @@ impl BarmanCommands for SshBarman {
     }
 }
 
-/// All that comes, or `None` when it is more than the limit.
-async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
+/// All that comes, and of an answer beyond the limit the first byte beyond it.
+async fn read_bounded(source: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     if let Some(source) = source {
-        let _cut_off = source.take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut answer).await;
+        source.take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut answer).await?;
     }
-    (answer.len() <= ANSWER_LIMIT).then_some(answer)
+    Ok(answer)
 }
 
 async fn read_tail(source: Option<impl AsyncRead + Unpin>) -> Vec<u8> {

@@ -1,0 +1,71 @@
+//! A connection whose questions outlast a short loss of the line.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::ids::ServerName;
+
+use super::patience::{Line, Patience, Wait, persist};
+use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
+
+/// Is told, with the primary's name, what was lost and how long it has been waited for.
+pub type Told = Arc<dyn Fn(&str, &TransportError, Wait) + Send + Sync>;
+
+/// Asks through another connection, and asks again what may pass.
+pub(super) struct Patient<T: ?Sized> {
+    pub(super) inner: Arc<T>,
+    pub(super) manner: Arc<Manner>,
+}
+
+/// How a primary is asked.
+pub(super) struct Manner {
+    pub(super) primary: String,
+    pub(super) patience: Patience,
+    pub(super) line: Arc<Line>,
+    pub(super) cancel: CancellationToken,
+    pub(super) told: Told,
+}
+
+impl<I: ?Sized> Patient<I> {
+    /// An answer comes whole or not at all, so that nothing but one is progress.
+    async fn ask<T, A: Future<Output = Result<T, TransportError>>>(
+        &self,
+        attempt: impl FnMut() -> A,
+    ) -> Result<T, TransportError> {
+        let Manner { primary, patience, line, cancel, told } = self.manner.as_ref();
+        persist(*patience, line, cancel, attempt, || async { 0 }, |error, wait| told(primary, error, wait)).await
+    }
+}
+
+#[async_trait]
+impl BarmanCommands for Patient<dyn BarmanCommands> {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+        self.ask(|| self.inner.sync_info(server)).await
+    }
+
+    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+        self.ask(|| self.inner.list_servers()).await
+    }
+}
+
+#[async_trait]
+impl Files for Patient<dyn Files> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+        self.ask(|| self.inner.list(request)).await
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, TransportError> {
+        self.ask(|| self.inner.fetch(request, counter, cancel)).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
