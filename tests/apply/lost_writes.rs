@@ -4,6 +4,7 @@
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use antipode::apply::events::{Event, Observer};
 use antipode::demo::catalog::SECOND_BACKUP;
@@ -97,4 +98,70 @@ async fn a_run_is_marked_as_long_as_something_may_be_lost() {
     let (_, summary) = site.apply_watched(&Marked(mark.clone())).await;
     assert_eq!(summary.failed, []);
     assert!(!mark.exists());
+}
+
+/// A file system on a pool that is smaller than it: its late writes are lost, not refused.
+struct ThinVolume {
+    pool: PathBuf,
+    volume: PathBuf,
+}
+
+impl ThinVolume {
+    /// `None` where this user or this host cannot mount any.
+    fn mount(directory: &Path, volume: &Path) -> Option<Self> {
+        let pool = directory.join("pool");
+        let image = pool.join("image");
+        fs::create_dir(&pool).unwrap();
+        fs::create_dir(volume).unwrap();
+        let thin = Self { pool, volume: volume.to_owned() };
+        let (pool, image) = (thin.pool.to_str()?, image.to_str()?);
+        let made = run("mount", &["-t", "tmpfs", "-o", "size=8M", "tmpfs", pool])
+            && run("truncate", &["-s", "300M", image])
+            && run(
+                "mkfs.ext4",
+                &["-q", "-J", "size=4", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", image],
+            )
+            && thin.mount_volume();
+        made.then_some(thin)
+    }
+
+    fn mount_volume(&self) -> bool {
+        let (image, volume) = (self.pool.join("image"), self.volume.to_str().unwrap());
+        run("mount", &["-o", "loop", image.to_str().unwrap(), volume])
+    }
+
+    /// More room, and none of what the kernel still remembers.
+    fn extend(&self) {
+        assert!(run("mount", &["-o", "remount,size=400M", self.pool.to_str().unwrap()]));
+        assert!(run("umount", &[self.volume.to_str().unwrap()]) && self.mount_volume());
+    }
+}
+
+impl Drop for ThinVolume {
+    fn drop(&mut self) {
+        for path in [&self.volume, &self.pool] {
+            run("umount", &["-l", path.to_str().unwrap_or_default()]);
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).status().is_ok_and(|status| status.success())
+}
+
+/// Needs a user that may mount; elsewhere the tests above, which lose writes by hand, have to do.
+#[tokio::test]
+async fn what_a_full_pool_loses_is_not_published_and_comes_with_the_next_apply() {
+    let ground = Ground::new().await;
+    let (site, whole) = (ground.empty_site("site"), ground.empty_site("whole"));
+    whole.converge().await;
+    let Some(thin) = ThinVolume::mount(ground.path(), &site.catalog) else { return };
+    fs::remove_dir(site.catalog.join("lost+found")).unwrap();
+    let (_, summary) = site.apply_watched(&Blind).await;
+    assert!(!summary.failed.is_empty(), "the pool is large enough: {summary:?}");
+    assert!(own(&site).join("unfinished").exists());
+    thin.extend();
+    site.repair().await;
+    thin.extend();
+    site.assert_same(&whole, "the pool was extended");
 }

@@ -16,6 +16,7 @@ use crate::apply::replica_run::blocking;
 use crate::apply::staged::Begun;
 use crate::barman::ids::BackupId;
 use crate::plan::action::{BackupCopy, ReusedFiles};
+use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
 use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
 use crate::verify::manifest::Manifest;
@@ -64,6 +65,11 @@ impl Writing {
         Ok(Self { into: into.to_owned(), since: staged.bases.since(), staged })
     }
 
+    /// Whether the disk lost a write since then.
+    fn lost_some(&self) -> bool {
+        self.staged.bases.since() != self.since
+    }
+
     /// Makes durable what was written.
     async fn sync(&self) -> Result<(), Failure> {
         let (staged, since, into) = (Arc::clone(&self.staged), self.since, self.into.clone());
@@ -84,7 +90,18 @@ async fn repair_held(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<u64
     let writing = Writing::begin(job, base).await?;
     let made = base.to_owned();
     blocking(move || durable::create_directory(&made).doing("create", &made)).await?;
-    bring(job, copy, &writing).await
+    let brought = bring(job, copy, &writing).await;
+    if brought.is_err() && writing.lost_some() {
+        forget_repaired(job, base).await?;
+    }
+    brought
+}
+
+/// Removes what was to be repaired of a published backup: it may be there with its right size by now, and lost.
+async fn forget_repaired(job: Job<'_>, base: &Path) -> Result<(), Failure> {
+    let Reason::FilesDamaged(files) = &job.action.reason else { return Ok(()) };
+    let files: Vec<PathBuf> = files.iter().map(|file| base.join(file)).filter(|path| !path.is_dir()).collect();
+    blocking(move || files.iter().try_for_each(|path| durable::remove_file(path).doing("remove", path))).await
 }
 
 /// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there

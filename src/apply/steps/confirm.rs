@@ -41,14 +41,16 @@ pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
     let here = Here { dirs: target.here.clone(), barman: target.barman, sync_wals: target.sync_wals, staging };
     let Some(look) = look(change, part) else { return Ok(()) };
     let faults = blocking(move || Ok(look(&here)?)).await?;
-    let Some(first) = faults.first() else { return Ok(()) };
-    let named = if faults.len() == 1 { first.clone() } else { faults[..faults.len().min(NAMED)].join("; ") };
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = faults.iter().take(NAMED).map(String::as_str).collect();
     let more = match faults.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
     let done = Deed::of(change, part).done;
-    Err(Failure::new(format!("it was {done}, and still {named}{more}"))
+    Err(Failure::new(format!("it was {done}, and still {}{more}", named.join("; ")))
         .hint("look for what is in its way there, such as a link or another program, and plan again"))
 }
 
@@ -153,7 +155,7 @@ impl Here {
         }
         for (name, size) in files {
             match wals::size(&self.dirs.wals_directory, *name)? {
-                None => faults.push(format!("{name} is not a file at {}", self.dirs.wal(*name).display())),
+                None => faults.push(format!("{name} is no file in the archive")),
                 Some(found) if found != *size => faults.push(format!("{name} has {found} bytes, not {size}")),
                 Some(_) if unlisted.contains(name) => faults.push(format!("xlog.db does not list {name}")),
                 Some(_) => {}
@@ -255,4 +257,63 @@ fn unlinked(local: &LocalBackup) -> Vec<String> {
 
 fn fault(is_one: bool, what: impl FnOnce() -> String) -> Vec<String> {
     if is_one { vec![what()] } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::barman::layout::Layout;
+    use crate::demo::catalog::{BARMAN, FIRST_BACKUP, PrimaryCatalog};
+
+    const SEGMENT: &str = "000000010000000000000005";
+
+    /// The first day of the demo's catalog, as if a site held it.
+    fn here(home: &tempfile::TempDir) -> Here {
+        PrimaryCatalog::create(home.path(), "main").unwrap().first_day().unwrap();
+        let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
+        Here { dirs, barman: BARMAN, sync_wals: None, staging: home.path().join("staging") }
+    }
+
+    #[test]
+    fn wal_is_there_with_its_size_and_listed_or_it_was_not_shipped() {
+        let home = tempfile::tempdir().unwrap();
+        let here = here(&home);
+        let name: WalName = SEGMENT.parse().unwrap();
+        let path = here.dirs.wal(name);
+        let size = fs::metadata(&path).unwrap().len();
+        let told = |size| here.wals(&[(name, size)]).unwrap();
+        assert_eq!(told(size), Vec::<String>::new());
+        assert_eq!(here.xlogdb().unwrap(), Vec::<String>::new());
+        assert_eq!(told(size + 1), [format!("{SEGMENT} has {size} bytes, not {}", size + 1)]);
+        let list = Layout::NEWEST.xlogdb(&here.dirs);
+        let lines = fs::read_to_string(&list).unwrap();
+        let without: String = lines.split_inclusive('\n').filter(|line| !line.starts_with(SEGMENT)).collect();
+        fs::write(&list, without).unwrap();
+        assert_eq!(told(size), [format!("xlog.db does not list {SEGMENT}")]);
+        assert_eq!(here.xlogdb().unwrap().len(), 1);
+        // What lies behind a link is not in the archive.
+        fs::write(&list, lines).unwrap();
+        let (hash, elsewhere) = (path.parent().unwrap().to_owned(), home.path().join("elsewhere"));
+        fs::rename(&hash, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &hash).unwrap();
+        assert_eq!(told(size), [format!("{SEGMENT} is no file in the archive")]);
+    }
+
+    #[test]
+    fn a_backup_is_whole_and_done_or_it_was_not_published_and_gone_or_it_was_not_deleted() {
+        let home = tempfile::tempdir().unwrap();
+        let here = here(&home);
+        let id: BackupId = FIRST_BACKUP.parse().unwrap();
+        let before = here.published(id, None).unwrap();
+        fs::remove_file(here.dirs.base(id).join("data/global/pg_control")).unwrap();
+        assert_eq!(here.published(id, None).unwrap().len(), before.len() + 1);
+        assert_eq!(here.removed(id, None).unwrap().len(), 1);
+        fs::remove_file(Layout::NEWEST.backup_info(&here.dirs, id)).unwrap();
+        assert!(here.published(id, None).unwrap().iter().any(|fault| fault.contains("backup.info")));
+        assert_eq!(here.removed(id, None).unwrap().len(), 1, "its base is still there");
+        fs::remove_dir_all(here.dirs.base(id)).unwrap();
+        assert_eq!(here.removed(id, None).unwrap(), Vec::<String>::new());
+    }
 }

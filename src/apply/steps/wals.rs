@@ -23,7 +23,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::observe::catalog::wals as archive;
+use crate::observe::catalog::{files as disk_files, wals as archive};
 use crate::plan::action::WalBatch;
 use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file;
@@ -316,12 +316,22 @@ impl Placing {
             let directory = to.parent().unwrap_or(&self.dirs.wals_directory).to_owned();
             if !directories.contains(&directory) {
                 durable::create_directory(&directory).doing("create", &directory)?;
+                refuse_link(&directory)?;
                 directories.insert(directory);
             }
             fs::rename(self.arrived(entry.name), &to).doing("move a WAL file to", &to)?;
         }
         directories.iter().try_for_each(|directory| durable::sync_directory(directory).doing("sync", directory))
     }
+}
+
+/// What is placed behind a link is out of the catalog: no plan looks there.
+fn refuse_link(directory: &Path) -> Result<(), Failure> {
+    if disk_files::is_directory(directory)? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is a link, which nobody follows: no WAL is placed there", directory.display()))
+        .hint("put a directory there, with the files that the link leads to"))
 }
 
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
