@@ -42,6 +42,7 @@ mod interrupts;
 mod isolation;
 mod keeping;
 mod limits;
+mod lives;
 mod locks;
 mod output;
 mod renamed;

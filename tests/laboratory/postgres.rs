@@ -45,6 +45,11 @@ impl Cluster {
 
     /// Makes a new cluster that archives its WALs to `incoming`, a directory.
     pub fn create(release: PostgresRelease, directory: &Path, incoming: &Path) -> Self {
+        Self::create_with(release, directory, incoming, &[])
+    }
+
+    /// The same with more for `initdb`.
+    pub fn create_with(release: PostgresRelease, directory: &Path, incoming: &Path, arguments: &[&str]) -> Self {
         let cluster = Self::at(release, directory);
         ACCOUNT.make_directory(&cluster.socket_directory());
         ACCOUNT.make_directory(&cluster.tablespace());
@@ -52,7 +57,9 @@ impl Cluster {
             .run("initdb", |initdb| {
                 initdb
                     .args(["--username=postgres", "--auth=trust", "--data-checksums"])
-                    .args(["--no-sync", "--encoding=UTF8", "--pgdata"])
+                    .args(["--no-sync", "--encoding=UTF8"])
+                    .args(arguments)
+                    .arg("--pgdata")
                     .arg(cluster.data())
             })
             .expect_success();
@@ -111,6 +118,11 @@ impl Cluster {
     pub fn promote_at_next_start(&self) {
         self.configure("restore_command = 'false'\n");
         ACCOUNT.write(&self.data().join("recovery.signal"), "");
+    }
+
+    /// Makes a new cluster begin with this WAL, as `pg_upgrade` does.
+    pub fn begin_with(&self, wal: &str) {
+        self.run("pg_resetwal", |reset| reset.args(["-l", wal, "-D"]).arg(self.data())).expect_success();
     }
 
     /// Starts the server, and waits until it accepts connections.

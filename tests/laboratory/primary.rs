@@ -28,6 +28,26 @@ impl Primary {
         Self::configure(version, cluster, directory)
     }
 
+    /// The same with WAL segments of so many MiB.
+    pub fn create_with_segments(release: PostgresRelease, mebibytes: u32, directory: &Path) -> Self {
+        let incoming = incoming(&home(directory));
+        ACCOUNT.make_directory(&incoming);
+        let size = format!("--wal-segsize={mebibytes}");
+        let cluster = Cluster::create_with(release, &directory.join("postgres"), &incoming, &[&size]);
+        cluster.configure(&format!("min_wal_size = {}MB\nmax_wal_size = {}MB\n", 2 * mebibytes, 8 * mebibytes));
+        Self::configure(BarmanVersion::Newest, cluster, directory)
+    }
+
+    /// The same server with a new cluster of another release, whose timelines begin again, behind this WAL.
+    pub fn upgrade(self, release: PostgresRelease, first_wal: &str, directory: &Path) -> Self {
+        let incoming = incoming(&self.barman.home);
+        let cluster = Cluster::create(release, &directory.join("upgraded"), &incoming);
+        cluster.begin_with(first_wal);
+        // Barman's documentation says so: it is of the old system.
+        fs::remove_file(self.barman.server_directory().join("identity.json")).expect("remove identity.json");
+        Self::configure(self.barman.version, cluster, directory)
+    }
+
     fn configure(version: BarmanVersion, cluster: Cluster, directory: &Path) -> Self {
         let conninfo = format!("host={} port=5432 user=postgres dbname=postgres", cluster.socket_directory().display());
         let settings = [

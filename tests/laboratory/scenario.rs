@@ -126,7 +126,7 @@ fn fail_over(stopped: Primary) -> LivePrimary {
 }
 
 /// Makes the tablespace and the table whose rows tell the history.
-fn open_ledger(postgres: &Postgres) {
+pub fn open_ledger(postgres: &Postgres) {
     postgres.sql(&format!("create tablespace {TABLESPACE} location '{}'", postgres.cluster.tablespace().display()));
     postgres.sql(&format!(
         "create table ledger (number bigint, chapter text) tablespace {TABLESPACE};
@@ -136,7 +136,7 @@ fn open_ledger(postgres: &Postgres) {
 
 /// The first backup, which `barman backup` refuses before a WAL is archived;
 /// it is kept for ever.
-fn first_backup(live: &LivePrimary) -> String {
+pub fn first_backup(live: &LivePrimary) -> String {
     live.archive_wal();
     let id = live.back_up(&[]);
     live.barman.expect(&["keep", "--target", "full", SERVER, &id]);
