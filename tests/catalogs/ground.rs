@@ -16,12 +16,20 @@ use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
 use antipode::transport;
+use antipode::transport::patience::Patience;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes: whoever needs more is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nothing that fails here passes by itself.
+const IMPATIENT: Patience = Patience {
+    first_pause: Duration::from_millis(10),
+    longest_pause: Duration::from_millis(20),
+    without_progress: Duration::from_millis(200),
+};
 
 /// A directory in memory, where there is one, and else a temporary one.
 pub fn directory() -> TempDir {
@@ -89,6 +97,7 @@ impl Ground {
                 connections: &connections,
                 lock_directory: self.catalog.clone(),
                 lock_timeout: Duration::from_secs(5),
+                patience: IMPATIENT,
                 limits: Limits::default(),
             };
             let cancel = CancellationToken::new();
