@@ -188,9 +188,11 @@ fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {
     path.strip_prefix(asked.directory).unwrap_or(path).to_owned()
 }
 
-/// An error of rsync that is about no path and no system call: `ERROR: f failed verification -- update discarded.`
+/// An error of rsync that is about no system call: `ERROR: f failed verification -- update discarded.`
+///
+/// `rsync: [Receiver] write error: Broken pipe (32)` is none: a primary that has nothing to send may end first.
 fn is_other_error(line: &str) -> bool {
-    line.starts_with("ERROR: ") || line.starts_with("rsync: ") && complaint(line).is_none()
+    line.starts_with("ERROR: ")
 }
 
 fn vanished(line: &str) -> Option<PathBuf> {
@@ -359,6 +361,8 @@ mod tests {
              WARNING: c failed verification -- update discarded (will try again).\n{PARTIAL}"
         );
         assert_eq!(judged(23, &stderr, &["a", "b"]), Ok(vec!["a".into()]));
+        let ended_first = format!("rsync: [Receiver] write error: Broken pipe (32)\n{stderr}");
+        assert_eq!(judged(23, &ended_first, &["a", "b"]), Ok(vec!["a".into()]));
         let stderr = format!("ERROR: b failed verification -- update discarded.\n{stderr}");
         assert!(judged(23, &stderr, &["a", "b"]).unwrap_err().message.contains("b failed verification"));
     }
