@@ -35,12 +35,15 @@
 //! | what a plan, a status or an error looks like | [`render`], [`diag`], [`error`] |
 //! | how it is done on disk, locks, limits, interruptions | [`apply`] |
 //! | how an apply is followed | [`progress`] |
+//! | what is written to standard output, and what happens when it cannot be | [`stdout`] |
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
 //! | a format for programs | its type, and the list in [`schemas`] |
 //!
 //! `site`, `plan`, `render` and `barman` are pure: no clock, network or environment; the effects are in the others.
+
+#![warn(clippy::print_stdout)]
 
 pub mod apply;
 pub mod barman;
@@ -56,5 +59,6 @@ pub mod progress;
 pub mod render;
 pub mod schemas;
 pub mod site;
+pub mod stdout;
 pub mod transport;
 pub mod verify;

@@ -8,6 +8,7 @@ use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines};
 use crate::render;
+use crate::stdout;
 
 use super::plan;
 use super::terminal::{self, Terminal};
@@ -26,7 +27,7 @@ impl Audience<'_> {
     /// Shows what will be done.
     pub fn plan(&self, plan: &Plan) {
         match self {
-            Self::People(terminal) if terminal.quiet => terminal::print(&render::wrong(plan, terminal.style())),
+            Self::People(terminal) if terminal.quiet => stdout::print(&render::wrong(plan, terminal.style())),
             Self::People(terminal) => plan::show(plan, terminal),
             Self::Onlookers(_) => {}
             Self::Programs(json) => json.plan(plan),
@@ -45,7 +46,7 @@ impl Audience<'_> {
         match self {
             Self::People(terminal) if terminal.quiet => {}
             Self::People(_) | Self::Onlookers(_) => {
-                terminal::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
+                stdout::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
             }
             Self::Programs(json) => json.plan(plan),
         }
@@ -76,7 +77,7 @@ impl Audience<'_> {
     /// Tells what the actions came to.
     pub fn summary(&self, plan: &Plan, summary: &Summary, elapsed: Duration) {
         match self {
-            Self::People(_) | Self::Onlookers(_) => terminal::print(&render::applied(plan, summary, elapsed)),
+            Self::People(_) | Self::Onlookers(_) => stdout::print(&render::applied(plan, summary, elapsed)),
             Self::Programs(json) => json.done(summary),
         }
     }

@@ -15,6 +15,7 @@ use crate::observe::inventory::OwnSection;
 use crate::observe::version::{self, VersionSigns};
 use crate::render::clean;
 use crate::site::model::{Access, Replica, Site};
+use crate::stdout;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
@@ -44,7 +45,7 @@ pub async fn run(
     match &arguments.write {
         None => {
             let texts: Vec<&str> = sections.iter().map(|(_, text)| text.as_str()).collect();
-            terminal::print(&texts.join("\n"));
+            stdout::print(&texts.join("\n"));
         }
         Some(directory) => {
             failures.extend(write(directory, &sections)?);
@@ -143,8 +144,8 @@ fn write(directory: &Path, sections: &[(&Replica, String)]) -> Result<Vec<Comman
     for (replica, text) in sections {
         let path = directory.join(file_name(replica));
         match kept_files::keep(&path, text, MARK) {
-            Ok(Kept::Written) => terminal::print(&format!("{}: written\n", path.display())),
-            Ok(Kept::Unchanged) => terminal::print(&format!("{}: unchanged\n", path.display())),
+            Ok(Kept::Written) => stdout::print(&format!("{}: written\n", path.display())),
+            Ok(Kept::Unchanged) => stdout::print(&format!("{}: unchanged\n", path.display())),
             Err(error) => failures.push(CommandError::new(clean(&error.to_string()))),
         }
     }
@@ -157,7 +158,7 @@ fn tell_others(directory: &Path, replicas: &[Replica]) -> Result<(), CommandErro
     let others = kept_files::others(directory, "conf", &kept, MARK)
         .map_err(|error| CommandError::new(format!("cannot read {}: {error}", directory.display())))?;
     for path in others {
-        terminal::print(&format!(
+        stdout::print(&format!(
             "{}: no replica of the site any longer; delete it once its backups are not needed\n",
             path.display()
         ));

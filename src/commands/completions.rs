@@ -4,8 +4,7 @@ use clap::{Command, CommandFactory};
 
 use crate::cli::{Cli, Completions, Shell};
 use crate::error::Exit;
-
-use super::terminal;
+use crate::stdout;
 
 /// Runs the command.
 pub fn run(arguments: &Completions) -> Exit {
@@ -16,7 +15,7 @@ pub fn run(arguments: &Completions) -> Exit {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut shown(), "antipode", &mut script);
-    terminal::print(&String::from_utf8_lossy(&script));
+    stdout::print(&String::from_utf8_lossy(&script));
     Exit::Done
 }
 

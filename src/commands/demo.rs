@@ -18,11 +18,12 @@ use crate::demo::catalog::{self, PrimaryCatalog};
 use crate::demo::damage::Damage;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
+use crate::stdout;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
 use super::{apply, plan, source};
 
 /// Nobody else works on these catalogs.
@@ -137,7 +138,7 @@ impl Stage<'_> {
         let text = site_file(&self.site(), &self.directory.join("frankfurt"));
         fs::write(self.site_file(), &text).map_err(unwritten)?;
         self.command("cat antipode.yaml");
-        terminal::print(&format!("{text}\n"));
+        stdout::print(&format!("{text}\n"));
         Ok(())
     }
 
@@ -146,7 +147,7 @@ impl Stage<'_> {
         let site = ServerDirs::of_catalog(&self.site(), server);
         for damage in Damage::ALL {
             damage.inflict(&site).map_err(unwritten)?;
-            terminal::print(&self.dim(format_args!("#   {damage}\n")));
+            stdout::print(&self.dim(format_args!("#   {damage}\n")));
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl Stage<'_> {
         self.check_interrupt()?;
         let plan = plan?;
         plan::show(&plan, self.terminal);
-        terminal::print("\n");
+        stdout::print("\n");
         Ok(plan)
     }
 
@@ -188,7 +189,7 @@ impl Stage<'_> {
         }
         let bounds = apply::Bounds::of_patience(LOCK_TIMEOUT);
         let summary = apply::carry_out(&plan, session, bounds, &Audience::Onlookers(self.terminal)).await?;
-        terminal::print("\n");
+        stdout::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }
 
@@ -203,12 +204,12 @@ impl Stage<'_> {
     /// What a user would have typed.
     fn command(&self, words: &str) {
         let prompt = self.dim(format_args!("$"));
-        terminal::print(&format!("{prompt} {words}\n"));
+        stdout::print(&format!("{prompt} {words}\n"));
     }
 
     /// What a user should know.
     fn say(&self, text: &str) {
-        terminal::print(&self.dim(format_args!("# {text}\n")));
+        stdout::print(&self.dim(format_args!("# {text}\n")));
     }
 
     fn dim(&self, text: fmt::Arguments<'_>) -> String {

@@ -9,6 +9,7 @@ use crate::plan::shortfall::Shortfall;
 use crate::render::{self, Origin, Whys};
 use crate::site::mirror;
 use crate::site::suggest::{near, one_of};
+use crate::stdout;
 
 use super::interrupt::Interrupt;
 use super::session::{Planned, Session};
@@ -27,7 +28,7 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
     session.close().await;
     let (text, exit) = answer?;
     let columns = terminal::width().map_or(usize::MAX, usize::from);
-    terminal::print(&format!("{}\n", render::wrap(&text, columns).join("\n")));
+    stdout::print(&format!("{}\n", render::wrap(&text, columns).join("\n")));
     Ok(exit)
 }
 

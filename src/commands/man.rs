@@ -6,8 +6,7 @@ use super::kept_files::{self, Kept};
 use crate::cli::Man;
 use crate::error::{CommandError, Exit};
 use crate::manual;
-
-use super::terminal;
+use crate::stdout;
 
 /// Runs the command: a page is replaced whole, and one that is current is left alone.
 pub fn run(arguments: &Man) -> Result<Exit, CommandError> {
@@ -24,12 +23,12 @@ pub fn run(arguments: &Man) -> Result<Exit, CommandError> {
         if kept_files::keep(&path, &page.text, manual::MARK).map_err(|error| failed(error.to_string()))?
             == Kept::Written
         {
-            terminal::print(&format!("wrote {}\n", path.display()));
+            stdout::print(&format!("wrote {}\n", path.display()));
             written += 1;
         }
     }
     if written == 0 {
-        terminal::print(&format!("The {} manual pages in {} are current.\n", pages.len(), directory.display()));
+        stdout::print(&format!("The {} manual pages in {} are current.\n", pages.len(), directory.display()));
     }
     Ok(Exit::Done)
 }

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use crate::cli::{Cli, Command};
 use crate::error::{CommandError, Exit};
+use crate::stdout;
 
 use interrupt::Interrupt;
 use terminal::Terminal;
@@ -41,17 +42,47 @@ use terminal::Terminal;
 pub fn run(cli: Cli) -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     terminal.start_log();
-    let exit = match runtime() {
-        Ok(runtime) => {
-            let barman_conf = cli.global.barman_conf.as_deref();
-            let result = runtime.block_on(dispatch(cli.command, barman_conf, &terminal));
-            // A thread that still waits for the answer to a prompt must not keep the program.
-            runtime.shutdown_timeout(Duration::from_millis(100));
-            result.unwrap_or_else(|error| terminal.error(&error))
-        }
-        Err(error) => terminal.error(&error),
-    };
+    let exit = ended(
+        match runtime() {
+            Ok(runtime) => {
+                let barman_conf = cli.global.barman_conf.as_deref();
+                let result = runtime.block_on(dispatch(cli.command, barman_conf, &terminal));
+                // A thread that still waits for the answer to a prompt must not keep the program.
+                runtime.shutdown_timeout(Duration::from_millis(100));
+                result.unwrap_or_else(|error| terminal.error(&error))
+            }
+            Err(error) => terminal.error(&error),
+        },
+        &terminal,
+    );
     ExitCode::from(exit.code())
+}
+
+/// Answers a command line that names no command to run: help and the version are answers, anything else is an error.
+pub fn answer(asked: &clap::Error) -> ExitCode {
+    if asked.use_stderr() {
+        // Nobody is left to tell when the terminal itself is gone.
+        let _ = asked.print();
+        // Not clap's 2, which means that a plan has changes.
+        return ExitCode::from(Exit::Error.code());
+    }
+    let terminal = Terminal::default();
+    let text = asked.render();
+    stdout::print(&if terminal.colour() { text.ansi().to_string() } else { text.to_string() });
+    ExitCode::from(ended(Exit::Done, &terminal).code())
+}
+
+/// How a command ends that would have ended like this, once it is known whether its output arrived: an exit code that is an
+/// answer is none without it, and one that says what happened to the site stays.
+fn ended(exit: Exit, terminal: &Terminal) -> Exit {
+    match (stdout::failure(), exit) {
+        (Some(error), Exit::Done | Exit::Changes | Exit::ObjectiveMissed) => terminal.error(&error),
+        (Some(error), exit) => {
+            terminal.error(&error);
+            exit
+        }
+        (None, exit) => exit,
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
@@ -71,13 +102,13 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
-            terminal::print(&arguments.of.text());
+            stdout::print(&arguments.of.text());
             Ok(Exit::Done)
         }
         Command::Init(arguments) => init::run(&arguments),
         Command::BarmanConf(arguments) => barman_conf::run(&arguments, terminal, &interrupt).await,
         Command::NothingToSync(arguments) => {
-            terminal::print(arguments.answer());
+            stdout::print(arguments.answer());
             Ok(Exit::Done)
         }
         Command::SyncInfo(arguments) => barman::sync_info::run(&arguments, barman_conf, terminal, &interrupt).await,

@@ -5,10 +5,11 @@ use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::plan::file::SavedPlan;
 use crate::render::{self, Form, Whys};
+use crate::stdout;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
 use super::{explain, plan_file, source};
 
 /// Runs the command.
@@ -57,14 +58,14 @@ fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
         Form::Human(style) if terminal.quiet => render::quiet(plan, style),
         form => render::plan(plan, form, whys),
     };
-    terminal::print(&text);
+    stdout::print(&text);
 }
 
 /// Prints a plan that is or will be saved, as it was asked for.
 pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
     if view.format == Format::Json {
         let text = saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
-        terminal::print(&text);
+        stdout::print(&text);
     } else {
         print(&saved.plan, form(view, terminal), whys, terminal);
     }

@@ -11,6 +11,7 @@ use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
 use crate::site::model::{Primary, Site};
+use crate::stdout;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
@@ -41,12 +42,12 @@ async fn tell(
     match arguments.format {
         TextOrJson::Text => {
             let style = terminal.style();
-            terminal::print(&render::status::status(told, style));
+            stdout::print(&render::status::status(told, style));
             for error in &session.unresolved {
                 terminal.error(error);
             }
         }
-        TextOrJson::Json => terminal::print(&status_json(told, &session.unresolved)),
+        TextOrJson::Json => stdout::print(&status_json(told, &session.unresolved)),
     }
     Ok(exit(&status, !session.unresolved.is_empty()))
 }

@@ -1,4 +1,4 @@
-//! The edges of the program: what goes to stdout and stderr, with colour or without, how wide.
+//! The edges of the program: stdout and stderr, with colour or without, how wide, and what is told on stderr.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{CommandError, Exit};
-use crate::render;
+use crate::{render, stdout};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const BOLD: Style = Style::new().bold();
@@ -21,6 +21,13 @@ pub struct Terminal {
     /// Whether `-q` was given.
     pub quiet: bool,
     log_format: TextOrJson,
+}
+
+impl Default for Terminal {
+    /// As nothing on the command line says.
+    fn default() -> Self {
+        Self { color: Color::Auto, verbose: 0, quiet: false, log_format: TextOrJson::Text }
+    }
 }
 
 impl Terminal {
@@ -58,7 +65,7 @@ impl Terminal {
 
     /// Whether stdout takes colour.
     pub fn colour(self) -> bool {
-        self.wants_colour(&io::stdout())
+        self.wants_colour(&stdout::handle())
     }
 
     /// Whether stderr takes colour.
@@ -96,7 +103,7 @@ pub fn shows_progress() -> bool {
 
 /// Columns of stdout: what COLUMNS says, else what the terminal says, else unknown.
 pub fn width() -> Option<u16> {
-    width_of(io::stdout())
+    width_of(stdout::handle())
 }
 
 /// Columns of stderr, in the same way.
@@ -107,12 +114,6 @@ pub fn width_on_stderr() -> Option<u16> {
 fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
     columns.or_else(|| rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
-}
-
-/// Prints an answer to stdout. A reader that went away is not an error.
-pub fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Tells a person something on stderr.

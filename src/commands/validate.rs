@@ -4,15 +4,16 @@ use crate::cli::{self, TextOrJson};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::error::{CommandError, Exit};
 use crate::site::Site;
+use crate::stdout;
 
 use super::source;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
 
 /// Runs the command.
 pub fn run(arguments: &cli::Validate, terminal: &Terminal) -> Result<Exit, CommandError> {
     match arguments.format {
         TextOrJson::Text => {
-            terminal::print(&praise(&source::load(&arguments.site, terminal)?));
+            stdout::print(&praise(&source::load(&arguments.site, terminal)?));
             Ok(Exit::Done)
         }
         TextOrJson::Json => json(arguments),
@@ -42,6 +43,6 @@ fn json(arguments: &cli::Validate) -> Result<Exit, CommandError> {
     };
     let text = serde_json::to_string_pretty(&mistakes.json())
         .map_err(|error| CommandError::new(format!("the mistakes have no JSON form: {error}")))?;
-    terminal::print(&format!("{text}\n"));
+    stdout::print(&format!("{text}\n"));
     Ok(if mistakes.list().is_empty() { Exit::Done } else { Exit::Error })
 }

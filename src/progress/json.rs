@@ -1,6 +1,5 @@
 //! An apply as programs follow it: one JSON event a line on stdout.
 
-use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use crate::apply::events::{Event, Observer, Summary};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::plan::action::Address;
+use crate::stdout;
 use crate::transport::ByteCounter;
 
 use super::record::{Happening, Outcome, Record};
@@ -139,11 +139,9 @@ impl Observer for Json {
 }
 
 fn tell(what: Happening) {
-    let mut out = io::stdout().lock();
-    // A reader that went away ends nothing.
     if let Ok(mut line) = serde_json::to_vec(&Record::new(Timestamp::now().to_string(), what)) {
         line.push(b'\n');
-        let _ = out.write_all(&line).and_then(|()| out.flush());
+        stdout::print_bytes(&line);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::progress::Json;
 use crate::site::Site;
 use crate::transport::patience::Patience;
+use crate::stdout;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -93,6 +94,9 @@ async fn plan_and_apply(
     if plan.is_empty() {
         apply::idle(&plan, session.cancel).await;
         return Ok(otherwise);
+    }
+    if !arguments.auto_approve && !stdout::is_whole() {
+        return Err(CommandError::new("the plan could not be shown, so nobody can approve it; nothing was changed"));
     }
     if !arguments.auto_approve && !approved(interrupt).await {
         return Err(CommandError::new("apply cancelled, nothing was changed"));

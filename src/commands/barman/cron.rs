@@ -9,9 +9,10 @@ use crate::commands::apply::Bounds;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
-use crate::commands::terminal::{self, Terminal};
+use crate::commands::terminal::Terminal;
 use crate::commands::{apply, plan, source};
 use crate::error::{CommandError, Exit};
+use crate::stdout;
 
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -19,7 +20,7 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
     let run_lock = match RunLock::acquire(&site.catalog.path, Duration::ZERO).await {
         Ok(lock) => lock,
         Err(busy @ RunLockError::Busy { .. }) => {
-            terminal::print(&format!("Another antipode is already running, skipping: {busy}\n"));
+            stdout::print(&format!("Another antipode is already running, skipping: {busy}\n"));
             return Ok(Exit::Done);
         }
         Err(error) => return Err(error.into()),
@@ -52,7 +53,7 @@ async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, Comman
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))
     }) {
-        terminal::print(&format!(
+        stdout::print(&format!(
             "Another cron process is already running on server {}. Skipping to the next server\n",
             replica.name
         ));

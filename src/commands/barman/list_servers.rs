@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::barman::ids::{InvalidId, ServerName};
 use crate::barman::server_config::ServerConfig;
 use crate::cli;
-use crate::commands::terminal;
 use crate::error::{CommandError, Exit};
 use crate::observe::version;
 use crate::render::clean;
+use crate::stdout;
 
 use super::conf_file::ConfFile;
 
@@ -22,7 +22,7 @@ pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<E
         text.push_str(&line);
         text.push('\n');
     }
-    terminal::print(&text);
+    stdout::print(&text);
     Ok(Exit::Done)
 }
 

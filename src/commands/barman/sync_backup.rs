@@ -7,9 +7,10 @@ use crate::cli;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session;
 use crate::commands::source;
-use crate::commands::terminal::{self, Terminal};
+use crate::commands::terminal::Terminal;
 use crate::error::{CommandError, Exit};
 use crate::site::Site;
+use crate::stdout;
 
 use super::sync::{self, Part};
 
@@ -35,7 +36,7 @@ pub async fn run(
     }
     match sync::run(&site, server, &[&format!("backup/{id}")], terminal, interrupt).await? {
         Part::InPlace => {
-            terminal::print(&format!("Backup {id} is already synced with {server} server\n"));
+            stdout::print(&format!("Backup {id} is already synced with {server} server\n"));
             Ok(Exit::Done)
         }
         Part::Absent(hint) => Err(CommandError { hint, ..absent() }),

@@ -1,6 +1,6 @@
 //! `antipode sync-info`: what a catalog has of a server, as Barman's passive nodes ask for it.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::barman::conf::BarmanConf;
@@ -15,10 +15,11 @@ use crate::cli;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
 use crate::commands::source;
-use crate::commands::terminal::{self, Terminal};
+use crate::commands::terminal::Terminal;
 use crate::error::{CommandError, Exit};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::{Failure, primary};
+use crate::stdout;
 
 use super::conf_file::ConfFile;
 
@@ -41,7 +42,7 @@ pub async fn run(
     };
     let newest = config(crate::observe::version::NEWEST)?;
     if !newest.is_active() {
-        terminal::print(&format!("Skipping inactive server '{server}'\n"));
+        stdout::print(&format!("Skipping inactive server '{server}'\n"));
         return Ok(Exit::Done);
     }
     if let Some(fault) = newest.faults(&server).into_iter().next() {
@@ -103,12 +104,11 @@ fn print(
     let known = last_wal.map(|name| Known { name, position });
     let wals = Listing::read(&xlogdb, offset, known, &backups, version).map_err(|error| refused(server, &error))?;
     let answer = Answer { version, backups, wals, config };
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(1 << 16, stdout::Answer);
     match answer.write(&mut out).and_then(|()| Ok(out.flush()?)) {
-        // A reader that went away is not an error.
-        Err(WriteError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        // What could not be written is told at the end of every command.
+        Ok(()) | Err(WriteError::Io(_)) => Ok(Exit::Done),
         Err(error) => Err(CommandError::new(format!("{server}: {error}"))),
-        Ok(()) => Ok(Exit::Done),
     }
 }
 
@@ -154,11 +154,11 @@ async fn answer_of_primary(session: &Session<'_>, name: &str) -> Result<Vec<u8>,
 
 fn print_answer(stdout: &[u8]) -> Result<Exit, CommandError> {
     match frame(stdout).map_err(|error| CommandError::new(error.to_string()))? {
-        Framed::Inactive(sentence) => terminal::print(&format!("{sentence}\n")),
+        Framed::Inactive(sentence) => stdout::print(&format!("{sentence}\n")),
         Framed::Json(json) => {
             let text = String::from_utf8_lossy(json);
-            let mut out = BufWriter::new(io::stdout().lock());
-            // A reader that went away is not an error.
+            let mut out = BufWriter::new(stdout::Answer);
+            // What could not be written is told at the end of every command.
             let _ = text.lines().try_for_each(|line| writeln!(out, "{}", without_secrets(line)));
             let _ = out.flush();
         }
