@@ -119,6 +119,6 @@ impl From<ScopeError> for CommandError {
 impl From<TransportError> for CommandError {
     fn from(error: TransportError) -> Self {
         let exit = if error.kind == TransportErrorKind::Cancelled { Exit::Interrupted } else { Exit::Error };
-        Self { exit, message: error.message, hint: error.hint }
+        Self { exit, message: error.with_reason(), hint: error.hint }
     }
 }

@@ -25,11 +25,7 @@ impl From<TransportError> for Failure {
                 | TransportErrorKind::NoSpace
                 | TransportErrorKind::ReadOnly
         );
-        let mut message = error.message;
-        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty() && !says_all);
-        if let Some(last) = last.filter(|last| !message.contains(last)) {
-            message = format!("{message}: {last}");
-        }
+        let message = if says_all { error.message } else { error.with_reason() };
         let hint = error.hint.or_else(|| match error.kind {
             TransportErrorKind::NoSpace => Some(MAKE_ROOM.to_owned()),
             TransportErrorKind::ReadOnly => Some(READ_ONLY.to_owned()),

@@ -11,6 +11,7 @@ use crate::barman::staging::OWN_DIRECTORY;
 
 use super::durable;
 use super::events::{Failure, FailureKind};
+use super::ongoing;
 use super::replica_run::{Held, ReplicaRun};
 
 /// Keeps a second Antipode from the same catalog.
@@ -65,7 +66,7 @@ impl RunLock {
         let own = catalog.join(OWN_DIRECTORY);
         durable::create_directory(&own).map_err(io)?;
         fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(io)?;
-        match Lock::acquire(&own.join("run.lock"), patience).await {
+        match Lock::acquire(&ongoing::lock(catalog), patience).await {
             Ok(lock) => Ok(Self { _lock: lock }),
             Err(source @ LockError::Busy { .. }) => Err(RunLockError::Busy { catalog: catalog.to_owned(), source }),
             Err(LockError::Io { source, .. }) => Err(io(source)),

@@ -133,7 +133,13 @@ mod tests {
     /// What one transfer of the first replica may use, given the segments that each one ships.
     fn share(primary: &Primary, replicas: &[(Replica, u64)]) -> Option<u64> {
         let plans = replicas.iter().map(|(replica, segments)| planned(replica, *segments)).collect();
-        let plan = Plan { site: "lisbon".to_owned(), catalog: "/b".into(), replicas: plans, narrowed: None };
+        let plan = Plan {
+            site: "lisbon".to_owned(),
+            catalog: "/b".into(),
+            replicas: plans,
+            vanished: Vec::new(),
+            narrowed: None,
+        };
         let replicas: Vec<Replica> = replicas.iter().map(|(replica, _)| replica.clone()).collect();
         AtOnce::of(&plan, &plan.replicas[0], &replicas, primary).share(primary, &replicas[0])
     }

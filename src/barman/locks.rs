@@ -135,6 +135,20 @@ impl Lock {
         }
     }
 
+    /// Whether somebody holds a lock. It is not taken: for an instant it is shared, which only somebody notices who asks
+    /// for it in that instant.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// The lock's file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -165,7 +179,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Who holds a lock, by what is in its file and in `/proc`.
-fn read_holder(path: &Path) -> Option<Holder> {
+pub fn read_holder(path: &Path) -> Option<Holder> {
     let pid = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok().map(|bytes| {
         let words = String::from_utf8_lossy(&bytes).replace('\0', " ");

@@ -22,4 +22,5 @@ pub mod version;
 pub mod wal;
 pub mod wal_entry;
 pub mod wal_set;
+pub mod words;
 pub mod xlogdb;

@@ -19,6 +19,7 @@ use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
 use crate::plan::file::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
+use crate::plan::vanished::{Vanished, vanished};
 use crate::plan::{self, Plan};
 use crate::progress;
 use crate::site::mirror;
@@ -168,9 +169,18 @@ impl<'a> Session<'a> {
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
-        let plan = plan::plan(self.site, &self.replicas, &observation, now);
+        let mut plan = plan::plan(self.site, &self.replicas, &observation, now);
+        plan.vanished = self.vanished()?;
         let plan = plan.narrow(scope, &self.replicas, &observation)?;
         Ok(Planned { plan, observation, now })
+    }
+
+    /// The servers that are copied no longer, with what is here of them.
+    pub fn vanished(&self) -> Result<Vec<Vanished>, CommandError> {
+        let is_claimed = |name: &ServerName| self.replicas.iter().any(|replica| replica.name == *name);
+        let here = observe::unclaimed(self.site, is_claimed)
+            .map_err(|failure| CommandError { hint: failure.hint, ..CommandError::new(failure.message) })?;
+        Ok(vanished(self.site, &self.replicas, &self.servers, here))
     }
 
     /// A plan with all that it relies on, as it is saved.

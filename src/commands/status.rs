@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::apply;
 use crate::cli::{self, TextOrJson};
 use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
 use crate::plan;
-use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict, status};
+use crate::plan::status::{SiteStatus, Verdict, status};
 use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
@@ -36,8 +37,11 @@ async fn tell(
     session.mirror_what_is_here()?;
     let now = Timestamp::now();
     let observation = session.observe(&session.replicas, Purpose::Status, now).await?;
-    let plan = plan::plan(site, &session.replicas, &observation, now);
-    let status = status(&plan, &session.replicas, &observation, now);
+    let mut plan = plan::plan(site, &session.replicas, &observation, now);
+    plan.vanished = session.vanished()?;
+    let mut status = status(&plan, &session.replicas, &observation, now);
+    // Who may not read the lock is not told of who holds it.
+    status.ongoing = apply::ongoing(&site.catalog.path).ok().flatten();
     let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
     match arguments.format {
         TextOrJson::Text => {
@@ -63,7 +67,7 @@ fn waits_for(primary: &Primary, terminal: &Terminal) {
 /// A promise that is broken is worth more than an error beside it: the error may be only about a part.
 fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
     let verdicts = || status.replicas.iter().map(|replica| replica.verdict);
-    if status.replicas.iter().any(ReplicaStatus::is_missed) {
+    if status.is_missed() {
         Exit::ObjectiveMissed
     } else if has_errors || verdicts().any(|verdict| verdict == Verdict::Unreadable) {
         Exit::Error
@@ -76,7 +80,7 @@ fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
 mod tests {
     use super::*;
     use crate::plan::action::Recovery;
-    use crate::plan::status::Backups;
+    use crate::plan::status::{Backups, ReplicaStatus};
 
     fn stands(verdict: Verdict) -> ReplicaStatus {
         ReplicaStatus {
@@ -106,7 +110,7 @@ mod tests {
             (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),
         ] {
             let replicas = verdicts.iter().map(|verdict| stands(*verdict)).collect();
-            let status = SiteStatus { site: "lisbon".to_owned(), replicas };
+            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new(), ongoing: None };
             assert_eq!(exit(&status, has_errors).code(), code, "{verdicts:?} {has_errors}");
         }
     }

@@ -46,12 +46,7 @@ impl From<Failure> for Observed {
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        let mut message = error.message;
-        let last = error.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        if let Some(last) = last.filter(|last| !message.contains(last)) {
-            message = format!("{message}: {last}");
-        }
-        Self { message, hint: error.hint }
+        Self { message: error.with_reason(), hint: error.hint }
     }
 }
 

@@ -45,7 +45,7 @@ use primary::Source;
 pub use failure::Failure;
 pub use own_barman::{SiteBarman, SiteConfError, read_conf};
 pub use replica::local_backup;
-pub use servers::{Servers, copied_here, servers};
+pub use servers::{Servers, copied_here, servers, unclaimed};
 
 /// Catalogs that are read at the same time: each uses several threads of its own.
 const CATALOGS_AT_ONCE: usize = 2;

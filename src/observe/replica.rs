@@ -20,7 +20,8 @@ pub fn inventory(
     own_barman: OwnBarman,
     version: BarmanVersion,
 ) -> ReplicaInventory {
-    let notes = catalog.notes();
+    let broken = catalog.backups.broken().map(|(id, why)| format!("the backup.info of {id} cannot be used: {why}"));
+    let notes = broken.chain(catalog.notes()).collect();
     let backups = catalog.backups.by_id.into_iter();
     ReplicaInventory {
         exists: catalog.exists,

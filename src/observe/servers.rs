@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::barman::backup_info::Status;
 use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
 use crate::barman::staging::OWN_DIRECTORY;
-use crate::site::model::{Access, Primary};
+use crate::plan::vanished::{Copied, Holds};
+use crate::site::model::{Access, Primary, Site};
 use crate::transport::Connection;
 
-use super::catalog::{CatalogError, files, last_apply};
+use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
+use super::catalog::{CatalogError, Depth, files, last_apply};
 use super::failure::Failure;
+use super::inventory::OwnSection;
+use super::own_barman::SiteBarman;
 
 /// The servers of a primary.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +49,58 @@ pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>
         }
     }
     Ok(servers)
+}
+
+/// The servers of which copies are at a site and that nobody claims, with what is here of them.
+///
+/// A copy is told by what an apply left in it. One that is told by nothing but the mode of its backups counts only where
+/// barman.conf says that no Barman copies it, and what the site's own Barman works on is never one.
+pub fn unclaimed(
+    site: &Site,
+    is_claimed: impl Fn(&ServerName) -> bool,
+) -> Result<BTreeMap<ServerName, Copied>, Failure> {
+    let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let mut unclaimed = BTreeMap::new();
+    for name in in_catalog(&site.catalog.path)?.names.into_iter().filter(|name| !is_claimed(name)) {
+        let (dirs, own) = barman.server(&name)?;
+        let is_at_rest = !own.active || own.idle;
+        let backups = backups::read(&dirs, Depth::Metadata).ok();
+        let is_copy = match own.section {
+            OwnSection::Present if !is_at_rest => false,
+            OwnSection::Unknown => is_ours(&dirs),
+            OwnSection::Present | OwnSection::Missing { .. } => {
+                is_ours(&dirs) || backups.as_ref().is_some_and(has_passive)
+            }
+        };
+        if is_copy {
+            let primary = last_apply(&dirs).map(|last| last.primary);
+            unclaimed.insert(name, Copied { primary, holds: holds(dirs, backups.as_ref()) });
+        }
+    }
+    Ok(unclaimed)
+}
+
+/// Whether an apply left something there. Where that cannot be read, it is not known to be anybody else's.
+fn is_ours(dirs: &ServerDirs) -> bool {
+    files::is_directory(&dirs.backup_directory.join(OWN_DIRECTORY)).unwrap_or(true)
+}
+
+fn has_passive(backups: &Backups) -> bool {
+    backups.by_id.values().filter_map(CatalogBackup::info).any(|file| file.fields().mode() == Some("passive"))
+}
+
+fn holds(dirs: ServerDirs, backups: Option<&Backups>) -> Holds {
+    let done = |backups: &Backups| {
+        let infos = backups.by_id.values().filter_map(CatalogBackup::info);
+        let facts = infos.filter_map(|file| match file {
+            InfoFile::Readable(metadata) => Some(&metadata.facts),
+            InfoFile::Broken { .. } => None,
+        });
+        facts.filter(|facts| facts.status == Status::Done).map(|facts| facts.end_time).collect::<Vec<_>>()
+    };
+    let done = backups.map(done);
+    let newest = done.iter().flatten().flatten().max().copied();
+    Holds { directory: dirs.backup_directory, backups: done.map(|done| done.len()), newest }
 }
 
 /// Reads the answer of `barman list-servers --minimal`: one name a line, and nothing tells a login banner from it.

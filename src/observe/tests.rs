@@ -97,6 +97,7 @@ impl World {
             primaries: BTreeMap::from([("fra".into(), primary)]),
             replicas: BTreeMap::from([(name, replica)]),
             mirrors: vec![],
+            retired: BTreeSet::new(),
         };
         Self { home, site }
     }
@@ -243,7 +244,12 @@ async fn a_malformed_backup_holds_back_itself_alone() {
     let fake = FakePrimary::new().sync_info("main", answer).file("/b/main/wals/x", "");
     let there = active(World::new().observe_fake(&fake).await);
     assert_eq!(there.backups.values().next().unwrap().base, inventory::BaseKind::Unreadable);
-    assert!(there.notes[0].starts_with("backup 20261122T125916 is left alone: end_wal"), "{:?}", there.notes);
+    assert!(
+        there.notes[0]
+            .starts_with("backup 20261122T125916 is left alone until its backup.info there is repaired: end_wal"),
+        "{:?}",
+        there.notes
+    );
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use super::estimate::Pace;
 use super::file::forms;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::shortfall::Shortfall;
+use super::vanished::Vanished;
 use super::window::Window;
 
 /// What will be done at one site, and why.
@@ -33,6 +34,8 @@ pub struct Plan {
     pub catalog: PathBuf,
     /// One for each replica, in the order of their names.
     pub replicas: Vec<ReplicaPlan>,
+    /// Servers that are copied no longer, by their names.
+    pub vanished: Vec<Vanished>,
     /// What it was narrowed to, when it is not the whole plan.
     pub narrowed: Option<Narrowed>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
@@ -58,7 +58,7 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
     let prunes = ends.prunes(&selected);
     let kept = ends.kept(&selected, &prunes);
     let (zombies, left) = ends.leftovers(&kept);
-    let mut notes = unusable_notes(primary);
+    let mut notes = unusable_notes(primary, now);
     notes.extend((!prunes.later.is_empty()).then_some(Note::PruneLater(prunes.later.len())));
     notes.extend(ends.staying_notes(&selected, &kept, &prunes));
     notes.extend(left);
@@ -137,7 +137,15 @@ fn published(local: &LocalBackup) -> Option<&Published> {
     local.published.as_ref().filter(|published| published.facts.status == Status::Done)
 }
 
-fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
+/// A week: no backup is taken for so long.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+fn unusable_notes(primary: &PrimaryInventory, now: Timestamp) -> Vec<Note> {
+    // Barman takes one backup of a server at a time.
+    let newest_done = primary.backups.values().filter(|b| b.facts.status == Status::Done).map(|b| b.facts.id).max();
+    let long_ago = now.checked_sub(LONGEST).ok();
+    let long_ago = long_ago.and_then(|time| time.strftime("%Y%m%dT%H%M%S").to_string().parse::<BackupId>().ok());
+    let is_over = |id: BackupId| newest_done.is_some_and(|done| id < done) || long_ago.is_some_and(|ago| id < ago);
     let note = |(id, backup): (&BackupId, &PrimaryBackup)| {
         if backup.base == BaseKind::Unreadable {
             // The observer said so, and why.
@@ -145,7 +153,10 @@ fn unusable_notes(primary: &PrimaryInventory) -> Vec<Note> {
         } else if backup.going_away {
             Some(Note::GoingAway(*id))
         } else if backup.facts.status != Status::Done {
-            Some(Note::NotDone { backup: *id, status: backup.facts.status })
+            let (backup, status) = (*id, backup.facts.status);
+            let was_begun = matches!(status, Status::Empty | Status::Started);
+            let is_given_up = was_begun && is_over(backup);
+            Some(if is_given_up { Note::GivenUp { backup, status } } else { Note::NotDone { backup, status } })
         } else {
             (backup.base == BaseKind::CloudSnapshot).then_some(Note::CloudSnapshot(*id))
         }

@@ -29,6 +29,7 @@ pub mod graph;
 mod guard;
 pub mod known;
 pub mod lacking;
+pub mod ongoing;
 mod order;
 pub mod promise;
 pub mod reason;
@@ -44,6 +45,7 @@ pub mod shortfall;
 pub mod stale;
 pub mod status;
 pub mod traffic;
+pub mod vanished;
 pub mod waits;
 mod wal_files;
 mod wanted;
@@ -65,7 +67,13 @@ pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: T
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);
     let limit = |replica: &Replica| site.primaries.get(&replica.primary)?.bandwidth;
     let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, limit(r), observed(r)?, now))).collect();
-    Plan { site: site.name.clone(), catalog: site.catalog.path.clone(), replicas: plans, narrowed: None }
+    Plan {
+        site: site.name.clone(),
+        catalog: site.catalog.path.clone(),
+        replicas: plans,
+        vanished: Vec::new(),
+        narrowed: None,
+    }
 }
 
 #[cfg(test)]

@@ -166,6 +166,13 @@ pub enum Note {
         /// Its status there.
         status: Status,
     },
+    /// A backup at the primary was begun and never finished: a later one is DONE, or it is a week old.
+    GivenUp {
+        /// The backup.
+        backup: BackupId,
+        /// Its status there.
+        status: Status,
+    },
     /// A backup at the primary is being deleted there.
     GoingAway(BackupId),
     /// A backup of a cloud's volumes: there are no files to copy.

@@ -26,6 +26,8 @@ use crate::site::model::Replica;
 
 use super::action::{Lag, Outcome, Plan, Recovery, ReplicaPlan};
 use super::diff_backups;
+use super::ongoing::Ongoing;
+use super::vanished::Vanished;
 
 /// How each replica of a site stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,18 @@ pub struct SiteStatus {
     pub site: String,
     /// One for each replica of the plan, in its order.
     pub replicas: Vec<ReplicaStatus>,
+    /// Servers that are copied no longer, by their names.
+    pub vanished: Vec<Vanished>,
+    /// The run that is at work, if there is one.
+    pub ongoing: Option<Ongoing>,
+}
+
+impl SiteStatus {
+    /// Whether something that the site promises is not kept.
+    pub fn is_missed(&self) -> bool {
+        self.replicas.iter().any(ReplicaStatus::is_missed)
+            || self.vanished.iter().any(|vanished| vanished.rpo_seconds.is_some())
+    }
 }
 
 /// How one replica stands.
@@ -153,7 +167,7 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
         let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
         Some(of_replica(planned, replica, observation.replicas.get(&planned.name)?, now))
     });
-    SiteStatus { site: plan.site.clone(), replicas: statuses.collect() }
+    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone(), ongoing: None }
 }
 
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {

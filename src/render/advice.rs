@@ -81,6 +81,10 @@ pub fn note(note: &Note) -> String {
         Note::NotDone { backup, status } => {
             format!("backup {backup} is {status} at the primary; it is copied once it is DONE")
         }
+        Note::GivenUp { backup, status } => format!(
+            "backup {backup} was left {status} at the primary by an attempt that was given up, and is not copied; \
+             `barman delete` removes it there"
+        ),
         Note::GoingAway(backup) => format!("backup {backup} is being deleted at the primary; it is not copied"),
         Note::CloudSnapshot(backup) => {
             format!(

@@ -9,7 +9,7 @@ use super::remarks::{Remarks, labelled};
 use super::summary::{self, Totals};
 use super::table::{self, Margin, Mark};
 use super::units::{count, duration, timestamp};
-use super::{Style, Whys, tree};
+use super::{Style, Whys, tree, vanished};
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;
@@ -26,6 +26,13 @@ pub fn human(plan: &Plan, style: Style, whys: &Whys) -> String {
     if !common.is_empty() {
         lines.push(Line::new());
         lines.extend(common);
+    }
+    let columns = style.width.map(usize::from);
+    let vanished: Vec<Line> =
+        vanished::warnings(&plan.vanished).iter().flat_map(|warning| warning.lines("", columns)).collect();
+    if !vanished.is_empty() {
+        lines.push(Line::new());
+        lines.extend(vanished);
     }
     let narrowed = narrowed(plan, style);
     if !narrowed.is_empty() {

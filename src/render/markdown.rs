@@ -15,7 +15,7 @@ use super::remarks::{self, Remarks};
 use super::table::Margin;
 use super::units::{count, exact};
 use super::verdict::verdict;
-use super::{Style, Whys, human, summary};
+use super::{Style, Whys, human, summary, vanished};
 
 /// The plan as Markdown of at most so many characters.
 ///
@@ -137,7 +137,9 @@ fn remarks(plan: &Plan, verbose: bool) -> Vec<String> {
         format!("- **{}** {}: {}", remark.label, inline(&who), inline(&remark.sentence))
     };
     let part = summary::left_out(plan).map(|sentence| format!("- **warning** {}", inline(&sentence)));
-    part.into_iter().chain(remarks::urgent(plan, verbose).into_iter().map(item)).collect()
+    let vanished = vanished::warnings(&plan.vanished).into_iter();
+    let vanished = vanished.map(|warning| format!("- **{}** {}", warning.label, inline(&warning.sentence)));
+    part.into_iter().chain(remarks::urgent(plan, verbose).into_iter().map(item)).chain(vanished).collect()
 }
 
 /// What the folded part holds. It is HTML, and has no names.

@@ -2,9 +2,9 @@
 
 use crate::plan::action::{Plan, ReplicaPlan};
 
-use super::Style;
 use super::human::{narrowed, summary_lines, write};
 use super::remarks::{Remark, remarks, unobserved};
+use super::{Style, vanished};
 
 /// What is wrong, and the summary where there is something to do. Nothing at all for a plan with nothing of both.
 pub fn quiet(plan: &Plan, style: Style) -> String {
@@ -23,7 +23,8 @@ pub fn wrong(plan: &Plan, style: Style) -> String {
         errors_and_warnings(replica).map(move |remark| remark.of(&name)).collect::<Vec<_>>()
     };
     let columns = style.width.map(usize::from);
-    let lines: Vec<_> = plan.replicas.iter().flat_map(named).flat_map(|remark| remark.lines("", columns)).collect();
+    let said = plan.replicas.iter().flat_map(named).chain(vanished::warnings(&plan.vanished));
+    let lines: Vec<_> = said.flat_map(|remark| remark.lines("", columns)).collect();
     write(&lines, style)
 }
 

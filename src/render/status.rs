@@ -12,7 +12,7 @@ use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
 use super::summary::Totals;
 use super::units::{bytes, count, duration, list, timestamp};
-use super::{Style, human};
+use super::{Style, human, ongoing, vanished};
 
 /// The space between two columns.
 const GAP: usize = 3;
@@ -58,6 +58,7 @@ pub fn status(told: Told<'_>, style: Style) -> String {
     if !style.verbose {
         lines.extend(failures(&shown, style));
     }
+    lines.extend(about_the_site(told, columns));
     if !told.quiet {
         lines.push(Line::new());
         lines.extend(verdicts(told.status, columns));
@@ -69,12 +70,22 @@ pub fn status(told: Told<'_>, style: Style) -> String {
     out
 }
 
+/// What is to be said besides: of servers that are copied no longer, and of the run that is at work.
+fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
+    let ongoing = told.status.ongoing.as_ref().map(|run| ongoing::remark(run, told.now));
+    let said = vanished::warnings(&told.status.vanished).into_iter().chain(ongoing);
+    let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
+    let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();
+    if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }
+}
+
 /// `Status: 1 in sync, 2 behind, 1 objective missed.`
 fn verdicts(status: &SiteStatus, columns: Option<usize>) -> Vec<Line> {
     let mut verdicts: Vec<Verdict> = status.replicas.iter().map(|replica| replica.verdict).collect();
     verdicts.sort_unstable();
     let counted = verdicts.chunk_by(|a, b| a == b).filter_map(|alike| Some((alike.len(), alike.first()?)));
-    let words: Vec<String> = counted.map(|(n, verdict)| format!("{n} {}", verdict.words())).collect();
+    let vanished = Some(status.vanished.len()).filter(|n| *n > 0).map(|n| format!("{n} vanished"));
+    let words: Vec<String> = counted.map(|(n, verdict)| format!("{n} {}", verdict.words())).chain(vanished).collect();
     let text = if words.is_empty() { "the site has no replica".to_owned() } else { words.join(", ") };
     labelled("", Ink::Strong, "Status", &format!("{text}."), columns)
 }

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::CommandError;
+use crate::plan::ongoing::Ongoing;
 use crate::plan::status::{ReplicaStatus, Verdict};
+use crate::plan::vanished::Vanished;
 
 use super::remarks::Remark;
 use super::status::{Told, reasons};
@@ -29,6 +31,10 @@ pub struct StatusDocument {
     objectives_kept: bool,
     /// In the order of their names.
     replicas: Vec<Replica>,
+    /// Servers that are copied no longer, and of which something is at the site, in the order of their names.
+    vanished: Vec<Vanished>,
+    /// The run that is at work; null when there is none.
+    ongoing: Option<Ongoing>,
     /// What could not be looked at.
     errors: Vec<Error>,
 }
@@ -144,10 +150,12 @@ pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
         format_version: FORMAT_VERSION,
         site: told.status.site.clone(),
         observed_at: told.now,
-        objectives_kept: !told.status.replicas.iter().any(ReplicaStatus::is_missed),
+        objectives_kept: !told.status.is_missed(),
         replicas: all
             .map(|(status, plan)| replica(status, reasons(status, plan).into_iter().map(sentence).collect()))
             .collect(),
+        vanished: told.status.vanished.clone(),
+        ongoing: told.status.ongoing.clone(),
         errors: errors.iter().map(error).collect(),
     };
     // Maps with texts as keys, and finite numbers: it always has a text form.

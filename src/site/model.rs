@@ -23,6 +23,8 @@ pub struct Site {
     pub replicas: BTreeMap<ServerName, Replica>,
     /// Primaries of which every other server is copied too.
     pub mirrors: Vec<Mirror>,
+    /// Servers that are copied no longer and whose directories stay, by their names at the site.
+    pub retired: BTreeSet<ServerName>,
 }
 
 impl Site {

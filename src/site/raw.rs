@@ -40,6 +40,9 @@ pub(super) struct Whole {
     /// Primaries of which every other server is copied too, new ones included, each under its own name.
     #[serde(default)]
     mirrors: Vec<RawMirror>,
+    /// Servers that are copied no longer and whose directories stay at this site: plans and statuses are silent about them.
+    #[serde(default)]
+    retired: Vec<LocalServer>,
 }
 
 /// What fits of a file, `defaults` merged. Everything may be missing, so that a mistake in one part hides none in another.
@@ -51,6 +54,7 @@ pub(super) struct RawSite {
     pub primaries: BTreeMap<String, RawPrimary>,
     pub replicas: BTreeMap<String, RawReplica>,
     pub mirrors: Vec<RawMirror>,
+    pub retired: Vec<LocalServer>,
 }
 
 /// The schema of a map's keys.

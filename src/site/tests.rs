@@ -105,6 +105,15 @@ replicas:
 mirrors:
   - primary: osaka
 ";
+    retired_and_a_replica: "\
+version: 1
+site: lisbon
+catalog: {path: /b}
+primaries: {frankfurt: {path: /mnt/fra}}
+replicas:
+  main: {primary: frankfurt}
+retired: [old, main]
+";
     access_not_one_of_three: "\
 version: 1
 site: lisbon

@@ -10,6 +10,7 @@ use super::model::{
 };
 use super::path::{KeyPath, Lines};
 use super::raw::{RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom};
+use super::scalars::LocalServer;
 use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
 use crate::diag::Diagnostic;
@@ -40,9 +41,25 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         barman: raw.barman.0,
     });
     let primaries = primaries(raw.primaries, catalog.as_ref().map(|catalog| catalog.path.as_path()), context);
-    let replicas = raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
+    let replicas: BTreeMap<ServerName, Replica> =
+        raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
     let mirrors = mirrors(raw.mirrors, context);
-    Some(Site { name: raw.site?.0, catalog: catalog?, primaries, replicas, mirrors })
+    let retired = retired(raw.retired, &replicas, context);
+    Some(Site { name: raw.site?.0, catalog: catalog?, primaries, replicas, mirrors, retired })
+}
+
+/// Who is copied is not retired.
+fn retired(
+    raw: Vec<LocalServer>,
+    replicas: &BTreeMap<ServerName, Replica>,
+    context: &mut Context<'_>,
+) -> BTreeSet<ServerName> {
+    for (i, LocalServer(name)) in raw.iter().enumerate().filter(|(_, server)| replicas.contains_key(&server.0)) {
+        let diagnostic = Diagnostic::error("retired-replica", format!("`{name}` is a replica, and retired"));
+        let help = "leave it out here, or take it out of `replicas`";
+        context.value(&KeyPath::new(["retired"]).item(i), diagnostic.help(help));
+    }
+    raw.into_iter().map(|server| server.0).collect()
 }
 
 fn primaries(

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::text::printable_tail;
+use crate::barman::words::telling_line;
 
 /// A failure of the transport, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,14 @@ impl TransportError {
     pub fn with_stderr(mut self, stderr: &[u8]) -> Self {
         self.stderr = printable_tail(stderr);
         self
+    }
+
+    /// What happened, and the line of what the program said that tells why.
+    pub fn with_reason(&self) -> String {
+        match telling_line(&self.stderr).filter(|line| !self.message.contains(line)) {
+            Some(line) => format!("{}: {line}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// The run was interrupted.

@@ -118,3 +118,85 @@ fn a_mirror_of_an_unreachable_primary_is_an_error_and_the_replicas_go_on() {
     bench.antipode(&["apply", "--auto-approve"]).expect(1);
     assert!(is_here(&bench, "main"));
 }
+
+#[test]
+fn a_server_that_left_its_primary_stays_in_sight_until_it_is_retired() {
+    let bench = Bench::start();
+    add_server(&bench, "archive");
+    bench.lists("archive\nmain\n");
+    let site = |rest: &str| bench.declare(&bench.site_with(&bench.ssh_command(), rest));
+    let mirror = "mirrors: [{primary: frankfurt, objective: {rpo: 500000h}}]\n";
+    site(mirror);
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    bench.antipode(&["status"]).expect(0).never_says("vanished");
+
+    bench.lists("main\n");
+    let gone = ["archive: primary frankfurt lists this server no longer", "1 backup", "`retired`", "catalog/archive"];
+    for command in [&["plan"][..], &["plan", "--format", "markdown"], &["apply", "--auto-approve"], &["-q", "plan"]] {
+        bench.antipode(command).expect(0).says(&gone);
+    }
+    bench.antipode(&["plan", "--format", "json"]).expect(0).says(&["\"cause\": \"gone-at-primary\"", "\"backups\": 1"]);
+    bench.antipode(&["status"]).expect(2).says(&gone).says(&["objective.rpo", "1 vanished"]);
+    bench
+        .antipode(&["status", "--format", "json"])
+        .expect(2)
+        .says(&["\"name\": \"archive\"", "\"objectives_kept\": false"]);
+    bench.antipode(&["plan", "-o", "plan.json"]).expect(0);
+    bench.antipode(&["show", "plan.json"]).expect(0).says(&gone);
+
+    site(&format!("{mirror}retired: [archive]\n"));
+    bench.antipode(&["plan"]).expect(0).never_says("archive");
+    bench.antipode(&["status"]).expect(0).never_says("archive");
+    assert!(is_here(&bench, "archive"));
+    bench.lists("archive\nmain\n");
+    bench.antipode(&["plan"]).expect(0).says(&["archive (frankfurt)"]);
+}
+
+#[test]
+fn a_replica_that_the_site_file_names_no_longer_stays_in_sight_until_its_directory_goes() {
+    let bench = Bench::start();
+    let site = |rest: &str| bench.declare(&bench.site_with(&bench.ssh_command(), rest));
+    site("replicas: {main: {primary: frankfurt}}\n");
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    add_server(&bench, "archive");
+    site("replicas: {archive: {primary: frankfurt}}\n");
+    let gone = ["main: the site file does not ask for this copy of a server of frankfurt", "2 backups", "`retired`"];
+    bench.antipode(&["apply", "--auto-approve"]).expect(0).says(&gone);
+    bench.antipode(&["plan"]).expect(0).says(&gone);
+    bench.antipode(&["status"]).expect(0).says(&gone);
+    fs::remove_dir_all(bench.path("catalog/main")).unwrap();
+    bench.antipode(&["plan"]).expect(0).never_says("main");
+    bench.antipode(&["status"]).expect(0).never_says("vanished");
+}
+
+#[test]
+fn what_the_sites_own_barman_works_on_has_not_vanished() {
+    let bench = Bench::start();
+    bench.declare(&bench.site_with(&bench.ssh_command(), "replicas: {main: {primary: frankfurt}}\n"));
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    add_server(&bench, "archive");
+    let conf = |rest: &str| {
+        let text = format!("[barman]\nbarman_home = {}\n\n{rest}", bench.catalog().display());
+        fs::write(bench.path("barman.conf"), text).unwrap();
+    };
+    let yaml = bench.site_with(&bench.ssh_command(), "replicas: {archive: {primary: frankfurt}}\n");
+    let config = format!("barman: '3.19.1', config: '{}'}}", bench.path("barman.conf").display());
+    bench.declare(&yaml.replace("barman: '3.19.1'}", &config));
+    let passive = "[main]\nprimary_ssh_command = ssh barman@fra\n";
+    for (section, is_named) in [(passive, false), ("[main]\nconninfo = host=pg\n", false), ("", true)] {
+        conf(section);
+        let planned = bench.antipode(&["plan"]);
+        if is_named {
+            planned.says(&["main: the site file"]);
+        } else {
+            planned.never_says("main: the site file");
+        }
+    }
+    // The backups tell whose copy it is where our own directory is lost.
+    fs::remove_dir_all(bench.path("catalog/main/.antipode")).unwrap();
+    bench.antipode(&["plan"]).says(&["main: the site file does not ask for this copy"]);
+    conf(&format!("{passive}active = false\n"));
+    bench.antipode(&["plan"]).says(&["main: the site file does not ask for this copy"]);
+    conf(passive);
+    bench.antipode(&["plan"]).never_says("main: the site file");
+}

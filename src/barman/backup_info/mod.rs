@@ -60,13 +60,13 @@ impl From<BackupInfo> for BTreeMap<String, String> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackupInfoError {
     /// The file is not text.
-    #[error("line {line} is not UTF-8; restore this backup.info from the primary")]
+    #[error("line {line} is not UTF-8")]
     NotUtf8 {
         /// Counted from 1.
         line: usize,
     },
     /// A line that Barman could not read either.
-    #[error("line {line} is not of the form key=value: {text:?}; restore this backup.info from the primary")]
+    #[error("line {line} is not of the form key=value: {text:?}")]
     InvalidLine {
         /// Counted from 1.
         line: usize,

@@ -6,14 +6,14 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use crate::apply::events::{FailureKind, Summary};
-use crate::apply::{self, Limits, Means, RunLock};
+use crate::apply::{self, Limits, Means, Pulse, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::progress::Json;
+use crate::progress::{Beating, Json};
 use crate::site::Site;
-use crate::transport::patience::Patience;
 use crate::stdout;
+use crate::transport::patience::Patience;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -163,8 +163,8 @@ pub async fn carry_out(
     };
     let begin = Instant::now();
     let summary = {
-        let observer = audience.observer();
-        apply::apply(plan, &means, observer.as_ref(), session.cancel).await
+        let observer = Beating::new(audience.observer(), Pulse::of(&session.site.catalog.path));
+        apply::apply(plan, &means, &observer, session.cancel).await
     };
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::apply::events::FailureKind;
 use crate::apply::{RunLock, RunLockError};
 use crate::cli::SiteFile;
@@ -12,6 +14,8 @@ use crate::commands::session::Session;
 use crate::commands::terminal::Terminal;
 use crate::commands::{apply, plan, source};
 use crate::error::{CommandError, Exit};
+use crate::render;
+use crate::site::Site;
 use crate::stdout;
 
 /// Runs the command.
@@ -19,10 +23,7 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
     let site = source::load(arguments, terminal)?;
     let run_lock = match RunLock::acquire(&site.catalog.path, Duration::ZERO).await {
         Ok(lock) => lock,
-        Err(busy @ RunLockError::Busy { .. }) => {
-            stdout::print(&format!("Another antipode is already running, skipping: {busy}\n"));
-            return Ok(Exit::Done);
-        }
+        Err(busy @ RunLockError::Busy { .. }) => return skip(&site, &busy),
         Err(error) => return Err(error.into()),
     };
     let session = Session::open(&site, &interrupt.token).await;
@@ -30,6 +31,21 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
     session.close().await;
     drop(run_lock);
     result
+}
+
+/// Leaves the catalog to the run that is at work there, as Barman's cron does. One that hangs is an error: without it
+/// nobody would know that nothing is copied any more.
+fn skip(site: &Site, busy: &RunLockError) -> Result<Exit, CommandError> {
+    let now = Timestamp::now();
+    let run = crate::apply::ongoing(&site.catalog.path).ok().flatten();
+    let who = run.as_ref().map_or_else(|| busy.to_string(), |run| render::ongoing(run, now));
+    let skipping = format!("Another antipode is already running, skipping: {who}");
+    if let Some(run) = run.filter(|run| run.hangs(now)) {
+        let error = CommandError::new(skipping).hint(render::advice_on_ongoing(&run));
+        return Err(CommandError { exit: Exit::Locked, ..error });
+    }
+    stdout::print(&format!("{skipping}\n"));
+    Ok(Exit::Done)
 }
 
 async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, CommandError> {
@@ -42,7 +58,11 @@ async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, Comman
     if plan.is_blocked() {
         plan::show(&plan, terminal);
     }
-    if plan.is_empty() || session.cancel.is_cancelled() {
+    if session.cancel.is_cancelled() {
+        return Ok(otherwise);
+    }
+    if plan.is_empty() {
+        crate::apply::idle(&plan, session.cancel).await;
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.

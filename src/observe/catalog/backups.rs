@@ -119,6 +119,14 @@ pub fn read_one(dirs: &ServerDirs, id: BackupId) -> Result<Option<CatalogBackup>
 }
 
 impl Backups {
+    /// What is wrong with each backup.info that Barman would look at and that cannot be used.
+    pub fn broken(&self) -> impl Iterator<Item = (BackupId, &str)> {
+        self.by_id.iter().filter_map(|(id, backup)| match backup.info()? {
+            InfoFile::Broken { why, .. } => Some((*id, why.as_str())),
+            InfoFile::Readable(_) => None,
+        })
+    }
+
     /// The ids that the names in `meta/` and `base/` speak of.
     fn find(&mut self, dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
         let mut ids = BTreeSet::new();
@@ -146,8 +154,8 @@ impl Backups {
     /// What is known of a backup without its base. A base that nothing is known of is a backup too.
     fn read_metadata(&mut self, dirs: &ServerDirs, id: BackupId) -> Result<CatalogBackup, CatalogError> {
         let [newest, oldest] = Layout::readable();
-        let in_meta = self.read_info(&newest.backup_info(dirs, id), id)?;
-        let in_base = self.read_info(&oldest.backup_info(dirs, id), id)?;
+        let in_meta = Self::read_info(&newest.backup_info(dirs, id), id)?;
+        let in_base = Self::read_info(&oldest.backup_info(dirs, id), id)?;
         self.signs.extend(in_base.as_ref().map(|_| DiskSign::InfoInBase));
         let (mut keep, mut going_away) = (None, false);
         for layout in [newest, oldest] {
@@ -157,22 +165,16 @@ impl Backups {
         Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
     }
 
-    fn read_info(&mut self, path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
+    fn read_info(path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
         let Some(bytes) = files::read(path, MAX_INFO)? else { return Ok(None) };
-        let broken = |info, why: &dyn std::error::Error| {
-            let why = why.to_string();
-            let note = format!("the backup.info of {id} is not used: {why}");
-            (InfoFile::Broken { info, why }, Some(note))
-        };
-        let (file, note) = match BackupInfo::parse(&bytes) {
+        let broken = |info, why: &dyn std::error::Error| InfoFile::Broken { info, why: why.to_string() };
+        Ok(Some(match BackupInfo::parse(&bytes) {
             Err(error) => broken(BackupInfo::default(), &error),
             Ok(info) => match BackupFacts::read(id, &info) {
                 Err(error) => broken(info, &error),
-                Ok(facts) => (InfoFile::Readable(Box::new(Metadata { info, facts })), None),
+                Ok(facts) => InfoFile::Readable(Box::new(Metadata { info, facts })),
             },
-        };
-        self.notes.extend(note);
-        Ok(Some(file))
+        }))
     }
 
     fn read_keep(&mut self, path: &Path, id: BackupId) -> Result<Option<Keep>, CatalogError> {

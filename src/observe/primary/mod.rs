@@ -112,9 +112,14 @@ fn primary_backup(id: BackupId, info: BackupInfo, notes: &mut Vec<String>) -> Pr
     let (facts, base) = match BackupFacts::read(id, &info) {
         Ok(facts) => (facts, base_kind(&info)),
         Err(error) => {
-            notes.push(format!("backup {id} is left alone: {error}"));
+            notes.push(left_alone(id, &error));
             (BackupFacts::of_readable(id, &info), BaseKind::Unreadable)
         }
     };
     PrimaryBackup { facts, info, base, keep: None, going_away: false, manifest: None }
+}
+
+/// What is said of a backup whose metadata at the primary makes no sense.
+fn left_alone(id: BackupId, why: &dyn std::fmt::Display) -> String {
+    format!("backup {id} is left alone until its backup.info there is repaired: {why}")
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::observe::catalog::backups::InfoFile;
 use crate::observe::catalog::{Catalog, Depth};
 use crate::observe::failure::Failure;
-use crate::observe::inventory::PrimaryInventory;
+use crate::observe::inventory::{BaseKind, PrimaryInventory};
 use crate::observe::version::likely;
 
 /// Reads a server of the catalog at `home`.
@@ -31,6 +32,11 @@ fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
         // Like sync-info: a base without a backup.info is no backup.
         let Some(info) = backup.info() else { continue };
         let mut there = super::primary_backup(id, info.fields().clone(), &mut Vec::new());
+        if let InfoFile::Broken { why, .. } = info {
+            // Also where so little can be read that nothing contradicts itself.
+            there.base = BaseKind::Unreadable;
+            notes.push(super::left_alone(id, why));
+        }
         there.keep = backup.keep;
         there.going_away = backup.going_away;
         backups.insert(id, there);

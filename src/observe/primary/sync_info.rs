@@ -28,7 +28,13 @@ pub fn refused(error: TransportError, server: &ServerName) -> Failure {
         return Failure::new(format!("its Barman has no server named {server}"))
             .hint("see `barman list-servers` there, and set `server:` if it has another name than the replica");
     }
-    error.into()
+    let is_barmans = error.kind == TransportErrorKind::CommandFailed && error.hint.is_none();
+    let failure = Failure::from(error);
+    if is_barmans {
+        failure.hint(format!("run `barman sync-info {server}` at the primary; its log says more"))
+    } else {
+        failure
+    }
 }
 
 fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Failure> {

@@ -17,6 +17,7 @@ use crate::plan::graph::Dependency;
 use crate::plan::reason::{Note, Reason, Warning};
 use crate::plan::shortfall::Shortfall;
 use crate::plan::traffic::Traffic;
+use crate::plan::vanished::Vanished;
 use crate::render::{self, Totals, Verb};
 
 use super::{FORMAT_VERSION, Facts, FileError, SavedPlan, SiteFile, VERSION, sha256};
@@ -54,6 +55,9 @@ pub struct Document {
     complete: bool,
     /// One for each replica, in the order of their names.
     replicas: Vec<ReplicaDocument>,
+    /// Servers that are copied no longer, and of which something is at the site.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    vanished: Vec<Vanished>,
     /// What all actions come to.
     #[serde(skip_deserializing)]
     totals: Totals,
@@ -192,6 +196,7 @@ impl Document {
             changes: !saved.plan.is_empty(),
             complete: !saved.plan.is_blocked(),
             replicas,
+            vanished: saved.plan.vanished.clone(),
             totals: Totals::of(&saved.plan),
             digest: String::new(),
         })
@@ -208,7 +213,8 @@ impl Document {
             }
             replicas.push(replica.into_plan(&mut facts)?);
         }
-        let plan = Plan { site: self.site, catalog: self.catalog, replicas, narrowed: self.narrowed };
+        let Self { site, catalog, vanished, narrowed, .. } = self;
+        let plan = Plan { site, catalog, replicas, vanished, narrowed };
         Ok(SavedPlan { plan, site_file: self.site_file, desired: self.desired, facts })
     }
 }

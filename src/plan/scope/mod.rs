@@ -107,6 +107,7 @@ impl Plan {
         }
         scope.check_names(replicas)?;
         self.replicas.retain(|replica| scope.concerns(&replica.name));
+        self.vanished.clear();
         self.take(scope, observation)?;
         for replica in self.replicas.iter_mut().filter(|replica| replica.left_out > 0) {
             settle(replica, observation);

@@ -224,6 +224,19 @@ fn a_backup_that_waits_for_wals_is_noted() {
 }
 
 #[test]
+fn a_backup_that_was_never_finished_is_noted_as_given_up() {
+    let given_up = |backup, status| Note::GivenUp { backup: id(backup), status };
+    for (status, word) in [(Status::Started, "started"), (Status::Empty, "empty")] {
+        let earlier = case(&format!("@20 1/05..06 {word}  @21 1/08..0A | 1/08..0F"), ONE);
+        assert_eq!(earlier.plan().notes, [given_up("20", status)]);
+        let later = case(&format!("@21 1/08..0A  @26 1/0C..0D {word} | 1/08..0F"), ONE);
+        assert_eq!(later.plan().notes, [Note::NotDone { backup: id("26"), status }], "it may still be taken");
+    }
+    let failed = case("@20 1/05..06 failed  @21 1/08..0A | 1/08..0F", ONE);
+    assert_eq!(failed.plan().notes, [Note::NotDone { backup: id("20"), status: Status::Failed }]);
+}
+
+#[test]
 fn a_backup_that_is_going_away_is_never_shipped() {
     let case = case("@21 1/08..0A leaving  @22 1/0C..0D | 1/08..0F", "|");
     assert_eq!(case.actions(), ["+backup 22", "+wal 1/0C..0D", "+wal 1/0E..0F"]);

@@ -143,7 +143,13 @@ impl Case {
 
 /// A plan of one replica as the whole plan of a site.
 pub fn whole(replica: ReplicaPlan) -> Plan {
-    Plan { site: "lisbon".to_owned(), catalog: "/site".into(), replicas: vec![replica], narrowed: None }
+    Plan {
+        site: "lisbon".to_owned(),
+        catalog: "/site".into(),
+        replicas: vec![replica],
+        vanished: Vec::new(),
+        narrowed: None,
+    }
 }
 
 /// An action in a few words: `+backup 22`, `~wal 1/08..0A`.

@@ -112,7 +112,7 @@ fn everything() -> Vec<(ReplicaPlan, ReplicaStatus)> {
 
 fn of(replicas: Vec<(ReplicaPlan, ReplicaStatus)>) -> (Plan, SiteStatus) {
     let (plans, statuses) = replicas.into_iter().unzip();
-    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses })
+    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new(), ongoing: None })
 }
 
 fn told(replicas: Vec<(ReplicaPlan, ReplicaStatus)>, quiet: bool, style: Style) -> String {

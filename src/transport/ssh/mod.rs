@@ -90,7 +90,9 @@ impl SshBarman {
         if stdout.len() > ANSWER_LIMIT {
             return Err(self.too_long(what));
         }
-        self.end_of(child, session, what, &stderr).await?;
+        // A wrapper around Barman may send both to one place.
+        let said = if stderr.trim_ascii().is_empty() { &stdout } else { &stderr };
+        self.end_of(child, session, what, said).await?;
         Ok(stdout)
     }
 

@@ -1,0 +1,98 @@
+//! How a run shows that it goes on: a file beside its lock, whose time is that of the last progress.
+//!
+//! The time of the lock's file is that of the begin, as the holder writes its id then and nothing else later. Neither file
+//! proves anything by itself: whether a run is at work, only the lock tells.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use crate::barman::locks::{Lock, read_holder};
+use crate::barman::staging::OWN_DIRECTORY;
+use crate::plan::ongoing::Ongoing;
+
+/// The run's own lock of a catalog.
+pub(super) fn lock(catalog: &Path) -> PathBuf {
+    catalog.join(OWN_DIRECTORY).join("run.lock")
+}
+
+/// Where a run notes its progress.
+#[derive(Debug, Clone)]
+pub struct Pulse(PathBuf);
+
+impl Pulse {
+    /// That of the run which is at work on a catalog.
+    pub fn of(catalog: &Path) -> Self {
+        Self(catalog.join(OWN_DIRECTORY).join("run.progress"))
+    }
+
+    /// The run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
+    pub fn beat(&self) {
+        let noted = File::options().write(true).create(true).truncate(false).open(&self.0);
+        if let Err(error) = noted.and_then(|file| file.set_modified(SystemTime::now())) {
+            tracing::debug!("the progress cannot be noted in {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// The run that is at work on a catalog, if there is one.
+pub fn ongoing(catalog: &Path) -> io::Result<Option<Ongoing>> {
+    let lock = lock(catalog);
+    if !Lock::is_held(&lock)? {
+        return Ok(None);
+    }
+    let began = modified(&lock)?;
+    let last_progress = modified(&Pulse::of(catalog).0).map_or(began, |beat| beat.max(began));
+    let holder = read_holder(&lock);
+    Ok(Some(Ongoing {
+        pid: holder.as_ref().map(|holder| holder.pid),
+        command: holder.and_then(|holder| holder.command),
+        began,
+        last_progress,
+    }))
+}
+
+fn modified(path: &Path) -> io::Result<Timestamp> {
+    Timestamp::try_from(path.metadata()?.modified()?).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn set(path: &Path, time: &str) {
+        let seconds = u64::try_from(time.parse::<Timestamp>().unwrap().as_second()).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_told_with_its_begin_and_its_last_progress_as_long_as_its_lock_is_held() {
+        let catalog = tempfile::tempdir().unwrap();
+        assert_eq!(ongoing(catalog.path()).unwrap(), None, "no run was ever here");
+        std::fs::create_dir(catalog.path().join(OWN_DIRECTORY)).unwrap();
+        let path = lock(catalog.path());
+        let held = Lock::try_acquire(&path).unwrap();
+        let pulse = Pulse::of(catalog.path());
+        set(&path, "2026-11-22T10:00:00Z");
+        let running = ongoing(catalog.path()).unwrap().unwrap();
+        assert_eq!((running.pid, running.last_progress), (Some(std::process::id()), running.began));
+        pulse.beat();
+        set(&pulse.0, "2026-11-22T10:20:00Z");
+        let now = "2026-11-22T12:10:00Z".parse().unwrap();
+        let running = ongoing(catalog.path()).unwrap().unwrap();
+        assert_eq!((running.age(now), running.idle(now), running.hangs(now)), (7800, 6600, true));
+        pulse.beat();
+        let running = ongoing(catalog.path()).unwrap().unwrap();
+        assert!(!running.hangs(Timestamp::now()), "{running:?}");
+        // What an earlier run left says nothing of this one.
+        set(&pulse.0, "2026-11-20T00:00:00Z");
+        assert_eq!(ongoing(catalog.path()).unwrap().unwrap().last_progress, running.began);
+        drop(held);
+        assert_eq!(ongoing(catalog.path()).unwrap(), None, "its files alone are no run");
+    }
+}
