@@ -140,7 +140,7 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
              bring them back from elsewhere, or run `barman delete {name} {backup}`"
         ),
         Shortfall::BackupDamaged { backup, files } => format!(
-            "backup {backup} is damaged ({} missing or of another size), and {other_end}; \
+            "backup {backup} is damaged ({} missing or damaged), and {other_end}; \
              do not rely on it before `barman verify-backup {name} {backup}` succeeds",
             count(*files as u64, "file")
         ),

@@ -103,9 +103,7 @@ fn sentence(action: &Action) -> String {
 /// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
 pub fn files(action: &Action) -> Vec<String> {
     let damaged = match &action.reason {
-        Reason::FilesDamaged(files) if files.len() > 1 => {
-            Some(format!("missing or of another size: {}.", named_files(files)))
-        }
+        Reason::FilesDamaged(files) if files.len() > 1 => Some(format!("missing or damaged: {}.", named_files(files))),
         _ => None,
     };
     let reuse = match &action.change {
@@ -122,7 +120,7 @@ fn reused(reuse: &ReusedFiles) -> String {
 }
 
 fn named_files(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names: Vec<String> = files.iter().map(|file| reason::shown(file)).collect();
     bounded(&names, NAMED_FILES)
 }
 

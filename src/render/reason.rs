@@ -1,5 +1,7 @@
 //! Why a row is there: one short phrase for each typed reason.
 
+use std::path::Path;
+
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::plan::action::{Action, Change};
@@ -64,10 +66,10 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
             )
         }
         Reason::FilesDamaged(files) => {
-            let first = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+            let first = files.first().map(|file| shown(file)).unwrap_or_default();
             match files.len() {
-                0 | 1 => format!("{first} is missing or has another size"),
-                n => format!("{first} and {} more are missing or have another size", exact(n as u64 - 1)),
+                0 | 1 => format!("{first} is missing or damaged"),
+                n => format!("{first} and {} more are missing or damaged", exact(n as u64 - 1)),
             }
         }
         Reason::XlogDb(findings) if findings.len() > SHORT_LIST => format!("{} things are wrong", findings.len()),
@@ -125,4 +127,9 @@ pub fn xlogdb(finding: XlogFinding) -> String {
 /// A verb in the number that `n` asks for.
 fn plural_verb(n: u64, verb: &str) -> String {
     if n == 1 { plural(0, verb) } else { verb.to_owned() }
+}
+
+/// A path as text: its names may have any bytes.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
 }

@@ -63,13 +63,15 @@ pub fn remove_stale_scratch(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Why a relative path may not be asked for or accepted; `None` when it is harmless.
+/// Why a relative path may not be asked for or accepted; `None` when it is harmless: whatever the bytes of its names,
+/// it stays below the directory, and can be handed on as a list whose names end in NUL. It is escaped where it is shown.
 pub(super) fn relative_path_fault(path: &Path) -> Option<&'static str> {
-    let Some(text) = path.to_str() else { return Some("it is not UTF-8") };
-    if text.chars().any(is_unprintable) {
-        return Some("it contains a control or formatting character");
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.contains(&0) {
+        return Some("it contains a NUL");
     }
-    if text.is_empty() || text.ends_with('/') || !path.components().all(|part| matches!(part, Component::Normal(_))) {
+    if bytes.is_empty() || bytes.ends_with(b"/") || !path.components().all(|part| matches!(part, Component::Normal(_)))
+    {
         return Some("it is not a plain path below the directory");
     }
     None
@@ -167,10 +169,10 @@ mod tests {
 
     #[test]
     fn only_plain_relative_paths_are_accepted() {
-        for good in ["a", "a/b c", "-dash", "#x", "é", "..a"] {
+        for good in ["a", "a/b c", "-dash", "#x", "é", "..a", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "[a]*?\\"] {
             assert_eq!(relative_path_fault(Path::new(good)), None, "{good}");
         }
-        for bad in ["", "/a", "a/", "../a", "a/../b", "./a", "a\nb", "a\u{1b}[31m", "a\u{202e}b"] {
+        for bad in ["", "/a", "a/", "../a", "a/../b", "./a", "a\0b"] {
             assert!(relative_path_fault(Path::new(bad)).is_some(), "{bad:?}");
         }
     }

@@ -51,7 +51,7 @@ pub struct WalNeed {
 }
 
 /// A file is not a `backup_manifest`, or not an undamaged one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum ManifestError {
     /// It lacks its last line.
     #[error("backup_manifest is cut off: its last line must be its own checksum; copy it again")]
@@ -112,8 +112,8 @@ fn path_fault(path: &Path) -> Option<&'static str> {
     if path.as_os_str().is_empty() {
         return Some("it is empty");
     }
-    if path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
-        return Some("it contains a control character");
+    if path.as_os_str().as_encoded_bytes().contains(&0) {
+        return Some("it contains a NUL");
     }
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return Some("it leaves the backup");
@@ -135,9 +135,12 @@ fn tablespace_path(path: &Path) -> Option<PathBuf> {
 }
 
 /// The paths of the files that are the same in both: of one size, modification time and checksum. A file
-/// without a checksum is never taken for the same.
+/// without a checksum is never taken for the same; nor is the control file, which ends in the CRC-32C of itself, so that
+/// the CRC-32C of all of it is one and the same whatever it says.
 pub fn identical_files<'a>(a: &'a Manifest, b: &Manifest) -> Vec<&'a Path> {
-    let same = |(path, file): &(&PathBuf, &ManifestFile)| file.checksum.is_some() && b.files.get(*path) == Some(file);
+    let same = |(path, file): &(&PathBuf, &ManifestFile)| {
+        file.checksum.is_some() && *path != Path::new("global/pg_control") && b.files.get(*path) == Some(file)
+    };
     a.files.iter().filter(same).map(|(path, _)| path.as_path()).collect()
 }
 

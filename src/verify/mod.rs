@@ -1,8 +1,14 @@
-//! Whether bytes are what they claim to be: PostgreSQL's backup manifests and WAL page headers.
+//! Whether bytes are what they claim to be: base backups with their manifests, and WAL with its page headers.
 
+pub mod base;
 pub mod checksum;
+pub mod control_file;
+pub mod fault;
+pub mod filenode_map;
+pub mod files;
 pub mod manifest;
 pub mod tablespaces;
+pub mod tar;
 pub mod tree;
 pub mod wal_file;
 pub mod wal_header;

@@ -1,6 +1,6 @@
 //! Whether the files of a base backup are those of its backup_manifest.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,58 +8,34 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::checksum::Checksum;
+use super::fault::{Fault, FaultKind};
+use super::files::{self, CatalogError};
 use super::manifest::{Manifest, ManifestFile, barman_path};
 
 /// Checksums that are computed at the same time.
 const THREADS: usize = 2;
 
-/// A file that is not what the manifest says.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// Its path below `base/ID`.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub what: FaultKind,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum FaultKind {
-    /// It is not there, or is no regular file.
-    #[error("it is missing")]
-    Missing,
-    /// It has another size.
-    #[error("it has {found} bytes, not {expected}")]
-    Size {
-        /// Bytes on disk.
-        found: u64,
-        /// Bytes in the manifest.
-        expected: u64,
-    },
-    /// Its content has another checksum.
-    #[error("its checksum is {found}, not {expected}")]
-    Checksum {
-        /// Of what is on disk.
-        found: String,
-        /// In the manifest.
-        expected: String,
-    },
-}
-
-/// Whether the base was stored as archives (`base.tar.gz`), whose content the manifest describes but no file name shows.
-pub fn is_archive(base: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(base.join("data")) else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("base.tar"))
-}
-
 /// The files that are missing or have another size: what can be told without reading them.
-pub fn compare_sizes(base: &Path, manifest: &Manifest) -> Vec<Fault> {
-    let fault = |(path, file): (&PathBuf, &ManifestFile)| {
-        let path = barman_path(path);
-        let what = size_fault(&base.join(&path), file)?;
-        Some(Fault { path, what })
-    };
-    manifest.files.iter().filter_map(fault).collect()
+pub fn compare_sizes(base: &Path, manifest: &Manifest) -> Result<Vec<Fault>, CatalogError> {
+    let mut faults = Vec::new();
+    for (path, file) in &manifest.files {
+        let stored = stored_path(base, path)?;
+        let what = size_fault(files::size(&base.join(&stored))?, file);
+        faults.extend(what.map(|what| Fault::new(stored, what)));
+    }
+    Ok(faults)
+}
+
+/// Where a file of a manifest is below the base: below a real directory of `pg_tblspc` where there is one (an in-place
+/// tablespace), else where Barman keeps it.
+fn stored_path(base: &Path, path: &Path) -> Result<PathBuf, CatalogError> {
+    let usual = barman_path(path);
+    if usual.starts_with("data") || files::size(&base.join(&usual))?.is_some() {
+        return Ok(usual);
+    }
+    let in_place = Path::new("data").join(path);
+    let link_or_directory: PathBuf = in_place.components().take(3).collect();
+    Ok(if files::is_directory(&base.join(link_or_directory))? { in_place } else { usual })
 }
 
 /// The files that are missing or differ, read whole. Stops early with what it found when `go_on` says no.
@@ -87,28 +63,32 @@ pub fn verify(base: &Path, manifest: &Manifest, go_on: &(dyn Fn() -> bool + Sync
     Ok(faults)
 }
 
-fn size_fault(path: &Path, file: &ManifestFile) -> Option<FaultKind> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() && found.len() == file.size => None,
-        Ok(found) if found.is_file() => Some(FaultKind::Size { found: found.len(), expected: file.size }),
-        _ => Some(FaultKind::Missing),
+fn size_fault(found: Option<u64>, file: &ManifestFile) -> Option<FaultKind> {
+    match found {
+        Some(found) if found == file.size => None,
+        Some(found) => Some(FaultKind::Size { found, expected: file.size }),
+        None => Some(FaultKind::Missing),
     }
 }
 
 fn content_fault(base: &Path, path: &Path, file: &ManifestFile) -> io::Result<Option<Fault>> {
-    let path = barman_path(path);
+    let path = stored_path(base, path).map_err(|error| error.source)?;
     let full = base.join(&path);
-    if let Some(what) = size_fault(&full, file) {
-        return Ok(Some(Fault { path, what }));
+    let opened = files::open(&full)?;
+    let size = opened.as_ref().map(File::metadata).transpose()?.map(|metadata| metadata.len());
+    if let Some(what) = size_fault(size, file) {
+        return Ok(Some(Fault::new(path, what)));
     }
-    let Some(expected) = &file.checksum else { return Ok(None) };
-    let found = Checksum::of(expected.algorithm, File::open(&full)?)?;
+    let (Some(opened), Some(expected)) = (opened, &file.checksum) else { return Ok(None) };
+    let found = Checksum::of(expected.algorithm, opened)?;
     let differs = FaultKind::Checksum { found: found.to_string(), expected: expected.to_string() };
-    Ok((found != *expected).then_some(Fault { path, what: differs }))
+    Ok((found != *expected).then(|| Fault::new(path, differs)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::verify::checksum::Algorithm;
 
@@ -141,7 +121,7 @@ mod tests {
             faults.iter().map(|f| format!("{}: {}", f.path.display(), f.what)).collect()
         };
         assert_eq!(
-            names(compare_sizes(base.path(), &manifest)),
+            names(compare_sizes(base.path(), &manifest).unwrap()),
             ["data/cut: it has 2 bytes, not 3", "data/gone: it is missing"]
         );
         let faults = names(verify(base.path(), &manifest, &|| true).unwrap());

@@ -16,7 +16,7 @@ pub fn assert_listed(dirs: &ServerDirs) {
     let listed = assert_xlogdb(dirs);
     for (id, info) in published(dirs) {
         let manifest = manifest(dirs, id);
-        assert_eq!(tree::compare_sizes(&dirs.base(id), &manifest), [], "{id} is DONE and not whole");
+        assert_eq!(tree::compare_sizes(&dirs.base(id), &manifest).unwrap(), [], "{id} is DONE and not whole");
         assert_consistent(id, &info, &listed);
     }
 }

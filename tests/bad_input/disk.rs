@@ -59,7 +59,7 @@ fn step(directory: &Path, name: &str, code: i32) -> String {
 fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
     let directory = directory();
     let at = directory.path();
-    // Either base has 7.2 MiB, and the WAL about 4 MiB.
+    // Either base has 7.3 MiB, and the WAL about 4 MiB.
     in_namespace(
         at,
         "11m",

@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::apply::disk::{self, Since};
 use crate::apply::durable;
 use crate::apply::events::Failure;
@@ -19,9 +17,11 @@ use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
 use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
+use crate::verify::base::{self as verify, Announced};
+use crate::verify::fault::{Fault, FaultKind};
+use crate::verify::files::CatalogError;
 use crate::verify::manifest::Manifest;
 use crate::verify::tablespaces;
-use crate::verify::tree::{self, Fault};
 
 use super::{Job, publish, removal, server};
 
@@ -187,16 +187,20 @@ fn reflink(from: &Path, to: &Path) -> io::Result<()> {
 /// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
 async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
     let into = writing.into.as_path();
+    discard(into, spoilt(copy, into).await?).await?;
     let mut transferred = fetch(job, copy, writing).await?;
     let mut faults = check(job, copy, into).await?;
-    if !faults.is_empty() {
+    if faults.iter().any(|fault| is_file(into, fault)) {
         discard(into, faults).await?;
         transferred += fetch(job, copy, writing).await?;
         faults = check(job, copy, into).await?;
     }
     if !faults.is_empty() {
         let failure = damaged(copy.id, &faults);
-        discard(into, faults).await?;
+        // What was published once stays as it is: without its broken manifest a base would look better than it is.
+        if !is_place(job, copy, into) {
+            discard(into, faults).await?;
+        }
         return Err(failure);
     }
     let (tree, oids, base) = (into.to_owned(), copy.tablespaces.clone(), job.run.target.here.base(copy.id));
@@ -216,9 +220,9 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
     let into = writing.into.as_path();
     let exclude = excluded(&copy.tablespaces);
-    let is_compared = writing.staged.doubts(copy.id) && !proves_content(into).await?;
+    let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, into).await?;
     let compare = if is_compared { Compare::Content } else { Compare::Times };
-    let knows_times = copy.reuse.is_none() && into != job.run.target.here.base(copy.id);
+    let knows_times = copy.reuse.is_none() && !is_place(job, copy, into);
     if knows_times && job.run.moving.budget.limit().is_none() {
         return transfer(job, copy, into, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
     }
@@ -232,14 +236,22 @@ async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 }
 
 /// Whether what is here of a base has the checksums of all its files with it.
-async fn proves_content(base: &Path) -> Result<bool, Failure> {
-    let base = base.to_owned();
+async fn proves_content(copy: &BackupCopy, base: &Path) -> Result<bool, Failure> {
+    let (base, announced) = (base.to_owned(), Announced::of(&copy.info));
     blocking(move || {
-        let bytes = fs::read(base.join("data").join("backup_manifest")).unwrap_or_default();
-        let manifest = Manifest::parse(&bytes).ok().filter(|_| !tree::is_archive(&base));
+        if verify::is_archived(&base, &announced).map_err(|error| unreadable(&error))? {
+            return Ok(false);
+        }
+        let bytes = fs::read(base.join(verify::MANIFEST)).unwrap_or_default();
+        let manifest = Manifest::parse(&bytes).ok();
         Ok(manifest.is_some_and(|manifest| manifest.files.values().all(|file| file.checksum.is_some())))
     })
     .await
+}
+
+/// Whether a directory is where the backup is published.
+fn is_place(job: Job<'_>, copy: &BackupCopy, into: &Path) -> bool {
+    into == job.run.target.here.base(copy.id)
 }
 
 /// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
@@ -324,29 +336,41 @@ fn excluded(tablespaces: &[u32]) -> Vec<String> {
     own.into_iter().chain(tablespaces.iter().map(|oid| format!("/data/pg_tblspc/{oid}"))).collect()
 }
 
-/// The files that are not what the primary's backup has: by its manifest, or else by its list of files.
-async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
-    let (root, cancel) = (base.to_owned(), job.run.cancel.clone());
-    let faults = blocking(move || check_manifest(&root, &cancel)).await?;
-    match faults {
-        Some(faults) => Ok(faults),
-        None => check_listing(job, copy, base).await,
-    }
+/// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
+/// another size is brought anew anyway, and what is right in it need not be.
+async fn spoilt(copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
+    let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
+    blocking(move || {
+        let mut faults = verify::look(&root, &announced).map_err(|error| unreadable(&error))?;
+        faults.retain(|fault| !matches!(fault.what, FaultKind::Size { .. }));
+        Ok(faults)
+    })
+    .await
 }
 
-/// `None` where there is no manifest that describes these files.
-fn check_manifest(base: &Path, cancel: &CancellationToken) -> Result<Option<Vec<Fault>>, Failure> {
-    let path = base.join("data").join("backup_manifest");
-    if tree::is_archive(base) || !path.exists() {
-        return Ok(None);
+/// What is not as the primary's backup has it: by its manifest, or else by its list of files. And what is as it has it,
+/// and no backup.
+async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
+    let (root, announced, cancel) = (base.to_owned(), Announced::of(&copy.info), job.run.cancel.clone());
+    let is_listed = blocking(move || {
+        let is_archived = verify::is_archived(&root, &announced).map_err(|error| unreadable(&error))?;
+        Ok(!is_archived && root.join(verify::MANIFEST).exists())
+    });
+    let faults = if is_listed.await? { Vec::new() } else { check_listing(job, copy, base).await? };
+    if !faults.is_empty() {
+        return Ok(faults);
     }
-    let bytes = fs::read(&path).doing("read", &path)?;
-    let manifest = Manifest::parse(&bytes).map_err(|error| {
-        Failure::new(error.to_string())
-            .hint("run `barman verify-backup` at the primary: the backup may be damaged there")
-    })?;
-    let faults = tree::verify(base, &manifest, &|| !cancel.is_cancelled()).doing("verify", base)?;
-    if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(Some(faults)) }
+    let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
+    let faults = blocking(move || {
+        let faults =
+            verify::prove(&root, &announced, &|| !cancel.is_cancelled()).map_err(|error| unreadable(&error))?;
+        if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(faults) }
+    });
+    faults.await
+}
+
+fn unreadable(error: &CatalogError) -> Failure {
+    Failure::new(error.to_string())
 }
 
 async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
@@ -357,24 +381,39 @@ async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<V
 
 fn listing_fault(base: &Path, file: &RemoteFile) -> Option<Fault> {
     let what = match fs::symlink_metadata(base.join(&file.path)) {
-        Ok(found) if found.len() == file.size => return None,
-        Ok(found) => tree::FaultKind::Size { found: found.len(), expected: file.size },
-        Err(_) => tree::FaultKind::Missing,
+        Ok(found) if found.is_file() && found.len() == file.size => return None,
+        Ok(found) if found.is_file() => FaultKind::Size { found: found.len(), expected: file.size },
+        _ => FaultKind::Missing,
     };
-    Some(Fault { path: file.path.clone(), what })
+    Some(Fault::new(file.path.clone(), what))
 }
 
-/// Removes what does not verify, so that it is brought anew.
+/// Removes the files that do not verify, so that they are brought anew.
 async fn discard(base: &Path, faults: Vec<Fault>) -> Result<(), Failure> {
-    let paths: Vec<PathBuf> = faults.into_iter().map(|fault| base.join(fault.path)).collect();
-    blocking(move || paths.iter().try_for_each(|path| durable::remove_file(path).doing("remove", path))).await
+    let base = base.to_owned();
+    blocking(move || {
+        let files = faults.iter().filter(|fault| is_file(&base, fault)).map(|fault| base.join(&fault.path));
+        files.into_iter().try_for_each(|path| durable::remove_file(&path).doing("remove", &path))
+    })
+    .await
+}
+
+/// Whether there is something in the place of a file.
+fn is_file(base: &Path, fault: &Fault) -> bool {
+    fs::symlink_metadata(base.join(&fault.path)).is_ok_and(|found| !found.is_dir())
 }
 
 fn damaged(id: BackupId, faults: &[Fault]) -> Failure {
-    let named: Vec<String> =
-        faults.iter().take(NAMED).map(|fault| format!("{}: {}", fault.path.display(), fault.what)).collect();
+    let named: Vec<String> = faults.iter().take(NAMED).map(told).collect();
     let more = faults.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    Failure::new(format!("backup {id} does not verify after two copies: {}{more}", named.join("; ")))
+    Failure::new(format!("backup {id} does not verify: {}{more}", named.join("; ")))
         .hint("it is not published; run `barman verify-backup` at the primary: the backup is damaged there")
+}
+
+fn told(fault: &Fault) -> String {
+    if fault.path.as_os_str().is_empty() {
+        return fault.what.to_string();
+    }
+    format!("{}: {}", fault.path.display().to_string().escape_debug(), fault.what)
 }

@@ -6,7 +6,6 @@
 
 pub mod backups;
 pub mod base;
-pub mod files;
 mod parallel;
 pub mod wals;
 pub mod xlogdb;
@@ -21,6 +20,7 @@ use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
 use crate::transport::paths;
 
+pub use crate::verify::files;
 pub use files::CatalogError;
 
 use backups::Backups;
@@ -132,4 +132,4 @@ fn staged(dirs: &ServerDirs) -> Result<BTreeMap<BackupId, u64>, CatalogError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

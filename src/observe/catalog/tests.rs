@@ -6,9 +6,12 @@ use tempfile::TempDir;
 
 use super::backups::InfoFile;
 use super::*;
+use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::inventory::BaseState;
+use crate::verify::base::Announced;
+use crate::verify::base::tests::sketch;
 use crate::verify::checksum::{Algorithm, Hasher};
 
 const ID: &str = "20261122T125916";
@@ -79,6 +82,20 @@ pub fn manifest(files: &[(&str, usize)]) -> String {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     hasher.update(body.as_bytes());
     format!("{body}\"Manifest-Checksum\": \"{}\"}}\n", hasher.finish())
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn owned((path, size): (&str, usize)) -> (String, usize) {
+    (path.to_owned(), size)
+}
+
+fn listing(files: &[(String, usize)]) -> String {
+    manifest(&files.iter().map(|(path, size)| (path.as_str(), *size)).collect::<Vec<_>>())
 }
 
 fn damaged(files: &[&str]) -> BaseState {
@@ -166,14 +183,14 @@ fn a_base_is_compared_with_its_manifest() {
     let disk = Disk::new();
     let base = |path: &str| format!("base/{ID}/{path}");
     disk.write(&base("backup.info"), INFO);
-    let files = [("PG_VERSION", 3), ("base/1/2", 5), ("pg_tblspc/16384/PG_15/1", 2), ("pg_tblspc/16385/PG_15/1", 2)];
-    disk.write(&base("data/backup_manifest"), manifest(&files));
-    disk.write(&base("data/PG_VERSION"), "15\n").write(&base("data/base/1/2"), "12345");
+    let mut files = sketch(&disk.at(&base("")), &Announced::default());
+    files.extend([("base/1/2", 5), ("pg_tblspc/16384/PG_15/1", 2), ("pg_tblspc/16385/PG_15/1", 2)].map(owned));
+    disk.write(&base("data/backup_manifest"), listing(&files)).write(&base("data/base/1/2"), "12345");
     disk.write(&base("16384/PG_15/1"), "12").write(&base("data/pg_tblspc/16385/PG_15/1"), "12");
     assert_eq!(disk.base(), BaseState::Complete);
     disk.write(&base("data/base/1/2"), "1234");
     fs::remove_file(disk.at(&base("16384/PG_15/1"))).unwrap();
-    assert_eq!(disk.base(), damaged(&["data/base/1/2", "16384/PG_15/1"]));
+    assert_eq!(disk.base(), damaged(&["16384/PG_15/1", "data/base/1/2"]));
     disk.write(&base("data/backup_manifest"), "{}");
     assert_eq!(disk.base(), damaged(&["data/backup_manifest"]));
 }
@@ -183,37 +200,46 @@ fn a_file_behind_a_link_is_missing() {
     let disk = Disk::new();
     let base = |path: &str| format!("base/{ID}/{path}");
     disk.write("elsewhere", "15\n").write(&base("backup.info"), INFO);
-    disk.write(&base("data/backup_manifest"), manifest(&[("PG_VERSION", 3), ("pg_tblspc/16384/f", 3)]));
+    let mut files = sketch(&disk.at(&base("")), &Announced::default());
+    files.push(owned(("pg_tblspc/16384/f", 3)));
+    disk.write(&base("data/backup_manifest"), listing(&files));
+    fs::remove_file(disk.at(&base("data/PG_VERSION"))).unwrap();
     symlink(disk.at("elsewhere"), disk.at(&base("data/PG_VERSION"))).unwrap();
-    fs::create_dir(disk.at(&base("data/pg_tblspc"))).unwrap();
     disk.write("outside/f", "15\n");
     symlink(disk.at("outside"), disk.at(&base("data/pg_tblspc/16384"))).unwrap();
-    assert_eq!(disk.base(), damaged(&["data/PG_VERSION", "16384/f"]));
+    assert_eq!(disk.base(), damaged(&["16384/f", "data/PG_VERSION"]));
 }
 
 #[test]
-fn archives_are_opaque_but_not_empty() {
+fn archives_are_looked_at_from_outside() {
     let disk = Disk::new();
     let base = |path: &str| format!("base/{ID}/{path}");
     disk.write(&base("backup.info"), format!("{INFO}compression=gzip\ntablespaces=[('a', 16384, '/a')]\n"));
     disk.write(&base("data/backup_manifest"), manifest(&[("PG_VERSION", 3)]));
-    assert_eq!(disk.base(), damaged(&["data/base.tar", "data/16384.tar"]));
-    disk.write(&base("data/base.tar.gz"), "x").write(&base("data/16384.tar.gz"), "");
+    assert_eq!(disk.base(), damaged(&["data/16384.tar", "data/base.tar"]));
+    disk.write(&base("data/base.tar"), [0; 1024]).write(&base("data/16384.tar.gz"), "");
     assert_eq!(disk.base(), damaged(&["data/16384.tar.gz"]));
-    disk.write(&base("data/16384.tar.gz"), "x");
+    disk.write(&base("data/16384.tar.gz"), "junk");
+    assert_eq!(disk.base(), damaged(&["data/16384.tar.gz"]));
+    disk.write(&base("data/16384.tar.gz"), gzip(&[0; 1024]));
     assert_eq!(disk.base(), BaseState::Complete);
 }
 
 #[test]
-fn a_base_without_a_manifest_is_judged_by_its_landmarks() {
+fn a_base_without_a_manifest_is_judged_by_what_every_cluster_has() {
     let disk = Disk::new();
     let base = |path: &str| format!("base/{ID}/{path}");
-    disk.write(&format!("meta/{ID}-backup.info"), format!("{INFO}tablespaces=[('a', 16384, '/a')]\n"));
+    let info = |size: u64| format!("{INFO}tablespaces=[('a', 16384, '/a')]\nversion=150003\nsystemid=7\nsize={size}\n");
+    disk.write(&format!("meta/{ID}-backup.info"), info(5 << 20));
     assert_eq!(disk.base(), BaseState::Absent);
-    disk.write(&base("data/PG_VERSION"), "12\n");
-    assert_eq!(disk.base(), damaged(&["data/global/pg_control", "16384"]));
-    disk.write(&base("data/global/pg_control"), "x").write(&base("16384/PG_12/1"), "x");
+    let announced = Announced::of(&BackupInfo::parse(info(5 << 20).as_bytes()).unwrap());
+    sketch(&disk.at(&base("")), &announced);
     assert_eq!(disk.base(), BaseState::Complete);
+    disk.write(&format!("meta/{ID}-backup.info"), info(7 << 20));
+    assert_eq!(disk.base(), damaged(&["data"]), "it has far less than its size");
+    fs::remove_dir_all(disk.at(&base("16384"))).unwrap();
+    disk.write(&base("data/global/pg_control"), [0; 8192]);
+    assert_eq!(disk.base(), damaged(&["16384", "data/global/pg_control"]));
 }
 
 #[test]

@@ -57,12 +57,18 @@ fn damage_and_a_missing_end_are_found() {
 
 #[test]
 fn paths_that_leave_the_backup_are_refused() {
-    for path in ["", "/etc/passwd", "../x", "base/../../x", "./x", "a\\nb", "a\\u0000b"] {
+    for path in ["", "/etc/passwd", "../x", "base/../../x", "./x", "a\\u0000b"] {
         let error = Manifest::parse(&manifest(&file(path))).unwrap_err();
         assert!(matches!(error, ManifestError::Path { .. }), "{path}: {error:?}");
     }
     let twice = Manifest::parse(&manifest(&format!("{},\n{}", file("a"), file("a"))));
     assert!(matches!(twice, Err(ManifestError::Path { why: "it is listed twice", .. })));
+}
+
+#[test]
+fn any_name_that_a_file_can_have_is_read() {
+    let manifest = Manifest::parse(&manifest(&file("pg_stat/a\\nb\\u001b[31m"))).unwrap();
+    assert_eq!(manifest.files.keys().next().unwrap(), Path::new("pg_stat/a\nb\u{1b}[31m"));
 }
 
 #[test]
@@ -126,4 +132,10 @@ proptest! {
         let _ = Manifest::parse(&bytes);
         let _ = Manifest::parse(&manifest(&text));
     }
+}
+
+#[test]
+fn a_control_file_is_never_taken_for_another() {
+    let manifest = Manifest::parse(&manifest(&format!("{},\n{}", file("global/pg_control"), file("a")))).unwrap();
+    assert_eq!(identical_files(&manifest, &manifest.clone()), [Path::new("a")]);
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// A catalog cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.listed.path()
+    }
+
     /// The size of a regular file; `None` when it is none, or has gone away since it was listed.
     pub fn size(&self) -> Result<Option<u64>, CatalogError> {
         // Relative to the open directory: a million files would resolve their paths a million times.
@@ -70,22 +76,26 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
 
 /// The content of a regular file from a byte on, up to `limit` bytes; `None` when there is none.
 pub fn read_from(path: &Path, offset: u64, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
-    match read_regular(path, offset, limit) {
-        Ok(content) => Ok(content),
-        Err(error) if is_absent(&error) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            Ok(None)
+    read_regular(path, offset, limit).map_err(CatalogError::at(path))
+}
+
+/// A regular file for reading; `None` when there is none, or something else is in its place.
+pub fn open(path: &Path) -> io::Result<Option<File>> {
+    // NONBLOCK keeps a named pipe from hanging the run before its kind is known.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(file.metadata()?.is_file().then_some(file))
         }
-        Err(error) => Err(CatalogError::at(path)(error)),
+        // LOOP: a link. NXIO: a socket, or a pipe that nobody reads.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 fn read_regular(path: &Path, offset: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    // NONBLOCK keeps a named pipe from hanging the run before its kind is known.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
+    let Some(mut file) = open(path)? else { return Ok(None) };
     file.seek(SeekFrom::Start(offset))?;
     let mut content = Vec::new();
     file.take(limit).read_to_end(&mut content)?;
