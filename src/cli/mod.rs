@@ -200,7 +200,8 @@ pub enum Command {
     /// Barman's own: one pass over every replica, for a crontab
     ///
     /// As `barman cron` on a passive node: it plans every replica and applies what is missing without asking, and a
-    /// run that finds another at work leaves without an error. A crontab that calls `barman cron` each minute may
+    /// run that finds another at work says how long that has been at work, and leaves without an error; one that made no
+    /// progress for an hour is an error, with exit code 3. A crontab that calls `barman cron` each minute may
     /// call this in its place; a systemd timer does better with `antipode apply --auto-approve`.
     #[command(after_help = "Examples:\n  antipode cron -f /etc/antipode/lisbon.yaml")]
     Cron(SiteFile),

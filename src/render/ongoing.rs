@@ -30,7 +30,9 @@ pub fn remark(run: &Ongoing, now: Timestamp) -> Remark {
 
 /// What to do about a run that hangs.
 pub fn advice(run: &Ongoing) -> String {
-    let end = run.pid.map_or_else(|| "end it".to_owned(), |pid| format!("`kill {pid}` ends it"));
+    // The id of a process that is not there may be anybody's soon.
+    let pid = run.pid.filter(|_| run.command.is_some());
+    let end = pid.map_or_else(|| "end it".to_owned(), |pid| format!("`kill {pid}` ends it"));
     format!("see what it waits for; {end}, and the next run goes on where it was")
 }
 
@@ -53,6 +55,8 @@ mod tests {
         };
         insta::assert_snapshot!(told(&run, "2026-11-22T10:20:30Z"), @"note: process 4711 (antipode apply) has been at work here for 20 min 30 s; last progress 30 s ago");
         insta::assert_snapshot!(told(&run, "2026-11-22T12:10:00Z"), @"warning: process 4711 (antipode apply) has been at work here for 2 h 10 min; last progress 1 h 50 min ago; see what it waits for; `kill 4711` ends it, and the next run goes on where it was");
+        let gone = Ongoing { command: None, ..run.clone() };
+        assert!(advice(&gone).ends_with("end it, and the next run goes on where it was"), "{}", advice(&gone));
         let unknown = Ongoing { pid: None, command: None, ..run };
         insta::assert_snapshot!(told(&unknown, "2026-11-22T10:00:00Z"), @"note: another process has been at work here for 0 s; last progress 0 s ago");
     }
