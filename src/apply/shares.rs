@@ -93,6 +93,7 @@ mod tests {
             transfer,
             rpo: None,
             accept_systems: BTreeSet::new(),
+            accept: Vec::new(),
         };
         let name: crate::barman::ids::ServerName = name.parse().unwrap();
         Replica { name: name.clone(), primary: "frankfurt".to_owned(), server: name, policy }
@@ -112,6 +113,7 @@ mod tests {
             entries: (0..segments).map(entry).collect(),
             here: BTreeMap::new(),
             needed_by: None,
+            accepted: false,
         };
         let address = Address::single(&replica.name, "wal");
         ReplicaPlan {
@@ -121,6 +123,7 @@ mod tests {
             outcome: Outcome::Planned,
             target: None,
             actions: vec![Action { address, change: Change::AddWals(batch), reason: Reason::MissingHere }],
+            held: Vec::new(),
             before: Recovery::default(),
             after: Recovery::default(),
             shortfalls: Vec::new(),

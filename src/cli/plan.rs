@@ -64,6 +64,15 @@ pub struct Scope {
     pub refresh: bool,
 }
 
+/// What a person lets the primary replace.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Consent {
+    /// Let the primary's replace this, although it is good here and differs there: an address that the plan holds, or the
+    /// first parts of one
+    #[arg(long = "accept", value_name = "ADDRESS")]
+    pub accepted: Vec<Pattern>,
+}
+
 impl From<&Scope> for scope::Scope {
     fn from(scope: &Scope) -> Self {
         Self { targets: scope.targets.clone(), excluded: scope.excluded.clone() }
@@ -91,6 +100,9 @@ pub struct Plan {
     /// Which part.
     #[command(flatten)]
     pub scope: Scope,
+    /// What is accepted.
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// Arguments of `show`.
@@ -112,7 +124,7 @@ pub struct Show {
 )]
 pub struct Apply {
     /// A saved plan: exactly this is done, without asking
-    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excluded", "refresh"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excluded", "refresh", "accepted"])]
     pub plan: Option<PathBuf>,
     /// Which site file.
     #[command(flatten)]
@@ -123,6 +135,9 @@ pub struct Apply {
     /// Which part.
     #[command(flatten)]
     pub scope: Scope,
+    /// What is accepted.
+    #[command(flatten)]
+    pub consent: Consent,
     /// Steps at the same time at the most; transfers keep to the site file's `streams` besides
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = Limits::PARALLELISM)]
     pub parallelism: NonZeroUsize,

@@ -53,6 +53,10 @@ fn explain(
     if let Some(known) = knowledge.find(address).and_then(|(replica, action)| knowledge.of(replica, action)) {
         return Ok((render::explain(&known, asked), Exit::Done));
     }
+    let held = plan.replicas.get(index).and_then(|replica| replica.held.iter().find(|held| held.is_about(address)));
+    if let Some(held) = held {
+        return Ok((format!("{}.", render::held(held)), Exit::Done));
+    }
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
     if let Some((facts, demands)) = knowledge.of_thing(index, kind, name) {
         let lacking = lacking(plan, index, kind, name);
@@ -88,6 +92,7 @@ fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowled
         Outcome::Planned | Outcome::Blocked(_) => {}
     }
     let mut known: Vec<String> = replica_plan.actions.iter().map(|action| action.address.to_string()).collect();
+    known.extend(replica_plan.held.iter().map(|held| held.address.to_string()));
     known.extend(knowledge.backups(replica));
     known.sort_unstable();
     known.dedup();

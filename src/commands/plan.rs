@@ -17,7 +17,10 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let declared = source::declared(&arguments.site, terminal)?;
     let mut session = Session::open(&declared.site, &interrupt.token).await;
     session.refresh = arguments.scope.refresh;
-    let planned = session.planned(&(&arguments.scope).into()).await;
+    let planned = match session.accept(&arguments.consent.accepted) {
+        Ok(()) => session.planned(&(&arguments.scope).into()).await,
+        Err(error) => Err(error),
+    };
     let whys = match &planned {
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
         _ => Whys::default(),

@@ -24,6 +24,7 @@ use crate::plan::{self, Plan};
 use crate::progress;
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
+use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
 use crate::transport::{self, Connection, Told, TransportError};
 
@@ -150,6 +151,13 @@ impl<'a> Session<'a> {
             self.servers.insert(primary, names);
         }
         self.resolve();
+        Ok(())
+    }
+
+    /// Lets the primaries' replace these things, although they are good here.
+    pub fn accept(&mut self, accepted: &[Pattern]) -> Result<(), CommandError> {
+        Scope { targets: accepted.to_vec(), ..Scope::default() }.check_names(&self.replicas)?;
+        self.replicas = std::mem::take(&mut self.replicas).into_iter().map(|r| r.accepting(accepted)).collect();
         Ok(())
     }
 

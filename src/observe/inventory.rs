@@ -18,6 +18,7 @@ use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::plan::reason::XlogFinding;
 use crate::verify::manifest::Manifest;
+use crate::verify::wal_header::Compression;
 
 /// What one server at a primary answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +129,8 @@ pub struct ReplicaInventory {
     pub backups: BTreeMap<BackupId, LocalBackup>,
     /// The WAL files that are really on disk with their sizes; history files too.
     pub wals: BTreeMap<WalName, u64>,
+    /// WAL files whose size is not the primary's, and that were read and found whole.
+    pub whole: BTreeMap<WalName, WholeWal>,
     /// What xlog.db says.
     pub xlogdb: XlogDbState,
     /// History files that are on disk and readable.
@@ -162,6 +165,18 @@ impl ReplicaInventory {
             .map(|published| &published.facts)
             .filter(|facts| facts.status == Status::Done)
     }
+}
+
+/// How a WAL file that was found whole is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeWal {
+    /// As PostgreSQL wrote it, or compressed: its header is that of its name, and it was read to its end.
+    Read {
+        /// What its first bytes say.
+        compression: Option<Compression>,
+    },
+    /// In a form that nobody can look into, as xlog.db says, and with the size that it says.
+    Opaque,
 }
 
 /// What xlog.db at the site says.

@@ -23,6 +23,7 @@ pub mod primary;
 mod replica;
 pub mod servers;
 pub mod version;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -204,7 +205,19 @@ impl Observer<'_> {
             lacking.backups.clear();
         }
         replica::read_reuse_manifests(here, &lacking.backups)?;
+        self.look_at_differing(there, here).await?;
         source.look_closer(there, here, &lacking).await
+    }
+
+    /// Finds out which of the WAL files here are whole although the primary's have another size.
+    async fn look_at_differing(&self, there: &PrimaryInventory, here: &mut ReplicaInventory) -> Result<(), Failure> {
+        let differing = whole::differing(there, here);
+        if !differing.is_empty() {
+            // A semaphore that is never closed always gives its permit.
+            let _permit = self.reading.acquire().await;
+            whole::note(here, tokio::task::spawn_blocking(move || whole::read(&differing)).await??);
+        }
+        Ok(())
     }
 
     fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: OwnBarman, answer: &Observed) -> ReplicaInventory {

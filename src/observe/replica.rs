@@ -1,6 +1,6 @@
 //! The site's end of a replica: its catalog, told for the Barman that will read it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::barman::backup_info::Status;
@@ -29,6 +29,7 @@ pub fn inventory(
         barman: version,
         backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, &directories))).collect(),
         wals: catalog.wals.sizes,
+        whole: BTreeMap::new(),
         xlogdb: catalog.xlogdb.into_state(&directories, version),
         histories: catalog.wals.histories,
         sync_wals: catalog.sync_wals.map(|pair| (pair.last_name, pair.last_position())),

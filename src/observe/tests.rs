@@ -89,6 +89,7 @@ impl World {
             transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto },
             rpo: None,
             accept_systems: BTreeSet::new(),
+            accept: Vec::new(),
         };
         let name: crate::barman::ids::ServerName = "main".parse().unwrap();
         let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };

@@ -20,6 +20,7 @@ use crate::barman::wal_set::WalRange;
 
 use super::estimate::Pace;
 use super::file::forms;
+use super::held::Held;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::shortfall::Shortfall;
 use super::vanished::Vanished;
@@ -63,9 +64,11 @@ impl Plan {
         self.replicas.iter().map(|replica| replica.left_out).sum()
     }
 
-    /// Whether some replica could not be planned.
+    /// Whether some replica could not be planned, or has something that waits for a person.
     pub fn is_blocked(&self) -> bool {
-        self.replicas.iter().any(|replica| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. }))
+        let is_unplanned =
+            |replica: &ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. });
+        self.replicas.iter().any(|replica| is_unplanned(replica) || !replica.held.is_empty())
     }
 }
 
@@ -84,6 +87,8 @@ pub struct ReplicaPlan {
     pub target: Option<Target>,
     /// In the order in which they are shown and, where nothing else decides, started: newest recoverable point first.
     pub actions: Vec<Action>,
+    /// What is good here, differs at the primary, and waits for a person.
+    pub held: Vec<Held>,
     /// What recovery can reach now.
     pub before: Recovery,
     /// What recovery will be able to reach.
@@ -165,7 +170,8 @@ impl ReplicaPlan {
     /// Whether the site has, and can recover from, everything that it should have.
     pub fn is_in_sync(&self) -> bool {
         let is_whole = self.outcome == Outcome::Planned && self.left_out == 0;
-        is_whole && self.actions.is_empty() && self.shortfalls.is_empty() && self.before.window.is_some()
+        let waits = !self.held.is_empty() || !self.shortfalls.is_empty();
+        is_whole && self.actions.is_empty() && !waits && self.before.window.is_some()
     }
 }
 
@@ -362,6 +368,8 @@ pub struct WalBatch {
     pub here: BTreeMap<WalName, u64>,
     /// The most urgent kept backup that is not consistent without them.
     pub needed_by: Option<BackupId>,
+    /// Whether those here are whole, and a person lets the primary's replace them.
+    pub accepted: bool,
 }
 
 impl WalBatch {

@@ -12,6 +12,7 @@ use crate::observe::inventory::{
 };
 use crate::site::model::Policy;
 
+use super::held::{self, HeldKey};
 use super::order::{Stage, stages};
 use super::reason::{Note, Reason};
 use super::selection::{Candidate, select};
@@ -33,6 +34,8 @@ pub struct BackupDiff {
     pub orphans: Vec<(BackupId, BackupId)>,
     /// Backups that would be wanted if their metadata at the primary made sense, and that are not here.
     pub unreadable: Vec<BackupId>,
+    /// Published backups whose backup.info differs from the primary's in what a restore rests on, which nobody accepted.
+    pub held: BTreeMap<BackupId, Vec<HeldKey>>,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -69,6 +72,7 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         stale_staging: ends.stale_staging(&kept),
         orphans: ends.orphans(&candidates),
         unreadable: ends.unreadable(&candidates, now),
+        held: ends.held(),
         notes,
         kept,
     }
@@ -178,13 +182,25 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    /// What is known of each backup that the site's Barman lists as good: the primary's word counts where it has it.
+    /// What is known of each backup that the site's Barman lists as good: the primary's word counts where it has it, and
+    /// does not contradict what a restore here rests on.
     fn here(&self) -> BTreeMap<BackupId, &BackupFacts> {
         let facts = |(id, local)| {
+            let published = published(local)?;
             let there = self.primary.backups.get(id).filter(|backup| is_usable(backup));
-            Some((*id, there.map_or(&published(local)?.facts, |backup| &backup.facts)))
+            let there = there.filter(|there| held::info(self.policy, published, there).is_empty());
+            Some((*id, there.map_or(&published.facts, |backup| &backup.facts)))
         };
         self.replica.backups.iter().filter(|(_, local)| published(local).is_some()).filter_map(facts).collect()
+    }
+
+    fn held(&self) -> BTreeMap<BackupId, Vec<HeldKey>> {
+        let here = self.replica.backups.iter().filter_map(|(id, local)| Some((*id, published(local)?)));
+        let keys = |(id, published): (BackupId, &Published)| {
+            let there = self.primary.backups.get(&id).filter(|backup| is_usable(backup))?;
+            Some((id, held::info(self.policy, published, there))).filter(|(_, keys)| !keys.is_empty())
+        };
+        here.filter_map(keys).collect()
     }
 
     /// The keep annotation that a backup will have: one end alone may ask for it, and the one that asks for more counts.
@@ -207,7 +223,8 @@ impl Ends<'_> {
         let candidate = |(id, facts): (BackupId, &BackupFacts)| {
             (id, Candidate { end_time: facts.end_time, parent: facts.parent, keep: self.keep(id) })
         };
-        here.chain(there).map(candidate).collect()
+        // Of one that both have, what is known of the one here counts.
+        there.chain(here).map(candidate).collect()
     }
 
     fn orphans(&self, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<(BackupId, BackupId)> {
@@ -291,7 +308,8 @@ impl Ends<'_> {
         let stays = |id: &&BackupId| !prunes.later.contains(id);
         let (gone, both): (Vec<_>, Vec<_>) = kept.keys().filter(stays).partition(|id| self.is_gone(**id));
         let unselected = both.iter().filter(|id| !selected.contains(id)).count();
-        let here_only = (!gone.is_empty()).then_some(Note::KeptHereOnly(gone.len()));
+        let count = gone.len();
+        let here_only = gone.first().map(|first| Note::KeptHereOnly { count, first: *first });
         here_only.into_iter().chain((unselected > 0).then_some(Note::Unselected(unselected))).collect()
     }
 

@@ -4,17 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 use crate::site::model::Policy;
+use crate::verify::wal_header::Compression;
 
 use super::action::WalBatch;
 use super::diff_backups::BackupDiff;
+use super::held::{self, Difference, HeldFile};
 use super::order::Places;
 use super::reason::{Note, XlogFinding};
 use super::runs::{Runs, Shipment, segment_of};
@@ -29,8 +30,14 @@ pub struct WalDiff {
     pub missing: BTreeMap<usize, Vec<WalBatch>>,
     /// What is here with another size, in the same way.
     pub differing: BTreeMap<usize, Vec<WalBatch>>,
+    /// What is here, whole, with another size, and that a person lets the primary's replace, in the same way.
+    pub accepted: BTreeMap<usize, Vec<WalBatch>>,
+    /// What is here, whole, with another size, and waits for a person.
+    pub held: Vec<(Option<WalRange>, Vec<HeldFile>)>,
     /// History files that are not here, or differ.
     pub histories: Vec<MissingHistory>,
+    /// History files that can be read here, differ, and wait for a person.
+    pub held_histories: Vec<Difference>,
     /// What is wrong with xlog.db.
     pub xlogdb: Vec<XlogFinding>,
     /// What is here and no kept backup needs, in order.
@@ -58,6 +65,8 @@ pub struct MissingHistory {
     pub there: u64,
     /// Its size here, when it is here.
     pub here: Option<u64>,
+    /// Whether the one here is good, and a person lets the primary's replace it.
+    pub accepted: bool,
 }
 
 /// Compares the archives at both ends, given the backups that the site will have.
@@ -68,7 +77,7 @@ pub fn diff(
     backups: &BackupDiff,
     size: SegmentSize,
 ) -> WalDiff {
-    let scope = Scope { wanted: Wanted::new(policy, primary, &backups.kept), primary, barman: replica.barman };
+    let scope = Scope { wanted: Wanted::new(policy, primary, &backups.kept), policy, primary, barman: replica.barman };
     let places = Places::new(&backups.stages, &backups.kept);
     let mut found = Found::new(&places, size);
     found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
@@ -77,12 +86,19 @@ pub fn diff(
         found.count_lines(&file, &scope);
         found.sort(&file, &scope.fate(&file));
     }
+    let (held_histories, histories) = histories(policy, primary, replica);
+    let accept = |(number, batches): (usize, Vec<WalBatch>)| {
+        (number, batches.into_iter().map(|batch| WalBatch { accepted: true, ..batch }).collect())
+    };
     WalDiff {
-        histories: missing_histories(primary, replica),
+        histories,
+        held_histories,
         xlogdb: found.xlogdb_findings(replica),
         notes: found.notes(),
         missing: found.missing.batches(&backups.stages, &BTreeMap::new()),
         differing: found.differing.batches(&backups.stages, &replica.wals),
+        accepted: found.accepted.batches(&backups.stages, &replica.wals).into_iter().map(accept).collect(),
+        held: found.held.into_runs().collect(),
         unneeded: found.unneeded.into_runs().map(|(range, files)| (range, files.into_iter().collect())).collect(),
         now: found.now,
         after: found.after,
@@ -94,6 +110,7 @@ pub fn diff(
 /// What the fate of a WAL file depends on.
 struct Scope<'a> {
     wanted: Wanted,
+    policy: &'a Policy,
     primary: &'a PrimaryInventory,
     /// The version of Barman to write for.
     barman: BarmanVersion,
@@ -107,6 +124,12 @@ enum Fate<'a> {
     Missing(&'a WalEntry),
     /// It is shipped again.
     Differs(&'a WalEntry),
+    /// It is whole here, and a person lets the primary's replace it.
+    Accepted(&'a WalEntry),
+    /// It is whole here, differs there, and waits for a person.
+    Held(HeldFile),
+    /// It is whole here, and the primary stores it in another form.
+    OtherForm,
     /// It is broken here, and there is nothing to repair it with.
     Broken,
     /// The primary lists it, and neither end has it.
@@ -124,10 +147,20 @@ impl Scope<'_> {
         }
         match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
             (None, Some(there)) => Fate::Missing(there),
-            (Some(here), Some(there)) if here != there.size => Fate::Differs(there),
+            (Some(here), Some(there)) if here != there.size => self.differing(file, here, there),
             (Some(_), _) if !file.is_intact() => Fate::Broken,
             (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
+        }
+    }
+
+    /// Only what is broken here is replaced on the primary's word alone.
+    fn differing<'f>(&self, file: &WalFile<'f>, here: u64, there: &'f WalEntry) -> Fate<'f> {
+        match file.whole {
+            None => Fate::Differs(there),
+            Some(_) if held::accepts_wal(self.policy, file.name) => Fate::Accepted(there),
+            Some(whole) if is_other_form(whole, there) => Fate::OtherForm,
+            Some(_) => Fate::Held(HeldFile { name: file.name, here, there: there.size }),
         }
     }
 
@@ -151,10 +184,24 @@ impl Scope<'_> {
     }
 }
 
+/// Whether the primary stores a segment otherwise compressed or encrypted, so that its size must differ.
+fn is_other_form(whole: WholeWal, there: &WalEntry) -> bool {
+    let WholeWal::Read { compression: here } = whole else { return false };
+    let stored = there.compression.as_ref().map(|name| Compression::of_barman(name.as_str()));
+    match (there.encryption, stored) {
+        (Some(_), _) => true,
+        (None, Some(there)) => there.is_none() || there != here,
+        (None, None) => here.is_some() && SegmentSize::new(there.size).is_some(),
+    }
+}
+
 /// What a pass over both archives found.
 struct Found<'a> {
     missing: Shipment<'a>,
     differing: Shipment<'a>,
+    accepted: Shipment<'a>,
+    held: Runs<HeldFile>,
+    other_form: Vec<WalName>,
     broken: Vec<WalName>,
     gone: Vec<WalName>,
     gone_besides: Vec<WalName>,
@@ -171,6 +218,9 @@ impl<'a> Found<'a> {
         Self {
             missing: Shipment::new(places, size),
             differing: Shipment::new(places, size),
+            accepted: Shipment::new(places, size),
+            held: Runs::new(size),
+            other_form: Vec::new(),
             broken: Vec::new(),
             gone: Vec::new(),
             gone_besides: Vec::new(),
@@ -187,7 +237,7 @@ impl<'a> Found<'a> {
         let is_whole = file.is_intact();
         let will_be_whole = match fate {
             Fate::Stays => is_whole,
-            Fate::Missing(_) | Fate::Differs(_) => true,
+            Fate::Missing(_) | Fate::Differs(_) | Fate::Accepted(_) | Fate::Held(_) | Fate::OtherForm => true,
             Fate::Broken | Fate::Gone | Fate::Unneeded(_) => false,
         };
         if let Some(segment) = file.name.segment() {
@@ -198,6 +248,9 @@ impl<'a> Found<'a> {
             Fate::Stays => {}
             Fate::Missing(there) => self.missing.push(there),
             Fate::Differs(there) => self.differing.push(there),
+            Fate::Accepted(there) => self.accepted.push(there),
+            Fate::Held(held) => self.held.push(file.name, *held),
+            Fate::OtherForm => self.other_form.push(file.name),
             Fate::Broken => self.broken.extend(file.name.segment().map(|_| file.name)),
             Fate::Gone if file.name.segment().is_some() => self.gone.push(file.name),
             Fate::Gone => self.gone_besides.push(file.name),
@@ -221,8 +274,13 @@ impl<'a> Found<'a> {
 
     /// What recovery can do without.
     fn notes(&self) -> Vec<Note> {
-        let count = self.gone_besides.len() as u64;
-        self.gone_besides.first().map(|first| Note::ListedAndGone { count, first: *first }).into_iter().collect()
+        let gone = self
+            .gone_besides
+            .first()
+            .map(|first| Note::ListedAndGone { count: self.gone_besides.len() as u64, first: *first });
+        let other_form =
+            self.other_form.first().map(|first| Note::OtherForm { count: self.other_form.len() as u64, first: *first });
+        gone.into_iter().chain(other_form).collect()
     }
 
     /// What is wrong with the file itself, and where it disagrees with the disk or with the primary.
@@ -241,16 +299,32 @@ impl<'a> Found<'a> {
     }
 }
 
-fn missing_histories(primary: &PrimaryInventory, replica: &ReplicaInventory) -> Vec<MissingHistory> {
-    let missing = |history: &HistoryFile| {
-        let name = WalName::History(history.timeline);
+/// History files that differ and are good here, which wait for a person, and those that are shipped.
+fn histories(
+    policy: &Policy,
+    primary: &PrimaryInventory,
+    replica: &ReplicaInventory,
+) -> (Vec<Difference>, Vec<MissingHistory>) {
+    let (mut held, mut missing) = (Vec::new(), Vec::new());
+    for history in primary.histories.values().filter(|history| history.size > 0) {
+        let (timeline, there) = (history.timeline, history.size);
+        let name = WalName::History(timeline);
         let here = replica.wals.get(&name).copied();
-        (history.size > 0 && here != Some(history.size)).then(|| MissingHistory {
-            timeline: history.timeline,
-            entry: find(&primary.wals, name).copied(),
-            there: history.size,
-            here,
-        })
-    };
-    primary.histories.values().filter_map(missing).collect()
+        let good = here.filter(|here| *here != there && is_good(replica, timeline));
+        let accepted = held::accepts(policy, "history", &format!("{:08X}", timeline.0));
+        match good.filter(|_| !accepted) {
+            Some(here) => held.push(Difference::History { timeline, here, there }),
+            None if here == Some(there) => {}
+            None => {
+                let entry = find(&primary.wals, name).copied();
+                missing.push(MissingHistory { timeline, entry, there, here, accepted: good.is_some() });
+            }
+        }
+    }
+    (held, missing)
+}
+
+/// Whether a history file here tells where its timeline came from.
+fn is_good(replica: &ReplicaInventory, timeline: Timeline) -> bool {
+    replica.histories.get(&timeline).is_some_and(|history| !history.ancestors.is_empty())
 }

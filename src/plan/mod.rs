@@ -10,6 +10,7 @@
 //! | in which order | `order`, `graph`, `waits`, `critical_path` |
 //! | how much and how long | `traffic`, `estimate` |
 //! | what forbids it, what is warned of | `guard` |
+//! | what is good here and waits for a person | `held` |
 //! | what can be recovered, before and after; what will be lacking; how a replica stands | `window`, `recovery`, `shortfall`, `status` |
 //! | whether a deletion leaves what it promised | `promise` |
 //! | a part of a plan: `--target`, `--exclude` | `scope` |
@@ -27,6 +28,7 @@ pub mod facts;
 pub mod file;
 pub mod graph;
 mod guard;
+pub mod held;
 pub mod known;
 pub mod lacking;
 pub mod ongoing;
@@ -47,7 +49,7 @@ pub mod status;
 pub mod traffic;
 pub mod vanished;
 pub mod waits;
-mod wal_files;
+pub mod wal_files;
 mod wanted;
 pub mod window;
 

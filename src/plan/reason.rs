@@ -11,6 +11,7 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 
 use super::file::forms;
+use super::held::HeldKey;
 
 /// Why an action is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,15 @@ pub enum Reason {
         /// How many files differ.
         files: u64,
     },
+    /// What is here is good and has another size at the primary, whose copy a person lets replace it.
+    Accepted {
+        /// Bytes here, of the first file.
+        here: u64,
+        /// Bytes at the primary.
+        there: u64,
+        /// How many files.
+        files: u64,
+    },
     /// Files of a published backup that are missing, or have another size; all of `data` when nothing is here.
     FilesDamaged(
         #[serde(with = "forms::paths")]
@@ -47,6 +57,9 @@ pub enum Reason {
     EncodedTwice(Vec<String>),
     /// Metadata that differs from the primary's: the keys.
     InfoDiffers(Vec<String>),
+    /// Metadata that a restore rests on and that differs from the primary's, whose values a person lets replace it: the
+    /// keys with both values.
+    InfoAccepted(Vec<HeldKey>),
     /// The site's Barman does not look where it is.
     NotReadBy(BarmanVersion),
     /// The primary has a keep annotation.
@@ -187,7 +200,19 @@ pub enum Note {
     /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),
     /// Backups here that the primary no longer has.
-    KeptHereOnly(usize),
+    KeptHereOnly {
+        /// How many.
+        count: usize,
+        /// The first.
+        first: BackupId,
+    },
+    /// WAL files that are whole here, and that the primary stores in another form.
+    OtherForm {
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
+    },
     /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.
     Unselected(usize),
     /// Backups that may be deleted, but by a later apply.

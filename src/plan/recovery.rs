@@ -12,6 +12,8 @@ use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory}
 
 use super::action::{Action, Change, Lag, Recovery};
 use super::diff_backups::{self, BackupDiff};
+use super::held;
+use super::reason::Reason;
 use super::wal_files::{WalFile, find, wal_files};
 use super::window::{Archive, Point, Segments, Window, recoverable, window};
 
@@ -51,7 +53,9 @@ fn whole_after<'a>(
     here: &ReplicaInventory,
     backups: &'a BackupDiff,
 ) -> Vec<&'a BackupFacts> {
-    let will_be_whole = |id| diff_backups::is_usable_at(primary, id) || here.is_whole(id);
+    // What is held is not mended with the files of something else.
+    let comes = |id| diff_backups::is_usable_at(primary, id) && !backups.held.contains_key(&id);
+    let will_be_whole = |id| comes(id) || here.is_whole(id);
     backups.kept.iter().filter(|(id, _)| will_be_whole(**id)).map(|(_, kept)| &kept.facts).collect()
 }
 
@@ -73,8 +77,8 @@ pub fn with(primary: &PrimaryInventory, here: &ReplicaInventory, actions: &[Acti
             Change::AddBackup(copy) | Change::RepairBackup(copy) => {
                 facts.extend(primary.backups.get(&copy.id).map(|backup| (copy.id, &backup.facts)));
             }
-            // What it says of itself may be wrong until then.
-            Change::UpdateInfo { id, .. } if facts.contains_key(id) => {
+            // What it says of itself may be wrong until then, but for what is held.
+            Change::UpdateInfo { id, .. } if facts.contains_key(id) && !is_held(primary, here, action, *id) => {
                 facts.extend(primary.backups.get(id).filter(|b| diff_backups::is_usable(b)).map(|b| (*id, &b.facts)));
             }
             Change::RemoveBackup { id, .. } => {
@@ -94,6 +98,13 @@ pub fn with(primary: &PrimaryInventory, here: &ReplicaInventory, actions: &[Acti
     let facts = facts.into_values().collect();
     let (wals, lines) = (Some(primary.wals.as_slice()), &here.xlogdb.entries);
     Reached { facts, segments: &segments, histories: &histories, wals, lines }.recovery()
+}
+
+/// Whether a backup.info that is rewritten keeps what the primary contradicts.
+fn is_held(primary: &PrimaryInventory, here: &ReplicaInventory, action: &Action, id: BackupId) -> bool {
+    let published = here.backups.get(&id).and_then(|local| local.published.as_ref());
+    let conflicts = published.zip(primary.backups.get(&id)).map(|(published, there)| held::conflicts(published, there));
+    !matches!(action.reason, Reason::InfoAccepted(_)) && conflicts.is_some_and(|keys| !keys.is_empty())
 }
 
 /// Backups and WAL that are, or will be, at the site.

@@ -18,6 +18,7 @@ use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, Repl
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::{self, WalDiff};
 use super::estimate::Pace;
+use super::held::{self, Difference, Held, HeldKey};
 use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
@@ -35,6 +36,7 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
         outcome: Outcome::Planned,
         target: None,
         actions: Vec::new(),
+        held: Vec::new(),
         before: Recovery::default(),
         after: Recovery::default(),
         shortfalls: Vec::new(),
@@ -89,6 +91,7 @@ impl Planner<'_> {
             plan.after = plan.before;
             return;
         }
+        plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here, &plan.actions);
         plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, plan.before.lag));
@@ -133,6 +136,23 @@ impl Planner<'_> {
             .collect()
     }
 
+    /// What waits for a person.
+    fn held(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Held> {
+        let name = &self.replica.name;
+        let info = |(id, keys): (&BackupId, &Vec<HeldKey>)| Held {
+            address: self.address("info", *id),
+            what: Difference::Info { backup: *id, keys: keys.clone() },
+        };
+        let history = |what: &Difference| {
+            let Difference::History { timeline, .. } = what else { return None };
+            Some(Held { address: held::history_address(name, *timeline), what: what.clone() })
+        };
+        let infos = backups.held.iter().map(info);
+        let histories = wals.held_histories.iter().filter_map(history);
+        let size = self.wal_actions().segment_size;
+        infos.chain(histories).chain(held::wals(name, size, &wals.held)).collect()
+    }
+
     /// Takes the batches out of the differences, as there may be a million entries in them.
     fn actions(&self, backups: &BackupDiff, wals: &mut WalDiff) -> Vec<Action> {
         let mut actions = self.groundwork(wals);
@@ -143,13 +163,14 @@ impl Planner<'_> {
             if let Stage::Backup(id) = stage
                 && let Some(kept) = backups.kept.get(id)
             {
-                actions.extend(self.backup(*id, kept, &sources));
+                actions.extend(self.backup(*id, kept, backups, &sources));
                 if kept.copy.is_some() {
                     sources.add(*id);
                 }
             }
             let differing = wals.differing.remove(&number).unwrap_or_default();
-            actions.extend(differing.into_iter().map(|batch| wal_actions.repair(batch)));
+            let accepted = wals.accepted.remove(&number).unwrap_or_default();
+            actions.extend(differing.into_iter().chain(accepted).map(|batch| wal_actions.repair(batch)));
             let missing = wals.missing.remove(&number).unwrap_or_default();
             actions.extend(missing.into_iter().map(|batch| wal_actions.add(batch)));
         }
@@ -166,7 +187,9 @@ impl Planner<'_> {
         }
         let mut actions = Vec::new();
         if !wals.xlogdb.is_empty() {
-            let on_disk = wal_files(Some(self.primary), self.here).filter(|file| file.here.is_some());
+            // Of what is whole here in another size, the line here is right, or is made from the file.
+            let on_disk = wal_files(Some(self.primary), self.here);
+            let on_disk = on_disk.filter(|file| file.here.is_some() && file.whole.is_none());
             let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
             actions.push(Action {
                 address: Address::single(name, "xlog.db"),
@@ -185,19 +208,19 @@ impl Planner<'_> {
 
     fn histories(&self, wals: &WalDiff) -> Vec<Action> {
         let action = |missing: &diff_wals::MissingHistory| Action {
-            address: Address::new(&self.replica.name, "history", format_args!("{:08X}", missing.timeline.0)),
+            address: held::history_address(&self.replica.name, missing.timeline),
             change: Change::ShipHistory { timeline: missing.timeline, entry: missing.entry, size: missing.there },
-            reason: missing.here.map_or(Reason::MissingHere, |here| Reason::SizeDiffers {
-                here,
-                there: missing.there,
-                files: 1,
-            }),
+            reason: match (missing.here, missing.there) {
+                (None, _) => Reason::MissingHere,
+                (Some(here), there) if missing.accepted => Reason::Accepted { here, there, files: 1 },
+                (Some(here), there) => Reason::SizeDiffers { here, there, files: 1 },
+            },
         };
         wals.histories.iter().map(action).collect()
     }
 
     /// What is done to one backup that the site will have.
-    fn backup(&self, id: BackupId, kept: &Kept, sources: &Sources<'_>) -> Vec<Action> {
+    fn backup(&self, id: BackupId, kept: &Kept, backups: &BackupDiff, sources: &Sources<'_>) -> Vec<Action> {
         let local = self.here.backups.get(&id);
         let mut actions = Vec::new();
         if let Some(reason) = &kept.copy {
@@ -205,12 +228,14 @@ impl Planner<'_> {
             let change = Change::AddBackup(Box::new(BackupCopy { adopt, ..self.copy(id, kept, sources) }));
             actions.push(Action { address: self.address("backup", id), change, reason: reason.clone() });
         } else if let Some((published, local)) = local.and_then(|l| Some((l.published.as_ref()?, l))) {
-            match self.damage(id, kept, local, sources) {
+            let held = backups.held.get(&id).map(Vec::as_slice).unwrap_or_default();
+            // What is held is not mended with the files of what may be something else.
+            match self.damage(id, kept, local, sources).filter(|_| held.is_empty()) {
                 // Whoever mends the files makes the links as well.
                 Some(repair) => actions.push(repair),
                 None => actions.extend(self.links(id, local)),
             }
-            actions.extend(self.metadata(id, published));
+            actions.extend(self.metadata(id, published, held));
         }
         actions.extend(self.keep(id, kept, local));
         actions
@@ -281,11 +306,17 @@ impl Planner<'_> {
     }
 
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete
-    /// there, or on its way out, is no model for it.
-    fn metadata(&self, id: BackupId, published: &Published) -> Option<Action> {
+    /// there, or on its way out, is no model for it; neither is what it says of keys that are held.
+    fn metadata(&self, id: BackupId, published: &Published, held: &[HeldKey]) -> Option<Action> {
         let there = self.primary.backups.get(&id).filter(|backup| diff_backups::is_usable(backup));
         let to = self.for_site(there.map_or(&published.info, |backup| &backup.info));
-        let reason = metadata_reason(published, &to, self.here)?;
+        let to = to.with_values_of(&published.info.repaired(), held::names(held));
+        let conflicts = there.map(|there| held::conflicts(published, there)).unwrap_or_default();
+        let reason = if held.is_empty() && !conflicts.is_empty() {
+            Reason::InfoAccepted(conflicts)
+        } else {
+            metadata_reason(published, &to, self.here)?
+        };
         let change = Change::UpdateInfo { id, from: Box::new(published.info.clone()), to: Box::new(to) };
         Some(Action { address: self.address("info", id), change, reason })
     }

@@ -90,7 +90,7 @@ impl<'a> Shipment<'a> {
             };
             let batch = |(range, entries): Run<WalEntry>| {
                 let here = entries.iter().filter_map(|entry| Some((entry.name, *here.get(&entry.name)?))).collect();
-                WalBatch { range, entries, here, needed_by }
+                WalBatch { range, entries, here, needed_by, accepted: false }
             };
             (number, runs.into_runs().map(batch).collect())
         };

@@ -29,10 +29,12 @@ impl WalActions<'_> {
     /// Ships files again that are here with another size.
     pub fn repair(self, batch: WalBatch) -> Action {
         let first = batch.entries.first();
-        let reason = Reason::SizeDiffers {
-            here: first.and_then(|first| batch.here.get(&first.name)).copied().unwrap_or_default(),
-            there: first.map_or(0, |first| first.size),
-            files: batch.entries.len() as u64,
+        let here = first.and_then(|first| batch.here.get(&first.name)).copied().unwrap_or_default();
+        let (there, files) = (first.map_or(0, |first| first.size), batch.entries.len() as u64);
+        let reason = if batch.accepted {
+            Reason::Accepted { here, there, files }
+        } else {
+            Reason::SizeDiffers { here, there, files }
         };
         let address = self.address(batch.range, first.map(|entry| entry.name));
         Action { address, change: Change::RepairWals(batch), reason }
@@ -45,7 +47,7 @@ impl WalActions<'_> {
     }
 
     /// By the range, or else by the first file.
-    fn address(self, range: Option<WalRange>, first: Option<WalName>) -> Address {
+    pub fn address(self, range: Option<WalRange>, first: Option<WalName>) -> Address {
         let name = match (range, first) {
             (Some(range), _) => range.address(self.segment_size),
             (None, first) => first.map(|name| name.to_string()).unwrap_or_default(),

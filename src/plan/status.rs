@@ -7,7 +7,7 @@
 //! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
 //! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not |
 //! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
-//! | blocked | nothing may be done before somebody settles what the plan says; no objective is missed |
+//! | blocked | nothing may be done, or something is held, before somebody settles what the plan says; no objective is missed |
 //! | primary unreachable | nothing could be learnt from the primary; no objective is missed |
 //! | inactive | the primary's Barman does not look after the server; no objective is missed |
 //! | unreadable | the replica's catalog cannot be read |
@@ -91,7 +91,7 @@ pub enum Verdict {
     /// Nothing can be recovered.
     #[serde(rename = "not recoverable")]
     NotRecoverable,
-    /// Nothing may be done.
+    /// Nothing may be done, or something waits for a person.
     #[serde(rename = "blocked")]
     Blocked,
     /// The primary could not be observed.
@@ -215,6 +215,7 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
         Outcome::Blocked(_) => Verdict::Blocked,
         Outcome::Unobserved { .. } => Verdict::PrimaryUnreachable,
         Outcome::Inactive(_) => Verdict::Inactive,
+        Outcome::Planned if !plan.held.is_empty() => Verdict::Blocked,
         Outcome::Planned if !plan.shortfalls.is_empty() => Verdict::Incomplete,
         Outcome::Planned if plan.is_in_sync() => Verdict::InSync,
         Outcome::Planned => Verdict::Behind,

@@ -2,7 +2,7 @@
 
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 
 /// What everybody knows of one WAL file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,12 +15,17 @@ pub struct WalFile<'a> {
     pub here: Option<u64>,
     /// What xlog.db here says of it.
     pub line: Option<&'a WalEntry>,
+    /// How it is stored here, where it was read because its size is not the primary's, and found whole.
+    pub whole: Option<WholeWal>,
 }
 
 impl WalFile<'_> {
     /// Whether the file here is whole, as far as anybody knows its size. An empty one never is, and who lists it as
     /// empty knows nothing of it.
     pub fn is_intact(&self) -> bool {
+        if self.whole.is_some() {
+            return true;
+        }
         let size = [self.there, self.line].into_iter().flatten().map(|entry| entry.size).find(|size| *size > 0);
         self.here.is_some_and(|here| here > 0 && size.is_none_or(|size| size == here))
     }
@@ -42,6 +47,7 @@ pub fn wal_files<'a>(
             there: there.next_if(|entry| entry.name == name),
             here: here.next_if(|(here, _)| **here == name).map(|(_, size)| *size),
             line: lines.next_if(|entry| entry.name == name),
+            whole: replica.whole.get(&name).copied(),
         })
     })
 }

@@ -102,12 +102,21 @@ pub fn note(note: &Note) -> String {
             "the files of backup {backup} are here without a backup.info, and the primary does not have it; \
              delete them by hand, or let `prune.gone_at_primary` do it"
         ),
-        Note::KeptHereOnly(n) => format!(
-            "{} here {} no longer at the primary and {}; `prune.gone_at_primary` would delete {}",
+        Note::KeptHereOnly { count: n, first } => format!(
+            "{} here, {}{first}, {} no longer at the primary and {}; `prune.gone_at_primary` would delete {}",
             count(*n as u64, "backup"),
+            one_or(*n, "", "the first "),
             one_or(*n, "is", "are"),
             one_or(*n, "stays", "stay"),
             one_or(*n, "it", "them"),
+        ),
+        Note::OtherForm { count: n, first } => format!(
+            "{} {} whole here and compressed or encrypted otherwise at the primary; what is here stays",
+            match n {
+                1 => format!("WAL file {first}"),
+                n => format!("{} WAL files from {first} on", exact(*n)),
+            },
+            if *n == 1 { "is" } else { "are" },
         ),
         Note::Unselected(n) => format!(
             "{} here {} not selected and {}; `prune.unselected` would delete {}",

@@ -33,13 +33,17 @@ pub fn dot(plan: &Plan) -> String {
     for (index, replica) in plan.replicas.iter().enumerate() {
         let steps: Vec<NodeIndex> =
             graph.node_indices().filter(|node| graph.node_weight(*node).is_some_and(|s| s.replica == index)).collect();
-        if steps.is_empty() {
+        if steps.is_empty() && replica.held.is_empty() {
             continue;
         }
         let label = quoted(&format!("{} ({})", replica.name, replica.primary));
         out.push_str(&format!("  subgraph cluster_{index} {{\n    label={label}\n"));
         let lines = steps.iter().filter_map(|node| self::node(plan, &graph, *node, marked.contains(node)));
         lines.for_each(|line| out.push_str(&line));
+        for (place, held) in replica.held.iter().enumerate() {
+            let label = quoted(&format!("{}\nheld", held.address));
+            out.push_str(&format!("    h{index}_{place} [label={label}, color=red, style=\"rounded,dashed\"]\n"));
+        }
         out.push_str("  }\n");
     }
     edges(&graph, &path, &mut out);
@@ -71,6 +75,7 @@ fn node(plan: &Plan, graph: &StepGraph, node: NodeIndex, is_critical: bool) -> O
         Mark::Add => "darkgreen",
         Mark::Change | Mark::More => "darkorange3",
         Mark::Remove => "gray30",
+        Mark::Hold => "red",
     };
     let attributes = if is_critical { "color=red, penwidth=3".to_owned() } else { format!("color={colour}") };
     Some(format!("    n{} [label={label}, {attributes}]\n", node.index()))

@@ -9,7 +9,7 @@ use super::remarks::{Remarks, labelled};
 use super::summary::{self, Totals};
 use super::table::{self, Margin, Mark};
 use super::units::{count, duration, timestamp};
-use super::{Style, Whys, tree, vanished};
+use super::{Style, Whys, held, tree, vanished};
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;
@@ -94,6 +94,7 @@ fn legend(plan: &Plan) -> Option<Line> {
         (Mark::Add, "add", totals.add.total() > 0),
         (Mark::Change, change, totals.repair.total() + totals.update.total() > 0),
         (Mark::Remove, "prune", totals.prune.total() > 0),
+        (Mark::Hold, "held", plan.replicas.iter().any(|replica| !replica.held.is_empty())),
     ];
     let mut line = Line::new();
     for (mark, word, _) in in_use.into_iter().filter(|(_, _, is_used)| *is_used) {
@@ -112,7 +113,9 @@ pub fn blocks(plan: &Plan, remarks: &Remarks, whys: &Whys, style: Style, margin:
     for (index, replica) in plan.replicas.iter().enumerate() {
         let heading = heading(replica, names, plan.is_empty(), columns, style.verbose);
         let mut block: Vec<Line> = heading.into_iter().map(|line| margin.line(line)).collect();
-        block.extend(table::lines(&tree::rows(replica, whys, style.verbose), margin, columns));
+        let mut rows = tree::rows(replica, whys, style.verbose);
+        rows.extend(held::rows(replica));
+        block.extend(table::lines(&rows, margin, columns));
         let mut below = Vec::new();
         // A comment on a pull request says it before everything else.
         if let Outcome::Unobserved { hint: Some(hint), .. } = &replica.outcome

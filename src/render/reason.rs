@@ -59,6 +59,11 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
         Reason::Interrupted(status) => format!("its copy was begun and never finished ({status})"),
         Reason::Unpublished => "its files are here, its backup.info is not".to_owned(),
         Reason::SizeDiffers { here, there, files } => size_differs(*here, *there, *files),
+        Reason::Accepted { here, there, files } => format!("{}; accepted", size_differs(*here, *there, *files)),
+        Reason::InfoAccepted(conflicts) => {
+            let keys: Vec<String> = conflicts.iter().map(|key| key.key.clone()).collect();
+            format!("{} from the primary's; accepted", subject(&keys, "differs", "differ"))
+        }
         Reason::Unlinked(n) => {
             format!(
                 "no link in pg_tblspc leads to {}; a restore would lose what is in it",

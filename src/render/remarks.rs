@@ -7,7 +7,7 @@ use crate::plan::reason::Note;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::units::{count, list};
-use super::{Style, advice};
+use super::{Style, advice, held};
 
 /// What this many replicas have in common is said once.
 const COMMON: usize = 4;
@@ -163,6 +163,8 @@ pub fn remarks(replica: &ReplicaPlan, verbose: bool) -> Vec<Remark> {
         _ => &[],
     };
     let errors = blockers.iter().map(|b| Remark { label: "error", sentence: advice::blocker(replica, b) });
+    let held = held::summary(replica).map(|sentence| Remark { label: "error", sentence });
+    let errors = errors.chain(held);
     let shortfalls = replica.shortfalls.iter().map(|s| advice::shortfall(replica, s, verbose));
     let warnings = replica.warnings.iter().map(advice::warning);
     let warnings = shortfalls.chain(warnings).map(|sentence| Remark { label: "warning", sentence });

@@ -38,8 +38,8 @@ impl Verb {
         match tree::mark(action) {
             Mark::Add => Self::Add,
             Mark::Remove => Self::Prune,
-            Mark::Change | Mark::More if is_update(action) => Self::Update,
-            Mark::Change | Mark::More => Self::Repair,
+            Mark::Change | Mark::Hold | Mark::More if is_update(action) => Self::Update,
+            Mark::Change | Mark::Hold | Mark::More => Self::Repair,
         }
     }
 }
@@ -130,7 +130,10 @@ impl Totals {
 /// Whether a change follows the primary rather than repairs damage.
 fn is_update(action: &Action) -> bool {
     matches!(action.change, Change::SetKeep { .. })
-        || matches!(action.reason, Reason::SyncWalsBehind | Reason::InfoDiffers(_) | Reason::NotReadBy(_))
+        || matches!(
+            action.reason,
+            Reason::SyncWalsBehind | Reason::InfoDiffers(_) | Reason::InfoAccepted(_) | Reason::NotReadBy(_)
+        )
 }
 
 impl Things {
@@ -204,6 +207,7 @@ pub fn sentences(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     let totals = Totals::of(plan);
     let mut lines = vec![headline(plan, &totals)];
     lines.extend(not_planned(plan));
+    lines.extend(held(plan));
     lines.extend(traffic(plan, &totals));
     lines.extend(after(plan, verbose));
     lines
@@ -272,6 +276,7 @@ fn no_changes(plan: &Plan) -> Sentence {
         (1, all) if all > 1 => return ("No changes", "to the replica that could be planned.".to_owned()),
         (n, all) if n < all => return ("No changes", format!("to the {n} replicas that could be planned.")),
         _ if lacking.is_empty() => "The site has everything it should.",
+        _ if planned.iter().any(|replica| !replica.held.is_empty()) => "What differs waits for a person.",
         _ => return ("No changes.", format!("{}.", incomplete(&lacking))),
     };
     ("No changes.", text.to_owned())
@@ -298,6 +303,17 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
     (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))
+}
+
+/// What waits for a person.
+fn held(plan: &Plan) -> Option<Sentence> {
+    let names: Vec<String> = plan.replicas.iter().filter_map(held_of).collect();
+    (!names.is_empty()).then(|| ("Held:", format!("{}.", list(&names))))
+}
+
+fn held_of(replica: &ReplicaPlan) -> Option<String> {
+    let n = replica.held.len() as u64;
+    (n > 0).then(|| format!("{} of {}", count(n, "thing"), replica.name))
 }
 
 /// How much is copied and freed, and how much room there is.

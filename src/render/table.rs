@@ -16,6 +16,8 @@ pub enum Mark {
     Change,
     /// It is removed.
     Remove,
+    /// It waits for a person.
+    Hold,
     /// It stands for rows that are not shown.
     More,
 }
@@ -27,6 +29,7 @@ impl Mark {
             Self::Add => "+",
             Self::Change => "~",
             Self::Remove => "-",
+            Self::Hold => "!",
             Self::More => "…",
         }
     }
@@ -36,7 +39,7 @@ impl Mark {
     fn sign(self) -> &'static str {
         match self {
             Self::Add => "+",
-            Self::Change => "!",
+            Self::Change | Self::Hold => "!",
             Self::Remove => "-",
             Self::More => " ",
         }
@@ -47,7 +50,7 @@ impl Mark {
         match self {
             Self::Add => Ink::Add,
             Self::Change => Ink::Change,
-            Self::Remove => Ink::Remove,
+            Self::Remove | Self::Hold => Ink::Remove,
             Self::More => Ink::Dim,
         }
     }

@@ -62,7 +62,9 @@ pub fn mark(action: &Action) -> Mark {
         | Change::RepairBackup(_)
         | Change::UpdateInfo { .. }
         | Change::LinkTablespaces { .. } => Mark::Change,
-        Change::ShipHistory { .. } if matches!(action.reason, Reason::SizeDiffers { .. }) => Mark::Change,
+        Change::ShipHistory { .. } if matches!(action.reason, Reason::SizeDiffers { .. } | Reason::Accepted { .. }) => {
+            Mark::Change
+        }
         Change::CreateServer
         | Change::ShipHistory { .. }
         | Change::AddWals(_)

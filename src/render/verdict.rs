@@ -24,6 +24,8 @@ fn idle(plan: &Plan) -> &'static str {
         "no replicas"
     } else if planned.peek().is_none() {
         "nothing could be planned"
+    } else if plan.replicas.iter().any(|replica| !replica.held.is_empty()) {
+        "nothing to do unasked"
     } else if planned.all(ReplicaPlan::is_in_sync) {
         "in sync"
     } else {
@@ -37,6 +39,7 @@ fn not_planned(plan: &Plan) -> Option<String> {
     let kinds = [
         (number(|outcome| matches!(outcome, Outcome::Blocked(_))), "blocked"),
         (number(|outcome| matches!(outcome, Outcome::Unobserved { .. })), "not observed"),
+        (plan.replicas.iter().filter(|replica| !replica.held.is_empty()).count() as u64, "held"),
     ];
     let kinds: Vec<String> =
         kinds.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{} {how}", count(*n, "replica"))).collect();

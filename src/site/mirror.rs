@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::model::{Mirror, Replica, Site};
+use super::model::{Mirror, Policy, Replica, Site};
 use super::path::KeyPath;
 use super::yaml;
 use crate::barman::ids::ServerName;
@@ -98,7 +98,9 @@ pub fn origin(site: &Site, replica: &Replica) -> KeyPath {
 }
 
 fn mirrored_replica(name: ServerName, mirror: &Mirror) -> Replica {
-    Replica { server: name.clone(), name, primary: mirror.primary.clone(), policy: mirror.policy.clone() }
+    let policy = Policy { accept: Vec::new(), ..mirror.policy.clone() };
+    let replica = Replica { server: name.clone(), name, primary: mirror.primary.clone(), policy };
+    replica.accepting(&mirror.policy.accept)
 }
 
 /// Whether a pattern matches a whole name: `*` is any text, `?` any character, and everything else is itself.

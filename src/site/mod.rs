@@ -14,6 +14,7 @@ mod load;
 pub mod mirror;
 pub mod model;
 mod path;
+pub mod pattern;
 mod quote;
 mod raw;
 mod scalars;

@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 
+use super::pattern::Pattern;
+
 /// The desired state of one host at a disaster-recovery site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Site {
@@ -108,6 +110,16 @@ pub struct Replica {
     pub policy: Policy,
 }
 
+impl Replica {
+    /// The same where a person lets the primary's of these things replace what is good here.
+    #[must_use]
+    pub fn accepting<'a>(mut self, accepted: impl IntoIterator<Item = &'a Pattern>) -> Self {
+        let ours = accepted.into_iter().filter(|pattern| pattern.replica == self.name);
+        self.policy.accept.extend(ours.cloned());
+        self
+    }
+}
+
 /// Every server of a primary that no replica names is copied under its own name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mirror {
@@ -136,6 +148,8 @@ pub struct Policy {
     pub rpo: Option<Duration>,
     /// Systems whose backups and WAL may arrive although the replica holds another's.
     pub accept_systems: BTreeSet<SystemId>,
+    /// Things that the primary's may replace although what is here is good. Each names this replica.
+    pub accept: Vec<Pattern>,
 }
 
 /// Which backups are wanted, of those that the primary and the site have together.

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalars::{
-    AbsolutePath, Barman, Command, Destination, HomePath, Jump, Length, LocalServer, Name, Objective, OptionName,
-    OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
+    AbsolutePath, Accepted, Barman, Command, Destination, HomePath, Jump, Length, LocalServer, Name, Objective,
+    OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
@@ -202,6 +202,9 @@ pub(super) struct RawPolicy {
     pub objective: RawObjective,
     /// Systems (`system_identifier`) that may follow the one the replica holds: list the new one after a `pg_upgrade`.
     pub accept_systems: Vec<System>,
+    /// Addresses of things that are good here and differ at the primary, and that the primary's may replace all the same:
+    /// `main/wal/00000001000000000000000C`, `main/info/20261122T030000`. Take them out when it is done.
+    pub accept: Vec<Accepted>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

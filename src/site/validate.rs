@@ -110,6 +110,7 @@ fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(Se
     // The reader has checked the names of replicas already.
     let name: ServerName = name.parse().ok()?;
     let server = raw.server.map_or_else(|| name.clone(), |server| server.0);
+    refuse_foreign(&raw.policy, &name, &path, context);
     refuse_unfinished(&raw.policy, &path, context);
     Some((name.clone(), Replica { name, primary: raw.primary, server, policy: policy(raw.policy) }))
 }
@@ -151,6 +152,15 @@ fn refuse_unfinished(raw: &RawPolicy, path: &KeyPath, context: &mut Context<'_>)
     }
 }
 
+/// What a replica accepts is its own.
+fn refuse_foreign(raw: &RawPolicy, name: &ServerName, path: &KeyPath, context: &mut Context<'_>) {
+    for (i, accepted) in raw.accept.iter().enumerate().filter(|(_, accepted)| accepted.0.replica != *name) {
+        let message = format!("`{}` is not of the replica `{name}`", accepted.0);
+        let help = format!("what a replica accepts begins with its own name: `{name}/…`");
+        context.value(&path.key("accept").item(i), Diagnostic::error("foreign-address", message).help(help));
+    }
+}
+
 fn policy(raw: RawPolicy) -> Policy {
     Policy {
         backups: selection(raw.backups),
@@ -174,6 +184,7 @@ fn policy(raw: RawPolicy) -> Policy {
         },
         rpo: raw.objective.rpo.0,
         accept_systems: raw.accept_systems.into_iter().map(|system| system.0).collect(),
+        accept: raw.accept.into_iter().map(|accepted| accepted.0).collect(),
     }
 }
 

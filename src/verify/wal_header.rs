@@ -78,6 +78,19 @@ impl Compression {
         }
     }
 
+    /// The format of what Barman's xlog.db calls so: several programs write one format.
+    pub fn of_barman(name: &str) -> Option<Self> {
+        match name {
+            "gzip" | "pygzip" | "pigz" => Some(Self::Gzip),
+            "bzip2" | "pybzip2" => Some(Self::Bzip2),
+            "xz" => Some(Self::Xz),
+            "zstd" => Some(Self::Zstd),
+            "lz4" => Some(Self::Lz4),
+            "snappy" => Some(Self::Snappy),
+            _ => None,
+        }
+    }
+
     /// A reader of what was compressed. Errors come when it is read, but for xz and zstd also now.
     pub(crate) fn decoder<'a>(self, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {

@@ -59,7 +59,10 @@ async fn run_for(
     let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
     let mut session = Session::open(&site, &interrupt.token).await;
     session.refresh = arguments.scope.refresh;
-    let result = plan_and_apply(audience, arguments, &session, interrupt).await;
+    let result = match session.accept(&arguments.consent.accepted) {
+        Ok(()) => plan_and_apply(audience, arguments, &session, interrupt).await,
+        Err(error) => Err(error),
+    };
     session.close().await;
     drop(run_lock);
     result

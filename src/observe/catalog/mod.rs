@@ -6,7 +6,7 @@
 
 pub mod backups;
 pub mod base;
-mod parallel;
+pub(super) mod parallel;
 pub mod wals;
 pub mod xlogdb;
 

@@ -14,6 +14,7 @@ use crate::plan::desired::Desired;
 use crate::plan::estimate::{self, Basis, Pace};
 use crate::plan::facts::Fact;
 use crate::plan::graph::Dependency;
+use crate::plan::held::Held;
 use crate::plan::reason::{Note, Reason, Warning};
 use crate::plan::shortfall::Shortfall;
 use crate::plan::traffic::Traffic;
@@ -50,7 +51,7 @@ pub struct Document {
     /// Whether there is anything to do.
     #[serde(skip_deserializing)]
     changes: bool,
-    /// Whether every replica could be planned.
+    /// Whether every replica could be planned, and nothing waits for a person.
     #[serde(skip_deserializing)]
     complete: bool,
     /// One for each replica, in the order of their names.
@@ -98,6 +99,8 @@ struct ReplicaDocument {
     preconditions: Vec<Fact>,
     /// In the order in which they are shown: newest recoverable point first.
     actions: Vec<ActionDocument>,
+    /// What is good here, differs at the primary, and waits for a person.
+    held: Vec<Told<Held>>,
 }
 
 /// Something with its sentence.
@@ -245,6 +248,7 @@ impl ReplicaDocument {
             left_out: replica.left_out,
             preconditions: facts.of_replica(&replica.name).to_vec(),
             actions: replica.actions.iter().enumerate().map(action).collect(),
+            held: replica.held.iter().map(|what| Told { message: render::held(what), what: what.clone() }).collect(),
         }
     }
 
@@ -269,6 +273,7 @@ impl ReplicaDocument {
             outcome: self.outcome,
             target: self.target,
             actions,
+            held: self.held.into_iter().map(|told| told.what).collect(),
             before: self.before,
             after: self.after,
             shortfalls: self.shortfalls.into_iter().map(|told| told.what).collect(),

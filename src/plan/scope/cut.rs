@@ -7,7 +7,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Action, Change, ReplicaPlan, WalBatch};
 use crate::plan::shipping::WalActions;
 
-use super::pattern::Pattern;
+use crate::site::pattern::Pattern;
 
 /// Where a piece comes from: its action's place in the plan, and its place among the pieces of that action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,7 @@ fn cut_batch(batch: &WalBatch, side: impl Fn(WalName) -> Vec<bool>, size: Segmen
         entries: entries.to_vec(),
         here: entries.iter().filter_map(|e| Some((e.name, *batch.here.get(&e.name)?))).collect(),
         needed_by: batch.needed_by,
+        accepted: batch.accepted,
     };
     batch.entries.chunk_by(|a, b| side(a.name) == side(b.name)).map(piece).collect()
 }
@@ -125,7 +126,8 @@ fn joined_batch(one: &WalBatch, mut next: WalBatch) -> WalBatch {
     let mut entries = one.entries.clone();
     entries.append(&mut next.entries);
     let here = one.here.iter().map(|(name, size)| (*name, *size)).chain(next.here).collect();
-    WalBatch { range: joined_range(one.range, next.range), entries, here, needed_by: one.needed_by }
+    let (needed_by, accepted) = (one.needed_by, one.accepted);
+    WalBatch { range: joined_range(one.range, next.range), entries, here, needed_by, accepted }
 }
 
 fn joined_range(one: Option<WalRange>, next: Option<WalRange>) -> Option<WalRange> {

@@ -3,7 +3,7 @@
 //! The graph of the plan decides what belongs together, so that a part is as safe to apply as the whole.
 
 mod cut;
-mod pattern;
+mod named;
 mod selection;
 mod unmatched;
 
@@ -18,7 +18,7 @@ use super::action::{Change, Narrowed, Plan, ReplicaPlan};
 use super::reason::Warning;
 use super::{bytes_to_copy, recovery};
 
-pub use pattern::{Pattern, Thing, Wals};
+pub use crate::site::pattern::{Pattern, Thing, Wals};
 
 /// Which part of a plan is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,8 +8,8 @@ use petgraph::visit::EdgeRef;
 use crate::plan::action::{Action, Plan};
 use crate::plan::graph::{Dependency, Step};
 
-use super::pattern::Pattern;
 use super::{Scope, ScopeError};
+use crate::site::pattern::Pattern;
 
 /// An action's replica and its place there.
 pub type Place = (usize, usize);

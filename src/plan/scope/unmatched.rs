@@ -6,7 +6,7 @@ use crate::plan::action::{Plan, ReplicaPlan};
 use crate::site::suggest::near;
 
 use super::ScopeError;
-use super::pattern::{Pattern, Thing, Wals};
+use crate::site::pattern::{Pattern, Thing, Wals};
 
 /// How many addresses are proposed.
 const PROPOSED: usize = 3;

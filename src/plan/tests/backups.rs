@@ -213,7 +213,7 @@ fn damage_that_the_primary_cannot_repair_is_warned_of() {
 fn what_vanished_at_the_primary_stays() {
     let case = case("@22 1/0C..0D | 1/0C..0F", TWO);
     assert_eq!(case.actions(), [""; 0]);
-    assert_eq!(case.plan().notes, [Note::KeptHereOnly(1)]);
+    assert_eq!(case.plan().notes, [Note::KeptHereOnly { count: 1, first: id("21") }]);
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn policy() -> Policy {
         transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto },
         rpo: None,
         accept_systems: BTreeSet::new(),
+        accept: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::barman::backup_info::Status;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
-use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published};
+use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published, WholeWal};
 use crate::plan::reason::XlogFinding;
 use crate::site::model::{Policy, Prune, Rule, Selection, WalsFrom};
 
@@ -37,6 +37,9 @@ pub fn any_case() -> impl Strategy<Value = Case> {
             }
             case.primary.wals.sort_by_key(|entry| entry.name);
             case.primary.wals.dedup_by_key(|entry| entry.name);
+            for wal in &wals {
+                wal.read(&mut case);
+            }
             case.here.xlogdb.entries.sort_by_key(|entry| entry.name);
             case.here.xlogdb.entries.dedup_by_key(|entry| entry.name);
             case.primary.last = case.primary.wals.last().map(|entry| (entry.name, 5));
@@ -61,6 +64,8 @@ struct AnyBackup {
     files: Option<String>,
     is_read: bool,
     staged: bool,
+    /// Whether the primary says that it ends a segment later.
+    differs: bool,
 }
 
 fn any_status() -> impl Strategy<Value = Status> {
@@ -88,9 +93,9 @@ fn any_backup() -> impl Strategy<Value = AnyBackup> {
     let size = prop_oneof![9 => Just(SIZE), 1 => Just(SegmentSize::new(1 << 30).unwrap())];
     let parent = prop::option::weighted(0.4, 1..5_i32);
     let files = prop::option::weighted(0.5, "[abc]{1,3}");
-    let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.2));
+    let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.2), prop::bool::weighted(0.1));
     (ends, 1..4_u32, span, parent, size, files, flags).prop_map(
-        |((there, here), timeline, span, parent, segment_size, files, (is_read, staged))| AnyBackup {
+        |((there, here), timeline, span, parent, segment_size, files, (is_read, staged, differs))| AnyBackup {
             there,
             here,
             timeline,
@@ -100,6 +105,7 @@ fn any_backup() -> impl Strategy<Value = AnyBackup> {
             files,
             is_read,
             staged,
+            differs,
         },
     )
 }
@@ -118,8 +124,11 @@ impl AnyBackup {
         if let Some((status, base, going_away, keep)) = self.there {
             facts.status = status;
             let manifest = manifest.clone();
+            let mut facts = facts.clone();
+            if self.differs {
+                facts.end_wal = self.span.and_then(|(_, last)| segment(last + 1));
+            }
             let info = info(&facts, &[]);
-            let facts = facts.clone();
             let backup = crate::observe::inventory::PrimaryBackup { facts, info, base, keep, going_away, manifest };
             case.primary.backups.insert(id, backup);
         }
@@ -162,6 +171,8 @@ struct AnyWal {
     here: Option<u64>,
     /// The size and the time that xlog.db here says.
     line: Option<(u64, bool)>,
+    /// Whether a segment that differs here was read and found whole.
+    whole: bool,
 }
 
 fn any_wal() -> impl Strategy<Value = AnyWal> {
@@ -175,16 +186,21 @@ fn any_wal() -> impl Strategy<Value = AnyWal> {
     });
     let size = || prop::option::weighted(0.8, select(vec![9_u64, 9, 9, 9, 9, 5, 0]));
     let line = prop::option::weighted(0.8, (select(vec![9_u64, 9, 9, 5]), prop::bool::weighted(0.1)));
-    (name, size(), prop::bool::weighted(0.05), size(), line).prop_map(|(name, there, gone, here, line)| AnyWal {
-        name,
-        there,
-        gone,
-        here,
-        line,
-    })
+    (name, size(), prop::bool::weighted(0.05), size(), line, prop::bool::weighted(0.5))
+        .prop_map(|(name, there, gone, here, line, whole)| AnyWal { name, there, gone, here, line, whole })
 }
 
 impl AnyWal {
+    /// What an observation finds of a segment that both ends have, each with another size.
+    fn read(&self, case: &mut Case) {
+        let there = crate::plan::wal_files::find(&case.primary.wals, self.name).map_or(0, |entry| entry.size);
+        let here = case.here.wals.get(&self.name).copied().unwrap_or_default();
+        let is_offered = there > 0 && !case.primary.gone.contains(&self.name);
+        if self.whole && is_offered && here > 0 && here != there && self.name.segment().is_some() {
+            case.here.whole.insert(self.name, WholeWal::Read { compression: None });
+        }
+    }
+
     fn add_to(&self, case: &mut Case) {
         case.primary.wals.extend(self.there.map(|size| entry(self.name, size)));
         case.primary.gone.extend((self.gone && self.there.is_some()).then_some(self.name));
@@ -242,14 +258,16 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     let selection = prop_oneof![Just(Selection::All), vec(rule, 1..3).prop_map(Selection::Union)];
     let from = select(vec![WalsFrom::OldestBackup, WalsFrom::NewestBackup, WalsFrom::BackupsOnly]);
     let percent = select(vec![0_u8, 25, 100]);
-    (selection, from, any::<bool>(), any::<bool>(), 0..3_u32, percent).prop_map(
-        |(backups, wals_from, unselected, gone_at_primary, min_backups, max_prune_percent)| {
+    let accept = prop_oneof![3 => Just(vec![]), 1 => select(vec!["main", "main/wal", "main/info"]).prop_map(|a| vec![a.parse().unwrap()])];
+    (selection, from, any::<bool>(), any::<bool>(), 0..3_u32, percent, accept).prop_map(
+        |(backups, wals_from, unselected, gone_at_primary, min_backups, max_prune_percent, accept)| {
             let mut policy = case("", "").replica.policy;
             policy.backups = backups;
             policy.wals_from = wals_from;
             policy.prune = Prune { unselected, gone_at_primary };
             policy.protect.min_backups = min_backups;
             policy.protect.max_prune_percent = max_prune_percent;
+            policy.accept = accept;
             policy
         },
     )

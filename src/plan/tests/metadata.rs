@@ -12,7 +12,7 @@ use super::notation::id;
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
 /// Gives a key of a published backup.info another value.
-fn set(case: &mut Case, day: &str, key: &str, value: &str) {
+pub fn set(case: &mut Case, day: &str, key: &str, value: &str) {
     let published = case.here.backups.get_mut(&id(day)).unwrap().published.as_mut().unwrap();
     let line = |(k, v): (&str, &str)| if k == key { format!("{key}={value}\n") } else { format!("{k}={v}\n") };
     let file: String = published.info.fields().map(line).collect();
@@ -53,9 +53,9 @@ fn a_label_that_was_encoded_twice_is_repaired() {
 
 #[test]
 fn metadata_that_differs_is_rewritten() {
-    let case = case(ONE, ONE).with(|case| set(case, "21", "systemid", "8"));
-    assert_eq!(case.reason("~info 21"), Reason::InfoDiffers(vec!["systemid".to_owned()]));
-    assert_eq!(rewritten(&case, "systemid"), ["7"]);
+    let case = case(ONE, ONE).with(|case| set(case, "21", "size", "8"));
+    assert_eq!(case.reason("~info 21"), Reason::InfoDiffers(vec!["size".to_owned()]));
+    assert_eq!(rewritten(&case, "size"), ["1000"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod generate;
 mod graph;
 mod guard;
 mod harmless;
+mod held;
 mod metadata;
 mod model;
 pub(crate) mod notation;

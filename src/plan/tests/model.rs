@@ -56,6 +56,7 @@ impl Model<'_> {
             Change::AddWals(batch) | Change::RepairWals(batch) => {
                 for entry in &batch.entries {
                     self.here.wals.insert(entry.name, entry.size);
+                    self.here.whole.remove(&entry.name);
                     self.list(*entry);
                 }
             }
@@ -79,6 +80,7 @@ impl Model<'_> {
             Change::RemoveWals { files, .. } => {
                 for name in files.keys() {
                     assert!(self.here.wals.remove(name).is_some());
+                    self.here.whole.remove(name);
                 }
                 self.here.xlogdb.entries.retain(|line| !files.contains_key(&line.name));
             }
@@ -128,6 +130,7 @@ impl Model<'_> {
 
     fn update_info(&mut self, id: BackupId, to: &BackupInfo) {
         let there = self.primary.backups.get(&id).filter(|backup| crate::plan::diff_backups::is_usable(backup));
+        let there = there.filter(|backup| to.restore_conflicts(&backup.info).is_empty());
         let facts: Option<BackupFacts> = there.map(|backup| backup.facts.clone());
         let published = self.local(id).published.as_mut().expect("it was published");
         published.info = to.clone();

@@ -8,6 +8,7 @@ use proptest::test_runner::TestCaseError;
 
 use crate::barman::ids::BackupId;
 use crate::plan::action::{Change, Outcome, ReplicaPlan};
+use crate::plan::reason::Reason;
 use crate::plan::wal_files::{WalFile, wal_files};
 use crate::plan::window::{Segments, recoverable};
 
@@ -85,6 +86,37 @@ proptest! {
         let still = recoverable_now(&after);
         for id in recoverable_now(&case).difference(&removed(&plan)) {
             prop_assert!(still.contains(id), "{id} after {:?}", all_words(&plan));
+        }
+    }
+
+    #[test]
+    fn nothing_good_is_replaced_unasked(mut case in any_case()) {
+        case.replica.policy.accept.clear();
+        let plan = case.plan();
+        for action in &plan.actions {
+            match &action.change {
+                Change::RepairWals(batch) => {
+                    let replaced = batch.entries.iter().find(|entry| case.here.whole.contains_key(&entry.name));
+                    prop_assert!(replaced.is_none(), "{replaced:?} in {}", action.address);
+                }
+                Change::UpdateInfo { id, from, to } if case.here.published().any(|facts| facts.id == *id) => {
+                    prop_assert_eq!(from.repaired().restore_conflicts(to), [""; 0], "{}", action.address);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn recovery_reaches_less_only_where_the_plan_says_so(case in any_case()) {
+        let plan = case.plan();
+        let prunes = plan.actions.iter().any(|action| matches!(action.change, Change::RemoveBackup { .. }));
+        let accepts = plan.actions.iter().any(|action| matches!(
+            action.reason,
+            Reason::Accepted { .. } | Reason::InfoAccepted(_)
+        ));
+        if !prunes && !accepts {
+            prop_assert!(plan.after.backups >= plan.before.backups, "{:?}", all_words(&plan));
         }
     }
 

@@ -46,6 +46,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
             pace: Pace::default(),
         }),
         actions: Vec::new(),
+        held: Vec::new(),
         before: now,
         after: now,
         shortfalls: Vec::new(),
@@ -155,7 +156,7 @@ pub fn batch(range: WalRange, needed_by: Option<&str>) -> WalBatch {
         encryption: None,
     };
     let entries = (range.first..=range.last).map(entry).collect();
-    WalBatch { range: Some(range), entries, here: BTreeMap::new(), needed_by: needed_by.map(id) }
+    WalBatch { range: Some(range), entries, here: BTreeMap::new(), needed_by: needed_by.map(id), accepted: false }
 }
 
 pub fn wals(range: WalRange, needed_by: Option<&str>) -> Action {

@@ -123,7 +123,7 @@ fn nothing_more_can_be_had() {
     let mut main = replica("main");
     main.before.lag = Some(lag(12, 863));
     main.after = main.before;
-    main.notes = vec![Note::KeptHereOnly(3)];
+    main.notes = vec![Note::KeptHereOnly { count: 3, first: id("1101") }];
     main.shortfalls = vec![
         Shortfall::WalMissing { backup: id("1120"), ranges: vec![range(1, 0x1A310, 0x1A31B)] },
         Shortfall::WalDamaged { count: 2, first: "00000001000001A300000007".parse().unwrap() },
@@ -185,7 +185,7 @@ fn every_warning_says_what_to_do() {
         Note::CloudSnapshot(id("1013")),
         Note::OrphanedBase(id("1014")),
         Note::Unselected(1),
-        Note::KeptHereOnly(4),
+        Note::KeptHereOnly { count: 4, first: id("1101") },
     ];
     golden("warnings", &site(vec![main]));
 }

@@ -14,7 +14,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Value, json};
 
-pub(super) use names::{AbsolutePath, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System};
+pub(super) use names::{
+    AbsolutePath, Accepted, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System,
+};
 pub(super) use sizes::{Percent, Rate};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
 pub(super) use times::{Length, Objective, Retention};
@@ -100,6 +102,7 @@ macro_rules! scalars {
 
 scalars!(
     AbsolutePath,
+    Accepted,
     Barman,
     Command,
     Destination,
@@ -218,6 +221,7 @@ mod tests {
     // Where a quote is closed in the words of a shell, and what each flag of ssh means, is more than a pattern can tell.
     patterns_agree!(
         AbsolutePath true,
+        Accepted false,
         Barman true,
         Command false,
         Destination true,

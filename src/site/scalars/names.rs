@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Mistake, Scalar, UNPRINTABLE};
 use crate::barman::ids::{ServerName, SystemId, is_unprintable};
 use crate::barman::version::BarmanVersion;
+use crate::site::pattern::Pattern;
 
 /// The name that the file gives to the site or to a primary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,6 +224,24 @@ impl Scalar for System {
         let id = text.parse().ok().filter(|_| plain);
         let help = "write the digits that `pg_controldata` shows as \"Database system identifier\"";
         id.map(Self).ok_or_else(|| Mistake::new(format!("`{text}` is not a system identifier"), help))
+    }
+}
+
+/// The address of something that is held, or the first parts of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::site) struct Accepted(pub Pattern);
+
+impl Scalar for Accepted {
+    const FORMAT: &'static str = "address";
+
+    fn pattern() -> String {
+        format!(r"^[^/\\{UNPRINTABLE}]+(/[^/{UNPRINTABLE}]+){{0,2}}/?$")
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let help = "write it as the plan shows it, such as `main/wal/00000001000000000000000C`";
+        let pattern = text.parse().ok().filter(|_| !text.chars().any(is_unprintable));
+        pattern.map(Self).ok_or_else(|| Mistake::new(format!("{text:?} is not an address"), help))
     }
 }
 

@@ -1,15 +1,14 @@
-//! What a part of a plan is called by: an address, the first parts of one, or some WAL files of a batch.
+//! What things of a replica are called by, on the command line and in a site file: an address, the first parts of one,
+//! or some WAL files.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::barman::ids::ServerName;
 use crate::barman::wal::{Segment, WalName};
-use crate::plan::action::{Action, Change};
-use crate::plan::runs::segment_of;
 
 /// The kind of an address that names WAL files.
-const WAL: &str = "wal";
+pub const WAL: &str = "wal";
 
 /// An address, or the first parts of one: `main`, `main/backup`, `main/wal/00000001000000000000000C..2A`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,30 +59,34 @@ impl Pattern {
         }
     }
 
-    /// Whether it names an action, or a file of it: batches are cut before, but for those that it names whole.
-    pub fn matches(&self, action: &Action) -> bool {
-        let address = action.address.as_str();
-        let Some(wals) = self.wals() else { return is_below(address, &self.text) };
-        let is_ours = is_below(address, &format!("{}/{WAL}", self.replica));
-        is_ours && (address == self.text || names_one(wals, &action.change))
+    /// Whether it names the thing of this kind and name, by its address or by the first parts of that.
+    pub fn names(&self, kind: &str, name: &str) -> bool {
+        let is_kind = self.kind.as_deref().is_none_or(|own| own == kind);
+        is_kind && self.thing.as_ref().is_none_or(|thing| *thing == Thing::Named(name.to_owned()))
     }
 
-    /// Whether it is the whole address of an action.
-    pub fn is_address_of(&self, action: &Action) -> bool {
-        action.address.as_str() == self.text
+    /// Whether it names a WAL file, by itself or among others.
+    pub fn names_wal(&self, name: WalName) -> bool {
+        let is_kind = self.kind.as_deref().is_none_or(|own| own == WAL);
+        is_kind && self.wals().map_or(self.thing.is_none(), |wals| wals.contain(name))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
 /// Whether an address is another one, or continues it by whole parts.
-fn is_below(address: &str, start: &str) -> bool {
+pub fn is_below(address: &str, start: &str) -> bool {
     address.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn names_one(wals: Wals, change: &Change) -> bool {
-    match change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => batch.entries.iter().any(|e| wals.contain(e.name)),
-        Change::RemoveWals { files, .. } => files.keys().any(|name| wals.contain(*name)),
-        _ => false,
+/// The segment that a file is, or belongs to.
+fn segment_of(name: WalName) -> Option<Segment> {
+    match name {
+        WalName::Segment(segment) | WalName::Partial(segment) | WalName::BackupLabel { segment, .. } => Some(segment),
+        WalName::History(_) => None,
     }
 }
 
@@ -165,6 +168,25 @@ mod tests {
         let label = wals_of("00000001000000000000000C.00000028.backup");
         assert!(label.contain("00000001000000000000000C.00000028.backup".parse().unwrap()));
         assert!(!label.contain("00000001000000000000000C".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_thing_is_named_by_its_address_and_by_the_beginnings_of_it() {
+        let wal: WalName = "00000001000000000000000C".parse().unwrap();
+        for (pattern, names_info, names_wal) in [
+            ("main", true, true),
+            ("main/info", true, false),
+            ("main/info/20261122T092435", true, false),
+            ("main/info/20261122T0924", false, false),
+            ("main/wal", false, true),
+            ("main/wal/00000001000000000000000C", false, true),
+            ("main/wal/00000001000000000000000A..2A", false, true),
+            ("main/wal/00000001000000000000000D", false, false),
+        ] {
+            let pattern: Pattern = pattern.parse().unwrap();
+            assert_eq!(pattern.names("info", "20261122T092435"), names_info, "{pattern}");
+            assert_eq!(pattern.names_wal(wal), names_wal, "{pattern}");
+        }
     }
 
     #[test]
