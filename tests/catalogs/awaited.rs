@@ -4,21 +4,16 @@ use std::fmt::Debug;
 
 /// Events and mishaps by their names, each with what it would show.
 const AWAITED: &[(&str, &str)] = &[
-    ("BaseFileCut", "a base without a manifest is published whatever it lacks"),
-    ("BaseFileGone", "a base without a manifest is published whatever it lacks"),
     ("Cut", "a segment of another size than listed is said to be gone"),
     ("DanglingHashDirectory", "all WAL of the replica fails when xlog.db is repaired"),
     ("Different", "a whole segment that differs at the primary is replaced or passed over"),
     ("Emptied", "an empty segment is said to be gone, and zeros are taken for WAL"),
-    ("EmptyBase", "a base without a manifest is published whatever it lacks"),
     ("Gone", "a hole in the WAL that a wanted backup needs is said to be in sync"),
     ("Info", "keys that a restore relies on are followed unasked"),
-    ("JunkBase", "a base without a manifest is published whatever it lacks"),
     ("JunkInfo", "what a backup.info of no sense stands for is not brought again"),
     ("LinkInBase", "links in a base are left out without a word"),
     ("LinkedHashDirectory", "WAL behind a link is planned for ever"),
     ("LostWrite", "what is staged is believed by size and time"),
-    ("NoBase", "a backup without a base is published"),
     ("Noise", "bytes of no sense are taken for WAL that is compressed"),
     ("OddName", "a name that cannot be shipped is passed over by the plan"),
     ("PipeForFile", "a pipe in place of a WAL is waited for without end"),

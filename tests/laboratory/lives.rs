@@ -1,10 +1,12 @@
-//! Lives of a server that names and numbers do not tell: an abandoned branch, no backup yet. A real Barman judges what
-//! comes of them, and a PostgreSQL starts.
+//! Lives of a server that names, numbers and lists do not tell: an abandoned branch, no backup yet, and a primary whose
+//! backups are not what they were. A real Barman judges what comes of them, and a PostgreSQL starts.
 
+use std::fs;
 use std::path::Path;
 
+use crate::account::ACCOUNT;
 use crate::antipode::antipode;
-use crate::barman::SERVER;
+use crate::barman::{Barman, SERVER};
 use crate::converge::empty_site;
 use crate::ground::Lab;
 use crate::primary::{LivePrimary, Primary};
@@ -80,4 +82,57 @@ fn a_server_without_a_backup_and_with_large_segments_is_copied_once() {
     verify(&site, &id);
     assert_eq!(restored(&site, PostgresRelease::Packaged, &id, "current", &lab.join("restored")), ["opened", "large"]);
     live.stop();
+}
+
+#[test]
+fn bases_that_a_primary_lost_and_junk_replace_no_good_backup() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let (sshd, site) = empty_site(&lab, &primary, BarmanVersion::Newest);
+    site.converge();
+    let [_, second, third] = &scenario.backups[..] else { panic!("three backups") };
+
+    // The primary lists two newer ones that are nothing but a small file, and an older one has lost its files.
+    let junk = [later(third, 1), later(third, 2)];
+    for id in &junk {
+        write_junk(&primary.barman, third, id);
+    }
+    let data = primary.barman.server_directory().join("base").join(second).join("data");
+    fs::remove_dir_all(&data).expect("lose a base");
+    ACCOUNT.make_directory(&data);
+    let settings = ["backups: [{last: 2}]", "prune: {unselected: true}", "protect: {min_backups: 1, max_prune: 100%}"];
+    site.declare_with(&sshd, &settings);
+    let applied = antipode(&site.directory, &["apply", "--auto-approve"]);
+    assert_ne!(applied.code(), 0, "{applied}");
+    assert!(junk.iter().any(|id| applied.stdout.contains(id) || applied.stderr.contains(id)), "{applied}");
+
+    assert_eq!(site.judge().backup_ids(), scenario.backups);
+    for id in &scenario.backups {
+        verify(&site, id);
+    }
+    assert_eq!(restored(&site, PostgresRelease::Packaged, third, "latest", &lab.join("restored")), scenario.chapters);
+
+    // A site that has nothing publishes neither.
+    let fresh = Lab::new();
+    let (_sshd, site) = empty_site(&fresh, &primary, BarmanVersion::Newest);
+    let applied = antipode(&site.directory, &["apply", "--auto-approve"]);
+    assert_ne!(applied.code(), 0, "{applied}");
+    assert_eq!(site.judge().backup_ids(), [scenario.backups[0].clone(), third.clone()]);
+    verify(&site, third);
+}
+
+/// The id of a backup some years after another.
+fn later(id: &str, years: u32) -> String {
+    let (year, rest) = id.split_at(4);
+    let year: u32 = year.parse().expect("the year of an id");
+    format!("{}{rest}", year + years)
+}
+
+/// Lists a backup that is DONE with what another says, and whose base is one small file.
+fn write_junk(barman: &Barman, like: &str, id: &str) {
+    let text = fs::read_to_string(barman.backup_info(like)).expect("read backup.info");
+    ACCOUNT.write(&barman.backup_info(id), text);
+    let data = ACCOUNT.make_directory(&barman.server_directory().join("base").join(id).join("data"));
+    ACCOUNT.write(&data.join("junk"), "junk");
 }
