@@ -74,16 +74,15 @@ mod tests {
         second.brought(6);
         let both = begin.elapsed();
         assert_eq!(meter.state().spans.len(), 1);
-        drop(meter.begin());
-        let failed = meter.begin();
+        // One that never says that it ended well.
+        let _failed = meter.begin();
         pause();
-        drop(failed);
         let third = meter.begin();
         pause();
         third.brought(7);
         let measured = meter.measured();
         assert_eq!((measured.bytes, meter.state().spans.len()), (18, 2));
         assert!(measured.time >= Duration::from_millis(60), "{measured:?}");
-        assert!(measured.time <= begin.elapsed() - Duration::from_millis(20), "{measured:?} of {both:?}");
+        assert!(measured.time + Duration::from_millis(20) <= begin.elapsed(), "{measured:?} of {both:?}");
     }
 }

@@ -73,7 +73,7 @@ fn hostile_directories_are_refused_by_name() {
     let bench = Bench::in_sync();
     let good = bench.sync_info("main");
     for key in ["backup_directory", "basebackups_directory", "wals_directory"] {
-        for evil in ["relative", "/var/../etc", "/a\u{1b}[31m", "-e sh", "host:/etc", "/wild*"] {
+        for evil in ["relative", "/var/../etc", "/a\u{1b}[31m", "-e sh", "host:/etc"] {
             let mut answer = good.clone();
             answer["config"][key] = evil.into();
             bench.says("main", &answer);
