@@ -59,7 +59,9 @@ fn a_whole_segment_that_is_shorter_at_the_primary_is_held_and_the_rest_is_planne
 #[test]
 fn segments_in_a_row_are_held_together() {
     let case = case("@21 1/08..0A | 1/08..0F 1/09..0B=7", ONE).with(|case| {
-        ["09", "0A", "0B"].iter().for_each(|name| whole(case, name, None));
+        for name in ["09", "0A", "0B"] {
+            whole(case, name, None);
+        }
     });
     assert_eq!(held(&case), ["main/wal/000000010000000000000009..0B"]);
 }
@@ -190,7 +192,7 @@ fn a_good_backup_is_not_made_less_because_the_primary_calls_it_failed() {
 fn a_replica_with_something_held_is_blocked_and_never_in_sync() {
     let case = case(ONE, ONE).with(|case| set(case, "21", "end_wal", "00000001000000000000000B"));
     let plan = super::case::whole(case.plan());
-    let status = crate::plan::status::status(&plan, &[case.replica.clone()], &case.observation(), case.now);
+    let status = crate::plan::status::status(&plan, std::slice::from_ref(&case.replica), &case.observation(), case.now);
     assert_eq!(status.replicas[0].verdict, Verdict::Blocked);
 }
 
