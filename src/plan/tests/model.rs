@@ -147,7 +147,11 @@ impl Model<'_> {
         let Some(published) = local.published.as_mut() else { return };
         let model = there.map_or(&published.info, |backup| &backup.info);
         let status = published.facts.status;
-        published.info = model.for_site(self.name, self.here.barman, &here).with_status(status);
+        // What a restore rests on stays as it is here, as long as nobody accepts the primary's.
+        let ours = published.info.repaired();
+        let held = there.map(|backup| ours.restore_conflicts(&backup.info)).unwrap_or_default();
+        let info = model.for_site(self.name, self.here.barman, &here).with_values_of(&ours, held);
+        published.info = info.with_status(status);
     }
 
     fn local(&mut self, id: BackupId) -> &mut LocalBackup {
