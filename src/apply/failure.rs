@@ -50,6 +50,17 @@ impl From<LockError> for Failure {
     }
 }
 
+/// How many things a message names.
+const NAMED: usize = 3;
+
+/// Names the first few of what is wrong, and counts the rest.
+pub fn first_few(faults: impl ExactSizeIterator<Item = String>) -> String {
+    let more = faults.len().saturating_sub(NAMED);
+    let named: Vec<String> = faults.take(NAMED).collect();
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{}{more}", named.join("; "))
+}
+
 /// What was being done to a file when the system refused.
 pub trait Doing<T> {
     /// Names the deed and the file, as in `cannot write /var/lib/barman/main/wals/main-xlog.db`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::apply::disk::{self, Since};
 use crate::apply::durable;
 use crate::apply::events::Failure;
-use crate::apply::failure::Doing;
+use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::apply::staged::Begun;
@@ -19,14 +19,10 @@ use crate::site::model::Reuse;
 use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
-use crate::verify::files::CatalogError;
 use crate::verify::manifest::Manifest;
 use crate::verify::tablespaces;
 
 use super::{Job, publish, removal, server};
-
-/// How many files a message names.
-const NAMED: usize = 3;
 
 /// Copies a backup into staging and verifies it there. Its locks are held until it is published.
 pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
@@ -239,7 +235,7 @@ async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 async fn proves_content(copy: &BackupCopy, base: &Path) -> Result<bool, Failure> {
     let (base, announced) = (base.to_owned(), Announced::of(&copy.info));
     blocking(move || {
-        if verify::is_archived(&base, &announced).map_err(|error| unreadable(&error))? {
+        if verify::is_archived(&base, &announced)? {
             return Ok(false);
         }
         let bytes = fs::read(base.join(verify::MANIFEST)).unwrap_or_default();
@@ -341,7 +337,7 @@ fn excluded(tablespaces: &[u32]) -> Vec<String> {
 async fn spoilt(copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
     let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
     blocking(move || {
-        let mut faults = verify::look(&root, &announced).map_err(|error| unreadable(&error))?;
+        let mut faults = verify::look(&root, &announced)?;
         faults.retain(|fault| !matches!(fault.what, FaultKind::Size { .. }));
         Ok(faults)
     })
@@ -353,7 +349,7 @@ async fn spoilt(copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
 async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
     let (root, announced, cancel) = (base.to_owned(), Announced::of(&copy.info), job.run.cancel.clone());
     let is_listed = blocking(move || {
-        let is_archived = verify::is_archived(&root, &announced).map_err(|error| unreadable(&error))?;
+        let is_archived = verify::is_archived(&root, &announced)?;
         Ok(!is_archived && root.join(verify::MANIFEST).exists())
     });
     let faults = if is_listed.await? { Vec::new() } else { check_listing(job, copy, base).await? };
@@ -362,15 +358,10 @@ async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault
     }
     let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
     let faults = blocking(move || {
-        let faults =
-            verify::prove(&root, &announced, &|| !cancel.is_cancelled()).map_err(|error| unreadable(&error))?;
+        let faults = verify::prove(&root, &announced, &|| !cancel.is_cancelled())?;
         if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(faults) }
     });
     faults.await
-}
-
-fn unreadable(error: &CatalogError) -> Failure {
-    Failure::new(error.to_string())
 }
 
 async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
@@ -404,10 +395,7 @@ fn is_file(base: &Path, fault: &Fault) -> bool {
 }
 
 fn damaged(id: BackupId, faults: &[Fault]) -> Failure {
-    let named: Vec<String> = faults.iter().take(NAMED).map(told).collect();
-    let more = faults.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    Failure::new(format!("backup {id} does not verify: {}{more}", named.join("; ")))
+    Failure::new(format!("backup {id} does not verify: {}", first_few(faults.iter().map(told))))
         .hint("it is not published; run `barman verify-backup` at the primary: the backup is damaged there")
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::apply::events::{Deed, Failure};
+use crate::apply::failure::first_few;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
@@ -23,9 +24,6 @@ use crate::plan::action::Change;
 use crate::plan::graph::Part;
 
 use super::Job;
-
-/// How many things a message names.
-const NAMED: usize = 3;
 
 /// What is still not as it was planned.
 type Faults = Result<Vec<String>, CatalogError>;
@@ -44,13 +42,8 @@ pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
     if faults.is_empty() {
         return Ok(());
     }
-    let named: Vec<&str> = faults.iter().take(NAMED).map(String::as_str).collect();
-    let more = match faults.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
     let done = Deed::of(change, part).done;
-    Err(Failure::new(format!("it was {done}, and still {}{more}", named.join("; ")))
+    Err(Failure::new(format!("it was {done}, and still {}", first_few(faults.into_iter())))
         .hint("look for what is in its way there, such as a link or another program, and plan again"))
 }
 

@@ -14,7 +14,7 @@ use futures::stream::{StreamExt, iter};
 use crate::apply::disk::{self, Since};
 use crate::apply::durable;
 use crate::apply::events::{Failure, FailureKind};
-use crate::apply::failure::Doing;
+use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::apply::staged::Begun;
@@ -35,8 +35,6 @@ use super::{Job, server};
 const COMMIT_BYTES: u64 = 1 << 30;
 /// And at most this many files: so many that starting rsync and syncing the disk do not count.
 const COMMIT_FILES: usize = 2048;
-/// How many files a message names.
-const NAMED: usize = 3;
 
 /// A file that was not placed, with the reason.
 type Refused = (WalName, String);
@@ -353,10 +351,8 @@ fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
         return Ok(transferred);
     }
     refused.sort();
-    let named: Vec<String> = refused.iter().take(NAMED).map(|(name, why)| format!("{name}: {why}")).collect();
-    let more = refused.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    Err(Failure::new(format!("{} not placed: {}{more}", files(refused.len()), named.join("; ")))
+    let told = first_few(refused.iter().map(|(name, why)| format!("{name}: {why}")));
+    Err(Failure::new(format!("{} not placed: {told}", files(refused.len())))
         .hint("the other files of this range are in place; plan again to see what the primary has now"))
 }
 
