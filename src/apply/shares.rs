@@ -112,6 +112,7 @@ mod tests {
             range: None,
             entries: (0..segments).map(entry).collect(),
             here: BTreeMap::new(),
+            undescribed: BTreeSet::new(),
             needed_by: None,
             accepted: false,
         };

@@ -43,6 +43,11 @@ impl<'a> Staging<'a> {
         self.own().join("manifests")
     }
 
+    /// Where the primary's list of its WAL is kept.
+    pub fn lists(self) -> PathBuf {
+        self.own().join("lists")
+    }
+
     /// Our own directory in which backups grow.
     pub fn staging_inside(self) -> PathBuf {
         self.own().join("staging")

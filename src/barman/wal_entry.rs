@@ -33,6 +33,13 @@ impl Mtime {
         seconds.is_finite().then_some(Self(seconds))
     }
 
+    /// A time in whole seconds since 1970.
+    pub fn of_seconds(seconds: i64) -> Self {
+        // Those of any century that has WAL are far below what a float holds exactly, and every integer is finite.
+        #[expect(clippy::cast_precision_loss)]
+        Self(seconds as f64)
+    }
+
     /// Seconds since 1970.
     pub fn seconds(self) -> f64 {
         self.0

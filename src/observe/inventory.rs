@@ -45,16 +45,31 @@ pub struct PrimaryInventory {
     pub directories: ServerDirs,
     /// Its backups in every status.
     pub backups: BTreeMap<BackupId, PrimaryBackup>,
-    /// What it archived: sorted by name, each name once.
+    /// What it archived, sorted by name, each name once: everything on its disk but unfinished segments that no list
+    /// names, and everything that its xlog.db lists. The size is that on the disk; the rest is as the list has it.
     pub wals: Vec<WalEntry>,
-    /// Files that its xlog.db lists and its disk does not have, or has with another size.
+    /// Files that its xlog.db lists and its disk does not have.
     pub gone: BTreeSet<WalName>,
+    /// Files on its disk that its xlog.db does not describe as they are.
+    pub undescribed: BTreeMap<WalName, Undescribed>,
     /// Every history file, whatever sync-info says.
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The last line of its xlog.db and that line's offset.
     pub last: Option<(WalName, u64)>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
+}
+
+/// Why nothing but its own content tells what a file of an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undescribed {
+    /// No line of xlog.db names it.
+    NotListed,
+    /// Its line is of a file of another size: it was changed after it was listed.
+    OtherSize {
+        /// The size in the line.
+        listed: u64,
+    },
 }
 
 /// What the planner wants to know of any backup.

@@ -199,13 +199,13 @@ impl Observer<'_> {
         here: &mut ReplicaInventory,
     ) -> Result<(), Failure> {
         source.complete(there, here).await?;
-        let mut lacking = lacking(replica, there, here, self.now);
+        self.look_at_differing(there, here).await?;
         if self.purpose == Purpose::Status {
             // Manifests only tell what a copy would share with other backups.
-            lacking.backups.clear();
+            return Ok(());
         }
-        replica::read_reuse_manifests(here, &lacking.backups)?;
-        self.look_at_differing(there, here).await?;
+        let lacking = lacking(replica, there, here, self.now);
+        replica::read_reuse_manifests(here, &lacking)?;
         source.look_closer(there, here, &lacking).await
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::inventory::Undescribed;
 use super::*;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
@@ -188,13 +190,16 @@ async fn a_primary_is_observed_with_what_sync_info_leaves_out() {
 }
 
 #[tokio::test]
-async fn a_site_in_sync_pays_for_no_listing_but_that_of_history_files() {
+async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_else() {
     let (world, fake) = (World::new(), primary("3.19.1/pg15"));
     world.copy_all("3.19.1/pg15");
     let observation = world.observe_fake(&fake).await;
     assert!(observation.replica.backups.keys().all(|id| observation.replica.is_whole(*id)));
     assert_eq!(active(observation).histories.len(), 1);
-    assert_eq!(fake.calls(), ["sync-info main", "list /var/lib/barman/main/wals", "fetch /var/lib/barman/main"]);
+    let wals = "/var/lib/barman/main/wals";
+    let expected =
+        ["sync-info main".into(), format!("fetch {wals}"), format!("list {wals}"), format!("fetch {HOME}/main")];
+    assert_eq!(fake.calls(), expected);
 }
 
 #[tokio::test]
@@ -217,7 +222,9 @@ async fn wal_that_the_primary_lost_is_known_before_it_is_planned() {
     fake.lose(there(names[0]));
     let fake = fake.file(there(names[2]), "cut");
     let there = active(World::new().observe_fake(&fake).await);
-    assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0], names[2]]);
+    assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0]]);
+    assert_eq!(there.undescribed.into_keys().collect::<Vec<_>>(), [names[2]]);
+    assert_eq!(there.wals[2].size, 3);
 }
 
 #[tokio::test]
@@ -263,15 +270,97 @@ async fn a_malformed_backup_holds_back_itself_alone() {
     );
 }
 
+/// A primary that tells of no WAL, has this xlog.db, and these files with their sizes.
+fn archive(lines: &str, files: &[(&str, usize)]) -> FakePrimary {
+    let answer = r#"{"backups": {}, "wals": [], "config": {"backup_directory": "/var/lib/barman/main"}}"#;
+    let mut fake = FakePrimary::new().sync_info("main", answer).file(there_path("main-xlog.db"), lines);
+    for (path, size) in files {
+        fake = fake.file(there_path(path), vec![0; *size]);
+    }
+    fake
+}
+
+fn there_path(path: &str) -> PathBuf {
+    Path::new(HOME).join("main/wals").join(path)
+}
+
+fn names(wals: &[WalEntry]) -> Vec<String> {
+    wals.iter().map(|entry| format!("{} {}", entry.name, entry.size)).collect()
+}
+
+#[tokio::test]
+async fn the_disk_is_the_set_and_the_list_describes_it() {
+    let (a, b, c, d) = (WAL, "000000010000000000000003", "000000010000000000000004", "000000010000000000000005");
+    let lines = format!("{a}\t7\t1.5\tgzip\tNone\n{b}\t7\t2.5\tNone\tNone\n{c}\t7\t3.5\tgzip\tgpg\n");
+    let hash = |name: &str| format!("0000000100000000/{name}");
+    let files = [hash(a), hash(b), hash(d), hash(&format!("{d}.partial")), hash(&format!("{d}.00000028.backup"))];
+    let foreign =
+        [format!("0000000200000000/{a}"), a.to_owned(), hash("x"), ".antipode.tmp/x/y".into(), hash(".hidden")];
+    let sized = files.iter().chain(&foreign).map(|path| (path.as_str(), if path.ends_with(b) { 9 } else { 7 }));
+    let there = active(World::new().observe_fake(&archive(&lines, &sized.collect::<Vec<_>>())).await);
+    assert_eq!(
+        names(&there.wals),
+        [format!("{a} 7"), format!("{b} 9"), format!("{c} 7"), format!("{d} 7"), format!("{d}.00000028.backup 7"),]
+    );
+    assert_eq!(there.wals[0].compression, "gzip".parse().ok());
+    assert_eq!((there.wals[1].mtime.seconds(), there.wals[3].compression), (2.5, None));
+    assert_eq!(there.gone.iter().map(ToString::to_string).collect::<Vec<_>>(), [c]);
+    let undescribed: Vec<_> = there.undescribed.iter().map(|(name, why)| (name.to_string(), *why)).collect();
+    assert_eq!(
+        undescribed,
+        [
+            (b.to_owned(), Undescribed::OtherSize { listed: 7 }),
+            (d.to_owned(), Undescribed::NotListed),
+            (format!("{d}.00000028.backup"), Undescribed::NotListed),
+        ]
+    );
+    assert_eq!(there.notes, [] as [String; 0]);
+}
+
+const WAL: &str = "000000010000000000000002";
+
+#[tokio::test]
+async fn wal_of_a_cluster_whose_names_sort_before_the_first_backup_is_seen() {
+    let lines = format!("{WAL}\t5\t1.5\tNone\tNone\n000000030000000000000001\t5\t1.5\tNone\tNone\n");
+    let wals = r#"[{"name": "000000030000000000000001", "size": 5, "time": 1.5}]"#;
+    let answer = format!(r#"{{"backups": {{}}, "wals": {wals}, "config": {{"backup_directory": "{HOME}/main"}}}}"#);
+    let files = [("0000000100000000/000000010000000000000002", 5), ("0000000300000000/000000030000000000000001", 5)];
+    let there = active(World::new().observe_fake(&archive(&lines, &files).sync_info("main", answer)).await);
+    assert_eq!(names(&there.wals), [format!("{WAL} 5"), "000000030000000000000001 5".to_owned()]);
+    assert_eq!((there.gone.len(), there.undescribed.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn where_there_is_no_list_sync_info_describes() {
+    let wals = format!(r#"[{{"name": "{WAL}", "size": 5, "time": 1.5, "compression": "zstd"}}]"#);
+    let answer = format!(r#"{{"backups": {{}}, "wals": {wals}, "config": {{"backup_directory": "{HOME}/main"}}}}"#);
+    let fake = archive("", &[("0000000100000000/000000010000000000000002", 5)]).sync_info("main", answer);
+    fake.lose(there_path("main-xlog.db"));
+    let there = active(World::new().observe_fake(&fake).await);
+    assert_eq!((there.wals[0].compression, there.undescribed.len()), ("zstd".parse().ok(), 0));
+    let older = fake.file(there_path("xlog.db"), format!("{WAL}\t5\t1.5\tgzip\n"));
+    assert_eq!(active(World::new().observe_fake(&older).await).wals[0].compression, "gzip".parse().ok());
+}
+
+#[tokio::test]
+async fn a_line_that_is_being_written_is_none_yet() {
+    let fake = archive(&format!("{WAL}\t5\t1."), &[("0000000100000000/000000010000000000000002", 5)]);
+    let there = active(World::new().observe_fake(&fake).await);
+    assert_eq!(there.undescribed.into_values().collect::<Vec<_>>(), [Undescribed::NotListed]);
+    assert_eq!(there.notes, [] as [String; 0]);
+    let fetches = fake.calls().iter().filter(|call| *call == &format!("fetch {HOME}/main/wals")).count();
+    assert_eq!(fetches, 2, "it is looked for once more: {:?}", fake.calls());
+}
+
 #[tokio::test]
 async fn a_list_out_of_order_is_a_note() {
-    let wal = |name: &str| format!(r#"{{"name": "0000000100000000000000{name}", "size": 1, "time": 1.0}}"#);
-    let wals = [wal("0B"), wal("0A"), wal("0A")].join(",");
-    let answer = format!(r#"{{"backups": {{}}, "wals": [{wals}], "config": {{"backup_directory": "/b/main"}}}}"#);
-    let fake = FakePrimary::new().sync_info("main", answer).file("/b/main/wals/x", "");
+    let line = |name: &str| format!("0000000100000000000000{name}\t1\t1.0\tNone\n");
+    let fake = archive(&[line("0B"), line("0A"), line("0A")].concat(), &[]).file(there_path("x"), "");
     let there = active(World::new().observe_fake(&fake).await);
     assert!(there.wals.is_sorted_by(|a, b| a.name < b.name) && there.wals.len() == 2);
-    assert_eq!(there.notes, ["its xlog.db has 1 names more than once; `barman rebuild-xlogdb` there repairs it"]);
+    let note = "its xlog.db has lines that are doubled, out of order or unreadable; \
+                `barman rebuild-xlogdb` there repairs it";
+    assert_eq!(there.notes, [note]);
 }
 
 #[tokio::test]
@@ -306,6 +395,7 @@ async fn a_catalog_on_this_host_says_the_same_as_its_barman() {
     let read = active(world.observe(BTreeMap::from([("fra".into(), connection)])).await);
     assert_eq!(read.wals, asked.wals);
     assert_eq!((read.last, read.gone, read.histories), (asked.last, asked.gone, asked.histories));
+    assert_eq!(read.undescribed, asked.undescribed);
     for (id, backup) in &asked.backups {
         assert_eq!((&backup.facts, backup.keep), (&read.backups[id].facts, read.backups[id].keep), "{id}");
     }

@@ -1,6 +1,6 @@
 //! What a plan consists of: actions that know their address, their reason and what they wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -366,6 +366,10 @@ pub struct WalBatch {
     #[serde(with = "forms::sizes")]
     #[schemars(with = "String")]
     pub here: BTreeMap<WalName, u64>,
+    /// Those that the primary's list does not describe: what arrives tells how it is compressed, and when it was made.
+    #[serde(with = "forms::names")]
+    #[schemars(with = "String")]
+    pub undescribed: BTreeSet<WalName>,
     /// The most urgent kept backup that is not consistent without them.
     pub needed_by: Option<BackupId>,
     /// Whether those here are whole, and a person lets the primary's replace them.

@@ -15,6 +15,7 @@ use crate::verify::wal_header::Compression;
 
 use super::action::WalBatch;
 use super::diff_backups::BackupDiff;
+use super::disorder::Disorder;
 use super::held::{self, Difference, HeldFile};
 use super::order::Places;
 use super::reason::{Note, XlogFinding};
@@ -84,6 +85,9 @@ pub fn diff(
     found.after = Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size));
     for file in wal_files(Some(primary), replica) {
         found.count_lines(&file, &scope);
+        if scope.is_wanted(file.name) {
+            found.disorder.see(&file, primary);
+        }
         found.sort(&file, &scope.fate(&file));
     }
     let (held_histories, histories) = histories(policy, primary, replica);
@@ -94,10 +98,13 @@ pub fn diff(
         histories,
         held_histories,
         xlogdb: found.xlogdb_findings(replica),
-        notes: found.notes(),
-        missing: found.missing.batches(&backups.stages, &BTreeMap::new()),
-        differing: found.differing.batches(&backups.stages, &replica.wals),
-        accepted: found.accepted.batches(&backups.stages, &replica.wals).into_iter().map(accept).collect(),
+        notes: found.notes().into_iter().chain(found.disorder.notes(&primary.directories.server)).collect(),
+        missing: found.missing.batches(&backups.stages, &BTreeMap::new(), &primary.undescribed),
+        differing: found.differing.batches(&backups.stages, &replica.wals, &primary.undescribed),
+        accepted: {
+            let accepted = found.accepted.batches(&backups.stages, &replica.wals, &primary.undescribed);
+            accepted.into_iter().map(accept).collect()
+        },
         held: found.held.into_runs().collect(),
         unneeded: found.unneeded.into_runs().map(|(range, files)| (range, files.into_iter().collect())).collect(),
         now: found.now,
@@ -147,11 +154,17 @@ impl Scope<'_> {
         }
         match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
             (None, Some(there)) => Fate::Missing(there),
-            (Some(here), Some(there)) if here != there.size => self.differing(file, here, there),
+            (Some(here), Some(there)) if here != there.size && !file.is_as_listed() => {
+                self.differing(file, here, there)
+            }
             (Some(_), _) if !file.is_intact() => Fate::Broken,
             (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
         }
+    }
+
+    fn is_wanted(&self, name: WalName) -> bool {
+        segment_of(name).is_none_or(|segment| self.wanted.covers(segment))
     }
 
     /// Only what is broken here is replaced on the primary's word alone.
@@ -211,6 +224,7 @@ struct Found<'a> {
     not_listed: u64,
     not_on_disk: u64,
     line_differs: u64,
+    disorder: Disorder,
 }
 
 impl<'a> Found<'a> {
@@ -230,6 +244,7 @@ impl<'a> Found<'a> {
             not_listed: 0,
             not_on_disk: 0,
             line_differs: 0,
+            disorder: Disorder::default(),
         }
     }
 
@@ -265,7 +280,10 @@ impl<'a> Found<'a> {
             (Some(_), None) if !scope.is_shipped(file) => self.not_on_disk += 1,
             // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
             (Some(line), Some(here)) => {
-                let differs = |there: &WalEntry| here > 0 && there.size == here && !scope.is_same(line, there);
+                let differs = |there: &WalEntry| {
+                    let is_told = file.undescribed.is_none() && here > 0 && there.size == here;
+                    is_told && !scope.is_same(line, there)
+                };
                 self.line_differs += u64::from(file.there.is_some_and(differs));
             }
             _ => {}
@@ -316,7 +334,8 @@ fn histories(
             Some(here) => held.push(Difference::History { timeline, here, there }),
             None if here == Some(there) => {}
             None => {
-                let entry = find(&primary.wals, name).copied();
+                let is_described = !primary.undescribed.contains_key(&name);
+                let entry = find(&primary.wals, name).filter(|_| is_described).copied();
                 missing.push(MissingHistory { timeline, entry, there, here, accepted: good.is_some() });
             }
         }

@@ -5,7 +5,7 @@
 //! | question | files |
 //! | --- | --- |
 //! | which backups and WAL are wanted | `selection`, `wanted`, `lacking` |
-//! | what differs at the site | `diff_backups`, `diff_wals`, `wal_files` |
+//! | what differs at the site | `diff_backups`, `diff_wals`, `wal_files`, `disorder` |
 //! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse`, `segment_size` |
 //! | in which order | `order`, `graph`, `waits`, `critical_path` |
 //! | how much and how long | `traffic`, `estimate` |
@@ -23,6 +23,7 @@ pub mod demand;
 pub mod desired;
 mod diff_backups;
 mod diff_wals;
+mod disorder;
 pub mod estimate;
 pub mod facts;
 pub mod file;

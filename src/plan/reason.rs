@@ -197,6 +197,35 @@ pub enum Note {
         /// The first.
         first: WalName,
     },
+    /// Files of nothing at the primary: damage there.
+    EmptyThere {
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
+    },
+    /// Files that the primary's xlog.db lists with another size than they have on its disk.
+    OtherSizeThere {
+        /// The server there.
+        server: ServerName,
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
+        /// The size of the first as xlog.db has it.
+        listed: u64,
+        /// Its size on the disk.
+        on_disk: u64,
+    },
+    /// Files on the primary's disk that its xlog.db does not list: its own Barman does not know them.
+    NotListedThere {
+        /// The server there.
+        server: ServerName,
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
+    },
     /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),
     /// Backups here that the primary no longer has.

@@ -189,7 +189,8 @@ impl Planner<'_> {
         if !wals.xlogdb.is_empty() {
             // Of what is whole here in another size, the line here is right, or is made from the file.
             let on_disk = wal_files(Some(self.primary), self.here);
-            let on_disk = on_disk.filter(|file| file.here.is_some() && file.whole.is_none());
+            let on_disk =
+                on_disk.filter(|file| file.here.is_some() && file.whole.is_none() && file.undescribed.is_none());
             let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
             actions.push(Action {
                 address: Address::single(name, "xlog.db"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
+use crate::observe::inventory::Undescribed;
 
 use super::action::WalBatch;
 use super::order::{Places, Stage};
@@ -81,8 +82,13 @@ impl<'a> Shipment<'a> {
         }
     }
 
-    /// The batches of each stage, with what is here already.
-    pub fn batches(self, stages: &[Stage], here: &BTreeMap<WalName, u64>) -> BTreeMap<usize, Vec<WalBatch>> {
+    /// The batches of each stage, with what is here already and what the primary's list does not describe.
+    pub fn batches(
+        self,
+        stages: &[Stage],
+        here: &BTreeMap<WalName, u64>,
+        undescribed: &BTreeMap<WalName, Undescribed>,
+    ) -> BTreeMap<usize, Vec<WalBatch>> {
         let batches = |(number, runs): (usize, Runs<WalEntry>)| {
             let needed_by = match stages.get(number) {
                 Some(Stage::Backup(id)) => Some(*id),
@@ -90,7 +96,9 @@ impl<'a> Shipment<'a> {
             };
             let batch = |(range, entries): Run<WalEntry>| {
                 let here = entries.iter().filter_map(|entry| Some((entry.name, *here.get(&entry.name)?))).collect();
-                WalBatch { range, entries, here, needed_by, accepted: false }
+                let names = entries.iter().map(|entry| entry.name);
+                let undescribed = names.filter(|name| undescribed.contains_key(name)).collect();
+                WalBatch { range, entries, here, undescribed, needed_by, accepted: false }
             };
             (number, runs.into_runs().map(batch).collect())
         };

@@ -2,7 +2,7 @@
 
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, WholeWal};
 
 /// What everybody knows of one WAL file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +11,8 @@ pub struct WalFile<'a> {
     pub name: WalName,
     /// What the primary archived under it.
     pub there: Option<&'a WalEntry>,
+    /// Why the primary's list does not tell what that is.
+    pub undescribed: Option<Undescribed>,
     /// Its bytes on disk here.
     pub here: Option<u64>,
     /// What xlog.db here says of it.
@@ -23,11 +25,18 @@ impl WalFile<'_> {
     /// Whether the file here is whole, as far as anybody knows its size. An empty one never is, and who lists it as
     /// empty knows nothing of it.
     pub fn is_intact(&self) -> bool {
-        if self.whole.is_some() {
+        if self.whole.is_some() || self.is_as_listed() {
             return true;
         }
         let size = [self.there, self.line].into_iter().flatten().map(|entry| entry.size).find(|size| *size > 0);
         self.here.is_some_and(|here| here > 0 && size.is_none_or(|size| size == here))
+    }
+
+    /// Whether the file here is what the primary's list says, and the primary changed its own since: it has the same
+    /// content in another form.
+    pub fn is_as_listed(&self) -> bool {
+        let Some(Undescribed::OtherSize { listed }) = self.undescribed else { return false };
+        listed > 0 && self.here == Some(listed)
     }
 }
 
@@ -37,6 +46,7 @@ pub fn wal_files<'a>(
     replica: &'a ReplicaInventory,
 ) -> impl Iterator<Item = WalFile<'a>> {
     let mut there = primary.map_or(&[][..], |primary| &primary.wals).iter().peekable();
+    let mut undescribed = primary.into_iter().flat_map(|primary| &primary.undescribed).peekable();
     let mut here = replica.wals.iter().peekable();
     let mut lines = replica.xlogdb.entries.iter().peekable();
     std::iter::from_fn(move || {
@@ -45,6 +55,7 @@ pub fn wal_files<'a>(
         Some(WalFile {
             name,
             there: there.next_if(|entry| entry.name == name),
+            undescribed: undescribed.next_if(|(undescribed, _)| **undescribed == name).map(|(_, why)| *why),
             here: here.next_if(|(here, _)| **here == name).map(|(_, size)| *size),
             line: lines.next_if(|entry| entry.name == name),
             whole: replica.whole.get(&name).copied(),

@@ -1,6 +1,8 @@
 //! What the user should know or do: one sentence for each typed blocker, warning and note.
 
 use crate::barman::backup_info::Status;
+use crate::barman::ids::ServerName;
+use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::reason::{Blocker, Note, Warning};
@@ -98,6 +100,11 @@ pub fn note(note: &Note) -> String {
             "the primary lists {} WAL files from {first} on and does not have them; they are not copied",
             exact(*count)
         ),
+        Note::EmptyThere { count, first } => empty_there(*count, first),
+        Note::NotListedThere { server, count, first } => not_listed_there(server, *count, first),
+        Note::OtherSizeThere { server, count, first, listed, on_disk } => {
+            other_size_there(server, *count, first, *listed, *on_disk)
+        }
         Note::OrphanedBase(backup) => format!(
             "the files of backup {backup} are here without a backup.info, and the primary does not have it; \
              delete them by hand, or let `prune.gone_at_primary` do it"
@@ -132,6 +139,43 @@ pub fn note(note: &Note) -> String {
             one_or(*n, "it", "them"),
         ),
         Note::Renamed(server) => format!("its name at the primary is {server}"),
+    }
+}
+
+fn empty_there(count: u64, first: &WalName) -> String {
+    let (files, them) = are(count, first);
+    format!(
+        "{files} empty on the primary's disk, which is damage there; archive {them} there again from where PostgreSQL has \
+         {them}, or take a new backup"
+    )
+}
+
+fn not_listed_there(server: &ServerName, count: u64, first: &WalName) -> String {
+    let (files, them) = are(count, first);
+    format!(
+        "{files} on the primary's disk and not in its xlog.db: its own Barman does not know {them}; \
+         run `barman rebuild-xlogdb {server}` there"
+    )
+}
+
+fn other_size_there(server: &ServerName, files: u64, first: &WalName, listed: u64, on_disk: u64) -> String {
+    let sizes = format!("{} on the primary's disk and {} in its xlog.db", count(on_disk, "byte"), exact(listed));
+    let what = match files {
+        1 => format!("WAL file {first} has {sizes}; it is taken as it is on the disk"),
+        files => format!(
+            "{} WAL files are not listed with their sizes, the first is {first} with {sizes}; \
+             they are taken as they are on the disk",
+            exact(files)
+        ),
+    };
+    format!("{what}; run `barman rebuild-xlogdb {server}` there")
+}
+
+/// `WAL file X is` and `it`, or the same of many.
+fn are(count: u64, first: &WalName) -> (String, &'static str) {
+    match count {
+        1 => (format!("WAL file {first} is"), "it"),
+        count => (format!("{} WAL files from {first} on are", exact(count)), "them"),
     }
 }
 
@@ -183,10 +227,10 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
             other_end.replace(" it", " them")
         ),
         Shortfall::WalGone { count: 1, first } => {
-            format!("the primary lists WAL segment {first} and does not have it; recovery cannot pass it")
+            format!("the primary lists WAL segment {first} and does not have it whole; recovery cannot pass it")
         }
         Shortfall::WalGone { count, first } => format!(
-            "the primary lists {} WAL segments from {first} on and does not have them; recovery cannot pass them",
+            "the primary lists {} WAL segments from {first} on and does not have them whole; recovery cannot pass them",
             exact(*count)
         ),
     }

@@ -156,13 +156,15 @@ impl Files for FakePrimary {
         if files.is_empty() {
             return Err(scripted(TransportErrorKind::NotFound));
         }
-        let wanted = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let matched = request.only.iter().any(|pattern| super::local::matches(pattern, &name));
-            (request.recursive || path.components().count() == 1) && (request.only.is_empty() || matched)
+        let only = super::local::Only::new(&request.only);
+        let name = |part: &Path| part.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_reached = |path: &Path| {
+            let above = path.ancestors().skip(1).filter(|part| *part != Path::new(""));
+            request.recursive && above.into_iter().all(|part| only.descends_into(&name(part)))
         };
+        let wanted = |path: &Path| only.lists(&name(path)) && (path.components().count() == 1 || is_reached(path));
         let files = files.into_iter().filter(|(path, _)| wanted(path));
-        Ok(files.map(|(path, content)| RemoteFile { path, size: content.len() as u64 }).collect())
+        Ok(files.map(|(path, content)| RemoteFile { path, size: content.len() as u64, mtime: 0 }).collect())
     }
 
     async fn fetch(

@@ -145,7 +145,8 @@ pub struct List {
     pub directory: PathBuf,
     /// Whether to descend into directories.
     pub recursive: bool,
-    /// Only files whose name matches one of these (rsync patterns such as `*.history`); empty: all.
+    /// Only files whose name matches one of these (rsync patterns such as `*.history`); empty: all. One with a slash at
+    /// its end is of directories: where there is such a one, no other directory is descended into.
     pub only: Vec<String>,
 }
 
@@ -156,7 +157,12 @@ pub struct RemoteFile {
     pub path: PathBuf,
     /// In bytes.
     pub size: u64,
+    /// When it was last modified, in whole seconds since 1970; 0 for a time that no calendar has.
+    pub mtime: i64,
 }
+
+/// The most files that a listing may have: more than any backup or archive, and little enough to be held in memory.
+pub const MAX_LISTED: usize = 10_000_000;
 
 /// A copy from a directory at the primary into one at the site.
 #[derive(Debug, Clone, PartialEq, Eq)]

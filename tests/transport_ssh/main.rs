@@ -123,8 +123,13 @@ async fn a_listing_is_of_regular_files_with_every_byte_of_their_names() {
     let all = connection.files.list(&request).await.unwrap();
     let found: Vec<_> = all.iter().map(|file| (file.path.to_str().unwrap(), file.size)).collect();
     assert_eq!(found, [(" lead", 5), ("b", 5), ("sub dir/a b", 5), ("é.history", 5)]);
+    assert_eq!(all[1].mtime, fs::metadata(source.join("b")).unwrap().mtime());
     request.only = vec!["*.history".into(), "a ?".into()];
     assert_eq!(connection.files.list(&request).await.unwrap().len(), 2);
+    let of_none = List { only: vec!["*.history".into(), "a ?".into(), "sub/".into()], ..request.clone() };
+    assert_eq!(connection.files.list(&of_none).await.unwrap().len(), 1);
+    let of_some = List { only: vec!["*.history".into(), "a ?".into(), "sub ???/".into()], ..request.clone() };
+    assert_eq!(connection.files.list(&of_some).await.unwrap().len(), 2);
     request.recursive = false;
     assert_eq!(connection.files.list(&request).await.unwrap().len(), 1);
     request.directory = source.join("nope");

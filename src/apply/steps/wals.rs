@@ -54,6 +54,8 @@ pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     let here: BTreeSet<WalName> =
         batch.entries.iter().filter(|entry| is_here(dirs, entry)).map(|entry| entry.name).collect();
     let present = batch.entries.iter().filter(|entry| here.contains(&entry.name)).copied().collect();
+    let (placed, undescribed) = (dirs.clone(), batch.undescribed.clone());
+    let present = blocking(move || describe(present, &undescribed, |name| placed.wal(name))).await?;
     let absent = commits(&batch.entries).into_iter().filter_map(|mut entries| {
         entries.retain(|entry| !here.contains(&entry.name));
         (!entries.is_empty()).then_some(entries)
@@ -62,10 +64,12 @@ pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     job.run.ledger.publish(job.run, present).await?;
     let count = job.secure(absent.iter().flatten().map(|entry| entry.size));
     let (now, later) = cut(absent, count);
-    let commits = iter(now).map(|entries| commit(job, entries, None)).buffer_unordered(job.run.moving.streams);
+    let undescribed = &batch.undescribed;
+    let commits =
+        iter(now).map(|entries| commit(job, entries, undescribed, None)).buffer_unordered(job.run.moving.streams);
     let mut shipped: Vec<Shipped> = commits.collect().await;
     if let Some((first, rest)) = later.split_first() {
-        shipped.push(stop(job, *first, rest.is_empty()).await);
+        shipped.push(stop(job, *first, undescribed, rest.is_empty()).await);
     }
     job.run.ledger.flush(job.run).await?;
     outcome(shipped)
@@ -85,14 +89,35 @@ fn cut(commits: Vec<Vec<WalEntry>>, mut count: usize) -> (Vec<Vec<WalEntry>>, Ve
 }
 
 /// Ends a batch of which the run may not copy more: with a piece of the next file, if that would never fit whole.
-async fn stop(job: Job<'_>, next: WalEntry, is_last: bool) -> Shipped {
+async fn stop(job: Job<'_>, next: WalEntry, undescribed: &BTreeSet<WalName>, is_last: bool) -> Shipped {
     let name = next.name.to_string();
     let Some(piece) = job.piece(&job.run.staging().wals(), Path::new(&name), next.size) else {
         return Shipped { failure: Some(Failure::limit_reached()), ..Shipped::default() };
     };
-    let shipped = commit(job, vec![next], Some(piece)).await;
+    let shipped = commit(job, vec![next], undescribed, Some(piece)).await;
     let failure = shipped.failure.or_else(|| (!is_last).then(Failure::limit_reached));
     Shipped { failure, ..shipped }
+}
+
+/// The entries of files that are here, those that the primary does not describe by what they are.
+fn describe(
+    entries: Vec<WalEntry>,
+    undescribed: &BTreeSet<WalName>,
+    path: impl Fn(WalName) -> PathBuf,
+) -> Result<Vec<WalEntry>, Failure> {
+    let describe = |planned: WalEntry| {
+        if !undescribed.contains(&planned.name) {
+            return Ok(planned);
+        }
+        let path = path(planned.name);
+        match wal_file::describe(planned.name, &path) {
+            Ok(found) => Ok(WalEntry { size: planned.size, ..found }),
+            // What did not arrive is told by name, like any other.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(planned),
+            Err(error) => Err(error).doing("read", &path),
+        }
+    };
+    entries.into_iter().map(describe).collect()
 }
 
 /// Whether the next plan would find it.
@@ -118,18 +143,29 @@ pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     commits
 }
 
-async fn commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> Shipped {
+async fn commit(
+    job: Job<'_>,
+    entries: Vec<WalEntry>,
+    undescribed: &BTreeSet<WalName>,
+    piece: Option<Piece>,
+) -> Shipped {
     if job.run.cancel.is_cancelled() {
         return Shipped { failure: Some(Failure::interrupted()), ..Shipped::default() };
     }
-    match try_commit(job, entries, piece).await {
+    let undescribed = entries.iter().map(|entry| entry.name).filter(|name| undescribed.contains(name)).collect();
+    match try_commit(job, entries, undescribed, piece).await {
         Ok(shipped) => shipped,
         Err(failure) => Shipped { failure: Some(failure), ..Shipped::default() },
     }
 }
 
-async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) -> Result<Shipped, Failure> {
-    let place = Placing::begin(job.run).await?;
+async fn try_commit(
+    job: Job<'_>,
+    entries: Vec<WalEntry>,
+    undescribed: BTreeSet<WalName>,
+    piece: Option<Piece>,
+) -> Result<Shipped, Failure> {
+    let place = Placing::begin(job.run, undescribed).await?;
     let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), piece).await {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, failure).await,
@@ -139,7 +175,7 @@ async fn try_commit(job: Job<'_>, entries: Vec<WalEntry>, piece: Option<Piece>) 
         entries.into_iter().partition(|entry| !missing.contains(&wal_path(entry.name)));
     let (placed, mut refused) = blocking(move || place.place(&there)).await?;
     job.run.ledger.publish(job.run, placed).await?;
-    refused.extend(gone.iter().map(|entry| (entry.name, "the primary lists it and does not have it".to_owned())));
+    refused.extend(gone.iter().map(|entry| (entry.name, "the primary does not have it any more".to_owned())));
     Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
 }
 
@@ -201,11 +237,13 @@ struct Placing {
     segment_sizes: Vec<SegmentSize>,
     staged: Arc<Begun>,
     since: Since,
+    /// Those that only their content describes.
+    undescribed: BTreeSet<WalName>,
 }
 
 impl Placing {
     /// To be called before anything arrives.
-    async fn begin(run: &ReplicaRun<'_>) -> Result<Self, Failure> {
+    async fn begin(run: &ReplicaRun<'_>, undescribed: BTreeSet<WalName>) -> Result<Self, Failure> {
         let (target, staged) = (run.target, run.staged.begin(run).await?);
         Ok(Self {
             staging: run.staging().wals(),
@@ -215,6 +253,7 @@ impl Placing {
             segment_sizes: target.segment_sizes.clone(),
             since: staged.wals.since(),
             staged,
+            undescribed,
         })
     }
 
@@ -249,9 +288,9 @@ impl Placing {
     /// The entries that are in place, durably, and those that were refused.
     fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
         let (mut good, mut refused) = (Vec::new(), Vec::new());
-        for entry in entries {
-            match self.verify(entry)? {
-                None => good.push(*entry),
+        for entry in describe(entries.to_vec(), &self.undescribed, |name| self.arrived(name))? {
+            match self.verify(&entry)? {
+                None => good.push(entry),
                 Some(why) => {
                     let path = self.arrived(entry.name);
                     durable::remove_file(&path).doing("remove", &path)?;
@@ -280,7 +319,8 @@ impl Placing {
             Err(error) => return Err(error).doing("look at", &path),
         };
         if metadata.len() != entry.size {
-            let why = format!("it has {} bytes, and xlog.db at the primary says {}", metadata.len(), entry.size);
+            let why =
+                format!("it has {} bytes, and had {} at the primary when it was planned", metadata.len(), entry.size);
             return Ok(Some(why));
         }
         let start = Start::read(fs::File::open(&path).doing("read", &path)?).doing("read", &path)?;
@@ -368,7 +408,7 @@ pub async fn ship_history(
     size: u64,
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
-    let place = Placing::begin(job.run).await?;
+    let place = Placing::begin(job.run, BTreeSet::new()).await?;
     let fetched = bring(job, &place, std::iter::once(name), None).await?;
     if !fetched.missing.is_empty() {
         return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));

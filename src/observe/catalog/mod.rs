@@ -35,7 +35,7 @@ const MAX_SMALL: u64 = 64 << 10;
 pub enum Depth {
     /// Everything.
     Bases,
-    /// Everything but the files of the bases.
+    /// Everything but the files of the bases and of the archive.
     Metadata,
 }
 
@@ -74,7 +74,10 @@ impl Catalog {
         Ok(Self {
             exists,
             backups: backups::read(dirs, depth)?,
-            wals: wals::read(&dirs.wals_directory, &dirs.server)?,
+            wals: match depth {
+                Depth::Bases => wals::read(&dirs.wals_directory, &dirs.server)?,
+                Depth::Metadata => WalFiles::default(),
+            },
             xlogdb: XlogDbFiles::read(dirs)?,
             sync_wals: sync_wals(dirs)?,
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,

@@ -79,7 +79,8 @@ impl XlogDbFiles {
 }
 
 impl XlogDbFile {
-    fn parse(bytes: &[u8]) -> Self {
+    /// Reads one from its bytes.
+    pub fn parse(bytes: &[u8]) -> Self {
         let db = XlogDb::parse(bytes);
         let count = |wanted: fn(&ProblemKind) -> bool| {
             db.problems().iter().filter(|problem| wanted(&problem.kind)).count() as u64
@@ -93,6 +94,11 @@ impl XlogDbFile {
             five_fields: bytes.split(|b| *b == b'\n').filter(|line| field_count(line) == 5).count() as u64,
             entries: db.into_entries(),
         }
+    }
+
+    /// Whether Barman's own readers stumble over it.
+    pub fn is_faulty(&self) -> bool {
+        self.unreadable + self.unsorted + self.doubled > 0
     }
 
     fn findings(&self, version: BarmanVersion) -> impl Iterator<Item = XlogFinding> {

@@ -60,7 +60,7 @@ impl Annotations {
         }
         let mut found = BTreeMap::new();
         for (root, paths) in wanted {
-            let files = fetcher.fetch(&root, paths).await?;
+            let files = fetcher.fetch(&root, paths, MAX_SIZE).await?;
             found.insert(root, files);
         }
         Ok(Self(found))

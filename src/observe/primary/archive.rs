@@ -1,42 +1,167 @@
-//! The primary's WAL archive as its disk has it, where its lists do not tell enough.
+//! The primary's WAL archive: its disk says what is there, its xlog.db what the files are.
+//!
+//! sync-info tells neither: it leaves out every name that sorts before the first backup's first segment, so that after a
+//! major upgrade, where timelines begin at 1 again, all WAL of the new cluster stays hidden. So the directories are
+//! listed, and xlog.db is fetched as a file, in the same way from a primary behind ssh and from one on this host: both
+//! ways of asking give the same inventory. Only where there is no xlog.db to be had does sync-info's list describe.
+//!
+//! The list is fetched before the directories are read: what it names and the disk has not is then really gone. A file
+//! that it does not name may just have been archived, so that it is fetched once more where there is such a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use futures::future::try_join_all;
-
 use crate::barman::history::HistoryFile;
-use crate::barman::layout::wal_hash_directory;
+use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::barman::xlogdb::XlogDb;
 use crate::observe::failure::Failure;
 use crate::observe::history;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
-use crate::transport::{List, RemoteFile, TransportError, TransportErrorKind};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
+use crate::transport::{List, RemoteFile, TransportErrorKind};
 
+use super::cache::Cache;
 use super::fetched::Fetcher;
+use super::lists::{FetchedLists, Lines};
 
-/// Up to so many hash directories are listed one by one; beyond, the whole archive is.
-const FEW_DIRECTORIES: usize = 8;
+/// The most WAL files that an archive may have: 64 TiB of segments of 16 MiB.
+pub(super) const MAX_FILES: usize = 4 << 20;
 
-/// Adds every history file that the primary has. Those that are here with the same size are not fetched again.
-pub async fn add_histories(
+/// What of `wals/` is listed: the directories that are named by 16 digits, and in them and above them what may be WAL.
+const PATTERNS: [&str; 5] =
+    ["????????????????/", "????????????????????????", "????????????????????????.*", "*.history", "*.partial"];
+
+/// Replaces what sync-info told of the archive by what is there, and adds every history file. Histories that are here
+/// with the same size are not fetched again.
+pub async fn add(
     fetcher: &Fetcher<'_>,
     there: &mut PrimaryInventory,
     here: &ReplicaInventory,
+    cache: Option<Cache>,
 ) -> Result<(), Failure> {
-    let directory = &there.directories.wals_directory;
-    let listed = list(fetcher, directory, false, &["*.history"]).await;
-    let listed = match listed {
-        // Barman makes the directory when the first WAL arrives.
-        Err(error) if error.kind == TransportErrorKind::NotFound && there.wals.is_empty() => Vec::new(),
+    let dirs = there.directories.clone();
+    let mut lists = FetchedLists::fetch(fetcher, &dirs, cache).await?;
+    let told = std::mem::take(&mut there.wals);
+    let Lines { mut entries, fault } = lists.read().await?.unwrap_or(Lines { entries: told, fault: None });
+    let on_disk = list(fetcher, &dirs.wals_directory, entries.is_empty()).await?;
+    let mut archive = Archive::of(&entries, &on_disk);
+    if !archive.undescribed.is_empty()
+        && let Some(newer) = lists.read_again(fetcher).await?
+    {
+        let added = newer.entries.into_iter().filter(|line| archive.undescribed.contains_key(&line.name));
+        entries = XlogDb::new(entries).with(added).into_entries();
+        archive = Archive::of(&entries, &on_disk);
+    }
+    there.notes.extend(fault);
+    (there.wals, there.gone, there.undescribed) = (archive.wals, archive.gone, archive.undescribed);
+    add_histories(fetcher, there, here, &on_disk).await
+}
+
+/// A file on the primary's disk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct OnDisk {
+    name: WalName,
+    size: u64,
+    mtime: i64,
+}
+
+impl OnDisk {
+    /// What a listed file is, unless it has no business where it is.
+    fn of(file: &RemoteFile) -> Option<Self> {
+        let name: WalName = file.path.file_name()?.to_str()?.parse().ok()?;
+        let is_at_home = file.path == wal_path(name);
+        is_at_home.then_some(Self { name, size: file.size, mtime: file.mtime })
+    }
+
+    /// All that a directory tells of it.
+    fn entry(self) -> WalEntry {
+        let mtime = Mtime::of_seconds(self.mtime);
+        WalEntry { name: self.name, size: self.size, mtime, compression: None, encryption: None }
+    }
+}
+
+/// Everything on the disk, sorted by name. An archive that nothing is known of may not be there yet: Barman makes the
+/// directory when the first WAL arrives.
+async fn list(fetcher: &Fetcher<'_>, directory: &Path, may_be_absent: bool) -> Result<Vec<OnDisk>, Failure> {
+    let only = PATTERNS.map(str::to_owned).to_vec();
+    let listed = fetcher.files.list(&List { directory: directory.to_owned(), recursive: true, only }).await;
+    let files = match listed {
+        Err(error) if error.kind == TransportErrorKind::NotFound && may_be_absent => Vec::new(),
         listed => listed?,
     };
-    let sizes: BTreeMap<Timeline, u64> = listed.iter().filter_map(history_of).collect();
+    if files.len() > MAX_FILES {
+        return Err(Failure::new(format!(
+            "its WAL archive has {} files, and no more than {MAX_FILES} are looked at",
+            files.len()
+        ))
+        .hint("let its Barman delete what no backup needs: see `retention_policy`"));
+    }
+    let mut on_disk: Vec<OnDisk> = files.iter().filter_map(OnDisk::of).collect();
+    on_disk.sort_unstable_by_key(|file| file.name);
+    Ok(on_disk)
+}
+
+/// Disk and list put together.
+#[derive(Debug, Default, PartialEq)]
+struct Archive {
+    /// Sorted by name, each once.
+    wals: Vec<WalEntry>,
+    gone: BTreeSet<WalName>,
+    undescribed: BTreeMap<WalName, Undescribed>,
+}
+
+impl Archive {
+    /// One pass over both, which are sorted. What no list names and is not finished is passed over.
+    fn of(lines: &[WalEntry], on_disk: &[OnDisk]) -> Self {
+        let mut archive = Self { wals: Vec::with_capacity(on_disk.len().max(lines.len())), ..Self::default() };
+        let (mut lines, mut on_disk) = (lines.iter().peekable(), on_disk.iter().peekable());
+        while let Some(name) = first(lines.peek().map(|line| line.name), on_disk.peek().map(|file| file.name)) {
+            let line = lines.next_if(|line| line.name == name);
+            match (line, on_disk.next_if(|file| file.name == name)) {
+                (None, Some(_)) if matches!(name, WalName::Partial(_)) => {}
+                (line, Some(file)) => {
+                    let (entry, undescribed) = described(*file, line);
+                    archive.wals.push(entry);
+                    archive.undescribed.extend(undescribed.map(|why| (name, why)));
+                }
+                (line, None) => {
+                    archive.wals.extend(line);
+                    archive.gone.insert(name);
+                }
+            }
+        }
+        archive
+    }
+}
+
+/// The name that comes first.
+fn first(a: Option<WalName>, b: Option<WalName>) -> Option<WalName> {
+    a.into_iter().chain(b).min()
+}
+
+/// A file on the disk as its line describes it, and how far it does not.
+fn described(file: OnDisk, line: Option<&WalEntry>) -> (WalEntry, Option<Undescribed>) {
+    match line {
+        None => (file.entry(), Some(Undescribed::NotListed)),
+        Some(line) if line.size == file.size => (*line, None),
+        Some(line) => (WalEntry { size: file.size, ..*line }, Some(Undescribed::OtherSize { listed: line.size })),
+    }
+}
+
+/// Adds every history file that the primary has.
+async fn add_histories(
+    fetcher: &Fetcher<'_>,
+    there: &mut PrimaryInventory,
+    here: &ReplicaInventory,
+    on_disk: &[OnDisk],
+) -> Result<(), Failure> {
+    let sizes: BTreeMap<Timeline, u64> = on_disk.iter().filter_map(history_of).collect();
     let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| history.size == size);
     let missing =
         sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
-    let files = fetcher.fetch(directory, missing.map(|(timeline, _)| name(*timeline).into()).collect()).await?;
+    let paths = missing.map(|(timeline, _)| name(*timeline).into()).collect();
+    let files = fetcher.fetch(&there.directories.wals_directory, paths, history::MAX_SIZE).await?;
     for (timeline, size) in sizes {
         let read = |stored: Vec<u8>| HistoryFile { size, ..history::read(timeline, &stored) };
         let history = known(&timeline, size).cloned();
@@ -50,55 +175,9 @@ fn name(timeline: Timeline) -> String {
     WalName::History(timeline).to_string()
 }
 
-fn history_of(file: &RemoteFile) -> Option<(Timeline, u64)> {
-    match file.path.to_str()?.parse().ok()? {
+fn history_of(file: &OnDisk) -> Option<(Timeline, u64)> {
+    match file.name {
         WalName::History(timeline) => Some((timeline, file.size)),
         _ => None,
     }
-}
-
-/// Of the files that xlog.db lists, those that are not on the primary's disk, or have another size there.
-pub async fn gone(
-    fetcher: &Fetcher<'_>,
-    wals_directory: &Path,
-    entries: &[WalEntry],
-) -> Result<BTreeSet<WalName>, Failure> {
-    if entries.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let hashes: BTreeSet<String> = entries.iter().filter_map(|entry| wal_hash_directory(entry.name)).collect();
-    let listed = if hashes.len() <= FEW_DIRECTORIES {
-        let directories = hashes.iter().map(|hash| list_hash_directory(fetcher, wals_directory, hash));
-        try_join_all(directories).await?.concat()
-    } else {
-        list(fetcher, wals_directory, true, &[]).await?
-    };
-    let sizes: BTreeMap<WalName, u64> = listed.iter().filter_map(|file| Some((wal_of(file)?, file.size))).collect();
-    Ok(entries.iter().filter(|entry| sizes.get(&entry.name) != Some(&entry.size)).map(|entry| entry.name).collect())
-}
-
-fn wal_of(file: &RemoteFile) -> Option<WalName> {
-    file.path.file_name()?.to_str()?.parse().ok()
-}
-
-/// A hash directory that is not there holds nothing.
-async fn list_hash_directory(
-    fetcher: &Fetcher<'_>,
-    wals_directory: &Path,
-    hash: &str,
-) -> Result<Vec<RemoteFile>, TransportError> {
-    match list(fetcher, &wals_directory.join(hash), false, &[]).await {
-        Err(error) if error.kind == TransportErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed,
-    }
-}
-
-async fn list(
-    fetcher: &Fetcher<'_>,
-    directory: &Path,
-    recursive: bool,
-    only: &[&str],
-) -> Result<Vec<RemoteFile>, TransportError> {
-    let only = only.iter().map(|pattern| (*pattern).to_owned()).collect();
-    fetcher.files.list(&List { directory: directory.to_owned(), recursive, only }).await
 }

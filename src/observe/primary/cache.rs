@@ -1,13 +1,13 @@
-//! The cache of manifests: those of the backups that are still to be copied, in `B/.antipode/manifests`.
+//! What is kept of a primary between runs, in our own directory of the server: manifests, and the list of its WAL.
 //!
 //! A manifest never changes, and each plan until its backup is here wants it: a big cluster's have hundreds of
-//! megabytes. The primary's word on size and time of modification decides each time whether one is still right, so the
-//! cache may be removed at any moment, and nothing is read from it that the primary does not have.
+//! megabytes. The list of an archive of a million files has sixty, and mostly grows at its end. The primary's word on
+//! size and time of modification decides each time whether a file is still right, so a cache may be removed at any
+//! moment, and nothing is read from it that the primary does not have.
 //!
 //! It is used where our own directory of the server exists, is ours and can be written, and by one run at a time.
-//! Otherwise there is none, and the manifests are fetched into a directory that is gone afterwards.
+//! Otherwise there is none, and the files are fetched into a directory that is gone afterwards.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -15,12 +15,21 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::staging::Staging;
 use crate::transport::paths;
 
-/// The cache of one server, which no other run uses meanwhile.
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Manifests of the backups that are still to be copied, each under the path that it has below the primary's
+    /// `basebackups_directory`.
+    Manifests,
+    /// The primary's xlog.db.
+    Lists,
+}
+
+/// A cache of one server, which no other run uses meanwhile.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
@@ -28,17 +37,21 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache of a server; `None` where there is none to be used. With `refresh` it is emptied first.
-    pub fn open(dirs: &ServerDirs, refresh: bool) -> Option<Self> {
+    /// Opens a cache of a server; `None` where there is none to be used. With `refresh` it is emptied first.
+    pub fn open(dirs: &ServerDirs, kept: Kept, refresh: bool) -> Option<Self> {
         let staging = Staging::new(dirs, true, true);
-        let (own, directory) = (staging.own(), staging.manifests());
+        let own = staging.own();
+        let directory = match kept {
+            Kept::Manifests => staging.manifests(),
+            Kept::Lists => staging.lists(),
+        };
         let opened = Self::lock(&own, directory).and_then(|cache| {
             if refresh {
-                cache.keep_only(&BTreeSet::new())?;
+                cache.keep_only(|_| false)?;
             }
             Ok(cache)
         });
-        opened.inspect_err(|error| tracing::debug!(server = %dirs.server, "no cache of manifests: {error}")).ok()
+        opened.inspect_err(|error| tracing::debug!(server = %dirs.server, ?kept, "no cache: {error}")).ok()
     }
 
     fn lock(own: &Path, directory: PathBuf) -> io::Result<Self> {
@@ -60,16 +73,15 @@ impl Cache {
         Ok(Self { directory, _lock: lock })
     }
 
-    /// Where the files are, each under the path that it has below the primary's `basebackups_directory`.
+    /// Where the files are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Removes everything but what belongs to these backups.
-    pub fn keep_only(&self, ids: &BTreeSet<BackupId>) -> io::Result<()> {
-        let is_wanted = |name: &str| ids.iter().any(|id| id.as_str() == name);
+    /// Removes everything but what has such a name.
+    pub fn keep_only(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
         for entry in paths::entries(&self.directory)? {
-            if !entry.file_name().to_str().is_some_and(is_wanted) {
+            if !entry.file_name().to_str().is_some_and(&is_wanted) {
                 remove(&entry.path())?;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,11 @@ use crate::transport::{
 };
 
 use super::cache::Cache;
+
+/// So many bytes may always come: small files come with what rsync says of them.
+const SOME: u64 = 1 << 20;
+/// Between two looks at how much has come.
+const EVERY: Duration = Duration::from_millis(50);
 
 /// Fetches files that are read.
 pub struct Fetcher<'a> {
@@ -38,18 +44,43 @@ enum Directory {
     Kept(Cache),
 }
 
+/// Files could not be fetched.
+#[derive(Debug)]
+pub enum FetchError {
+    /// The transfer failed.
+    Transport(TransportError),
+    /// What came has no place here, or more came than may.
+    Here(Failure),
+}
+
+impl FetchError {
+    /// Whether the directory is not there at the primary.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.kind == TransportErrorKind::NotFound)
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Transport(error) => error.into(),
+            FetchError::Here(failure) => failure,
+        }
+    }
+}
+
 impl Fetcher<'_> {
-    /// Fetches files by their paths below a directory; those that are not there are left out.
-    pub async fn fetch(&self, from: &Path, paths: Vec<PathBuf>) -> Result<FetchedFiles, Failure> {
+    /// Fetches files of at most `largest` bytes by their paths below a directory; those that are not there are left out.
+    pub async fn fetch(&self, from: &Path, paths: Vec<PathBuf>, largest: u64) -> Result<FetchedFiles, FetchError> {
         if paths.is_empty() {
             return Ok(FetchedFiles::default());
         }
         let scratch = std::env::temp_dir();
         let directory = PrivateDir::make_in(&scratch).map_err(|error| {
-            Failure::new(format!("no private directory can be made in {}: {error}", scratch.display()))
-                .hint("set TMPDIR to a directory that can be written")
+            let message = format!("no private directory can be made in {}: {error}", scratch.display());
+            FetchError::Here(Failure::new(message).hint("set TMPDIR to a directory that can be written"))
         })?;
-        let fetched = self.fetch_into(directory.path(), from, paths).await?;
+        let fetched = self.fetch_into(directory.path(), from, paths, largest).await?;
         Ok(FetchedFiles::new(Directory::Private(directory), fetched))
     }
 
@@ -59,24 +90,32 @@ impl Fetcher<'_> {
         &self,
         from: &Path,
         paths: Vec<PathBuf>,
+        largest: u64,
         cache: Option<Cache>,
-    ) -> Result<FetchedFiles, Failure> {
-        let Some(cache) = cache else { return self.fetch(from, paths).await };
+    ) -> Result<FetchedFiles, FetchError> {
+        let Some(cache) = cache else { return self.fetch(from, paths, largest).await };
         if paths.is_empty() {
             return Ok(FetchedFiles::new(Directory::Kept(cache), Fetched::default()));
         }
-        match self.fetch_into(cache.directory(), from, paths.clone()).await {
+        match self.fetch_into(cache.directory(), from, paths.clone(), largest).await {
             Ok(fetched) => Ok(FetchedFiles::new(Directory::Kept(cache), fetched)),
-            Err(error) if may_come_from_here(error.kind) => {
-                let emptied = cache.keep_only(&BTreeSet::new());
-                tracing::debug!(?emptied, "the cache of manifests takes no files: {error}");
-                self.fetch(from, paths).await
+            Err(FetchError::Transport(error)) if may_come_from_here(error.kind) => {
+                let emptied = cache.keep_only(|_| false);
+                tracing::debug!(?emptied, "a cache takes no files: {error}");
+                self.fetch(from, paths, largest).await
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
-    async fn fetch_into(&self, into: &Path, from: &Path, paths: Vec<PathBuf>) -> Result<Fetched, TransportError> {
+    async fn fetch_into(
+        &self,
+        into: &Path,
+        from: &Path,
+        paths: Vec<PathBuf>,
+        largest: u64,
+    ) -> Result<Fetched, FetchError> {
+        let most = largest.saturating_mul(paths.len() as u64).max(SOME);
         let request = Fetch {
             from: from.to_owned(),
             into: into.to_owned(),
@@ -85,7 +124,22 @@ impl Fetcher<'_> {
             compare: Compare::Times,
             bandwidth: self.bandwidth,
         };
-        self.files.fetch(&request, &ByteCounter::default(), self.cancel).await
+        let counter = ByteCounter::default();
+        let fetching = self.files.fetch(&request, &counter, self.cancel);
+        tokio::select! {
+            fetched = fetching => fetched.map_err(FetchError::Transport),
+            () = exceeded(&counter, most) => {
+                let message = format!("more than {most} bytes came of {}, and files there are not so large", from.display());
+                Err(FetchError::Here(Failure::new(message).hint("see what the primary has there")))
+            }
+        }
+    }
+}
+
+/// Ends when more bytes have come than may.
+async fn exceeded(counter: &ByteCounter, most: u64) {
+    while counter.get() <= most {
+        tokio::time::sleep(EVERY).await;
     }
 }
 
@@ -100,12 +154,25 @@ impl FetchedFiles {
         Self { directory: Some(directory), missing: fetched.missing.into_iter().collect() }
     }
 
+    /// Fetches the same files once more; whether anything of them is new.
+    pub async fn fetch_again(
+        &mut self,
+        fetcher: &Fetcher<'_>,
+        from: &Path,
+        paths: Vec<PathBuf>,
+        largest: u64,
+    ) -> Result<bool, FetchError> {
+        let Some(directory) = &self.directory else { return Ok(false) };
+        let fetched = fetcher.fetch_into(directory.path(), from, paths, largest).await?;
+        let missing: BTreeSet<PathBuf> = fetched.missing.into_iter().collect();
+        let is_new = fetched.transferred > 0 || missing != self.missing;
+        self.missing = missing;
+        Ok(is_new)
+    }
+
     /// The content of a file, up to `limit` bytes; `None` when the primary does not have it as a regular file.
     pub fn read(&self, path: &Path, limit: u64) -> Option<Vec<u8>> {
-        let directory = match self.directory.as_ref()? {
-            Directory::Private(directory) => directory.path(),
-            Directory::Kept(cache) => cache.directory(),
-        };
+        let directory = self.directory.as_ref()?.path();
         // The cache may still have what the primary lost.
         let is_there = !self.missing.contains(path);
         is_there.then(|| files::read(&directory.join(path), limit).ok().flatten())?
@@ -116,6 +183,15 @@ impl FetchedFiles {
         match &self.directory {
             Some(Directory::Kept(cache)) => Some(cache),
             Some(Directory::Private(_)) | None => None,
+        }
+    }
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Private(directory) => directory.path(),
+            Self::Kept(cache) => cache.directory(),
         }
     }
 }

@@ -53,12 +53,15 @@ async fn fetch(
     cache: Option<Cache>,
 ) -> Result<Manifests, Failure> {
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
-    let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), cache).await?;
+    let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), MAX_MANIFEST, cache).await?;
     let reading = tokio::task::spawn_blocking(move || {
         let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
         let manifests: Manifests = ids.into_iter().filter_map(manifest).collect();
-        let whole = manifests.iter().filter(|(_, manifest)| manifest.is_ok()).map(|(id, _)| *id).collect();
-        if let Some(Err(error)) = files.cache().map(|cache| cache.keep_only(&whole)) {
+        let whole: BTreeSet<BackupId> =
+            manifests.iter().filter(|(_, manifest)| manifest.is_ok()).map(|(id, _)| *id).collect();
+        if let Some(Err(error)) =
+            files.cache().map(|cache| cache.keep_only(|name| whole.iter().any(|id| id.as_str() == name)))
+        {
             tracing::debug!("the cache of manifests keeps more than it should: {error}");
         }
         manifests

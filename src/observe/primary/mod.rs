@@ -1,13 +1,14 @@
 //! The primary's end of a replica.
 //!
-//! First [`Source::ask`]: one `sync-info`, or one reading of a catalog that this host can see. Then what sync-info
-//! leaves out and every plan needs: history files and annotations, a handful of names ([`Source::complete`]). At last
-//! what only those need who copy something: [`Source::look_closer`]. A site in sync pays for the first two alone.
+//! First [`Source::ask`]: one `sync-info`, or one reading of a catalog that this host can see. Then what every plan needs
+//! and sync-info does not tell, or not all of it: the archive, history files and annotations ([`Source::complete`]). At
+//! last what only those need who copy a backup: [`Source::look_closer`]. A site in sync pays for the first two alone.
 
 mod annotations;
 mod archive;
 mod cache;
 mod fetched;
+mod lists;
 mod manifests;
 mod path;
 mod sync_info;
@@ -20,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
-use crate::plan::lacking::Lacking;
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
 
@@ -28,7 +28,7 @@ use super::Purpose;
 use super::facts::base_kind;
 use super::failure::Failure;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
-use cache::Cache;
+use cache::{Cache, Kept};
 use fetched::Fetcher;
 
 /// One server of a primary, and the way to it.
@@ -57,37 +57,37 @@ impl Source<'_> {
         answer.unwrap_or_else(|failure| self.failed(failure).into())
     }
 
-    /// Adds the history files, which sync-info leaves out in part, and the annotations, which it does not know.
+    /// Adds the archive and the history files, and the annotations, which sync-info does not know.
     pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Failure> {
+        let fetcher = self.fetcher();
+        let cache = self.cache(here, Kept::Lists).await?;
+        archive::add(&fetcher, there, here, cache).await.map_err(|failure| self.failed(failure))?;
         if self.connection.commands.is_none() {
             return Ok(());
         }
-        let fetcher = self.fetcher();
-        archive::add_histories(&fetcher, there, here).await.map_err(|failure| self.failed(failure))?;
         annotations::add(&fetcher, there).await.map_err(|failure| self.failed(failure))
     }
 
-    /// Adds what is only worth knowing of that which is copied: whether the WAL is really there, and the manifests of
-    /// backups that may share files with one that is here.
+    /// Adds what is only worth knowing of backups that are copied: the manifests of those that may share files with
+    /// one that is here.
     pub async fn look_closer(
         &self,
         there: &mut PrimaryInventory,
         here: &ReplicaInventory,
-        lacking: &Lacking,
+        lacking: &BTreeSet<BackupId>,
     ) -> Result<(), Failure> {
-        let fetcher = self.fetcher();
-        if self.connection.commands.is_some() {
-            let gone = archive::gone(&fetcher, &there.directories.wals_directory, &lacking.wals).await;
-            there.gone = gone.map_err(|failure| self.failed(failure))?;
-        }
-        let Purpose::Plan { refresh } = self.purpose else { return Ok(()) };
         // Files are shared with a backup that is here, or with another one that comes.
-        let are_shared = lacking.backups.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
-        let wanted = if are_shared { lacking.backups.clone() } else { BTreeSet::new() };
+        let are_shared = lacking.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
+        let wanted = if are_shared { lacking.clone() } else { BTreeSet::new() };
+        let cache = self.cache(here, Kept::Manifests).await?;
+        manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|failure| self.failed(failure))
+    }
+
+    async fn cache(&self, here: &ReplicaInventory, kept: Kept) -> Result<Option<Cache>, Failure> {
+        let refresh = matches!(self.purpose, Purpose::Plan { refresh: true });
         let dirs = here.directories.clone();
-        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, refresh));
-        let cache = cache.await.map_err(|stopped| self.failed(stopped.into()))?;
-        manifests::add(&fetcher, there, &wanted, cache).await.map_err(|failure| self.failed(failure))
+        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, kept, refresh));
+        cache.await.map_err(|stopped| self.failed(stopped.into()))
     }
 
     fn fetcher(&self) -> Fetcher<'_> {

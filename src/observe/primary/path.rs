@@ -1,5 +1,6 @@
 //! A primary whose catalog this host can read: a mount, a second disk, a test. Its Barman is not run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::barman::ids::ServerName;
@@ -25,9 +26,9 @@ pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, 
 }
 
 fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
-    let mut notes = catalog.notes();
     let barman = likely(catalog.version_bounds());
-    let mut backups = std::collections::BTreeMap::new();
+    let mut notes = catalog.notes();
+    let mut backups = BTreeMap::new();
     for (id, backup) in catalog.backups.by_id {
         // Like sync-info: a base without a backup.info is no backup.
         let Some(info) = backup.info() else { continue };
@@ -41,22 +42,15 @@ fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
         there.going_away = backup.going_away;
         backups.insert(id, there);
     }
-    let list = catalog.xlogdb.any().cloned().unwrap_or_default();
-    if catalog.xlogdb.any().is_none() && !catalog.wals.sizes.is_empty() {
-        notes.push("it has no xlog.db, so none of its WAL is known; `barman rebuild-xlogdb` there makes it".to_owned());
-    } else if list.unsorted + list.doubled + list.unreadable > 0 {
-        notes.push("its xlog.db has lines that are doubled, out of order or unreadable; `barman rebuild-xlogdb` there repairs it".to_owned());
-    }
-    let on_disk = &catalog.wals.sizes;
-    let is_gone = |name, size| on_disk.get(&name) != Some(&size);
-    let gone = list.entries.iter().filter(|entry| is_gone(entry.name, entry.size)).map(|entry| entry.name).collect();
+    let list = catalog.xlogdb.named.or(catalog.xlogdb.plain).unwrap_or_default();
     PrimaryInventory {
         barman,
         directories,
         backups,
         wals: list.entries,
-        gone,
-        histories: catalog.wals.histories,
+        gone: BTreeSet::new(),
+        undescribed: BTreeMap::new(),
+        histories: BTreeMap::new(),
         last: list.last,
         notes,
     }

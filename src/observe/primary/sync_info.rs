@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, SyncInfoError, frame};
-use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
 use crate::observe::failure::Failure;
 use crate::observe::inventory::{Observed, PrimaryInventory};
@@ -83,8 +82,10 @@ fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Fa
         barman: info.version,
         directories,
         backups,
-        wals: in_order(info.wals, &mut notes),
+        // Sorted and each once, as it should have come. What is wrong with xlog.db, the file itself tells.
+        wals: XlogDb::new(info.wals).into_entries(),
         gone: BTreeSet::new(),
+        undescribed: BTreeMap::new(),
         histories: BTreeMap::new(),
         last: info.last_name.map(|name| (name, info.last_position)),
         notes,
@@ -102,21 +103,6 @@ fn directories(config: &SyncConfig, server: &ServerName) -> Option<ServerDirs> {
         wals_directory,
         ..defaults
     })
-}
-
-/// The list sorted and with each name once, as it should have come.
-fn in_order(wals: Vec<WalEntry>, notes: &mut Vec<String>) -> Vec<WalEntry> {
-    if wals.is_sorted_by(|a, b| a.name < b.name) {
-        return wals;
-    }
-    let listed = wals.len();
-    let sorted = XlogDb::new(wals).into_entries();
-    let what = match listed - sorted.len() {
-        0 => "is not sorted".to_owned(),
-        doubled => format!("has {doubled} names more than once"),
-    };
-    notes.push(format!("its xlog.db {what}; `barman rebuild-xlogdb` there repairs it"));
-    sorted
 }
 
 #[cfg(test)]

@@ -142,6 +142,24 @@ pub mod entry {
     }
 }
 
+/// The names of WAL files, each on a line.
+pub mod names {
+    use crate::barman::wal::WalName;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeSet;
+
+    /// Writes them.
+    pub fn serialize<S: Serializer>(names: &BTreeSet<WalName>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&names.iter().map(|name| format!("{name}\n")).collect::<String>())
+    }
+
+    /// Reads some.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<WalName>, D::Error> {
+        String::deserialize(deserializer)?.lines().map(|line| line.parse().map_err(D::Error::custom)).collect()
+    }
+}
+
 /// The sizes of WAL files: a line `NAME BYTES` for each.
 pub mod sizes {
     use crate::barman::wal::WalName;

@@ -46,7 +46,7 @@ impl fmt::Debug for Case {
             let size = |entry: Option<&WalEntry>| entry.map(|entry| entry.size);
             writeln!(f, "{} there {:?} here {:?} line {:?}", file.name, size(file.there), file.here, size(file.line))?;
         }
-        writeln!(f, "gone {:?}", self.primary.gone)?;
+        writeln!(f, "gone {:?} undescribed {:?}", self.primary.gone, self.primary.undescribed)?;
         writeln!(f, "histories there {:?} here {:?}", self.primary.histories.keys(), self.here.histories.keys())?;
         writeln!(f, "{:?} staged {:?}", self.here.xlogdb.findings, self.here.staged)?;
         writeln!(f, "{:?}", self.replica.policy)

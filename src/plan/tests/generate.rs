@@ -12,7 +12,7 @@ use crate::barman::backup_info::Status;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
-use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published, WholeWal};
+use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published, Undescribed, WholeWal};
 use crate::plan::reason::XlogFinding;
 use crate::site::model::{Policy, Prune, Rule, Selection, WalsFrom};
 
@@ -37,6 +37,8 @@ pub fn any_case() -> impl Strategy<Value = Case> {
             }
             case.primary.wals.sort_by_key(|entry| entry.name);
             case.primary.wals.dedup_by_key(|entry| entry.name);
+            let gone = &case.primary.gone;
+            case.primary.undescribed.retain(|name, _| !gone.contains(name));
             for wal in &wals {
                 wal.read(&mut case);
             }
@@ -168,6 +170,7 @@ struct AnyWal {
     name: WalName,
     there: Option<u64>,
     gone: bool,
+    undescribed: Option<Undescribed>,
     here: Option<u64>,
     /// The size and the time that xlog.db here says.
     line: Option<(u64, bool)>,
@@ -186,8 +189,19 @@ fn any_wal() -> impl Strategy<Value = AnyWal> {
     });
     let size = || prop::option::weighted(0.8, select(vec![9_u64, 9, 9, 9, 9, 5, 0]));
     let line = prop::option::weighted(0.8, (select(vec![9_u64, 9, 9, 5]), prop::bool::weighted(0.1)));
-    (name, size(), prop::bool::weighted(0.05), size(), line, prop::bool::weighted(0.5))
-        .prop_map(|(name, there, gone, here, line, whole)| AnyWal { name, there, gone, here, line, whole })
+    let listed = select(vec![9_u64, 5, 0]).prop_map(|listed| Undescribed::OtherSize { listed });
+    let undescribed = prop::option::weighted(0.1, prop_oneof![Just(Undescribed::NotListed), listed]);
+    let sizes = (size(), size(), line);
+    let flags = (prop::bool::weighted(0.05), undescribed, prop::bool::weighted(0.5));
+    (name, sizes, flags).prop_map(|(name, (there, here, line), (gone, undescribed, whole))| AnyWal {
+        name,
+        there,
+        gone,
+        undescribed,
+        here,
+        line,
+        whole,
+    })
 }
 
 impl AnyWal {
@@ -204,6 +218,8 @@ impl AnyWal {
     fn add_to(&self, case: &mut Case) {
         case.primary.wals.extend(self.there.map(|size| entry(self.name, size)));
         case.primary.gone.extend((self.gone && self.there.is_some()).then_some(self.name));
+        let why = self.undescribed.filter(|_| self.there.is_some() && !self.gone);
+        case.primary.undescribed.extend(why.map(|why| (self.name, why)));
         case.here.wals.extend(self.here.map(|size| (self.name, size)));
         let late = Mtime::new(1.5).unwrap();
         let line = |(size, late_line): (u64, bool)| {

@@ -57,7 +57,9 @@ impl Model<'_> {
                 for entry in &batch.entries {
                     self.here.wals.insert(entry.name, entry.size);
                     self.here.whole.remove(&entry.name);
-                    self.list(*entry);
+                    // What no list describes turns out to be anything.
+                    let found = WalEntry { compression: "xz".parse().ok(), ..*entry };
+                    self.list(if batch.undescribed.contains(&entry.name) { found } else { *entry });
                 }
             }
             Change::AddBackup(copy) => self.publish(copy),

@@ -4,6 +4,7 @@
 //!   keep; a status, DONE unless said; `system=7`, `size=5`, `files=abc` (a manifest); there `leaving`, `snapshot`; here
 //!   `damaged`, `absent`, `unlinked`, `bare` (a base without backup.info).
 //! - `1/08..1F` segments of timeline 1, hexadecimal; `-1/09` without them, `1/09=5` of 5 bytes, `?1/09` listed and gone.
+//!   `1/09=5!` is on the disk and not listed; `1/09=5<7` is listed with 7 bytes.
 //!   `1/09.partial`, `1/09.backup`; `h2<1/1A` the history of timeline 2, which left timeline 1 in that segment.
 //!
 //! The empty text is a server that does not exist here. xlog.db and sync-wals.info are right unless a test breaks them.
@@ -22,7 +23,7 @@ use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::observe::inventory::{
     BackupFacts, BaseKind, BaseState, LocalBackup, OwnBarman, PrimaryBackup, PrimaryInventory, Published,
-    ReplicaInventory, XlogDbState,
+    ReplicaInventory, Undescribed, XlogDbState,
 };
 use crate::verify::checksum::{Algorithm, Checksum};
 use crate::verify::manifest::{Manifest, ManifestFile};
@@ -49,6 +50,7 @@ pub fn primary(text: &str) -> PrimaryInventory {
         last: wals.last().map(|entry| (entry.name, 64 * (wals.len() as u64 - 1))),
         wals,
         gone: catalog.gone,
+        undescribed: catalog.undescribed,
         histories: catalog.histories,
         notes: Vec::new(),
     }
@@ -94,6 +96,7 @@ struct Catalog {
     backups: BTreeMap<BackupId, Backup>,
     wals: BTreeMap<WalName, WalEntry>,
     gone: BTreeSet<WalName>,
+    undescribed: BTreeMap<WalName, Undescribed>,
     histories: BTreeMap<Timeline, HistoryFile>,
 }
 
@@ -113,6 +116,7 @@ impl Catalog {
         if let Some(history) = word.strip_prefix('h') {
             return self.history(history);
         }
+        let (word, undescribed) = split_undescribed(word);
         let (names, size) = split_size(word.trim_start_matches(['-', '?']));
         for name in wal_names(names) {
             if word.starts_with('-') {
@@ -122,6 +126,7 @@ impl Catalog {
             if word.starts_with('?') {
                 self.gone.insert(name);
             }
+            self.undescribed.extend(undescribed.map(|why| (name, why)));
             self.wals.insert(name, entry(name, size.unwrap_or(MIB16)));
         }
     }
@@ -159,6 +164,14 @@ pub fn entry(name: WalName, size: u64) -> WalEntry {
     };
     let mtime = Mtime::new(1_795_300_000.0 + f64::from(u32::try_from(number).unwrap_or_default())).unwrap();
     WalEntry { name, size, mtime, compression: None, encryption: None }
+}
+
+fn split_undescribed(word: &str) -> (&str, Option<Undescribed>) {
+    if let Some(word) = word.strip_suffix('!') {
+        return (word, Some(Undescribed::NotListed));
+    }
+    let Some((word, listed)) = word.split_once('<') else { return (word, None) };
+    (word, Some(Undescribed::OtherSize { listed: listed.parse().unwrap() }))
 }
 
 fn split_size(word: &str) -> (&str, Option<u64>) {

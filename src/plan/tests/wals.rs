@@ -1,16 +1,24 @@
 //! Which WAL is shipped, and in which order. Names of tests are rows of the list of Barman's failings.
 
-use crate::barman::ids::SystemId;
+use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::Change;
-use crate::plan::reason::Reason;
+use crate::plan::reason::{Note, Reason};
 use crate::plan::shortfall::Shortfall;
 use crate::site::model::WalsFrom;
 
 use super::case::{Case, case, words};
 use super::notation::{Backup, id, segment};
+
+fn wal(word: &str) -> WalName {
+    WalName::Segment(segment(word))
+}
+
+fn server() -> ServerName {
+    "main".parse().unwrap()
+}
 
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
@@ -102,7 +110,8 @@ fn an_empty_segment_at_the_primary_never_replaces_one_here() {
     let whole = case(there, "@21 1/08..0A | 1/08..0F h2<1/0C")
         .with(|case| case.here.xlogdb.entries.iter_mut().for_each(|line| line.size = case.here.wals[&line.name]));
     assert_eq!(whole.actions(), [""; 0]);
-    assert_eq!((whole.plan().notes, whole.plan().after.backups), (vec![], 1));
+    let damage = Note::EmptyThere { count: 2, first: wal("1/09") };
+    assert_eq!((whole.plan().notes, whole.plan().after.backups), (vec![damage], 1));
     let missing = case(there, "@21 1/08..0A | 1/08..0F -1/09");
     assert_eq!(missing.actions(), [""; 0]);
     assert_eq!(missing.plan().after.backups, 0);
@@ -245,6 +254,42 @@ fn segments_of_another_size_are_shipped_under_addresses_of_their_own() {
     );
     assert_eq!(plan.after.backups, 2);
     assert_eq!(case.after(&plan).actions(), [""; 0]);
+}
+
+#[test]
+fn wal_that_the_primary_does_not_list_is_shipped_and_named() {
+    let case = case("@21 1/08..0A | 1/08..0F 1/0B..0C=5!", "@21 1/08..0A | 1/08..0A");
+    assert_eq!(case.actions(), ["+wal 1/0B..0F"]);
+    let note = Note::NotListedThere { server: server(), count: 2, first: wal("1/0B") };
+    assert_eq!(case.plan().notes, std::slice::from_ref(&note));
+    let Change::AddWals(batch) = case.plan().actions.remove(0).change else { panic!("no batch") };
+    assert_eq!(batch.undescribed.into_iter().collect::<Vec<_>>(), [wal("1/0B"), wal("1/0C")]);
+    // What it is was told by the files themselves: the primary's list has nothing to say against that.
+    let mut after = case.after(&case.plan());
+    after.here.xlogdb.entries.iter_mut().filter(|e| e.size == 5).for_each(|e| e.compression = "gzip".parse().ok());
+    assert_eq!((after.actions().len(), after.plan().notes), (0, vec![note]));
+}
+
+#[test]
+fn wal_of_another_size_than_listed_is_shipped_as_it_is_on_the_disk() {
+    let note = |first| Note::OtherSizeThere { server: server(), count: 1, first, listed: 16 << 20, on_disk: 5 };
+    let there = "@21 1/08..0A | 1/08..0D 1/0C=5<16777216";
+    let case = case(there, "@21 1/08..0A | 1/08..0A");
+    assert_eq!((case.actions(), case.plan().notes), (vec!["+wal 1/0B..0D".to_owned()], vec![note(wal("1/0C"))]));
+    // What was shipped before the primary compressed it is as good, and a piece of it is not.
+    assert_eq!(super::case::case(there, "@21 1/08..0A | 1/08..0D").actions(), [""; 0]);
+    assert_eq!(super::case::case(there, "@21 1/08..0A | 1/08..0D 1/0C=7").actions(), ["~wal 1/0C"]);
+    let only_needed = case.wals_from(WalsFrom::BackupsOnly);
+    assert_eq!(only_needed.plan().notes, [], "nobody wants that file");
+}
+
+#[test]
+fn what_is_empty_at_the_primary_is_damage_there_listed_or_not() {
+    for empty in ["1/0C=0", "1/0C=0!", "1/0C=0<16777216"] {
+        let case = case(&format!("@21 1/08..0A | 1/08..0D {empty}"), "@21 1/08..0A | 1/08..0A");
+        assert_eq!(case.actions(), ["+wal 1/0B", "+wal 1/0D"], "{empty}");
+        assert_eq!(case.plan().notes, [Note::EmptyThere { count: 1, first: wal("1/0C") }], "{empty}");
+    }
 }
 
 #[test]

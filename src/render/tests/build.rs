@@ -1,6 +1,6 @@
 //! Plans as values, in few words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -156,7 +156,14 @@ pub fn batch(range: WalRange, needed_by: Option<&str>) -> WalBatch {
         encryption: None,
     };
     let entries = (range.first..=range.last).map(entry).collect();
-    WalBatch { range: Some(range), entries, here: BTreeMap::new(), needed_by: needed_by.map(id), accepted: false }
+    WalBatch {
+        range: Some(range),
+        entries,
+        here: BTreeMap::new(),
+        undescribed: BTreeSet::new(),
+        needed_by: needed_by.map(id),
+        accepted: false,
+    }
 }
 
 pub fn wals(range: WalRange, needed_by: Option<&str>) -> Action {

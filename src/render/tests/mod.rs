@@ -118,12 +118,35 @@ fn nothing_that_moves_a_cursor_gets_through() {
     }
 }
 
+fn wal(name: &str) -> crate::barman::wal::WalName {
+    name.parse().unwrap()
+}
+
 #[test]
 fn nothing_more_can_be_had() {
     let mut main = replica("main");
     main.before.lag = Some(lag(12, 863));
     main.after = main.before;
-    main.notes = vec![Note::KeptHereOnly { count: 3, first: id("1101") }];
+    main.notes = vec![
+        Note::KeptHereOnly { count: 3, first: id("1101") },
+        Note::EmptyThere { count: 1, first: wal("00000001000001A300000008") },
+        Note::OtherSizeThere {
+            server: main.server.clone(),
+            count: 1,
+            first: wal("00000001000001A300000009"),
+            listed: 16 << 20,
+            on_disk: 81_234,
+        },
+        Note::OtherSizeThere {
+            server: main.server.clone(),
+            count: 7,
+            first: wal("00000001000001A300000009"),
+            listed: 16 << 20,
+            on_disk: 81_234,
+        },
+        Note::NotListedThere { server: main.server.clone(), count: 1, first: wal("00000001000001A30000000A") },
+        Note::NotListedThere { server: main.server.clone(), count: 31, first: wal("00000001000001A30000000A") },
+    ];
     main.shortfalls = vec![
         Shortfall::WalMissing { backup: id("1120"), ranges: vec![range(1, 0x1A310, 0x1A31B)] },
         Shortfall::WalDamaged { count: 2, first: "00000001000001A300000007".parse().unwrap() },

@@ -10,6 +10,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -19,9 +20,11 @@ use walkdir::WalkDir;
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX, is_gone};
-use super::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
+use super::{
+    ByteCounter, Fetch, Fetched, Files, List, MAX_LISTED, RemoteFile, TransportError, TransportErrorKind, What,
+};
 use copy::Copier;
-pub(super) use pattern::{Excludes, matches};
+pub(super) use pattern::{Excludes, Only};
 
 /// Lists and copies files of a catalog that this machine can read.
 pub(super) struct LocalFiles {
@@ -80,8 +83,10 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
     let root = &request.directory;
     fs::read_dir(root).map_err(|error| failure(primary, root, &error))?;
     let depth = if request.recursive { usize::MAX } else { 1 };
+    let only = Only::new(&request.only);
     let mut files = Vec::new();
-    for entry in WalkDir::new(root).min_depth(1).max_depth(depth) {
+    let mut entries = WalkDir::new(root).min_depth(1).max_depth(depth).into_iter();
+    while let Some(entry) = entries.next() {
         if cancel.is_cancelled() {
             return Err(TransportError::cancelled());
         }
@@ -91,14 +96,20 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
             Err(error) => return Err(walk_failure(primary, root, error)),
         };
         let name = entry.file_name().to_string_lossy();
-        let wanted = request.only.is_empty() || request.only.iter().any(|pattern| matches(pattern, &name));
-        if !entry.file_type().is_file() || !wanted {
+        if request.recursive && entry.file_type().is_dir() && !only.descends_into(&name) {
+            entries.skip_current_dir();
+        }
+        if !entry.file_type().is_file() || !only.lists(&name) {
             continue;
         }
         let path = relative(root, entry.path());
         paths::check_relative(primary, std::slice::from_ref(&path))?;
         match entry.metadata() {
-            Ok(metadata) => files.push(RemoteFile { path, size: metadata.len() }),
+            Ok(_) if files.len() == MAX_LISTED => {
+                let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
+                return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+            }
+            Ok(metadata) => files.push(RemoteFile { path, size: metadata.len(), mtime: metadata.mtime() }),
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(walk_failure(primary, root, error)),
         }

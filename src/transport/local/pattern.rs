@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Whether a name matches; `*` and `?` stop at a slash.
-pub(in crate::transport) fn matches(pattern: &str, name: &str) -> bool {
+fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     // Where the last star was, and how much of the name it has taken.
     let (mut at, mut here, mut star) = (0, 0, None);
@@ -27,6 +27,37 @@ pub(in crate::transport) fn matches(pattern: &str, name: &str) -> bool {
         }
     }
     pattern[at..].iter().all(|c| *c == '*')
+}
+
+/// What of a directory is listed.
+#[derive(Debug)]
+pub(in crate::transport) struct Only<'a> {
+    files: Vec<&'a str>,
+    directories: Vec<&'a str>,
+}
+
+impl<'a> Only<'a> {
+    /// From rsync's include patterns; those of directories end with a slash.
+    pub(in crate::transport) fn new(patterns: &'a [String]) -> Self {
+        let files = patterns.iter().filter(|pattern| !pattern.ends_with('/')).map(String::as_str);
+        let directories = patterns.iter().filter_map(|pattern| pattern.strip_suffix('/'));
+        Self { files: files.collect(), directories: directories.collect() }
+    }
+
+    /// Whether a file of this name is listed.
+    pub(in crate::transport) fn lists(&self, name: &str) -> bool {
+        is_one_of(&self.files, name)
+    }
+
+    /// Whether what is in a directory of this name is listed.
+    pub(in crate::transport) fn descends_into(&self, name: &str) -> bool {
+        is_one_of(&self.directories, name)
+    }
+}
+
+/// Without patterns every name is.
+fn is_one_of(patterns: &[&str], name: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, name))
 }
 
 /// What a tree is copied without.

@@ -75,8 +75,14 @@ async fn a_listing_is_sorted_and_filtered() {
     let all = bench.files.list(&request).await.unwrap();
     let names: Vec<_> = all.iter().map(|file| (file.path.to_str().unwrap(), file.size)).collect();
     assert_eq!(names, [("a", 5), ("c.history", 5), ("sub dir/it's b", 6)]);
+    assert_eq!(all[0].mtime, bench.source.join("a").metadata().unwrap().mtime());
     request.only = vec!["*.history".into(), "it's ?".into()];
     assert_eq!(bench.files.list(&request).await.unwrap().len(), 2);
+    for (directory, listed) in [("sub ???/", 2), ("sub/", 1)] {
+        let only = vec!["*.history".into(), "it's ?".into(), directory.into()];
+        let of_some = List { only, ..request.clone() };
+        assert_eq!(bench.files.list(&of_some).await.unwrap().len(), listed, "{directory}");
+    }
     request.recursive = false;
     assert_eq!(bench.files.list(&request).await.unwrap().len(), 1);
     request.directory = bench.source.join("nope");

@@ -33,7 +33,7 @@ pub(super) fn list_arguments(request: &List, way: &Way) -> Vec<OsString> {
     arguments.extend(["--list-only", "--no-h"].map(OsString::from));
     arguments.push(if request.recursive { "--recursive" } else { "--dirs" }.into());
     if !request.only.is_empty() {
-        if request.recursive {
+        if request.recursive && !request.only.iter().any(|pattern| pattern.ends_with('/')) {
             arguments.push("--include=*/".into());
         }
         arguments.extend(request.only.iter().map(|pattern| OsString::from(format!("--include={pattern}"))));
@@ -216,6 +216,10 @@ mod tests {
         let arguments = list_arguments(&list, &way([3, 5, 0]));
         let filters: Vec<_> = text(&arguments).into_iter().filter(|word| word.contains("clude=")).collect();
         assert_eq!(filters, ["--include=*/", "--include=*.history", "--exclude=*"]);
+        let list = List { only: vec!["????????/".into(), "*.history".into()], ..list };
+        let arguments = list_arguments(&list, &way([3, 5, 0]));
+        let filters: Vec<_> = text(&arguments).into_iter().filter(|word| word.contains("clude=")).collect();
+        assert_eq!(filters, ["--include=????????/", "--include=*.history", "--exclude=*"]);
     }
 
     #[test]

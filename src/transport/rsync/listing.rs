@@ -4,39 +4,115 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use crate::transport::paths::relative_path_fault;
-use crate::transport::{RemoteFile, TransportError, TransportErrorKind};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
-/// The regular files of a listing, in the order of their paths.
+use crate::transport::paths::relative_path_fault;
+use crate::transport::{MAX_LISTED, RemoteFile, TransportError, TransportErrorKind};
+
+/// Longer than the line of any path, each byte of it escaped.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// A listing that is read while it comes, so that its text is never held whole.
 ///
-/// A line is `-rw------- 16777216 2026/11/22 09:24:35 name`, the size padded to the right, the name in any bytes.
+/// A line is `-rw------- 16777216 2026/11/22 09:24:35 name`, the size padded to the right, the time in UTC, the name in
+/// any bytes.
 /// Control characters in a name come as `\#033`, and so does the backslash of a name that looks like that.
-pub(super) fn parse(primary: &str, listing: &[u8]) -> Result<Vec<RemoteFile>, TransportError> {
-    let refused = |line: &[u8], why: &str| {
-        let line = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
-        let message = format!("primary {primary}: a listing has the line {line:?}: {why}");
-        Err(TransportError::new(TransportErrorKind::Untrusted, message))
-    };
-    let mut files = Vec::new();
-    for line in listing.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"-")) {
-        let Some((size, name)) = fields(line) else { return refused(line, "it is not in rsync's form") };
-        let path = PathBuf::from(OsString::from_vec(unescaped(name)));
-        if let Some(fault) = relative_path_fault(&path) {
-            return refused(line, fault);
-        }
-        files.push(RemoteFile { path, size });
-    }
-    files.sort();
-    Ok(files)
+pub(super) struct Listing<'a> {
+    primary: &'a str,
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    files: Vec<RemoteFile>,
+    refused: Option<TransportError>,
 }
 
-/// Size and name. A name may begin with spaces, so only one space after the time is not part of it.
-fn fields(line: &[u8]) -> Option<(u64, &[u8])> {
+impl<'a> Listing<'a> {
+    /// One of this primary, of which nothing has come.
+    pub(super) fn new(primary: &'a str) -> Self {
+        Self { primary, begun: Vec::new(), files: Vec::new(), refused: None }
+    }
+
+    /// Takes what comes next.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.refused.is_some() {
+                return;
+            }
+            self.begun.extend_from_slice(part);
+            if self.begun.len() > LONGEST_LINE {
+                self.refuse("it is too long");
+            } else if part.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    /// The regular files, in the order of their paths.
+    pub(super) fn finish(mut self) -> Result<Vec<RemoteFile>, TransportError> {
+        self.end_line();
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        self.files.sort();
+        Ok(self.files)
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.begun);
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        if !line.starts_with(b"-") || self.refused.is_some() {
+            return;
+        }
+        match file(line) {
+            Ok(_) if self.files.len() == MAX_LISTED => {
+                let message = format!("primary {}: a listing of more than {MAX_LISTED} files is refused", self.primary);
+                self.refused = Some(TransportError::new(TransportErrorKind::Untrusted, message));
+            }
+            Ok(file) => self.files.push(file),
+            Err(why) => {
+                self.begun = line.to_vec();
+                self.refuse(why);
+            }
+        }
+    }
+
+    /// Refuses the listing for its current line.
+    fn refuse(&mut self, why: &str) {
+        let line = String::from_utf8_lossy(&self.begun[..self.begun.len().min(300)]).into_owned();
+        let message = format!("primary {}: a listing has the line {line:?}: {why}", self.primary);
+        self.refused = Some(TransportError::new(TransportErrorKind::Untrusted, message));
+        self.begun.clear();
+    }
+}
+
+/// The file of a line, or what is wrong with it.
+fn file(line: &[u8]) -> Result<RemoteFile, &'static str> {
+    let (size, mtime, name) = fields(line).ok_or("it is not in rsync's form")?;
+    let path = PathBuf::from(OsString::from_vec(unescaped(name)));
+    match relative_path_fault(&path) {
+        Some(fault) => Err(fault),
+        None => Ok(RemoteFile { path, size, mtime }),
+    }
+}
+
+/// Size, time and name. A name may begin with spaces, so only one space after the time is not part of it.
+fn fields(line: &[u8]) -> Option<(u64, i64, &[u8])> {
     let (_permissions, rest) = split_at_space(line)?;
     let (size, rest) = split_at_space(rest.trim_ascii_start())?;
-    let (_date, rest) = split_at_space(rest)?;
-    let (_time, name) = split_at_space(rest)?;
-    Some((std::str::from_utf8(size).ok()?.parse().ok()?, name))
+    let (date, rest) = split_at_space(rest)?;
+    let (time, name) = split_at_space(rest)?;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    Some((text(size)?.parse().ok()?, seconds(text(date)?, text(time)?).unwrap_or_default(), name))
+}
+
+/// The seconds since 1970 of `2026/11/22` and `09:24:35`.
+fn seconds(date: &str, time: &str) -> Option<i64> {
+    let mut parts = date.split('/').chain(time.split(':'));
+    let mut small = || parts.next()?.parse::<i8>().ok();
+    let year = date.split('/').next()?.parse::<i16>().ok()?;
+    let _year = small();
+    let civil = DateTime::new(year, small()?, small()?, small()?, small()?, small()?, 0).ok()?;
+    Some(Offset::UTC.to_timestamp(civil).ok()?.as_second())
 }
 
 fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -64,6 +140,29 @@ fn octal(digits: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(primary: &str, listing: &[u8]) -> Result<Vec<RemoteFile>, TransportError> {
+        // In pieces that end anywhere, as a pipe gives them.
+        let mut whole = Listing::new(primary);
+        listing.chunks(7).for_each(|piece| whole.read(piece));
+        whole.finish()
+    }
+
+    #[test]
+    fn times_are_read_as_utc_and_one_that_no_calendar_has_is_none() {
+        let of = |time: &str| parse("p", format!("-rw-r--r-- 1 {time} f\n").as_bytes()).unwrap()[0].mtime;
+        assert_eq!(of("2026/11/22 13:09:35"), 1_795_352_975);
+        assert_eq!(of("1969/12/31 23:59:58"), -2);
+        for impossible in ["40000/01/01 00:00:00", "2026/13/22 13:09:35", "2026/11 13:09:35", "? ?"] {
+            assert_eq!(of(impossible), 0, "{impossible}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+        let error = parse("p", &vec![b'-'; LONGEST_LINE + 1]).unwrap_err();
+        assert!(error.message.ends_with("it is too long") && error.message.len() < 1000, "{error}");
+    }
 
     #[test]
     fn only_regular_files_are_taken_sorted() {

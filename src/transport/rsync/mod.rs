@@ -34,12 +34,10 @@ use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
 use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
 use arguments::{Way, fetch_arguments, list_arguments};
+use listing::Listing;
 use outcome::{Asked, judge};
 use progress::Progress;
 use version::Version;
-
-/// The longest listing that is believed.
-const LISTING_LIMIT: usize = 1 << 30;
 
 /// Lists and copies files of a primary.
 pub(super) struct RsyncFiles {
@@ -121,12 +119,7 @@ impl Files for RsyncFiles {
         paths::check_directory(self.primary(), &request.directory)?;
         let lease = self.masters.lease().await?;
         let way = self.way(&lease).await?;
-        let mut listing = Vec::new();
-        let collect = |bytes: &[u8]| {
-            if listing.len() <= LISTING_LIMIT {
-                listing.extend_from_slice(bytes);
-            }
-        };
+        let mut listing = Listing::new(self.primary());
         let arguments = list_arguments(request, &way);
         let task = Task {
             input: Vec::new(),
@@ -134,14 +127,10 @@ impl Files for RsyncFiles {
             silence: self.silence(Compare::Times),
             cancel: self.masters.cancel(),
         };
-        let ended = self.run(&lease, arguments, task, collect).await?;
+        let ended = self.run(&lease, arguments, task, |bytes| listing.read(bytes)).await?;
         let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
         judge(&ended, asked)?;
-        if listing.len() > LISTING_LIMIT {
-            let message = format!("primary {}: a listing of more than 1 GiB is refused", self.primary());
-            return Err(TransportError::new(TransportErrorKind::Untrusted, message));
-        }
-        listing::parse(self.primary(), &listing)
+        listing.finish()
     }
 
     async fn fetch(
@@ -246,6 +235,7 @@ fn rsync() -> Command {
     {
         command.env_remove(variable);
     }
-    command.env("LC_ALL", "C").stdin(Stdio::null());
+    // A listing has times without a zone.
+    command.env("LC_ALL", "C").env("TZ", "UTC0").stdin(Stdio::null());
     command
 }

@@ -1,0 +1,89 @@
+//! The primary's xlog.db, fetched as a file: under either of its names, from wherever Barman keeps it.
+//!
+//! It stays in our own directory of the server ([`super::cache`]), so that the next fetch brings only what changed. What
+//! came may have been written while it was read: a last line without an end is not one yet.
+
+use std::path::{Path, PathBuf};
+
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::wal_entry::WalEntry;
+use crate::observe::catalog::xlogdb::XlogDbFile;
+use crate::observe::failure::Failure;
+
+use super::archive::MAX_FILES;
+use super::cache::Cache;
+use super::fetched::{FetchedFiles, Fetcher};
+
+/// The longest list that is read: more than the lines of as many files as an archive may have.
+const MAX_SIZE: u64 = 512 << 20;
+
+/// What Barman's own readers stumble over.
+const FAULT: &str = "its xlog.db has lines that are doubled, out of order or unreadable; `barman rebuild-xlogdb` there \
+                     repairs it";
+
+/// What a list says.
+pub struct Lines {
+    /// Its lines, sorted by name, each once.
+    pub entries: Vec<WalEntry>,
+    /// What is wrong with it, in a sentence.
+    pub fault: Option<String>,
+}
+
+/// The lists that a primary has, until this is dropped.
+pub struct FetchedLists {
+    /// The directory at the primary.
+    from: PathBuf,
+    /// The names that the list may have; that of newer Barmans first.
+    names: Vec<PathBuf>,
+    files: FetchedFiles,
+}
+
+impl FetchedLists {
+    /// Fetches what there is.
+    pub async fn fetch(fetcher: &Fetcher<'_>, dirs: &ServerDirs, cache: Option<Cache>) -> Result<Self, Failure> {
+        let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
+        let names: Vec<PathBuf> = Layout::readable().into_iter().filter_map(name).collect();
+        let from = dirs.xlogdb_directory.clone();
+        let files = match fetcher.fetch_cached(&from, names.clone(), MAX_SIZE, cache).await {
+            // Barman makes the directory when the first WAL arrives.
+            Err(error) if error.is_absent() => FetchedFiles::default(),
+            files => files?,
+        };
+        let is_list = |name: &str| names.iter().any(|list| list == Path::new(name));
+        if let Some(Err(error)) = files.cache().map(|cache| cache.keep_only(is_list)) {
+            tracing::debug!("the cache of lists keeps more than it should: {error}");
+        }
+        Ok(Self { from, names, files })
+    }
+
+    /// What the list says; `None` where the primary has none.
+    pub async fn read(&self) -> Result<Option<Lines>, Failure> {
+        let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
+        let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
+        if bytes.len() as u64 > MAX_SIZE {
+            return Err(too_long(&format!("has more than {} MiB", MAX_SIZE >> 20)));
+        }
+        Ok(Some(tokio::task::spawn_blocking(move || lines(&mut bytes)).await??))
+    }
+
+    /// The same, if the primary has changed it meanwhile.
+    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<Lines>, Failure> {
+        let is_new = self.files.fetch_again(fetcher, &self.from, self.names.clone(), MAX_SIZE).await?;
+        if is_new { self.read().await } else { Ok(None) }
+    }
+}
+
+fn lines(bytes: &mut Vec<u8>) -> Result<Lines, Failure> {
+    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
+    if count > MAX_FILES {
+        return Err(too_long(&format!("has {count} lines")));
+    }
+    let list = XlogDbFile::parse(bytes);
+    Ok(Lines { fault: list.is_faulty().then(|| FAULT.to_owned()), entries: list.entries })
+}
+
+fn too_long(what: &str) -> Failure {
+    Failure::new(format!("its xlog.db {what}, and no more is read"))
+        .hint("see what wrote it; `barman rebuild-xlogdb` at the primary makes it anew")
+}
