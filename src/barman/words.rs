@@ -5,9 +5,11 @@
 //! unless that has several.
 
 /// How the lines begin that tell, the gravest first.
-const LABELS: [&str; 3] = ["EXCEPTION: ", "CRITICAL: ", "ERROR: "];
+const LABELS: [&str; 4] = ["EXCEPTION: ", "CRITICAL: ", "ERROR: ", OURS];
+/// How Antipode begins its errors, where it stands in for Barman.
+const OURS: &str = "Error: ";
 /// How lines begin that never do.
-const POINTERS: [&str; 1] = ["See log file"];
+const POINTERS: [&str; 2] = ["See log file", "hint: "];
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// The line that tells why a program failed, without white space around it.
@@ -60,6 +62,11 @@ mod tests {
                 "ERROR: Impossible to start the backup",
             ),
             ("ERROR: first\nEXCEPTION: the cause\nSee log file for more details.\n", "EXCEPTION: the cause"),
+            // Antipode in the place of Barman.
+            (
+                "Error: no backup.info in base/20261122T030000\n  hint: Barman does not work on main because of it\n",
+                "Error: no backup.info in base/20261122T030000",
+            ),
             // Other programs say it last.
             ("warning: one\n\nbash: barman: command not found\n\n", "bash: barman: command not found"),
             ("See log file for more details.\n", "See log file for more details."),

@@ -26,12 +26,12 @@ fn one_missing_source_file_blocks_all_progress() {
     fs::remove_dir_all(bench.path("primary/main")).unwrap();
     demo::write_first_day(&bench.path("primary"), "main");
     bench.says("main", &bench.sync_info("main"));
-    // While there is no history file, only WAL is fetched by name from that directory.
+    // While there is no history file, only WAL is fetched from that directory without its path.
     let wals = bench.path("primary/main/wals");
     bench.program(
         "rsync",
         &format!(
-            "case \"$*\" in *files-from*{wals}*) rm -f {wals}/0000000100000000/{WAL} ;; esac\nexec {} \"$@\"",
+            "case \"$*\" in *no-relative*{wals}*) rm -f {wals}/0000000100000000/{WAL} ;; esac\nexec {} \"$@\"",
             crate::bench::which("rsync").display(),
             wals = wals.display(),
         ),

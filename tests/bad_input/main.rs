@@ -17,6 +17,7 @@ mod estimates;
 mod gone;
 mod hostile_files;
 mod hostile_names;
+mod inventories;
 mod lost_line;
 mod mirrors;
 mod own_barman;
