@@ -137,6 +137,19 @@ impl WalSet {
         (first <= number).then_some(WalRange { timeline, first, last })
     }
 
+    /// The last segment of the set within a range.
+    pub fn last_within(&self, range: WalRange) -> Option<u64> {
+        let ranges = self.ranges.get(&range.timeline)?;
+        let before = ranges.partition_point(|r| r.0 <= range.last).checked_sub(1)?;
+        let last = ranges.get(before)?.1.min(range.last);
+        (last >= range.first).then_some(last)
+    }
+
+    /// The timelines of its segments.
+    pub fn timelines(&self) -> impl Iterator<Item = Timeline> + '_ {
+        self.ranges.iter().filter(|(_, ranges)| !ranges.is_empty()).map(|(timeline, _)| *timeline)
+    }
+
     /// Its ranges, by timeline and then by number.
     pub fn ranges(&self) -> impl DoubleEndedIterator<Item = WalRange> + '_ {
         self.ranges.iter().flat_map(|(timeline, ranges)| {
@@ -269,6 +282,10 @@ mod tests {
             prop_assert_eq!(members(&set_a.union(&set_b)), &model_a | &model_b);
             prop_assert_eq!(members(&set_a.intersection(&set_b)), &model_a & &model_b);
             prop_assert_eq!(set_a.count(), model_a.len() as u64);
+            for range in b {
+                let last = (range.first..=range.last).rev().find(|n| model_a.contains(&(range.timeline, *n)));
+                prop_assert_eq!(set_a.last_within(range), last);
+            }
             for number in 0..70 {
                 prop_assert_eq!(set_a.contains(Timeline(1), number), model_a.contains(&(Timeline(1), number)));
             }

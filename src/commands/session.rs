@@ -179,7 +179,7 @@ impl<'a> Session<'a> {
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
         let mut plan = plan::plan(self.site, &self.replicas, &observation, now);
         plan.vanished = self.vanished()?;
-        let plan = plan.narrow(scope, &self.replicas, &observation)?;
+        let plan = plan.narrow(scope, &self.replicas, &observation, now)?;
         Ok(Planned { plan, observation, now })
     }
 

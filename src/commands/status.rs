@@ -92,6 +92,7 @@ mod tests {
             age: None,
             objective: None,
             last_apply: None,
+            last_apply_is_ahead: false,
             backups: Backups::default(),
         }
     }

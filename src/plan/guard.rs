@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::barman::ids::SystemId;
-use crate::observe::inventory::{OwnSection, PrimaryInventory, ReplicaInventory};
-use crate::site::model::Replica;
+use jiff::Timestamp;
 
-use super::action::{Action, Change, Lag};
+use crate::barman::backup_info::Status;
+use crate::barman::ids::{BackupId, SystemId};
+use crate::observe::inventory::{OwnSection, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use crate::site::model::{Replica, WalsFrom};
+
+use super::action::{Action, Change, Recovery};
 use super::diff_backups::BackupDiff;
 use super::reason::{Blocker, Warning};
+use super::{branch, objective, wanted};
 
 /// Everything that forbids any action on this replica.
 pub fn blockers(
@@ -25,7 +29,7 @@ pub fn blockers(
         blockers.push(Blocker::RunHere);
     }
     blockers.extend(not_passive(here));
-    blockers.extend(other_system(replica, primary, here));
+    blockers.extend(other_system(replica, primary, here, backups));
     let minimum = replica.policy.protect.min_backups;
     if !backups.pruned.is_empty() && left < minimum as usize {
         blockers.push(Blocker::TooFewLeft { left, minimum });
@@ -41,18 +45,57 @@ fn not_passive(here: &ReplicaInventory) -> Option<Blocker> {
     })
 }
 
-/// A replica holds one system, that of its newest backup, and those that were accepted. Backups in every status
-/// count: the WAL of a new system arrives before its first backup is DONE.
-fn other_system(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Blocker> {
-    let there = || primary.backups.iter().filter_map(|(id, backup)| Some((*id, backup.facts.system?)));
+/// A replica holds one system, that of its newest backup, and those that were accepted. What counts is what would arrive:
+/// backups that would be copied, and backups that are being made, as the WAL of a new system arrives before its first
+/// backup is DONE. What is not wanted forbids nothing.
+fn other_system(
+    replica: &Replica,
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+    backups: &BackupDiff,
+) -> Option<Blocker> {
+    let policy = &replica.policy;
+    let unwanted = wanted::unwanted_systems(primary, &backups.kept);
+    let arrives = |id: &BackupId, backup: &PrimaryBackup| match backups.kept.get(id) {
+        Some(kept) => kept.copy.is_some(),
+        None => backup.facts.status != Status::Done && policy.wals_from != WalsFrom::BackupsOnly,
+    };
+    let arriving = primary.backups.iter().filter(|(id, backup)| arrives(id, backup));
+    let arriving: Vec<(BackupId, SystemId)> = arriving
+        .filter_map(|(id, backup)| Some((*id, backup.facts.system?)))
+        .filter(|(_, system)| !unwanted.contains(system))
+        .collect();
     let mut known: BTreeSet<SystemId> = here.published().filter_map(|facts| facts.system).collect();
     if known.is_empty() {
-        let noted = here.identity.as_ref().map(|identity| identity.systemid);
-        known.extend(noted.or_else(|| there().next_back().map(|(_, system)| system)));
+        known.extend(here.identity.as_ref().map(|identity| identity.systemid));
     }
-    let is_new = |system: &SystemId| !known.contains(system) && !replica.policy.accept_systems.contains(system);
-    let (backup, new) = there().find(|(_, system)| is_new(system))?;
-    Some(Blocker::OtherSystem { here: known.iter().copied().collect(), new, backup })
+    let is_accepted = |system: &SystemId| policy.accept_systems.contains(system);
+    if known.is_empty() {
+        known.extend(arriving.iter().rev().map(|(_, system)| *system).find(|system| !is_accepted(system)));
+    } else if known.iter().all(is_accepted) {
+        known.extend(predecessors(&policy.accept_systems, primary, here));
+    }
+    let is_new = |system: &SystemId| !known.contains(system) && !is_accepted(system);
+    let (backup, new) = arriving.into_iter().find(|(_, system)| is_new(system))?;
+    Some(Blocker::OtherSystem { here: known.into_iter().collect(), new, backup })
+}
+
+/// The systems that an accepted one took the place of: every backup of theirs ended before its first one did. A replica
+/// that has deleted its backups of them still is a copy of them.
+fn predecessors(
+    accepted: &BTreeSet<SystemId>,
+    primary: &PrimaryInventory,
+    here: &ReplicaInventory,
+) -> BTreeSet<SystemId> {
+    let there = primary.backups.values().map(|backup| &backup.facts);
+    let times = || there.clone().chain(here.published()).filter_map(|facts| Some((facts.system?, facts.end_time?)));
+    let first = times().filter(|(system, _)| accepted.contains(system)).map(|(_, time)| time).min();
+    let others: BTreeSet<SystemId> = there.clone().filter_map(|facts| facts.system).collect();
+    let ended_before = |system: &SystemId| {
+        let mut last = times().filter(|(of, _)| of == system).map(|(_, time)| time);
+        last.all(|time| first.is_some_and(|first| time < first))
+    };
+    others.into_iter().filter(|system| !accepted.contains(system) && ended_before(system)).collect()
 }
 
 /// What the user should do something about.
@@ -73,10 +116,20 @@ pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
     warnings
 }
 
+/// What is dated in the future, and so shows nothing.
+pub fn clocks(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, now: Timestamp) -> Vec<Warning> {
+    let wals = primary.map_or(&here.xlogdb.entries, |primary| &primary.wals);
+    let times = wals.iter().filter_map(|entry| Some((branch::archived_at(entry)?, entry.name)));
+    let ahead = || times.clone().filter(|(time, _)| branch::is_ahead(*time, now));
+    let wal = ahead().max().map(|(time, name)| Warning::DatedAhead { count: ahead().count() as u64, name, time });
+    let applied = here.last_apply.as_ref().map(|last| last.ended).filter(|ended| branch::is_ahead(*ended, now));
+    wal.into_iter().chain(applied.map(Warning::AppliedAhead)).collect()
+}
+
 /// Whether the objective is missed before this plan. Where no window ends, the plan says so itself.
-pub fn behind_objective(rpo: Option<Duration>, lag: Option<Lag>) -> Option<Warning> {
-    let (lag, rpo) = (u64::try_from(lag?.seconds?).ok()?, rpo?.as_secs());
-    (lag > rpo).then_some(Warning::BehindObjective { lag, rpo })
+pub fn behind_objective(rpo: Option<Duration>, before: &Recovery, now: Timestamp) -> Option<Warning> {
+    let objective = objective::judge(rpo, before, now).filter(|objective| !objective.kept)?;
+    before.window.map(|_| Warning::BehindObjective { lag: objective.loss, rpo: objective.rpo })
 }
 
 /// The bytes that an action brings over the wire, as an upper bound.

@@ -11,13 +11,14 @@
 //! | how much and how long | `traffic`, `estimate` |
 //! | what forbids it, what is warned of | `guard` |
 //! | what is good here and waits for a person | `held` |
-//! | what can be recovered, before and after; what will be lacking; how a replica stands | `window`, `recovery`, `shortfall`, `status` |
+//! | what can be recovered, before and after; what will be lacking; how a replica stands | `branch`, `window`, `recovery`, `shortfall`, `objective`, `status` |
 //! | whether a deletion leaves what it promised | `promise` |
 //! | a part of a plan: `--target`, `--exclude` | `scope` |
 //! | a saved plan: its text, what it relies on, whether it still holds | `file`, `facts`, `desired`, `stale` |
 //! | what `explain` tells | `known`, `demand` |
 
 pub mod action;
+mod branch;
 pub mod critical_path;
 pub mod demand;
 pub mod desired;
@@ -32,11 +33,12 @@ mod guard;
 pub mod held;
 pub mod known;
 pub mod lacking;
+pub mod objective;
 pub mod ongoing;
 mod order;
 pub mod promise;
 pub mod reason;
-mod recovery;
+pub mod recovery;
 mod replica;
 mod reuse;
 mod runs;

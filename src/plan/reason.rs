@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::barman::wal::WalName;
 
 use super::file::forms;
 use super::held::HeldKey;
+use super::recovery::OtherBranch;
 
 /// Why an action is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -150,11 +152,22 @@ pub enum Warning {
     OwnRetention(String),
     /// The recovery window ends further behind the primary than the objective allows.
     BehindObjective {
-        /// How far it is behind, in seconds.
-        lag: u64,
+        /// How far it is behind, in seconds; `None` where nothing shows it.
+        lag: Option<u64>,
         /// `objective.rpo`, in seconds.
         rpo: u64,
     },
+    /// WAL that is dated in the future: such a time shows nothing.
+    DatedAhead {
+        /// How many files.
+        count: u64,
+        /// The one that is dated furthest ahead.
+        name: WalName,
+        /// Its time.
+        time: Timestamp,
+    },
+    /// The note of the last apply is dated in the future.
+    AppliedAhead(Timestamp),
     /// The copy needs more than is free.
     NoSpace {
         /// Bytes to copy.
@@ -226,6 +239,8 @@ pub enum Note {
         /// The first.
         first: WalName,
     },
+    /// A branch of the archive beside the one that is judged.
+    OtherBranch(OtherBranch),
     /// What is here of a backup that was never published, and that this plan neither completes nor deletes.
     OrphanedBase(BackupId),
     /// Backups here that the primary no longer has.

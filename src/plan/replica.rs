@@ -48,11 +48,11 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
     match &observed.primary {
         Observed::Failed { message, hint } => {
             plan.outcome = Outcome::Unobserved { message: message.clone(), hint: hint.clone() };
-            unobserved(&mut plan, here);
+            unobserved(&mut plan, replica, here, now);
         }
         Observed::Inactive(sentence) => {
             plan.outcome = Outcome::Inactive(sentence.clone());
-            unobserved(&mut plan, here);
+            unobserved(&mut plan, replica, here, now);
         }
         Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
     }
@@ -60,11 +60,14 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
 }
 
 /// What the site alone tells of a replica. Of one that does not exist here, nothing is promised.
-fn unobserved(plan: &mut ReplicaPlan, here: &ReplicaInventory) {
+fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory, now: Timestamp) {
     let segments = recovery::segments_here(here);
-    plan.before = recovery::before(None, here, &segments);
+    let view = recovery::before(None, here, &segments, now);
+    plan.before = view.recovery();
     plan.after = plan.before;
-    plan.shortfalls = shortfall::alone(here, &segments);
+    plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, &view.branches());
+    plan.notes = view.other_branches().into_iter().map(Note::OtherBranch).collect();
+    plan.warnings = guard::clocks(None, here, now);
 }
 
 /// The two ends of a replica, and what is wanted of it.
@@ -81,10 +84,13 @@ impl Planner<'_> {
         let size = segment_size::of(self.primary, self.here);
         let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
         let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
-        plan.before = recovery::before(Some(self.primary), self.here, &wals.now);
-        plan.after = recovery::after(self.primary, self.here, &backups, &wals.after);
-        plan.shortfalls = shortfall::remaining(self.primary, self.here, &backups, &wals);
+        plan.before = recovery::before(Some(self.primary), self.here, &wals.now, self.now).recovery();
+        let after = recovery::after(self.primary, self.here, &backups, &wals.after, self.now);
+        plan.after = after.recovery();
+        let (policy, diffs) = (&self.replica.policy, (&backups, &wals));
+        plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, &after.branches());
         plan.notes = self.notes(&backups, &wals);
+        plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
         if !blockers.is_empty() {
             plan.outcome = Outcome::Blocked(blockers);
@@ -94,7 +100,8 @@ impl Planner<'_> {
         plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here, &plan.actions);
-        plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, plan.before.lag));
+        plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));
+        plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, &plan.before, self.now));
         plan.target = Some(Target {
             here: self.here.directories.clone(),
             there: self.primary.directories.clone(),

@@ -11,13 +11,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::ids::BackupId;
-use crate::barman::wal::{Segment, WalName};
+use crate::barman::keep::Keep;
+use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::observe::inventory::{BackupFacts, BaseState, PrimaryInventory, ReplicaInventory};
+use crate::site::model::{Policy, WalsFrom};
 
+use super::branch::Branch;
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::WalDiff;
 use super::wal_files::{WalFile, wal_files};
+use super::wanted;
 use super::window::{Segments, needed, recoverable};
 
 /// Something that is wanted, is not whole here, and does not come.
@@ -76,6 +80,19 @@ pub enum Shortfall {
         /// The first.
         first: WalName,
     },
+    /// Segments between a backup and the end of a branch that it leads to, which neither end has. No backup needs them to
+    /// be consistent, and nobody lists them.
+    WalHole {
+        /// The timeline.
+        timeline: Timeline,
+        /// What is missing.
+        ranges: Vec<WalRange>,
+    },
+    /// The branch that is alive, to which no backup leads.
+    NoBackup {
+        /// The timeline that it ends on.
+        timeline: Timeline,
+    },
 }
 
 impl Shortfall {
@@ -88,21 +105,24 @@ impl Shortfall {
             | Self::ParentNotRecoverable { backup, .. }
             | Self::WalUnknown { backup }
             | Self::WalMissing { backup, .. } => Some(*backup),
-            Self::WalDamaged { .. } | Self::WalGone { .. } => None,
+            Self::WalDamaged { .. } | Self::WalGone { .. } | Self::WalHole { .. } | Self::NoBackup { .. } => None,
         }
     }
 }
 
 /// What will be lacking once every action is done.
 pub fn remaining(
+    policy: &Policy,
     primary: &PrimaryInventory,
     here: &ReplicaInventory,
-    backups: &BackupDiff,
-    wals: &WalDiff,
+    (backups, wals): (&BackupDiff, &WalDiff),
+    branches: &[Branch],
 ) -> Vec<Shortfall> {
     Remains {
         primary: Some(primary),
         here,
+        followed: followed(policy, wanted::first_backup(policy, primary, &backups.kept), &backups.kept),
+        branches,
         kept: &backups.kept,
         orphans: &backups.orphans,
         unreadable: &backups.unreadable,
@@ -114,8 +134,9 @@ pub fn remaining(
 }
 
 /// What is lacking now, as the site alone tells.
-pub fn alone(here: &ReplicaInventory, segments: &Segments) -> Vec<Shortfall> {
-    let kept = |facts: &BackupFacts| Kept { facts: facts.clone(), copy: None, keep: None, leaves: false };
+pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, branches: &[Branch]) -> Vec<Shortfall> {
+    let keep = |id| here.backups.get(&id).and_then(|local| local.keep);
+    let kept = |facts: &BackupFacts| Kept { facts: facts.clone(), copy: None, keep: keep(facts.id), leaves: false };
     let kept: BTreeMap<BackupId, Kept> = here.published().map(|facts| (facts.id, kept(facts))).collect();
     let parent = |facts: &BackupFacts| facts.parent.filter(|parent| !kept.contains_key(parent));
     let orphans: Vec<_> = here.published().filter_map(|facts| Some((facts.id, parent(facts)?))).collect();
@@ -124,6 +145,8 @@ pub fn alone(here: &ReplicaInventory, segments: &Segments) -> Vec<Shortfall> {
     let no_primary = Remains {
         primary: None,
         here,
+        followed: followed(policy, kept.keys().next_back().copied(), &kept),
+        branches,
         kept: &kept,
         orphans: &orphans,
         unreadable: &[],
@@ -134,12 +157,26 @@ pub fn alone(here: &ReplicaInventory, segments: &Segments) -> Vec<Shortfall> {
     no_primary.shortfalls()
 }
 
+/// The backups from which on all WAL is wanted, under this policy; `first` is the one that `newest-backup` means.
+fn followed(policy: &Policy, first: Option<BackupId>, kept: &BTreeMap<BackupId, Kept>) -> BTreeSet<BackupId> {
+    let is_followed = |id: BackupId, kept: &Kept| match policy.wals_from {
+        WalsFrom::OldestBackup => kept.keep != Some(Keep::Standalone) && !kept.leaves,
+        WalsFrom::NewestBackup => first == Some(id),
+        WalsFrom::BackupsOnly => false,
+    };
+    kept.iter().filter(|(id, kept)| is_followed(**id, kept)).map(|(id, _)| *id).collect()
+}
+
 /// What there will be.
 struct Remains<'a> {
     primary: Option<&'a PrimaryInventory>,
     here: &'a ReplicaInventory,
     /// Every backup that the site will have.
     kept: &'a BTreeMap<BackupId, Kept>,
+    /// Those of them from which on all WAL is wanted.
+    followed: BTreeSet<BackupId>,
+    /// Every branch that has WAL, that which is alive first.
+    branches: &'a [Branch],
     /// Incremental backups whose parent, which is named too, nobody has.
     orphans: &'a [(BackupId, BackupId)],
     /// Backups that are wanted and make no sense at the primary.
@@ -165,7 +202,49 @@ impl Remains<'_> {
         if let Some(first) = self.broken.first() {
             shortfalls.push(Shortfall::WalDamaged { count: self.broken.len() as u64, first: *first });
         }
+        shortfalls.extend(self.holes());
+        shortfalls.extend(self.no_backup());
         shortfalls
+    }
+
+    /// What nobody has of the branches that backups lead to, and nothing above tells.
+    fn holes(&self) -> Vec<Shortfall> {
+        let mut wanted: BTreeMap<SegmentSize, WalSet> = BTreeMap::new();
+        for branch in self.branches {
+            let begins = self.followed.iter().filter_map(|id| Some(branch.span(&self.kept.get(id)?.facts)?.0));
+            if let Some(begin) = begins.min() {
+                wanted.entry(branch.segment_size()).or_default().extend(branch.from(begin));
+            }
+        }
+        let missing = wanted.into_iter().flat_map(|(size, wanted)| {
+            let missing = self.segments.numbered(size).map_or(wanted.clone(), |here| wanted.difference(here));
+            missing.difference(&self.told(size)).ranges().collect::<Vec<_>>()
+        });
+        let mut by_timeline: BTreeMap<Timeline, Vec<WalRange>> = BTreeMap::new();
+        for range in missing {
+            by_timeline.entry(range.timeline).or_default().push(range);
+        }
+        by_timeline.into_iter().map(|(timeline, ranges)| Shortfall::WalHole { timeline, ranges }).collect()
+    }
+
+    /// The segments of which another shortfall tells.
+    fn told(&self, size: SegmentSize) -> WalSet {
+        let consistent = self.kept.values().filter(|kept| kept.facts.segment_size == size);
+        let mut told: WalSet = consistent.filter_map(|kept| needed(&kept.facts)).collect();
+        for segment in self.broken.iter().chain(self.gone).filter_map(|name| name.segment()) {
+            if let Some(number) = segment.number(size) {
+                told.insert_segment(segment.timeline, number);
+            }
+        }
+        told
+    }
+
+    /// Without any backup the verdict says so already.
+    fn no_backup(&self) -> Option<Shortfall> {
+        let alive = self.branches.first()?;
+        let leads = |kept: &Kept| alive.span(&kept.facts).is_some();
+        let is_told = self.kept.is_empty() || self.kept.values().any(leads);
+        (!is_told).then(|| Shortfall::NoBackup { timeline: alive.timeline() })
     }
 
     /// Of the backups that the site will have, the newest first.

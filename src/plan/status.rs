@@ -12,7 +12,8 @@
 //! | inactive | the primary's Barman does not look after the server; no objective is missed |
 //! | unreadable | the replica's catalog cannot be read |
 //!
-//! Where the primary says nothing, the age of the newest WAL in the window bounds what would be lost: an objective is
+//! What is meant by the primary's newest WAL is that of the branch which is alive (`branch`). Where the primary says
+//! nothing, the age of the newest WAL in the window bounds what would be lost: an objective is
 //! kept as long as that age is within it. The same goes for an inactive server, whose WAL nobody archives; only one of
 //! which nothing was ever copied is no concern, as a mirror names every server of its primary.
 
@@ -24,8 +25,10 @@ use crate::barman::ids::ServerName;
 use crate::observe::inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use crate::site::model::Replica;
 
-use super::action::{Lag, Outcome, Plan, Recovery, ReplicaPlan};
+use super::action::{Outcome, Plan, Recovery, ReplicaPlan};
+use super::branch::is_ahead;
 use super::diff_backups;
+use super::objective::{self, Objective};
 use super::ongoing::Ongoing;
 use super::vanished::Vanished;
 
@@ -63,12 +66,14 @@ pub struct ReplicaStatus {
     pub verdict: Verdict,
     /// What recovery can reach.
     pub recovery: Recovery,
-    /// Seconds since the last WAL of the window was archived.
+    /// Seconds since the last WAL of the window was archived; `None` when that is dated in the future.
     pub age: Option<u64>,
     /// The objective, where there is one.
     pub objective: Option<Objective>,
     /// When the last successful apply ended.
     pub last_apply: Option<Timestamp>,
+    /// Whether that is dated in the future, and so shows nothing.
+    pub last_apply_is_ahead: bool,
     /// Its backups, counted.
     pub backups: Backups,
 }
@@ -139,17 +144,6 @@ impl ReplicaStatus {
     }
 }
 
-/// The recovery point objective of a replica, and how it is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Objective {
-    /// `objective.rpo`, in seconds.
-    pub rpo: u64,
-    /// Seconds that would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
-    pub loss: Option<u64>,
-    /// Whether that is within the objective.
-    pub kept: bool,
-}
-
 /// The backups of a replica, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backups {
@@ -173,28 +167,20 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
     let here = &observed.replica;
     let recovery = plan.before;
-    let age = recovery.to.map(|to| u64::try_from(now.as_second() - to.as_second()).unwrap_or_default());
-    let loss = recovery.lag.map_or(age, |lag| lag_seconds(&recovery, lag));
-    let rpo = replica.policy.rpo.map(|rpo| rpo.as_secs());
-    let objective = rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) });
+    let last_apply = here.last_apply.as_ref().map(|last| last.ended);
+    let objective = objective::judge(replica.policy.rpo, &recovery, now);
     ReplicaStatus {
         name: plan.name.clone(),
         primary: plan.primary.clone(),
         server: plan.server.clone(),
         verdict: verdict(plan, here, objective),
         recovery,
-        age,
+        age: objective::age(&recovery, now),
         objective,
-        last_apply: here.last_apply.as_ref().map(|last| last.ended),
+        last_apply,
+        last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
         backups: backups(replica, observed, now),
     }
-}
-
-/// Seconds that the window ends before the primary's newest WAL; `None` when there is no window, or nobody can say.
-fn lag_seconds(recovery: &Recovery, lag: Lag) -> Option<u64> {
-    recovery.window?;
-    let known = lag.seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    known.or(recovery.is_level().then_some(0))
 }
 
 fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Objective>) -> Verdict {

@@ -1,15 +1,15 @@
 //! The WAL that a replica is to have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::backup_info::Status;
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::keep::Keep;
-use crate::barman::wal::Segment;
+use crate::barman::wal::{Segment, Timeline};
 use crate::observe::inventory::{BackupFacts, BaseKind, PrimaryBackup, PrimaryInventory};
 use crate::site::model::{Policy, WalsFrom};
 
-use super::diff_backups::Kept;
+use super::diff_backups::{self, Kept};
 
 /// The WAL that the backups ask for.
 pub struct Wanted {
@@ -19,6 +19,8 @@ pub struct Wanted {
     everything: bool,
     /// What makes the backups consistent, from a first to a last name: in order, and disjoint.
     needed: Vec<(Segment, Segment)>,
+    /// The WAL of clusters of which no backup is wanted.
+    foreign: Foreign,
     /// Whether the rest may be deleted.
     pub may_prune: bool,
 }
@@ -38,7 +40,8 @@ impl Wanted {
         };
         let is_allowed = policy.prune.unselected || policy.prune.gone_at_primary;
         let may_prune = is_allowed && !claims.is_empty() && spans().all(|span| span.is_some());
-        Self { from, everything, needed: disjoint(spans().flatten().collect()), may_prune }
+        let foreign = Foreign::new(primary, kept);
+        Self { from, everything, foreign, needed: disjoint(spans().flatten().collect()), may_prune }
     }
 
     /// Whether a segment, or what belongs to it, is wanted.
@@ -47,7 +50,49 @@ impl Wanted {
             let before = self.needed.partition_point(|(first, _)| *first <= segment);
             before.checked_sub(1).and_then(|i| self.needed.get(i)).is_some_and(|(_, last)| segment <= *last)
         };
-        self.everything || self.from.is_some_and(|from| segment >= from) || is_needed()
+        let is_wanted = || self.everything || self.from.is_some_and(|from| segment >= from);
+        is_needed() || (is_wanted() && !self.foreign.has(segment))
+    }
+}
+
+/// The systems of which the primary has whole backups, none of them wanted here.
+pub fn unwanted_systems(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeSet<SystemId> {
+    let kept: BTreeSet<SystemId> = kept.values().filter_map(|kept| kept.facts.system).collect();
+    let there = primary.backups.values().filter(|backup| diff_backups::is_usable(backup));
+    there.filter_map(|backup| backup.facts.system).filter(|system| !kept.contains(system)).collect()
+}
+
+/// The WAL of clusters of which no backup is wanted. A segment is of the cluster whose backup began last before it on its
+/// timeline or, before any of them, of the first one's.
+#[derive(Default)]
+struct Foreign {
+    unwanted: BTreeSet<SystemId>,
+    /// Where the backups of each timeline began, in order.
+    begun: BTreeMap<Timeline, Vec<(Segment, SystemId)>>,
+}
+
+impl Foreign {
+    fn new(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> Self {
+        let unwanted = unwanted_systems(primary, kept);
+        let mut begun: BTreeMap<Timeline, Vec<(Segment, SystemId)>> = BTreeMap::new();
+        if !unwanted.is_empty() {
+            let there = primary.backups.values().map(|backup| &backup.facts);
+            for facts in there.chain(kept.values().map(|kept| &kept.facts)) {
+                if let (Some(begin), Some(system)) = (facts.begin_wal, facts.system) {
+                    begun.entry(begin.timeline).or_default().push((begin, system));
+                }
+            }
+            for begun in begun.values_mut() {
+                begun.sort_unstable();
+            }
+        }
+        Self { unwanted, begun }
+    }
+
+    fn has(&self, segment: Segment) -> bool {
+        let Some(begun) = self.begun.get(&segment.timeline) else { return false };
+        let last = begun.partition_point(|(begin, _)| *begin <= segment).saturating_sub(1);
+        begun.get(last).is_some_and(|(_, system)| self.unwanted.contains(system))
     }
 }
 
@@ -90,9 +135,11 @@ fn claims(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeM
         backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
     };
     let snapshots = primary.backups.iter().filter(|(_, backup)| is_snapshot(backup));
-    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, backup.keep, false)));
+    let keep = |id, backup: &PrimaryBackup| kept.get(id).map_or(backup.keep, |kept| kept.keep);
+    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, keep(id, backup), false)));
     let kept = kept.iter().map(|(id, kept)| (*id, claim(&kept.facts, kept.keep, kept.leaves)));
-    snapshots.chain(kept).collect()
+    // A snapshot claims what it needs also when a copy that is here of it leaves.
+    kept.chain(snapshots).collect()
 }
 
 /// The same spans in order, overlapping ones melted into one.

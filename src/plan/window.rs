@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,8 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal::{Segment, SegmentSize, Timeline};
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::observe::inventory::BackupFacts;
+
+use super::branch::{Branch, Place};
 
 /// The segments that make a backup consistent, from its begin_wal to its end_wal; `None` when it does not say, or
 /// says what cannot be.
@@ -37,6 +40,11 @@ impl Segments {
         self.sets.get(&size)
     }
 
+    /// Every timeline that has one.
+    pub fn timelines(&self) -> BTreeSet<Timeline> {
+        self.sets.values().flat_map(WalSet::timelines).collect()
+    }
+
     /// The whole range around a segment.
     pub fn range_of(&self, size: SegmentSize, timeline: Timeline, number: u64) -> Option<WalRange> {
         self.numbered(size)?.range_of(timeline, number)
@@ -56,8 +64,8 @@ impl Extend<Segment> for Segments {
     }
 }
 
-/// A point in the WAL: the end of a segment on a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// A point in the WAL: the end of a segment on a timeline. Only along a branch is one before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// The timeline.
@@ -112,51 +120,28 @@ fn is_consistent(facts: &BackupFacts, segments: &Segments) -> bool {
     needed(facts).is_some_and(|range| present(range).is_some_and(|present| present.last >= range.last))
 }
 
-/// The recovery window of what is recoverable; `None` when nothing is.
-pub fn window(recoverable: &BTreeMap<BackupId, &BackupFacts>, archive: Archive<'_>) -> Option<Window> {
-    let reached: BTreeMap<BackupId, Point> =
-        recoverable.values().filter_map(|facts| Some((facts.id, reach(facts, archive)?))).collect();
-    let (newest, end) = reached.last_key_value()?;
-    let newest = recoverable.get(newest)?;
-    // Points of two clusters may look alike and be none of each other's.
-    let same_cluster = |facts: &BackupFacts| {
-        let same_system = facts.system.is_none_or(|system| newest.system.is_none_or(|newest| newest == system));
-        same_system && facts.segment_size == newest.segment_size
+/// What recovery reaches on one branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The window.
+    pub window: Window,
+    /// Where on the branch it ends.
+    pub place: Place,
+    /// When the newest backup ended from which the window's end is reached: the least that recovery gets to.
+    pub consistent: Option<Timestamp>,
+}
+
+/// What recovery reaches on a branch from what is recoverable; `None` when no backup leads to it.
+pub fn reach(branch: &Branch, recoverable: &BTreeMap<BackupId, &BackupFacts>, archive: Archive<'_>) -> Option<Reach> {
+    let reached = |facts: &&BackupFacts| {
+        let (_, end) = branch.span(facts)?;
+        branch.reach(end, archive.segments, archive.histories)
     };
-    let reaches_end = |facts: &&&BackupFacts| reached.get(&facts.id) == Some(end) && same_cluster(facts);
-    let oldest = recoverable.values().find(reaches_end)?;
-    Some(Window { oldest: oldest.id, end: *end, segment_size: newest.segment_size })
-}
-
-/// The newest point that recovery from this backup reaches without a gap, along the newest timeline that it can enter.
-fn reach(facts: &BackupFacts, archive: Archive<'_>) -> Option<Point> {
-    let start = needed(facts)?;
-    let range_of = |timeline, number| archive.segments.range_of(facts.segment_size, timeline, number);
-    let mut best = Point { timeline: start.timeline, number: range_of(start.timeline, start.first)?.last };
-    let mut at = vec![(start.timeline, start.last)];
-    let mut seen = BTreeSet::from([start.timeline]);
-    while let Some((timeline, from)) = at.pop() {
-        let Some(range) = range_of(timeline, from) else { continue };
-        best = best.max(Point { timeline, number: range.last });
-        for (child, switch) in children(timeline, archive.histories, facts.segment_size) {
-            // Whoever left the timeline in a segment needs all before it here, and goes on with the copy of that
-            // segment that the new timeline begins with.
-            let gets_there = switch >= from && switch <= range.last.saturating_add(1);
-            if gets_there && seen.insert(child) {
-                at.push((child, switch));
-            }
-        }
-    }
-    Some(best)
-}
-
-fn children(
-    timeline: Timeline,
-    histories: &BTreeMap<Timeline, HistoryFile>,
-    size: SegmentSize,
-) -> impl Iterator<Item = (Timeline, u64)> {
-    histories.values().filter_map(move |history| {
-        let (parent, switch) = history.parent(size)?;
-        (parent == timeline).then_some((history.timeline, switch))
-    })
+    let reached: Vec<(Place, &BackupFacts)> =
+        recoverable.values().filter_map(|facts| Some((reached(facts)?, *facts))).collect();
+    let place = reached.iter().map(|(place, _)| *place).max()?;
+    let those = || reached.iter().filter(|(reached, _)| *reached == place).map(|(_, facts)| *facts);
+    let oldest = those().min_by_key(|facts| (facts.end_time.is_none(), facts.end_time, facts.id))?;
+    let window = Window { oldest: oldest.id, end: branch.point(place), segment_size: branch.segment_size() };
+    Some(Reach { window, place, consistent: those().filter_map(|facts| facts.end_time).max() })
 }

@@ -6,10 +6,11 @@ use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::reason::{Blocker, Note, Warning};
+use crate::plan::recovery::OtherBranch;
 use crate::plan::shortfall::Shortfall;
 
 use super::tree::segment_size;
-use super::units::{bytes, count, duration, exact, list, plural};
+use super::units::{bytes, count, duration, exact, list, plural, timestamp};
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
@@ -61,7 +62,25 @@ pub fn warning(warning: &Warning) -> String {
             "the site's own Barman deletes what `{policy}` finds too much; \
              take `retention_policy` out of its barman.conf and let `prune` decide"
         ),
-        Warning::BehindObjective { lag, rpo } => {
+        Warning::DatedAhead { count: files, name, time } => {
+            let more = files.saturating_sub(1);
+            let more = if more > 0 { format!(" and {} more", count(more, "file")) } else { String::new() };
+            format!(
+                "WAL {name}{more} is dated in the future ({}), which shows nothing of how fresh it is; \
+                 see to the clocks of the primary and of this host",
+                timestamp(*time)
+            )
+        }
+        Warning::AppliedAhead(time) => format!(
+            "the last apply is dated in the future ({}), so that nobody knows when it was; see to this host's clock",
+            timestamp(*time)
+        ),
+        Warning::BehindObjective { lag: None, rpo } => format!(
+            "nothing shows how far it is behind the primary, as the times of its WAL cannot be relied on, \
+             and `objective.rpo` is {}",
+            duration(*rpo)
+        ),
+        Warning::BehindObjective { lag: Some(lag), rpo } => {
             format!("it is {} behind the primary, and `objective.rpo` is {}; apply", duration(*lag), duration(*rpo))
         }
         Warning::NoSpace { needed, free } => format!(
@@ -104,6 +123,14 @@ pub fn note(note: &Note) -> String {
         Note::NotListedThere { server, count, first } => not_listed_there(server, *count, first),
         Note::OtherSizeThere { server, count, first, listed, on_disk } => {
             other_size_there(server, *count, first, *listed, *on_disk)
+        }
+        Note::OtherBranch(OtherBranch { timeline, newest, reached }) => {
+            let newest = newest.map(|time| format!(", whose newest WAL is of {}", timestamp(time))).unwrap_or_default();
+            let reached = reached.map_or_else(
+                || "no backup here leads to it".to_owned(),
+                |time| format!("it can be recovered to {}", timestamp(time)),
+            );
+            format!("timeline {timeline}{newest}, is another branch than the one that is judged; {reached}")
         }
         Note::OrphanedBase(backup) => format!(
             "the files of backup {backup} are here without a backup.info, and the primary does not have it; \
@@ -233,6 +260,15 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
             "the primary lists {} WAL segments from {first} on and does not have them whole; recovery cannot pass them",
             exact(*count)
         ),
+        Shortfall::WalHole { timeline, ranges } => {
+            let (segments, names) = wal_ranges(replica, ranges, verbose);
+            format!(
+                "neither end has {segments} of timeline {timeline}, {names}; recovery cannot pass this, take a new backup"
+            )
+        }
+        Shortfall::NoBackup { timeline } => {
+            format!("no backup here leads to timeline {timeline}, which is the one that grows; take a new backup")
+        }
     }
 }
 

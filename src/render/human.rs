@@ -182,17 +182,16 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         let window = if all || verbose { format!(", {}", summary::window(before)) } else { String::new() };
         return (Ink::Add, format!("in sync{window}"));
     }
+    let is_incomplete = replica.actions.is_empty() && !replica.shortfalls.is_empty();
+    let (ink, incomplete) = if is_incomplete { (Ink::Change, "incomplete, ") } else { (Ink::Plain, "") };
     let reach = if all || verbose {
-        summary::window(before)
+        format!("{incomplete}{}", summary::window(before))
     } else {
         let to = before.to.map(|to| format!(" to {}", timestamp(to))).unwrap_or_default();
-        format!("recoverable{to}")
+        format!("{incomplete}recoverable{to}")
     };
-    if replica.actions.is_empty() && !replica.shortfalls.is_empty() {
-        return (Ink::Change, format!("incomplete, {reach}"));
-    }
     if is_level {
-        return (Ink::Plain, format!("{reach}, level with the primary"));
+        return (ink, format!("{reach}, level with the primary"));
     }
     let lag = before.lag.unwrap_or_default();
     let segments = count(lag.segments, "segment");
@@ -201,7 +200,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         Some(seconds) => duration(seconds),
         None => segments,
     };
-    (Ink::Plain, format!("{reach}, {behind} behind"))
+    (ink, format!("{reach}, {behind} behind"))
 }
 
 /// The warning that a plan is not the whole one.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
+use crate::plan::objective::Objective;
 use crate::plan::reason::Warning;
-use crate::plan::status::{Objective, ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
@@ -172,6 +173,9 @@ fn objective(status: &ReplicaStatus) -> Cell {
 
 fn last_apply(status: &ReplicaStatus, now: Timestamp) -> Cell {
     let Some(ended) = status.last_apply else { return Cell::new(Ink::Dim, "-").alone("no apply is known") };
+    if status.last_apply_is_ahead {
+        return Cell::new(Ink::Dim, "in the future").alone("applied in the future");
+    }
     let age = duration(u64::try_from(now.as_second() - ended.as_second()).unwrap_or_default());
     Cell::new(Ink::Plain, format!("{age} ago")).alone(format!("applied {age} ago"))
 }

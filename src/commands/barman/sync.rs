@@ -53,7 +53,7 @@ async fn part(session: &Session<'_>, server: &str, things: &[&str], terminal: &T
     let now = Timestamp::now();
     let observation = session.observe([replica], Purpose::Plan { refresh: false }, now).await?;
     let plan = plan::plan(session.site, &session.replicas, &observation, now);
-    let plan = match plan.narrow(&scope, &session.replicas, &observation) {
+    let plan = match plan.narrow(&scope, &session.replicas, &observation, now) {
         Ok(plan) => plan,
         Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {
             return Ok(Part::Absent(CommandError::from(error).hint));

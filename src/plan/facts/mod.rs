@@ -95,6 +95,7 @@ pub struct Grounds<'a> {
     there: &'a PrimaryInventory,
     here: &'a ReplicaInventory,
     outlook: Outlook,
+    now: Timestamp,
 }
 
 impl<'a> Grounds<'a> {
@@ -108,7 +109,7 @@ impl<'a> Grounds<'a> {
         let Observed::Active(there) = &observed.primary else { return None };
         let here = &observed.replica;
         let outlook = Outlook::new(planned, &replica.policy, there, here, now);
-        Some(Self { planned, replica, there, here, outlook })
+        Some(Self { planned, replica, there, here, outlook, now })
     }
 
     /// What an action relies on.

@@ -62,7 +62,7 @@ impl Grounds<'_> {
     /// That enough recoverable backups stay, and that the plan deletes no more at once than it may.
     fn protection(&self) -> [Fact; 2] {
         let policy = &self.replica.policy;
-        let left = recovery::with(self.there, self.here, &self.planned.actions).full_backups;
+        let left = recovery::with(self.there, self.here, &self.planned.actions, self.now).full_backups;
         let planned = self.planned.after.full_backups;
         let minimum = policy.protect.min_backups as usize;
         let enough = |n: usize| format!("{} or more", count(n as u64, "full backup"));

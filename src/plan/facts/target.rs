@@ -4,9 +4,8 @@ use crate::barman::ids::SystemId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::SegmentSize;
 use crate::plan::action::Target;
-use crate::plan::diff_backups::BackupDiff;
 use crate::plan::reason::Blocker;
-use crate::plan::{guard, replica, segment_size};
+use crate::plan::{diff_backups, guard, replica, segment_size};
 use crate::render::units::{count, list};
 
 use super::{Fact, Grounds};
@@ -29,7 +28,8 @@ impl Grounds<'_> {
     /// What forbids any change: a server that is not a replica, or another cluster.
     fn forbidden(&self) -> Fact {
         let nothing = "nothing";
-        let blockers = guard::blockers(self.replica, self.there, self.here, &BackupDiff::default(), usize::MAX);
+        let backups = diff_backups::diff(&self.replica.policy, self.there, self.here, self.now);
+        let blockers = guard::blockers(self.replica, self.there, self.here, &backups, usize::MAX);
         let value = match blockers.first() {
             None => nothing.to_owned(),
             Some(Blocker::RunHere) => "the site's own Barman takes backups of a server with this name".to_owned(),

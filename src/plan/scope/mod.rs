@@ -9,6 +9,8 @@ mod unmatched;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::barman::ids::{BackupId, ServerName};
 use crate::observe::inventory::{Observation, Observed};
 use crate::site::model::Replica;
@@ -95,12 +97,13 @@ impl Scope {
 
 impl Plan {
     /// The part of the plan that is in a scope. `replicas` are all that the site has; those that the scope does not
-    /// concern need not have been observed.
+    /// concern need not have been observed. `now` is the plan's time.
     pub fn narrow(
         mut self,
         scope: &Scope,
         replicas: &[Replica],
         observation: &Observation,
+        now: Timestamp,
     ) -> Result<Self, ScopeError> {
         if scope.is_everything() {
             return Ok(self);
@@ -110,7 +113,7 @@ impl Plan {
         self.vanished.clear();
         self.take(scope, observation)?;
         for replica in self.replicas.iter_mut().filter(|replica| replica.left_out > 0) {
-            settle(replica, observation);
+            settle(replica, observation, now);
         }
         let names = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect();
         self.narrowed = Some(Narrowed {
@@ -140,7 +143,7 @@ impl Plan {
 }
 
 /// Corrects what a replica's plan says of itself after actions were taken out.
-fn settle(plan: &mut ReplicaPlan, observation: &Observation) {
+fn settle(plan: &mut ReplicaPlan, observation: &Observation, now: Timestamp) {
     let copied: BTreeSet<BackupId> = plan.actions.iter().filter_map(|action| added(&action.change)).collect();
     let Some(observed) = observation.replicas.get(&plan.name) else { return };
     let here = &observed.replica;
@@ -155,7 +158,7 @@ fn settle(plan: &mut ReplicaPlan, observation: &Observation) {
     let needed = plan.actions.iter().map(bytes_to_copy).sum();
     plan.warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     if let Observed::Active(primary) = &observed.primary {
-        plan.after = recovery::with(primary, here, &plan.actions);
+        plan.after = recovery::with(primary, here, &plan.actions, now);
     }
 }
 

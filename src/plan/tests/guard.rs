@@ -109,7 +109,7 @@ fn a_missed_objective_is_warned_of() {
     };
     let lag = behind(1).before.lag.unwrap().seconds.unwrap().unsigned_abs();
     assert!(lag > 0);
-    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag, rpo: lag - 1 }]);
+    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag: Some(lag), rpo: lag - 1 }]);
     assert_eq!(behind(lag).warnings, []);
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the planner, by what they are about.
 
 mod backups;
+mod branches;
 pub(crate) mod case;
 mod estimates;
 mod generate;

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::build::*;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
+use crate::plan::objective::Objective;
 use crate::plan::reason::{Blocker, Note, Warning};
-use crate::plan::status::{Backups, Objective, ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
 use crate::render::Style;
 use crate::render::status::{Told, status};
 use crate::render::status_json::status_json;
@@ -32,6 +33,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
         age,
         objective: rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) }),
         last_apply: plan.before.window.map(|_| "2026-11-22T09:26:30Z".parse().unwrap()),
+        last_apply_is_ahead: false,
         backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9) },
     }
 }
@@ -56,7 +58,7 @@ fn behind() -> (ReplicaPlan, ReplicaStatus) {
 fn missed() -> (ReplicaPlan, ReplicaStatus) {
     let mut plan =
         replica("orders").behind("2026-11-22 09:12:03", 63, 863).of([wals(range(1, 0x1A440, 0x1A47E), None)]);
-    plan.warnings = vec![Warning::BehindObjective { lag: 863, rpo: 300 }];
+    plan.warnings = vec![Warning::BehindObjective { lag: Some(863), rpo: 300 }];
     plan.notes = vec![Note::KeptHereOnly { count: 3, first: id("1101") }];
     let status = stands(&plan, Verdict::ObjectiveMissed, Some(300));
     (plan, status)
