@@ -10,14 +10,14 @@
 //!                                               ├──► apply ──┬──► publish: the catalog
 //!                                               │            └──► events ──► progress: bars, lines, JSON
 //!                                               │
-//!                                               └──► plan::file ══ plan.json ══► plan::stale ──► apply
+//!                                               └──► plan_file ══ plan.json ══► plan::stale ──► apply
 //! ```
 //!
-//! - **A saved plan** ([`plan::file`]) is the plan with what each action relies on ([`plan::facts`]). [`plan::stale`]
+//! - **A saved plan** ([`plan::saved`]) is the plan with what each action relies on ([`plan::facts`]). [`plan::stale`]
 //!   looks at the same facts in a new observation; then the saved actions are applied, and nothing is planned again.
 //! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
-//! - **What an apply tells** are values ([`apply::events`]), shown by [`progress`]. What it remembers is a note in each
+//! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is a note in each
 //!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time. The only other memory is a
 //!   cache of manifests (`observe::primary::cache`), and `--refresh` drops it.
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
@@ -52,9 +52,12 @@ pub mod commands;
 pub mod demo;
 pub mod diag;
 pub mod error;
+pub mod events;
+pub mod locks;
 pub mod manual;
 pub mod observe;
 pub mod plan;
+pub mod plan_file;
 pub mod progress;
 pub mod render;
 pub mod schemas;

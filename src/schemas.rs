@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 
 use crate::progress::Record;
 use crate::render::status_json::StatusDocument;
-use crate::{diag, plan, site};
+use crate::{diag, plan_file, site};
 
 /// A format that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +29,7 @@ impl Name {
     pub fn text(self) -> String {
         match self {
             Self::Site => site::schema(),
-            Self::Plan => of_output::<plan::file::Document>(),
+            Self::Plan => of_output::<plan_file::Document>(),
             Self::Status => of_output::<StatusDocument>(),
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
             Self::Events => of_output::<Record>(),

@@ -20,8 +20,8 @@ use crate::plan::graph::{Dependency, Part, Step, StepGraph};
 use crate::transport::ByteCounter;
 
 use super::budget::Budget;
-use super::events::{Deed, Event, Failure, FailureKind, Observer, Summary};
 use super::slots::Urgency;
+use crate::events::{Deed, Event, Failure, FailureKind, Observer, Summary};
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::barman::locks::LockError;
+use crate::locks::LockError;
 use crate::observe::catalog::CatalogError;
 use crate::transport::{TransportError, TransportErrorKind};
 
-use super::events::{Failure, FailureKind};
+use crate::events::{Failure, FailureKind};
 
 const MAKE_ROOM: &str = "free space on this file system and apply again: what arrived is kept";
 const READ_ONLY: &str = "the file system is mounted read-only";

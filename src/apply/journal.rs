@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::plan::action::{Address, Outcome, ReplicaPlan, Target};
 
 use super::durable;
-use super::events::Summary;
+use crate::events::Summary;
 
 /// What was measured of each replica, by its name.
 pub type Measurements = BTreeMap<ServerName, Measured>;

@@ -12,9 +12,9 @@ use crate::plan::action::Target;
 use crate::transport::paths;
 
 use super::durable;
-use super::events::Failure;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
+use crate::events::Failure;
 
 /// Removes the temporary files of killed runs. The server is locked, and nothing is written there yet.
 pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Failure> {

@@ -6,13 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::barman::locks::{Lock, LockError, LockKind};
 use crate::barman::staging::OWN_DIRECTORY;
+use crate::locks::{Lock, LockError, LockKind};
 
 use super::durable;
-use super::events::{Failure, FailureKind};
 use super::ongoing;
 use super::replica_run::{Held, ReplicaRun};
+use crate::events::{Failure, FailureKind};
 
 /// Keeps a second Antipode from the same catalog.
 #[derive(Debug)]

@@ -39,7 +39,6 @@
 mod budget;
 mod disk;
 pub mod durable;
-pub mod events;
 mod executor;
 mod failure;
 pub mod journal;
@@ -70,8 +69,8 @@ use crate::site::model::{Primary, Replica};
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
+use crate::events::{Failure, Observer, Summary};
 use budget::Budget;
-use events::{Failure, Observer, Summary};
 use executor::{Course, Executor};
 use journal::Measurements;
 pub use locks::{RunLock, RunLockError};

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use crate::barman::locks::{Lock, read_holder};
 use crate::barman::staging::OWN_DIRECTORY;
+use crate::locks::{Lock, read_holder};
 use crate::plan::ongoing::Ongoing;
 
 /// The run's own lock of a catalog.

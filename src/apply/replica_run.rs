@@ -13,21 +13,21 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
-use crate::barman::locks::{Lock, LockKind};
 use crate::barman::staging::Staging;
+use crate::locks::{Lock, LockKind};
 use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
 use crate::transport::patience::{Line, Patience, persist};
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, paths};
 
 use super::budget::Budget;
-use super::events::{Event, Failure, FailureKind, Observer};
 use super::meter::Meter;
 use super::piece::Piece;
 use super::slots::{Slot, Slots, Urgency};
 use super::staged::Staged;
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
+use crate::events::{Event, Failure, FailureKind, Observer};
 
 /// How long a transfer may take to end well after an interruption: longer than the transport gives rsync.
 const GRACE: Duration = Duration::from_secs(15);

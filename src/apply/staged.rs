@@ -25,9 +25,9 @@ use crate::transport::paths;
 
 use super::disk::Disk;
 use super::durable;
-use super::events::Failure;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
+use crate::events::Failure;
 
 /// The staging of a replica, which nothing was written to yet.
 #[derive(Default)]

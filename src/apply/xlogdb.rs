@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::locks::LockKind;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
+use crate::locks::LockKind;
 
 use super::durable;
-use super::events::Failure;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
+use crate::events::Failure;
 
 /// Lines that xlog.db is still to get.
 #[derive(Debug, Default)]

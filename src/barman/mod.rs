@@ -1,4 +1,4 @@
-//! Barman's formats: bytes to types and back, without any effect but the file locks. Beside them stands what is our own
+//! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
 //! in a catalog, in places that Barman ignores: `staging` and `last_apply`.
 
 pub mod backup_info;
@@ -10,7 +10,6 @@ pub mod ids;
 pub mod keep;
 pub mod last_apply;
 pub mod layout;
-pub mod locks;
 pub mod python_float;
 pub mod python_literal;
 pub mod secret;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::apply::events::{Event, Observer, Summary};
 use crate::error::{CommandError, Exit};
+use crate::events::{Event, Observer, Summary};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines};
 use crate::render;

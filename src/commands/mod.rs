@@ -3,7 +3,7 @@
 //! A command has the name of its file; Barman's own are in `barman/`, and `apply/saved.rs` is `apply FILE`. What several
 //! of them need:
 //!
-//! - `source` finds and reads the site file, `plan_file` a saved plan; `kept_files` writes files that are ours to change.
+//! - `source` finds and reads the site file, `saved_plan` a saved plan; `kept_files` writes files that are ours to change.
 //! - `session` calls the primaries and makes the plan: all effects between a site file and a plan are there.
 //! - `terminal` is stdout and stderr, `audience` to whom an apply speaks, `interrupt` Ctrl-C and SIGTERM.
 
@@ -19,7 +19,7 @@ mod interrupt;
 mod kept_files;
 mod man;
 mod plan;
-mod plan_file;
+mod saved_plan;
 mod session;
 mod show;
 mod source;

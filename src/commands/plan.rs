@@ -3,14 +3,15 @@
 use crate::cli::{self, Format, View};
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
-use crate::plan::file::SavedPlan;
+use crate::plan::saved::SavedPlan;
+use crate::plan_file;
 use crate::render::{self, Form, Whys};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::terminal::Terminal;
-use super::{explain, plan_file, source};
+use super::{explain, saved_plan, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -40,7 +41,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
         terminal.error(error);
     }
     if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
-        plan_file::save(to_save, file, &arguments.site, terminal)?;
+        saved_plan::save(to_save, file, &arguments.site, terminal)?;
     }
     Ok(if plan.is_blocked() || !unresolved.is_empty() {
         Exit::Error
@@ -67,7 +68,7 @@ fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
 /// Prints a plan that is or will be saved, as it was asked for.
 pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
     if view.format == Format::Json {
-        let text = saved.write().map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
+        let text = plan_file::write(saved).map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
         stdout::print(&text);
     } else {
         print(&saved.plan, form(view, terminal), whys, terminal);

@@ -17,7 +17,8 @@ use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
-use crate::plan::file::{SavedPlan, SiteFile};
+use crate::plan::lacking;
+use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::vanished::{Vanished, vanished};
 use crate::plan::{self, Plan};
@@ -204,7 +205,7 @@ impl<'a> Session<'a> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Observation, CommandError> {
-        let observation = observe::observe(self.site, replicas, &self.patient, now, purpose, self.cancel)
+        let observation = observe::observe(self.site, replicas, &self.patient, &lacking::at(now), purpose, self.cancel)
             .await
             .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {

@@ -5,11 +5,11 @@ use crate::error::{CommandError, Exit};
 use crate::render::Whys;
 
 use super::terminal::Terminal;
-use super::{plan, plan_file};
+use super::{plan, saved_plan};
 
 /// Runs the command.
 pub fn run(arguments: &cli::Show, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let saved = plan_file::read(&arguments.plan)?;
+    let saved = saved_plan::read(&arguments.plan)?;
     plan::show_saved(&saved, &arguments.view, terminal, &Whys::default())?;
     Ok(Exit::Done)
 }

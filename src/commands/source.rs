@@ -79,8 +79,8 @@ impl Declared {
     }
 
     /// The file's name and digest, for a plan that is made from it.
-    pub fn identity(&self) -> plan::file::SiteFile {
-        plan::file::SiteFile::new(self.source.name.clone(), self.source.text.as_bytes())
+    pub fn identity(&self) -> plan::saved::SiteFile {
+        plan::saved::SiteFile::new(self.source.name.clone(), self.source.text.as_bytes())
     }
 }
 

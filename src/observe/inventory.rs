@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::history::HistoryFile;
@@ -16,7 +18,6 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::plan::reason::XlogFinding;
 use crate::verify::manifest::Manifest;
 use crate::verify::wal_header::Compression;
 
@@ -203,6 +204,30 @@ pub struct XlogDbState {
     pub findings: Vec<XlogFinding>,
 }
 
+/// Something that is wrong with xlog.db.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum XlogFinding {
+    /// The file is not there.
+    Missing,
+    /// It has the name that another version of Barman uses.
+    OtherName,
+    /// Lines that this version of Barman cannot parse: too many fields.
+    TooManyFields(u64),
+    /// Lines that are no entry at all.
+    Unreadable(u64),
+    /// Lines that stand before one with a smaller name.
+    Unsorted(u64),
+    /// Lines whose name is there already.
+    Doubled(u64),
+    /// Files on disk that no line names.
+    NotListed(u64),
+    /// Lines without a file on disk.
+    NotOnDisk(u64),
+    /// Lines that say something else than the primary.
+    Differs(u64),
+}
+
 /// A backup at the site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocalBackup {
@@ -273,6 +298,28 @@ pub enum OwnSection {
     },
     /// barman.conf has one.
     Present,
+}
+
+/// What is at the site of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Holds {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// How many backups the site's Barman lists as good there; null when it cannot be read.
+    pub backups: Option<usize>,
+    /// When the newest of them ended.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub newest: Option<Timestamp>,
+}
+
+/// A server that an earlier apply copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The primary that it is a copy of, where that is noted.
+    pub primary: Option<String>,
+    /// What is here of it.
+    pub holds: Holds,
 }
 
 /// Everything that was observed for one site.

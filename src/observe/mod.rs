@@ -23,19 +23,19 @@ pub mod primary;
 mod replica;
 pub mod servers;
 pub mod version;
+pub mod wal_files;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
-use crate::plan::lacking::lacking;
 use crate::site::model::{Primary, Replica, Site};
 use crate::transport::{Connection, TransportError};
 
@@ -54,6 +54,9 @@ const CATALOGS_AT_ONCE: usize = 2;
 /// What each primary answered when it was called, by its name in the site file.
 pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
 
+/// Tells which backups of the primary's a replica lacks, given what both ends have: these are looked at more closely.
+pub type Lacking<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync);
+
 /// What an observation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -68,14 +71,14 @@ pub enum Purpose {
 
 /// Observes both ends of every replica.
 ///
-/// `replicas` holds those that the site file names and those that its mirrors stand for. `now` is the time that the
-/// plan will be made for: what the selection wants of it is looked at more closely. Only a barman.conf that cannot be
+/// `replicas` holds those that the site file names and those that its mirrors stand for. What is `lacking` of one is
+/// looked at more closely. Only a barman.conf that cannot be
 /// used is an error, as then nobody knows where anything is.
 pub async fn observe<'a>(
     site: &Site,
     replicas: impl IntoIterator<Item = &'a Replica>,
     connections: &Connections,
-    now: Timestamp,
+    lacking: Lacking<'_>,
     purpose: Purpose,
     cancel: &CancellationToken,
 ) -> Result<Observation, SiteConfError> {
@@ -86,7 +89,7 @@ pub async fn observe<'a>(
     };
     let asking = site.primaries.values().map(|p| (p.name.as_str(), Semaphore::new(streams(p)))).collect();
     let reading = Semaphore::new(CATALOGS_AT_ONCE);
-    let observer = Observer { site, barman, installed, connections, asking, reading, now, purpose, cancel };
+    let observer = Observer { site, barman, installed, connections, asking, reading, lacking, purpose, cancel };
     let observer = &observer;
     let both_ends = replicas.into_iter().map(|replica| async move {
         let ends = observer.replica(replica).await?;
@@ -116,7 +119,7 @@ struct Observer<'a> {
     /// Bounds the `sync-info` that run at the same time, by primary: each takes memory there.
     asking: BTreeMap<&'a str, Semaphore>,
     reading: Semaphore,
-    now: Timestamp,
+    lacking: Lacking<'a>,
     purpose: Purpose,
     cancel: &'a CancellationToken,
 }
@@ -204,7 +207,7 @@ impl Observer<'_> {
             // Manifests only tell what a copy would share with other backups.
             return Ok(());
         }
-        let lacking = lacking(replica, there, here, self.now);
+        let lacking = (self.lacking)(replica, there, here);
         replica::read_reuse_manifests(here, &lacking)?;
         source.look_closer(there, here, &lacking).await
     }

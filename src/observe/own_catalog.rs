@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{DiskSign, Layout, ServerDirs, version_bounds};
-use crate::barman::locks::{Lock, LockError, LockKind};
 use crate::barman::sync_info::listing::{Known, is_told};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::xlogdb::{XlogDb, field_count};
+use crate::locks::{Lock, LockError, LockKind};
 use crate::verify::wal_file;
 
 use super::catalog::backups::{self, Backups, InfoFile};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::inventory::{Copied, Holds};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
 use crate::barman::staging::OWN_DIRECTORY;
-use crate::plan::vanished::{Copied, Holds};
 use crate::site::model::{Access, Primary, Site};
 use crate::transport::Connection;
 

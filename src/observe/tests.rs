@@ -13,6 +13,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::plan::lacking;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
@@ -151,7 +152,9 @@ impl World {
         let now = "2026-11-22T13:00:00Z".parse().unwrap();
         let cancel = CancellationToken::new();
         let observation =
-            observe(&self.site, self.site.replicas.values(), &connections, now, purpose, &cancel).await.unwrap();
+            observe(&self.site, self.site.replicas.values(), &connections, &lacking::at(now), purpose, &cancel)
+                .await
+                .unwrap();
         observation.replicas.into_values().next().unwrap()
     }
 
@@ -462,12 +465,11 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     assert!(replica.own_barman.active && !replica.own_barman.passive);
     fs::remove_file(&conf).unwrap();
     let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
-    let now = Timestamp::UNIX_EPOCH;
     let error = observe(
         &world.site,
         world.site.replicas.values(),
         &connections,
-        now,
+        &|_, _, _| BTreeSet::new(),
         Purpose::Plan { refresh: false },
         &cancel,
     )

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
+use super::wal_files::{WalFile, find, wal_files};
 use crate::barman::wal::WalName;
-use crate::plan::wal_files::{WalFile, find, wal_files};
 use crate::verify::wal_file;
 use crate::verify::wal_header::Compression;
 

@@ -19,7 +19,7 @@ use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 
 use super::estimate::Pace;
-use super::file::forms;
+use super::forms;
 use super::held::Held;
 use super::reason::{Blocker, Note, Reason, Warning};
 use super::shortfall::Shortfall;
@@ -380,6 +380,11 @@ impl WalBatch {
     /// Stored bytes of all its files.
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(|entry| entry.size).sum()
+    }
+
+    /// Its whole segments.
+    pub fn segments(&self) -> u64 {
+        self.entries.iter().filter(|entry| entry.name.segment().is_some()).count() as u64
     }
 }
 

@@ -18,11 +18,12 @@ use super::diff_backups::BackupDiff;
 use super::disorder::Disorder;
 use super::held::{self, Difference, HeldFile};
 use super::order::Places;
-use super::reason::{Note, XlogFinding};
+use super::reason::Note;
 use super::runs::{Runs, Shipment, segment_of};
-use super::wal_files::{WalFile, find, wal_files};
 use super::wanted::Wanted;
 use super::window::Segments;
+use crate::observe::inventory::XlogFinding;
+use crate::observe::wal_files::{WalFile, find, wal_files};
 
 /// What becomes of the WAL of one replica.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -6,7 +6,7 @@ use crate::barman::wal::WalName;
 use crate::observe::inventory::{PrimaryInventory, Undescribed};
 
 use super::reason::Note;
-use super::wal_files::WalFile;
+use crate::observe::wal_files::WalFile;
 
 /// What was seen at the primary of the WAL that is wanted.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::action::{Action, Change, Plan};
 use super::demand::{Demand, Demands};
 use super::facts::{Fact, Grounds};
 use super::waits::{Neighbours, Waits};
-use super::wal_files::find;
+use crate::observe::wal_files::find;
 
 /// What a plan was made from, asked by its actions.
 pub struct Knowledge<'a> {

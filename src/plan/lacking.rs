@@ -11,16 +11,14 @@ use crate::site::model::Replica;
 
 use super::diff_backups;
 
-/// Backups that are not here, or are damaged here, as far as the primary's lists tell.
-pub fn lacking(
-    replica: &Replica,
-    primary: &PrimaryInventory,
-    here: &ReplicaInventory,
-    now: Timestamp,
-) -> BTreeSet<BackupId> {
-    let kept = diff_backups::diff(&replica.policy, primary, here, now).kept;
-    let is_copied = |id: &BackupId, kept: &diff_backups::Kept| {
-        diff_backups::is_usable_at(primary, *id) && (kept.copy.is_some() || !here.is_whole(*id))
-    };
-    kept.iter().filter(|(id, kept)| is_copied(id, kept)).map(|(id, _)| *id).collect()
+/// What tells of a replica which backups are not here, or are damaged here, as far as the primary's lists tell, by the
+/// time of the plan.
+pub fn at(now: Timestamp) -> impl Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync {
+    move |replica, primary, here| {
+        let kept = diff_backups::diff(&replica.policy, primary, here, now).kept;
+        let is_copied = |id: &BackupId, kept: &diff_backups::Kept| {
+            diff_backups::is_usable_at(primary, *id) && (kept.copy.is_some() || !here.is_whole(*id))
+        };
+        kept.iter().filter(|(id, kept)| is_copied(id, kept)).map(|(id, _)| *id).collect()
+    }
 }

@@ -5,7 +5,7 @@
 //! | question | files |
 //! | --- | --- |
 //! | which backups and WAL are wanted | `selection`, `wanted`, `lacking` |
-//! | what differs at the site | `diff_backups`, `diff_wals`, `wal_files`, `disorder` |
+//! | what differs at the site | `diff_backups`, `diff_wals`, `disorder` |
 //! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse`, `segment_size` |
 //! | in which order | `order`, `graph`, `waits`, `critical_path` |
 //! | how much and how long | `traffic`, `estimate` |
@@ -14,7 +14,7 @@
 //! | what can be recovered, before and after; what will be lacking; how a replica stands | `branch`, `window`, `recovery`, `shortfall`, `objective`, `status` |
 //! | whether a deletion leaves what it promised | `promise` |
 //! | a part of a plan: `--target`, `--exclude` | `scope` |
-//! | a saved plan: its text, what it relies on, whether it still holds | `file`, `facts`, `desired`, `stale` |
+//! | a saved plan: what it relies on, whether it still holds | `saved`, `facts`, `desired`, `stale` |
 //! | what `explain` tells | `known`, `demand` |
 
 pub mod action;
@@ -27,7 +27,7 @@ mod diff_wals;
 mod disorder;
 pub mod estimate;
 pub mod facts;
-pub mod file;
+pub mod forms;
 pub mod graph;
 mod guard;
 pub mod held;
@@ -42,6 +42,7 @@ pub mod recovery;
 mod replica;
 mod reuse;
 mod runs;
+pub mod saved;
 pub mod scope;
 mod segment_size;
 pub mod selection;
@@ -49,10 +50,11 @@ mod shipping;
 pub mod shortfall;
 pub mod stale;
 pub mod status;
+pub mod totals;
 pub mod traffic;
 pub mod vanished;
+pub mod verb;
 pub mod waits;
-pub mod wal_files;
 mod wanted;
 pub mod window;
 

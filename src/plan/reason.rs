@@ -10,8 +10,9 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::observe::inventory::XlogFinding;
 
-use super::file::forms;
+use super::forms;
 use super::held::HeldKey;
 use super::recovery::OtherBranch;
 
@@ -80,30 +81,6 @@ pub enum Reason {
     GoneAtPrimary,
     /// No kept backup needs it.
     NoBackupNeedsIt,
-}
-
-/// Something that is wrong with xlog.db.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum XlogFinding {
-    /// The file is not there.
-    Missing,
-    /// It has the name that another version of Barman uses.
-    OtherName,
-    /// Lines that this version of Barman cannot parse: too many fields.
-    TooManyFields(u64),
-    /// Lines that are no entry at all.
-    Unreadable(u64),
-    /// Lines that stand before one with a smaller name.
-    Unsorted(u64),
-    /// Lines whose name is there already.
-    Doubled(u64),
-    /// Files on disk that no line names.
-    NotListed(u64),
-    /// Lines without a file on disk.
-    NotOnDisk(u64),
-    /// Lines that say something else than the primary.
-    Differs(u64),
 }
 
 /// Why a replica is not planned at all.

@@ -20,8 +20,8 @@ use super::branch::{Branch, Signs, archived_at, branches, is_ahead, within};
 use super::diff_backups::{self, BackupDiff};
 use super::held;
 use super::reason::Reason;
-use super::wal_files::{WalFile, find, wal_files};
 use super::window::{Archive, Reach, Segments, Window, reach, recoverable};
+use crate::observe::wal_files::{WalFile, find, wal_files};
 
 /// Nothing of an archive whose primary did not say anything is known to be gone.
 static NOTHING: BTreeSet<WalName> = BTreeSet::new();

@@ -23,9 +23,9 @@ use super::order::Stage;
 use super::reason::{Note, Reason};
 use super::reuse::Sources;
 use super::shipping::WalActions;
-use super::wal_files::wal_files;
 use super::window::needed;
 use super::{guard, recovery, segment_size, shortfall};
+use crate::observe::wal_files::wal_files;
 
 /// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
 pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation, now: Timestamp) -> ReplicaPlan {

@@ -20,9 +20,9 @@ use crate::site::model::{Policy, WalsFrom};
 use super::branch::Branch;
 use super::diff_backups::{self, BackupDiff, Kept};
 use super::diff_wals::WalDiff;
-use super::wal_files::{WalFile, wal_files};
 use super::wanted;
 use super::window::{Segments, needed, recoverable};
+use crate::observe::wal_files::{WalFile, wal_files};
 
 /// Something that is wanted, is not whole here, and does not come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use crate::site::model::{Replica, Site};
 use super::action::ReplicaPlan;
 use super::desired::{ChangedKey, Desired};
 use super::facts::{Fact, Grounds};
-use super::file::SavedPlan;
+use super::saved::SavedPlan;
 
 /// So many changes are named.
 const NAMED: usize = 5;

@@ -8,13 +8,12 @@
 //! Of a primary that did not say which servers it has nothing is known, and nothing of it has vanished.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::ids::ServerName;
+use crate::observe::inventory::{Copied, Holds};
 use crate::site::mirror::matches;
 use crate::site::model::{Mirror, Replica, Site};
 
@@ -42,28 +41,6 @@ pub enum Cause {
     GoneAtPrimary,
     /// The site file does not ask for it.
     NotDeclared,
-}
-
-/// What is at the site of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Holds {
-    /// Its directory.
-    pub directory: PathBuf,
-    /// How many backups the site's Barman lists as good there; null when it cannot be read.
-    pub backups: Option<usize>,
-    /// When the newest of them ended.
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub newest: Option<Timestamp>,
-}
-
-/// A server that an earlier apply copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
-    /// The primary that it is a copy of, where that is noted.
-    pub primary: Option<String>,
-    /// What is here of it.
-    pub holds: Holds,
 }
 
 /// Which of the servers that are `here` are copied no longer, by their names.

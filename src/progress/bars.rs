@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::apply::events::{Event, Observer};
+use crate::events::{Event, Observer};
 use crate::plan::action::Address;
 use crate::transport::ByteCounter;
 

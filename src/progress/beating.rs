@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::apply::Pulse;
-use crate::apply::events::{Event, Observer};
+use crate::events::{Event, Observer};
 use crate::plan::action::Address;
 use crate::transport::ByteCounter;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::apply::events::{Event, Observer, Summary};
 use crate::error::{CommandError, Exit};
+use crate::events::{Event, Observer, Summary};
 use crate::plan::Plan;
 use crate::plan::action::Address;
 use crate::stdout;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::apply::events::{Event, Observer};
+use crate::events::{Event, Observer};
 use crate::plan::action::Address;
 use crate::render::units;
 use crate::transport::ByteCounter;

@@ -13,7 +13,7 @@ pub use json::Json;
 pub use lines::Lines;
 pub use record::Record;
 
-use crate::apply::events::Event;
+use crate::events::Event;
 use crate::render::units;
 use crate::transport::patience::Wait;
 
@@ -57,7 +57,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::apply::events::{Deed, Failure};
+    use crate::events::{Deed, Failure};
     use crate::plan::action::Address;
     use crate::transport::ByteCounter;
 

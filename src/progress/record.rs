@@ -3,12 +3,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::apply::events::Failure;
 use crate::error::{CommandError, Exit};
+use crate::events::Failure;
 use crate::plan::Plan;
 use crate::plan::action::{Action, Address, Outcome as Planning, ReplicaPlan};
 use crate::plan::bytes_to_copy;
-use crate::render::{self, Totals, Verb};
+use crate::plan::totals::Totals;
+use crate::plan::verb::Verb;
+use crate::render;
 
 /// The version of the format.
 const FORMAT_VERSION: u32 = 1;

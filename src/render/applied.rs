@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::apply::events::Summary;
+use crate::events::Summary;
 use crate::plan::action::{Address, Plan};
+use crate::plan::totals::{Things, Totals};
 
-use super::summary::{Things, Totals};
+use super::summary;
 use super::units::{bytes, count, duration};
 
 /// Tells how an apply went.
@@ -54,7 +55,8 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
 
 /// `1 backup and 12 WAL segments added, 2 repaired`
 fn deeds(totals: &Totals, transferred: u64) -> String {
-    let in_words = |things: &Things, verb: &str| (things.total() > 0).then(|| format!("{} {verb}", things.words()));
+    let in_words =
+        |things: &Things, verb: &str| (things.total() > 0).then(|| format!("{} {verb}", summary::things(things)));
     let parts: Vec<String> = [
         in_words(&totals.add, "added"),
         in_words(&totals.repair, "repaired"),

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
+use crate::plan::totals::Totals;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{Remarks, labelled};
-use super::summary::{self, Totals};
+use super::summary;
 use super::table::{self, Margin, Mark};
 use super::units::{count, duration, timestamp};
 use super::{Style, Whys, held, tree, vanished};

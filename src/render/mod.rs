@@ -50,7 +50,6 @@ pub use markdown::markdown;
 pub use ongoing::{advice as advice_on_ongoing, ongoing};
 pub use quiet::{quiet, wrong};
 pub use reason::{phrase as why, xlogdb as finding};
-pub use summary::{Totals, Verb};
 
 /// How a plan is written for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
+use crate::observe::inventory::XlogFinding;
 use crate::plan::action::{Action, Change};
-use crate::plan::reason::{Reason, XlogFinding};
+use crate::plan::reason::Reason;
 
 use super::units::{count, exact, list, plural};
 

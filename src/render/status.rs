@@ -8,10 +8,10 @@ use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::objective::Objective;
 use crate::plan::reason::Warning;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::totals::Totals;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
-use super::summary::Totals;
 use super::units::{bytes, count, duration, list, timestamp};
 use super::{Style, human, ongoing, vanished};
 
@@ -303,7 +303,7 @@ fn to_do(plan: &ReplicaPlan) -> Option<String> {
     let totals = Totals::of_replica(plan);
     let kinds = [("add", totals.add), ("repair", totals.repair), ("update", totals.update), ("prune", totals.prune)];
     let some = kinds.iter().filter(|(_, things)| things.total() > 0);
-    let words: Vec<String> = some.map(|(verb, things)| format!("{verb} {}", things.words())).collect();
+    let words: Vec<String> = some.map(|(verb, things)| format!("{verb} {}", super::summary::things(things))).collect();
     (!words.is_empty()).then(|| list(&words))
 }
 

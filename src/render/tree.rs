@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::ids::BackupId;
 use crate::barman::wal::SegmentSize;
-use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan, WalBatch};
-use crate::plan::reason::Reason;
+use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan};
+use crate::plan::verb::Verb;
 
 use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};
@@ -54,23 +54,10 @@ pub fn segment_size(replica: &ReplicaPlan) -> SegmentSize {
 
 /// What happens to an action's thing.
 pub fn mark(action: &Action) -> Mark {
-    match &action.change {
-        Change::SetKeep { from: Some(_), .. }
-        | Change::RepairXlogDb { .. }
-        | Change::RewriteSyncWals { .. }
-        | Change::RepairWals(_)
-        | Change::RepairBackup(_)
-        | Change::UpdateInfo { .. }
-        | Change::LinkTablespaces { .. } => Mark::Change,
-        Change::ShipHistory { .. } if matches!(action.reason, Reason::SizeDiffers { .. } | Reason::Accepted { .. }) => {
-            Mark::Change
-        }
-        Change::CreateServer
-        | Change::ShipHistory { .. }
-        | Change::AddWals(_)
-        | Change::AddBackup(_)
-        | Change::SetKeep { from: None, .. } => Mark::Add,
-        Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. } => Mark::Remove,
+    match Verb::of(action) {
+        Verb::Add => Mark::Add,
+        Verb::Repair | Verb::Update => Mark::Change,
+        Verb::Prune => Mark::Remove,
     }
 }
 
@@ -202,7 +189,7 @@ fn copy_details(copy: &BackupCopy) -> Vec<String> {
 /// How much an action is about.
 pub fn size(action: &Action) -> String {
     match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => wal_size(segments(batch), batch.bytes()),
+        Change::AddWals(batch) | Change::RepairWals(batch) => wal_size(batch.segments(), batch.bytes()),
         Change::RemoveWals { files, .. } => {
             let segments = files.keys().filter(|name| name.segment().is_some()).count();
             wal_size(segments as u64, files.values().sum())
@@ -224,11 +211,6 @@ fn wal_size(segments: u64, total: u64) -> String {
     }
 }
 
-/// The whole segments of a batch.
-pub fn segments(batch: &WalBatch) -> u64 {
-    batch.entries.iter().filter(|entry| entry.name.segment().is_some()).count() as u64
-}
-
 /// One row for those that are not shown.
 fn more(hidden: &[&Action], branch: Branch) -> Row {
     let n = hidden.len() as u64;
@@ -240,7 +222,7 @@ fn more(hidden: &[&Action], branch: Branch) -> Row {
     for action in hidden {
         match &action.change {
             Change::AddWals(batch) | Change::RepairWals(batch) => {
-                files += segments(batch);
+                files += batch.segments();
                 total += batch.bytes();
             }
             Change::RemoveWals { files: removed, .. } => {

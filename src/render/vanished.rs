@@ -1,6 +1,7 @@
 //! Servers that are copied no longer, in words.
 
-use crate::plan::vanished::{Cause, Holds, Vanished};
+use crate::observe::inventory::Holds;
+use crate::plan::vanished::{Cause, Vanished};
 
 use super::remarks::Remark;
 use super::units::{count, duration, timestamp};

@@ -1,8 +1,9 @@
 //! A plan in one line: what is done, what is not planned, what is copied and freed.
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
+use crate::plan::totals::Totals;
 
-use super::summary::{self, Totals};
+use super::summary;
 use super::units::{bytes, count};
 
 /// The verdict without the site's name.

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use antipode::apply::RunLock;
-use antipode::barman::locks::{Lock, LockKind};
 use antipode::demo::catalog::SECOND_BACKUP;
+use antipode::locks::{Lock, LockKind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

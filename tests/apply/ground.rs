@@ -7,11 +7,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::events::{Event, Observer, Summary};
 use antipode::apply::{Limits, Means, RunLock, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
+use antipode::events::{Event, Observer, Summary};
 use antipode::observe::{Connections, Purpose, observe};
+use antipode::plan::lacking;
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
@@ -200,7 +201,7 @@ impl TestSite {
             &self.site,
             &replicas,
             connections,
-            now,
+            &lacking::at(now),
             Purpose::Plan { refresh: false },
             &CancellationToken::new(),
         )

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antipode::barman::layout::{Layout, ServerDirs};
-use antipode::barman::locks::{Lock, LockKind};
 use antipode::demo::catalog::{FIRST_BACKUP, PrimaryCatalog};
+use antipode::locks::{Lock, LockKind};
 
 use super::ground::{Blind, Ground};
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use antipode::apply::events::Summary;
 use antipode::apply::journal::{self, Measurements};
 use antipode::barman::last_apply::{LastApply, Measured};
+use antipode::events::Summary;
 use antipode::transport::TransportErrorKind;
 use jiff::Timestamp;
 

@@ -6,8 +6,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use antipode::apply::events::{Event, Observer};
 use antipode::demo::catalog::SECOND_BACKUP;
+use antipode::events::{Event, Observer};
 use antipode::transport::TransportErrorKind;
 
 use super::faulty::{Faulty, Reach};

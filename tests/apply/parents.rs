@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use antipode::barman::layout::Layout;
-use antipode::barman::locks::{Lock, LockKind};
 use antipode::demo::catalog::FIRST_BACKUP;
+use antipode::locks::{Lock, LockKind};
 
 use super::ground::{Blind, Ground};
 

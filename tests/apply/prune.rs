@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use antipode::apply::events::{Event, Observer};
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::{FIRST_BACKUP, SECOND_BACKUP};
+use antipode::events::{Event, Observer};
 
 use super::ground::{Ground, TestSite};
 

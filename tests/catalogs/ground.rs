@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antipode::apply::events::{Event, Observer, Summary};
 use antipode::apply::{Limits, Means, RunLock, apply};
+use antipode::events::{Event, Observer, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
+use antipode::plan::lacking;
 use antipode::plan::status::{SiteStatus, status};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
@@ -119,7 +120,8 @@ impl Ground {
     async fn plan_over(&self, connections: &Connections, now: Timestamp) -> (Plan, Observation) {
         let (replicas, purpose) = (self.replicas(), Purpose::Plan { refresh: false });
         let never = CancellationToken::new();
-        let observation = observe(&self.site, &replicas, connections, now, purpose, &never).await.unwrap();
+        let observation =
+            observe(&self.site, &replicas, connections, &lacking::at(now), purpose, &never).await.unwrap();
         (plan(&self.site, &replicas, &observation, now), observation)
     }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::apply::disk::{self, Since};
 use crate::apply::durable;
-use crate::apply::events::Failure;
 use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::apply::staged::Begun;
 use crate::barman::ids::BackupId;
+use crate::events::Failure;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;

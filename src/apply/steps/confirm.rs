@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::apply::events::{Deed, Failure};
 use crate::apply::failure::first_few;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::{BackupInfo, Status};
@@ -16,6 +15,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::events::{Deed, Failure};
 use crate::observe::catalog::xlogdb::XlogDbFiles;
 use crate::observe::catalog::{self, CatalogError, backups, files, wals};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};

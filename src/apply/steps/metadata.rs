@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::apply::durable;
-use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::barman::locks::LockKind;
+use crate::events::Failure;
+use crate::locks::LockKind;
 use crate::verify::tablespaces;
 
 use super::{Job, publish};

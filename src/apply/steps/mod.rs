@@ -21,12 +21,12 @@ use crate::plan::action::{Action, Change};
 use crate::plan::graph::{Part, Step};
 use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
-use super::events::Failure;
 use super::executor::Steps;
 use super::journal::Measurements;
 use super::piece::Piece;
 use super::replica_run::{ReplicaRun, Transfer};
 use super::slots::Urgency;
+use crate::events::Failure;
 
 /// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
 #[derive(Clone, Copy)]

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::apply::durable;
-use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::locks::LockKind;
+use crate::events::Failure;
+use crate::locks::LockKind;
 use crate::plan::action::BackupCopy;
 
 use super::Job;

@@ -11,15 +11,15 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::durable;
-use crate::apply::events::Failure;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::apply::xlogdb;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::locks::LockKind;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::events::Failure;
+use crate::locks::LockKind;
 use crate::observe;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;

@@ -13,7 +13,6 @@ use futures::stream::{StreamExt, iter};
 
 use crate::apply::disk::{self, Since};
 use crate::apply::durable;
-use crate::apply::events::{Failure, FailureKind};
 use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
@@ -23,6 +22,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::events::{Failure, FailureKind};
 use crate::observe::catalog::{files as disk_files, wals as archive};
 use crate::plan::action::WalBatch;
 use crate::transport::{Compare, Fetch, Fetched, What};

@@ -5,10 +5,10 @@ mod saved;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use crate::apply::events::{FailureKind, Summary};
 use crate::apply::{self, Limits, Means, Pulse, RunLock};
 use crate::cli;
 use crate::error::{CommandError, Exit};
+use crate::events::{FailureKind, Summary};
 use crate::plan::Plan;
 use crate::progress::{Beating, Json};
 use crate::site::Site;

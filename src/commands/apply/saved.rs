@@ -5,17 +5,17 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::apply::events::Summary;
 use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
 use crate::commands::terminal::Terminal;
-use crate::commands::{plan_file, source};
+use crate::commands::{saved_plan, source};
 use crate::error::{CommandError, Exit};
+use crate::events::Summary;
 use crate::observe::Purpose;
-use crate::plan::file::SavedPlan;
+use crate::plan::saved::SavedPlan;
 use crate::plan::stale::{self, Present};
 
 use super::{bounds, carry_out, exit, lock};
@@ -28,9 +28,9 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let saved = plan_file::read(file)?;
-    let site = source::load(&plan_file::site_file(&saved, &arguments.site), terminal)?;
-    stale::check_site(&saved, &site).map_err(|refusal| plan_file::refused(file, &refusal))?;
+    let saved = saved_plan::read(file)?;
+    let site = source::load(&saved_plan::site_file(&saved, &arguments.site), terminal)?;
+    stale::check_site(&saved, &site).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     let otherwise = if saved.plan.is_blocked() { Exit::Error } else { Exit::Done };
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
@@ -44,7 +44,7 @@ pub async fn run(
             return Ok(exit);
         }
     }
-    if let Some(error) = plan_file::unplanned(&saved, file) {
+    if let Some(error) = saved_plan::unplanned(&saved, file) {
         audience.error(&error);
     }
     Ok(otherwise)
@@ -69,7 +69,7 @@ async fn check_and_apply(
     let observation = session.observe(concerned, Purpose::Plan { refresh: false }, now).await?;
     let (site, replicas) = (session.site, session.replicas.as_slice());
     let present = Present { site, replicas, observation: &observation, now };
-    stale::check(saved, &present).map_err(|refusal| plan_file::refused(file, &refusal))?;
+    stale::check(saved, &present).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     audience.reviewed(&saved.plan);
     carry_out(&saved.plan, session, bounds(arguments), audience).await
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::events::FailureKind;
 use crate::apply::{RunLock, RunLockError};
 use crate::cli::SiteFile;
 use crate::commands::apply::Bounds;
@@ -14,6 +13,7 @@ use crate::commands::session::Session;
 use crate::commands::terminal::Terminal;
 use crate::commands::{apply, plan, source};
 use crate::error::{CommandError, Exit};
+use crate::events::FailureKind;
 use crate::render;
 use crate::site::Site;
 use crate::stdout;

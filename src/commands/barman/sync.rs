@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::events::Summary;
 use crate::commands::apply::{self, Bounds};
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session::Session;
 use crate::commands::terminal::Terminal;
 use crate::error::{CommandError, Exit};
+use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::action::Outcome;
 use crate::plan::scope::{Scope, ScopeError};

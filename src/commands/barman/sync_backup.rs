@@ -1,14 +1,14 @@
 //! `antipode sync-backup`: one backup with the WAL that it needs, now.
 
-use crate::apply::events::{FailureKind, Summary};
 use crate::barman::ids::{BackupId, ServerName};
-use crate::barman::locks::{Lock, LockError, LockKind};
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::session;
 use crate::commands::source;
 use crate::commands::terminal::Terminal;
 use crate::error::{CommandError, Exit};
+use crate::events::{FailureKind, Summary};
+use crate::locks::{Lock, LockError, LockKind};
 use crate::site::Site;
 use crate::stdout;
 

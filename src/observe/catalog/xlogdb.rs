@@ -6,7 +6,7 @@ use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, field_count, last_line_offset};
 use crate::observe::inventory::XlogDbState;
-use crate::plan::reason::XlogFinding;
+use crate::observe::inventory::XlogFinding;
 
 use super::files::{self, CatalogError};
 

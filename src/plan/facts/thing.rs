@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::barman::ids::BackupId;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::inventory::BaseState;
-use crate::plan::wal_files::find;
+use crate::observe::wal_files::find;
 use crate::render::units::count;
 
 use super::{Fact, Grounds};

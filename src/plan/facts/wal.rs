@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::xlogdb::{FIVE_FIELDS, XlogDb};
 use crate::observe::inventory::XlogDbState;
+use crate::observe::wal_files::find;
 use crate::plan::action::WalBatch;
 use crate::plan::runs::segment_of;
-use crate::plan::wal_files::find;
 use crate::render::finding;
 use crate::render::units::{count, exact};
 

@@ -12,8 +12,8 @@ use crate::barman::backup_info::Status;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published, Undescribed, WholeWal};
-use crate::plan::reason::XlogFinding;
 use crate::site::model::{Policy, Prune, Rule, Selection, WalsFrom};
 
 use super::case::{Case, case};
@@ -207,7 +207,7 @@ fn any_wal() -> impl Strategy<Value = AnyWal> {
 impl AnyWal {
     /// What an observation finds of a segment that both ends have, each with another size.
     fn read(&self, case: &mut Case) {
-        let there = crate::plan::wal_files::find(&case.primary.wals, self.name).map_or(0, |entry| entry.size);
+        let there = crate::observe::wal_files::find(&case.primary.wals, self.name).map_or(0, |entry| entry.size);
         let here = case.here.wals.get(&self.name).copied().unwrap_or_default();
         let is_offered = there > 0 && !case.primary.gone.contains(&self.name);
         if self.whole && is_offered && here > 0 && here != there && self.name.segment().is_some() {

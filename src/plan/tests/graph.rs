@@ -3,9 +3,9 @@
 use petgraph::algo::{has_path_connecting, is_cyclic_directed};
 use petgraph::graph::NodeIndex;
 
+use crate::observe::inventory::XlogFinding;
 use crate::plan::action::ReplicaPlan;
 use crate::plan::graph::{Dependency, Part, StepGraph};
-use crate::plan::reason::XlogFinding;
 
 use super::case::{Case, case, whole, words};
 use super::notation::id;

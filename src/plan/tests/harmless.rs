@@ -40,7 +40,7 @@ fn time_alone_makes_no_plan_stale() {
 #[test]
 fn what_no_action_is_about_may_drift() {
     let planned = case("@20 1/06  @21 1/08 | 1/06..0C", "@20 1/06 | 1/06..0A");
-    let doubled = crate::plan::reason::XlogFinding::Doubled(1);
+    let doubled = crate::observe::inventory::XlogFinding::Doubled(1);
     accepted(&planned, |case| case.here.xlogdb.findings = vec![doubled]);
     accepted(&planned, |case| case.here.sync_wals = None);
     accepted(&planned, |case| case.here.backups.get_mut(&id("20")).unwrap().keep = Some(Keep::Full));

@@ -204,7 +204,7 @@ fn an_accepted_change_is_recorded_in_a_saved_plan_and_survives_it() {
         accept(case, &["main/wal/000000010000000000000009"]);
     });
     let saved = case.saved();
-    let read = crate::plan::file::SavedPlan::read(&saved.write().unwrap()).unwrap();
+    let read = crate::plan_file::read(&crate::plan_file::write(&saved).unwrap()).unwrap();
     assert_eq!(read.plan.replicas[0].held, case.plan().held);
     assert!(matches!(read.plan.replicas[0].actions[0].reason, Reason::Accepted { .. }));
     // Who applies it need not say so again.

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use crate::barman::ids::BackupId;
+use crate::observe::wal_files::{WalFile, wal_files};
 use crate::plan::action::{Change, Outcome, ReplicaPlan};
 use crate::plan::reason::Reason;
-use crate::plan::wal_files::{WalFile, wal_files};
 use crate::plan::window::{Segments, recoverable};
 
 use super::case::{Case, whole, words};

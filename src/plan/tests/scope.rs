@@ -51,7 +51,7 @@ fn all_words(plan: &ReplicaPlan) -> Vec<String> {
 /// Two backups that are missing with their WAL and a history, and a broken list.
 fn catching_up() -> Case {
     case("@20 1/01..03 @21 1/05..06 | 1/01..0A h2<1/08", "| 1/02").with(|case| {
-        case.here.xlogdb.findings = vec![crate::plan::reason::XlogFinding::Doubled(3)];
+        case.here.xlogdb.findings = vec![crate::observe::inventory::XlogFinding::Doubled(3)];
     })
 }
 

@@ -148,7 +148,7 @@ fn a_history_file_is_refused_when_either_end_has_another() {
 
 #[test]
 fn what_is_written_anew_is_refused_when_it_is_another_by_now() {
-    use crate::plan::reason::XlogFinding;
+    use crate::observe::inventory::XlogFinding;
     let doubled = case(BOTH, BOTH).with(|case| case.here.xlogdb.findings = vec![XlogFinding::Doubled(3)]);
     refused(
         &doubled,
@@ -408,7 +408,7 @@ fn another_access_is_refused_and_another_spelling_is_not() {
     let head = "version: 1\nsite: lisbon\ncatalog: {path: /site}\nreplicas: {main: {primary: frankfurt}}\nprimaries: {frankfurt: ";
     let ssh = at(&format!("{head}{{ssh: {{destination: barman@pg, port: 22}}}}}}"));
     let check = |made_with: &crate::site::Site, site: &crate::site::Site| {
-        let saved = crate::plan::file::SavedPlan {
+        let saved = crate::plan::saved::SavedPlan {
             desired: crate::plan::desired::Desired::of(made_with, std::slice::from_ref(&planned.replica)),
             ..planned.saved()
         };

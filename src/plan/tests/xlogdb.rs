@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::observe::inventory::XlogFinding;
 use crate::plan::action::Change;
-use crate::plan::reason::{Reason, XlogFinding};
+use crate::plan::reason::Reason;
 
 use super::case::{Case, case};
 use super::notation::segment;

@@ -13,11 +13,12 @@ use std::num::NonZeroUsize;
 
 use build::*;
 
-use super::{Form, Style, Totals, Whys, plan as render};
+use super::{Form, Style, Whys, plan as render};
 use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};
 use crate::plan::estimate::Pace;
 use crate::plan::reason::{Note, Warning};
 use crate::plan::shortfall::Shortfall;
+use crate::plan::totals::Totals;
 
 /// A text for people of a plan of which nothing else is known.
 fn human(plan: &Plan, style: Style) -> String {

@@ -12,12 +12,12 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{
     BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
 };
 use crate::plan::action::Plan;
 use crate::plan::known::Knowledge;
-use crate::plan::reason::XlogFinding;
 use crate::plan::tests::notation::{self, id};
 use crate::render::{Origin, Whys};
 use crate::site::model::Replica;

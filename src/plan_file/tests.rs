@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::observe::inventory::Observed;
 use crate::plan::desired::hex;
-use crate::plan::file::{FileError, SavedPlan, SiteFile};
+use crate::plan::saved::{SavedPlan, SiteFile};
+use crate::plan_file::{self, FileError};
 use crate::render::tests::situations;
 
-use super::case::{Case, case, site};
-use super::generate::any_case;
+use crate::plan::tests::case::{Case, case, site};
+use crate::plan::tests::generate::any_case;
 
 static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let schema: serde_json::Value = serde_json::from_str(&crate::schemas::Name::Plan.text()).unwrap();
@@ -35,30 +36,30 @@ fn forged(text: &str, from: &str, to: &str) -> String {
 }
 
 fn refusal(text: &str) -> String {
-    SavedPlan::read(text).expect_err("it is refused").to_string()
+    plan_file::read(text).expect_err("it is refused").to_string()
 }
 
 proptest! {
     #[test]
     fn a_plan_is_read_as_it_was_written(case in any_case()) {
         let saved = case.saved();
-        let text = saved.write().unwrap();
-        let read = SavedPlan::read(&text).unwrap();
+        let text = plan_file::write(&saved).unwrap();
+        let read = plan_file::read(&text).unwrap();
         prop_assert_eq!(&read, &saved);
-        prop_assert_eq!(read.write().unwrap(), text);
+        prop_assert_eq!(plan_file::write(&read).unwrap(), text);
     }
 
     #[test]
     fn the_schema_accepts_every_plan(case in any_case()) {
         let validator = &*VALIDATOR;
-        let document: serde_json::Value = serde_json::from_str(&case.saved().write().unwrap()).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&plan_file::write(&case.saved()).unwrap()).unwrap();
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| format!("{error} at {}", error.instance_path())).collect();
         prop_assert!(errors.is_empty(), "{errors:?}");
     }
 
     #[test]
     fn any_edit_of_one_character_is_refused(at in any::<Index>(), other in any::<char>(), how in 0..3_u8) {
-        let text = sample().saved().write().unwrap();
+        let text = plan_file::write(&sample().saved()).unwrap();
         let chars: Vec<char> = text.chars().collect();
         let at = at.index(chars.len());
         let mut edited = chars.clone();
@@ -69,14 +70,14 @@ proptest! {
         }
         prop_assume!(edited != chars);
         let edited: String = edited.into_iter().collect();
-        prop_assert!(SavedPlan::read(&edited).is_err());
+        prop_assert!(plan_file::read(&edited).is_err());
     }
 
     #[test]
     fn a_plan_that_is_cut_off_anywhere_is_refused(at in any::<Index>()) {
-        let text = sample().saved().write().unwrap();
+        let text = plan_file::write(&sample().saved()).unwrap();
         let end = text.char_indices().map(|(i, _)| i).nth(at.index(text.chars().count())).unwrap();
-        let error = SavedPlan::read(&text[..end]).unwrap_err();
+        let error = plan_file::read(&text[..end]).unwrap_err();
         let is_whole_but_for_its_last_line_break = end == text.len() - 1;
         prop_assert_eq!(error, if is_whole_but_for_its_last_line_break { FileError::Edited } else { FileError::CutOff });
     }
@@ -90,18 +91,19 @@ fn plans_that_could_not_be_made_are_saved_all_the_same() {
         Observed::Failed { message: "no route to host".to_owned(), hint: Some("look".to_owned()) },
     ] {
         let case = sample();
-        let observed = crate::observe::inventory::ReplicaObservation { primary, replica: case.here.clone() };
-        saved.plan.replicas = vec![crate::plan::replica::plan(&case.replica, None, &observed, case.now)];
-        saved.facts = crate::plan::file::Facts::default();
-        let text = saved.write().unwrap();
-        assert_eq!(SavedPlan::read(&text).unwrap(), saved);
+        let mut observation = case.observation();
+        observation.replicas.values_mut().for_each(|ends| ends.primary = primary.clone());
+        saved.plan = crate::plan::plan(&site(), std::slice::from_ref(&case.replica), &observation, case.now);
+        saved.facts = crate::plan::saved::Facts::default();
+        let text = plan_file::write(&saved).unwrap();
+        assert_eq!(plan_file::read(&text).unwrap(), saved);
     }
 }
 
 #[test]
 fn the_schema_refuses_what_is_not_in_it() {
     let validator = &*VALIDATOR;
-    let document: serde_json::Value = serde_json::from_str(&sample().saved().write().unwrap()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&plan_file::write(&sample().saved()).unwrap()).unwrap();
     assert!(validator.is_valid(&document));
     let places = [
         "",
@@ -133,7 +135,7 @@ fn the_schema_refuses_what_is_not_in_it() {
 
 #[test]
 fn a_file_that_is_no_plan_of_this_program_says_what_it_is() {
-    let text = sample().saved().write().unwrap();
+    let text = plan_file::write(&sample().saved()).unwrap();
     for (other, expected) in [
         ("", "it is cut off"),
         ("version: 1\nsite: lisbon\n", "it is a site file, not a plan"),
@@ -160,15 +162,15 @@ fn a_file_that_is_no_plan_of_this_program_says_what_it_is() {
         (&format!("{text}\n"), "it was changed after it was saved: its content does not fit its digest"),
     ] {
         assert_eq!(refusal(other), expected);
-        assert!(!SavedPlan::read(other).unwrap_err().hint().is_empty());
+        assert!(!plan_file::read(other).unwrap_err().hint().is_empty());
     }
 }
 
 #[test]
 fn a_hand_made_plan_with_a_right_digest_gets_no_name_or_path_past_the_checks() {
-    let text = sample().saved().write().unwrap();
+    let text = plan_file::write(&sample().saved()).unwrap();
     assert_eq!(
-        SavedPlan::read(&forged(&text, "\"lisbon\"", "\"porto\"")).map(|saved| saved.plan.site),
+        plan_file::read(&forged(&text, "\"lisbon\"", "\"porto\"")).map(|saved| saved.plan.site),
         Ok("porto".to_owned())
     );
     for (from, to) in [
@@ -192,7 +194,7 @@ fn a_hand_made_plan_with_a_right_digest_gets_no_name_or_path_past_the_checks() {
         ("\"code\": \"planned\"", "\"code\": \"inactive\",\n        \"of\": \"\""),
         ("\"do\": \"ship-history\"", "\"do\": \"run-command\""),
     ] {
-        let error = SavedPlan::read(&forged(&text, from, to)).expect_err(to);
+        let error = plan_file::read(&forged(&text, from, to)).expect_err(to);
         assert!(matches!(error, FileError::Invalid(_)), "{to}: {error}");
     }
 }
@@ -200,8 +202,8 @@ fn a_hand_made_plan_with_a_right_digest_gets_no_name_or_path_past_the_checks() {
 #[test]
 fn a_hand_made_plan_is_held_against_what_is_there() {
     let case = sample();
-    let text = case.saved().write().unwrap();
-    assert_eq!(case.refuses(&SavedPlan::read(&text).unwrap()), None);
+    let text = plan_file::write(&case.saved()).unwrap();
+    assert_eq!(case.refuses(&plan_file::read(&text).unwrap()), None);
     for (from, to, expected) in [
         ("\"backup_directory\": \"/site/main\"", "\"backup_directory\": \"/etc\"", "main: its directories, here"),
         (
@@ -217,7 +219,7 @@ fn a_hand_made_plan_is_held_against_what_is_there() {
             "planned: what you like; now: none of 3 files",
         ),
     ] {
-        let said = case.refuses(&SavedPlan::read(&forged(&text, from, to)).unwrap()).expect(to).to_string();
+        let said = case.refuses(&plan_file::read(&forged(&text, from, to)).unwrap()).expect(to).to_string();
         assert!(said.contains(expected), "{to}: {said}");
     }
 }
@@ -232,7 +234,7 @@ fn a_hand_made_removal_is_refused_however_its_facts_are_told() {
     let mut forged = saved.clone();
     let change = &mut forged.plan.replicas[0].actions[0].change;
     let crate::plan::action::Change::RemoveBackup { id, .. } = change else { panic!("{change:?}") };
-    *id = super::notation::id("21");
+    *id = crate::plan::tests::notation::id("21");
     let said = now.refuses(&forged).expect("it is refused").to_string();
     assert!(said.contains("the selection, by the site file: planned: left out; now: selected"), "{said}");
 }
@@ -246,9 +248,9 @@ fn the_words_of_an_ssh_command_are_in_no_plan() {
     let site_with_secret = crate::site::load("x", text, None).unwrap().site;
     let replicas = [case.replica.clone()];
     let file = SiteFile::new("x", text.as_bytes());
-    let plan = super::case::whole(case.plan());
+    let plan = crate::plan::tests::case::whole(case.plan());
     let saved = SavedPlan::new(plan, file, &site_with_secret, &replicas, &case.observation(), case.now);
-    let text = saved.write().unwrap();
+    let text = plan_file::write(&saved).unwrap();
     assert!(
         text.contains("\"ssh\": \"sha256 ") && !text.contains("s3cret") && !text.contains("ProxyCommand"),
         "{text}"
@@ -258,7 +260,7 @@ fn the_words_of_an_ssh_command_are_in_no_plan() {
 
 #[test]
 fn actions_name_what_they_need_and_come_to() {
-    let document: serde_json::Value = serde_json::from_str(&sample().saved().write().unwrap()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&plan_file::write(&sample().saved()).unwrap()).unwrap();
     let actions = document["replicas"][0]["actions"].as_array().unwrap();
     let action = |address: &str| {
         actions.iter().find(|action| action["address"] == address).unwrap_or_else(|| panic!("{address}: {document}"))
@@ -280,8 +282,8 @@ fn actions_name_what_they_need_and_come_to() {
 fn a_hundred_thousand_missing_segments_stay_a_file_that_can_be_sent_around() {
     let case = case("@21 1/08 | 1/08..186A7", "@21 1/08 | 1/08");
     let saved = case.saved();
-    let (text, writing) = timed(|| saved.write().unwrap());
-    let (read, reading) = timed(|| SavedPlan::read(&text).unwrap());
+    let (text, writing) = timed(|| plan_file::write(&saved).unwrap());
+    let (read, reading) = timed(|| plan_file::read(&text).unwrap());
     let (refusal, checking) = timed(|| case.refuses(&read));
     assert_eq!(refusal, None);
     println!("{} bytes, written in {writing:?}, read in {reading:?}, checked in {checking:?}", text.len());
@@ -300,7 +302,7 @@ fn every_situation_has_its_document() {
         let file = SiteFile::new("lisbon.yaml", situation.file.as_bytes());
         let (site, plan) = (&situation.declared.site, situation.plan.clone());
         let saved = SavedPlan::new(plan, file, site, &situation.replicas, &situation.observation, situation.now);
-        saved.write().unwrap().lines().map(abridged).collect::<Vec<_>>().join("\n")
+        plan_file::write(&saved).unwrap().lines().map(abridged).collect::<Vec<_>>().join("\n")
     });
 }
 

@@ -8,8 +8,9 @@ use crate::apply::durable;
 use crate::cli;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, ReplicaPlan};
-use crate::plan::file::{FileError, SavedPlan};
+use crate::plan::saved::SavedPlan;
 use crate::plan::stale::Refusal;
+use crate::plan_file::{self, FileError};
 use crate::render::units::list;
 
 use super::terminal::{self, Terminal};
@@ -22,7 +23,7 @@ pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &T
     if is_same_file(file, Path::new(&planned.site_file.name)) {
         return Err(failed(&"it is the site file", "name another file with -o"));
     }
-    let text = planned.write().map_err(|error| failed(&error, error.hint()))?;
+    let text = plan_file::write(planned).map_err(|error| failed(&error, error.hint()))?;
     write(file, text.as_bytes()).map_err(|error| failed(&error, "name a file in a directory that can be written"))?;
     if planned.plan.is_empty() {
         if !terminal.quiet {
@@ -71,7 +72,7 @@ pub fn read(file: &Path) -> Result<SavedPlan, CommandError> {
             .hint("name a file that `antipode plan -o FILE` saved")
     };
     let bytes = fs::read(file).map_err(|error| failed(&error))?;
-    text(bytes).and_then(|text| SavedPlan::read(&text)).map_err(|error| {
+    text(bytes).and_then(|text| plan_file::read(&text)).map_err(|error| {
         CommandError::new(format!("the plan {} cannot be used: {error}", file.display())).hint(error.hint())
     })
 }

@@ -1,8 +1,8 @@
 //! The archives at both ends side by side: one pass over three sorted lists, as an archive may hold millions of files.
 
+use super::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, WholeWal};
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, WholeWal};
 
 /// What everybody knows of one WAL file.
 #[derive(Debug, Clone, Copy, PartialEq)]

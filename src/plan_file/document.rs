@@ -17,11 +17,15 @@ use crate::plan::graph::Dependency;
 use crate::plan::held::Held;
 use crate::plan::reason::{Note, Reason, Warning};
 use crate::plan::shortfall::Shortfall;
+use crate::plan::totals::Totals;
 use crate::plan::traffic::Traffic;
 use crate::plan::vanished::Vanished;
-use crate::render::{self, Totals, Verb};
+use crate::plan::verb::Verb;
+use crate::render;
 
-use super::{FORMAT_VERSION, Facts, FileError, SavedPlan, SiteFile, VERSION, sha256};
+use crate::plan::saved::{Facts, SavedPlan, SiteFile, sha256};
+
+use super::{FORMAT_VERSION, FileError, VERSION};
 
 /// The actions that others need, by the places of both: replica, action.
 type Needs = BTreeMap<(usize, usize), BTreeSet<usize>>;
@@ -264,7 +268,7 @@ impl ReplicaDocument {
         let actions: Vec<Action> =
             self.actions.into_iter().map(|action| action.into_action(&self.name, facts)).collect::<Result<_, _>>()?;
         if !self.preconditions.is_empty() {
-            facts.replicas.insert(self.name.clone(), self.preconditions);
+            facts.note_replica(self.name.clone(), self.preconditions);
         }
         Ok(ReplicaPlan {
             name: self.name,
@@ -303,7 +307,7 @@ impl ActionDocument {
         if self.address.replica() != replica.as_str() {
             return Err(FileError::Invalid(format!("{} is among the actions of {replica}", self.address)));
         }
-        if facts.actions.insert(self.address.clone(), self.preconditions).is_some() {
+        if !facts.note_action(self.address.clone(), self.preconditions) {
             return Err(FileError::Invalid(format!("{} is there twice", self.address)));
         }
         Ok(Action { address: self.address, change: self.change, reason: self.reason })
