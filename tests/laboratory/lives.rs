@@ -1,5 +1,5 @@
-//! Lives of a server that names, numbers and lists do not tell: an abandoned branch, no backup yet, and a primary whose
-//! backups are not what they were. A real Barman judges what comes of them, and a PostgreSQL starts.
+//! Lives of a server that names, numbers and lists do not tell: an upgrade, an abandoned branch, no backup yet, and a
+//! primary whose backups are not what they were. A real Barman judges what comes of them, and a PostgreSQL starts.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +35,42 @@ fn assert_in_sync(site: &Site) {
     let status = antipode(&site.directory, &["status"]);
     assert_eq!(status.code(), 0, "{status}");
     assert!(status.stdout.contains("in sync"), "{status}");
+}
+
+#[test]
+fn both_systems_of_an_upgraded_server_are_copied_and_restore() {
+    let lab = Lab::new();
+    let directory = lab.directory("primary");
+    let live = Primary::create(BarmanVersion::Newest, PostgresRelease::Packaged, &directory).start();
+    open_ledger(&live.postgres);
+    live.archive_wal();
+    let stopped = live.stop();
+    // Its timeline is then above the one on which the upgraded cluster begins.
+    stopped.cluster.promote_at_next_start();
+    let mut live = stopped.start();
+    live.postgres.wait_for_end_of_recovery();
+    let old = live.back_up(&[]);
+    let live = write_chapter(live, "before the upgrade");
+
+    let upgraded = live.stop().upgrade(PostgresRelease::Seventeen, "000000010000000000000030", &directory);
+    let live = upgraded.start();
+    open_ledger(&live.postgres);
+    let live = write_chapter(live, "after the upgrade");
+    let new = live.back_up(&[]);
+    let primary = write_chapter(live, "last").stop();
+
+    let (sshd, site) = empty_site(&lab, &primary, BarmanVersion::Newest);
+    let systems = [&old, &new].map(|id| format!("\"{}\"", primary.barman.backup_field(id, "systemid"))).join(", ");
+    site.declare_with(&sshd, &[&format!("accept_systems: [{systems}]")]);
+    site.converge();
+    assert_in_sync(&site);
+    for id in [&old, &new] {
+        verify(&site, id);
+    }
+    let chapters_of = |release, id: &str| restored(&site, release, id, "current", &lab.join(id));
+    // A recovery along the backup's own timeline.
+    assert_eq!(chapters_of(PostgresRelease::Packaged, &old), ["opened", "before the upgrade"]);
+    assert_eq!(chapters_of(PostgresRelease::Seventeen, &new), ["opened", "after the upgrade", "last"]);
 }
 
 #[test]
