@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use crate::apply::RunLockError;
 use crate::plan::scope::ScopeError;
+use crate::render::units::list;
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// Why a command ends, by what a script may want to do about it.
@@ -110,6 +111,10 @@ impl From<ScopeError> for CommandError {
             ScopeError::Unwanted { .. } => {
                 "the selection of the site file leaves it out, or it is not complete there".to_owned()
             }
+            ScopeError::NothingWaits { waiting, .. } => match waiting.as_slice() {
+                [] => "nothing waits; leave it out".to_owned(),
+                waiting => format!("what waits is {}", list(waiting)),
+            },
             ScopeError::Contradiction { .. } => "leave one of the two out".to_owned(),
         };
         Self::new(error.to_string()).hint(hint)

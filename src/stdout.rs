@@ -5,11 +5,13 @@
 //! is written, as half a line followed by others would read like a whole one. A reader that went away (`plan | head`)
 //! has what it wanted, and is no failure.
 //!
-//! A standard output that was closed before the program began is `/dev/null` by the time that anything here runs: Rust's
-//! runtime opens it, and nothing tells it from one that the caller chose.
+//! A standard output that was closed before the program began is `/dev/null` by the time that `main` runs: Rust's runtime
+//! opens it, and nothing tells it from one that the caller chose. So it is looked at before that ([`WAS_CLOSED`]), and
+//! takes nothing when it was closed.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -19,6 +21,16 @@ use crate::error::CommandError;
 
 /// Why standard output could not be written, once it could not. Locked while something is written to it.
 static FAILED: Mutex<Option<Errno>> = Mutex::new(None);
+
+/// Whether standard output was closed when the program began.
+static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+// One system call and one store: they need nothing of the runtime, which is not there yet.
+#[ctor::ctor]
+fn look_before_the_runtime_does() {
+    let is_closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()) == Err(Errno::BADF);
+    WAS_CLOSED.store(is_closed, Ordering::Relaxed);
+}
 
 /// Writes a text as a whole.
 pub fn print(text: &str) {
@@ -79,6 +91,9 @@ pub fn is_whole() -> bool {
 
 /// Not through the standard library, which takes a descriptor that cannot be written to for one that took everything.
 fn write(bytes: &[u8]) -> Result<usize, Errno> {
+    if WAS_CLOSED.load(Ordering::Relaxed) {
+        return Err(Errno::BADF);
+    }
     let stdout = handle();
     loop {
         match rustix::io::write(&stdout, bytes) {

@@ -154,6 +154,29 @@ fn a_descriptor_that_cannot_be_written_to_is_an_error_too() {
 }
 
 #[test]
+fn a_standard_output_that_was_closed_before_the_program_began_is_an_error_too() {
+    let ground = Ground::new();
+    for words in PRINTING {
+        ground.break_list();
+        let program = ground.command(&ground.kept(), words);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(program.get_program()).args(program.get_args());
+        shell.current_dir(ground.kept()).env_remove("ANTIPODE_FILE").env_remove("RUST_LOG");
+        let output = shell.env("TMPDIR", ground.0.path()).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", err(&output));
+        assert!(err(&output).contains("Bad file descriptor"), "{words:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn a_standard_output_that_the_caller_sent_nowhere_is_none() {
+    let ground = Ground::new();
+    let nowhere = File::options().read(true).write(true).open("/dev/null").unwrap();
+    let output = ground.command(&ground.kept(), &["plan"]).stdout(nowhere).output().unwrap();
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_error_and_ends_no_apply() {
     let ground = Ground::new();
     for (words, code) in [

@@ -18,8 +18,7 @@
 //! - **Replicas are independent.** Each takes its locks, does its steps and lets go of its locks by itself. What killed
 //!   runs left to be deleted is deleted meanwhile, under no lock of Barman's.
 //! - **A step is done when the disk says so.** After each the disk is looked at as the next plan does
-//!   (`steps::confirm`), so that after an apply in which nothing failed the next plan is empty. Only what
-//!   `protect.max_prune` leaves to a later apply comes again, which the plan says beforehand.
+//!   (`steps::confirm`), so that after an apply in which nothing failed the next plan is empty.
 //! - **Deletion comes last**, after all that replaces it is published, and what Barman lists goes before its bytes.
 //!
 //! # What can go wrong, and what is left then

@@ -18,10 +18,15 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let declared = source::declared(&arguments.site, terminal)?;
     let mut session = Session::open(&declared.site, &interrupt.token).await;
     session.refresh = arguments.scope.refresh;
-    let planned = match session.accept(&arguments.consent.accepted) {
+    let accepted = &arguments.consent.accepted;
+    let planned = match session.accept(accepted) {
         Ok(()) => session.planned(&(&arguments.scope).into()).await,
         Err(error) => Err(error),
     };
+    let planned = planned.and_then(|planned| {
+        planned.plan.check_accepted(accepted)?;
+        Ok(planned)
+    });
     let whys = match &planned {
         Ok(planned) if terminal.verbose > 0 => explain::whys(&declared, &session, planned),
         _ => Whys::default(),

@@ -14,7 +14,7 @@ use crate::site::model::Policy;
 
 use super::held::{self, HeldKey};
 use super::order::{Stage, stages};
-use super::reason::{Note, Reason};
+use super::reason::{HeldPrune, Note, Reason};
 use super::selection::{Candidate, select};
 
 /// What becomes of the backups of one replica.
@@ -36,6 +36,8 @@ pub struct BackupDiff {
     pub unreadable: Vec<BackupId>,
     /// Published backups whose backup.info differs from the primary's in what a restore rests on, which nobody accepted.
     pub held: BTreeMap<BackupId, Vec<HeldKey>>,
+    /// The deletion that waits for a person, as it is of more backups than one plan may delete.
+    pub prune_held: Option<HeldPrune>,
     /// What is not done, and why.
     pub notes: Vec<Note>,
 }
@@ -49,8 +51,6 @@ pub struct Kept {
     pub copy: Option<Reason>,
     /// Its keep annotation at either end.
     pub keep: Option<Keep>,
-    /// Whether a later apply will delete it.
-    pub leaves: bool,
 }
 
 /// Compares what the primary has with what the site has, and both with what is wanted.
@@ -62,8 +62,7 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
     let kept = ends.kept(&selected, &prunes);
     let (zombies, left) = ends.leftovers(&kept);
     let mut notes = unusable_notes(primary, now);
-    notes.extend((!prunes.later.is_empty()).then_some(Note::PruneLater(prunes.later.len())));
-    notes.extend(ends.staying_notes(&selected, &kept, &prunes));
+    notes.extend(ends.staying_notes(&selected, &kept, &prunes.held));
     notes.extend(left);
     BackupDiff {
         stages: stages(&kept),
@@ -73,6 +72,7 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         orphans: ends.orphans(&candidates),
         unreadable: ends.unreadable(&candidates, now),
         held: ends.held(),
+        prune_held: prunes.waits,
         notes,
         kept,
     }
@@ -113,25 +113,21 @@ pub fn selected(
 }
 
 /// The backups that the site will have once some are removed and others are copied, whatever a plan of now would do.
-/// Those that may be deleted as well, given what is selected, leave with a later apply.
 pub fn staying(
     policy: &Policy,
     primary: &PrimaryInventory,
     replica: &ReplicaInventory,
-    [selected, removed, copied]: [&BTreeSet<BackupId>; 3],
+    [removed, copied]: [&BTreeSet<BackupId>; 2],
 ) -> BTreeMap<BackupId, Kept> {
     let ends = Ends { policy, primary, replica };
-    let allowed = ends.allowed(selected);
     let there = copied.iter().filter_map(|id| Some((*id, &primary.backups.get(id)?.facts)));
     let here = ends.here().into_iter().filter(|(id, _)| !removed.contains(id));
-    let kept = |(id, facts): (BackupId, &BackupFacts)| {
-        let leaves = allowed.contains_key(&id);
-        (id, Kept { facts: facts.clone(), copy: None, keep: ends.keep(id), leaves })
-    };
+    let kept =
+        |(id, facts): (BackupId, &BackupFacts)| (id, Kept { facts: facts.clone(), copy: None, keep: ends.keep(id) });
     there.chain(here).map(kept).collect()
 }
 
-/// How many of the backups here one apply may delete.
+/// How many of the backups here one plan may delete.
 pub fn most_pruned(policy: &Policy, here: usize) -> usize {
     (here * usize::from(policy.protect.max_prune_percent) / 100).max(1)
 }
@@ -168,10 +164,12 @@ fn unusable_notes(primary: &PrimaryInventory, now: Timestamp) -> Vec<Note> {
     primary.backups.iter().filter_map(note).collect()
 }
 
-/// The backups that are deleted now, and those that may only be deleted by a later apply.
+/// The backups that are deleted, or those that would be: more than one plan may delete.
+#[derive(Default)]
 struct Prunes {
     now: Vec<(BackupId, Reason)>,
-    later: BTreeSet<BackupId>,
+    held: BTreeSet<BackupId>,
+    waits: Option<HeldPrune>,
 }
 
 /// Both ends of a replica, and what is wanted of it.
@@ -264,14 +262,18 @@ impl Ends<'_> {
         allowed
     }
 
+    /// All of them or none: a share that goes with each plan would protect nothing where plans are applied every minute.
     fn prunes(&self, selected: &BTreeSet<BackupId>) -> Prunes {
         let here = self.here();
         let mut allowed = self.allowed(selected);
         let order = children_first(&allowed, &here);
-        let limit = most_pruned(self.policy, here.len());
-        let (now, later) = order.split_at(limit.min(order.len()));
-        let now = now.iter().filter_map(|id| Some((*id, allowed.remove(id)?))).collect();
-        Prunes { now, later: later.iter().copied().collect() }
+        let most = most_pruned(self.policy, here.len());
+        if let Some(first) = order.first().filter(|_| order.len() > most) {
+            let waits = HeldPrune { count: order.len(), first: *first, most };
+            return Prunes { held: order.into_iter().collect(), waits: Some(waits), ..Prunes::default() };
+        }
+        let now = order.iter().filter_map(|id| Some((*id, allowed.remove(id)?))).collect();
+        Prunes { now, ..Prunes::default() }
     }
 
     fn prune_reason(&self, id: BackupId) -> Option<Reason> {
@@ -286,9 +288,8 @@ impl Ends<'_> {
 
     fn kept(&self, selected: &BTreeSet<BackupId>, prunes: &Prunes) -> BTreeMap<BackupId, Kept> {
         let is_pruned = |id: &BackupId| prunes.now.iter().any(|(pruned, _)| pruned == id);
-        let kept = |id: BackupId, facts: &BackupFacts, copy| {
-            (id, Kept { facts: facts.clone(), copy, keep: self.keep(id), leaves: prunes.later.contains(&id) })
-        };
+        let kept =
+            |id: BackupId, facts: &BackupFacts, copy| (id, Kept { facts: facts.clone(), copy, keep: self.keep(id) });
         let here = self.here();
         let copied = selected.iter().filter(|id| !here.contains_key(id)).filter_map(|id| {
             let facts = &self.primary.backups.get(id)?.facts;
@@ -303,11 +304,13 @@ impl Ends<'_> {
         &self,
         selected: &BTreeSet<BackupId>,
         kept: &BTreeMap<BackupId, Kept>,
-        prunes: &Prunes,
+        told: &BTreeSet<BackupId>,
     ) -> Vec<Note> {
-        let stays = |id: &&BackupId| !prunes.later.contains(id);
-        let (gone, both): (Vec<_>, Vec<_>) = kept.keys().filter(stays).partition(|id| self.is_gone(**id));
+        let is_untold = |id: &BackupId| !told.contains(id);
+        let (gone, both): (Vec<_>, Vec<_>) = kept.keys().copied().filter(is_untold).partition(|id| self.is_gone(*id));
         let unselected = both.iter().filter(|id| !selected.contains(id)).count();
+        // Of one that is kept a person has said what becomes of it.
+        let gone: Vec<BackupId> = gone.into_iter().filter(|id| self.keep(*id).is_none()).collect();
         let count = gone.len();
         let here_only = gone.first().map(|first| Note::KeptHereOnly { count, first: *first });
         here_only.into_iter().chain((unselected > 0).then_some(Note::Unselected(unselected))).collect()

@@ -5,7 +5,8 @@
 //! mended unasked: of another size than its own form has, with a header that is not its name's, not to be decompressed,
 //! encoded twice. Keys of a backup.info that Barman changes in the life of a backup are followed unasked as well.
 //! Everything else is *held*: it is shown with both values until `--accept ADDRESS`, or a line under `accept` in the
-//! site file, lets the primary's replace it. What does not depend on it goes on.
+//! site file, lets the primary's replace it. What does not depend on it goes on. Consent that is about nothing which
+//! waits is told: it is an error on the command line, and a note where it stands in the site file.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::{PrimaryBackup, Published};
 use crate::site::model::Policy;
+use crate::site::pattern::Pattern;
 
 use super::action::Address;
 use super::shipping::WalActions;
@@ -39,6 +41,15 @@ impl Held {
             name.is_some_and(|name| files.iter().any(|file| file.name.to_string() == name))
         };
         self.address.as_str() == address || matches!(&self.what, Difference::Wals { files, .. } if is_file(files))
+    }
+
+    /// Whether a pattern names it, or a part of it.
+    pub fn is_named_by(&self, pattern: &Pattern) -> bool {
+        match &self.what {
+            Difference::Wals { files, .. } => files.iter().any(|file| pattern.names_wal(file.name)),
+            Difference::History { timeline, .. } => pattern.names("history", &format!("{:08X}", timeline.0)),
+            Difference::Info { backup, .. } => pattern.names("info", backup.as_str()),
+        }
     }
 }
 

@@ -145,6 +145,8 @@ pub enum Warning {
     },
     /// The note of the last apply is dated in the future.
     AppliedAhead(Timestamp),
+    /// More backups may be deleted than one plan may delete: none is.
+    PruneHeld(HeldPrune),
     /// The copy needs more than is free.
     NoSpace {
         /// Bytes to copy.
@@ -152,6 +154,18 @@ pub enum Warning {
         /// Bytes that are free.
         free: u64,
     },
+}
+
+/// A deletion of more backups than `protect.max_prune` lets one plan delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldPrune {
+    /// How many backups.
+    pub count: usize,
+    /// The one that would go first.
+    pub first: BackupId,
+    /// How many one plan may delete.
+    pub most: usize,
 }
 
 /// Something the user should know; nothing is done about it.
@@ -236,8 +250,8 @@ pub enum Note {
     },
     /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.
     Unselected(usize),
-    /// Backups that may be deleted, but by a later apply.
-    PruneLater(usize),
+    /// A line of `accept` in the site file, or an `--accept`, for which nothing waits.
+    AcceptsNothing(String),
     /// What a replica's name at the primary is, when it differs.
     Renamed(ServerName),
 }

@@ -11,7 +11,8 @@ use crate::barman::wal::WalName;
 use crate::observe::inventory::{
     BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
 };
-use crate::site::model::{Replica, Reuse};
+use crate::site::model::{Policy, Replica, Reuse};
+use crate::site::pattern::Pattern;
 use crate::verify::manifest::barman_path;
 
 use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
@@ -20,7 +21,7 @@ use super::diff_wals::{self, WalDiff};
 use super::estimate::Pace;
 use super::held::{self, Difference, Held, HeldKey};
 use super::order::Stage;
-use super::reason::{Note, Reason};
+use super::reason::{Note, Reason, Warning};
 use super::reuse::Sources;
 use super::shipping::WalActions;
 use super::window::needed;
@@ -91,6 +92,7 @@ impl Planner<'_> {
         plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, &after.branches());
         plan.notes = self.notes(&backups, &wals);
         plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
+        plan.notes.extend(self.accepted_in_vain().map(|pattern| Note::AcceptsNothing(pattern.to_string())));
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
         if !blockers.is_empty() {
             plan.outcome = Outcome::Blocked(blockers);
@@ -100,6 +102,7 @@ impl Planner<'_> {
         plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here, &plan.actions);
+        plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));
         plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, &plan.before, self.now));
         plan.target = Some(Target {
@@ -158,6 +161,21 @@ impl Planner<'_> {
         let histories = wals.held_histories.iter().filter_map(history);
         let size = self.wal_actions().segment_size;
         infos.chain(histories).chain(held::wals(name, size, &wals.held)).collect()
+    }
+
+    /// What is accepted although nothing of it would wait otherwise.
+    fn accepted_in_vain(&self) -> impl Iterator<Item = &Pattern> {
+        let accept = &self.replica.policy.accept;
+        let waiting = if accept.is_empty() { Vec::new() } else { self.held_without_consent() };
+        accept.iter().filter(move |pattern| !waiting.iter().any(|held| held.is_named_by(pattern)))
+    }
+
+    fn held_without_consent(&self) -> Vec<Held> {
+        let policy = Policy { accept: Vec::new(), ..self.replica.policy.clone() };
+        let size = segment_size::of(self.primary, self.here);
+        let backups = diff_backups::diff(&policy, self.primary, self.here, self.now);
+        let wals = diff_wals::diff(&policy, self.primary, self.here, &backups, size);
+        self.held(&backups, &wals)
     }
 
     /// Takes the batches out of the differences, as there may be a million entries in them.

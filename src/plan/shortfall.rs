@@ -136,7 +136,7 @@ pub fn remaining(
 /// What is lacking now, as the site alone tells.
 pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, branches: &[Branch]) -> Vec<Shortfall> {
     let keep = |id| here.backups.get(&id).and_then(|local| local.keep);
-    let kept = |facts: &BackupFacts| Kept { facts: facts.clone(), copy: None, keep: keep(facts.id), leaves: false };
+    let kept = |facts: &BackupFacts| Kept { facts: facts.clone(), copy: None, keep: keep(facts.id) };
     let kept: BTreeMap<BackupId, Kept> = here.published().map(|facts| (facts.id, kept(facts))).collect();
     let parent = |facts: &BackupFacts| facts.parent.filter(|parent| !kept.contains_key(parent));
     let orphans: Vec<_> = here.published().filter_map(|facts| Some((facts.id, parent(facts)?))).collect();
@@ -160,7 +160,7 @@ pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, bran
 /// The backups from which on all WAL is wanted, under this policy; `first` is the one that `newest-backup` means.
 fn followed(policy: &Policy, first: Option<BackupId>, kept: &BTreeMap<BackupId, Kept>) -> BTreeSet<BackupId> {
     let is_followed = |id: BackupId, kept: &Kept| match policy.wals_from {
-        WalsFrom::OldestBackup => kept.keep != Some(Keep::Standalone) && !kept.leaves,
+        WalsFrom::OldestBackup => kept.keep != Some(Keep::Standalone),
         WalsFrom::NewestBackup => first == Some(id),
         WalsFrom::BackupsOnly => false,
     };

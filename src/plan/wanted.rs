@@ -32,10 +32,9 @@ impl Wanted {
         let spans = || claims.values().map(|claim| claim.begin.zip(claim.end));
         let to_the_end = || claims.values().filter(|claim| claim.to_the_end);
         let from = first_claim(policy, &claims).map(|(begin, _)| begin);
-        let nothing_stays = claims.values().all(|claim| claim.leaves);
         let everything = match policy.wals_from {
-            WalsFrom::OldestBackup => nothing_stays || to_the_end().any(|claim| claim.begin.is_none()),
-            WalsFrom::NewestBackup => nothing_stays,
+            WalsFrom::OldestBackup => claims.is_empty() || to_the_end().any(|claim| claim.begin.is_none()),
+            WalsFrom::NewestBackup => claims.is_empty(),
             WalsFrom::BackupsOnly => false,
         };
         let is_allowed = policy.prune.unselected || policy.prune.gone_at_primary;
@@ -102,14 +101,12 @@ pub fn first_backup(policy: &Policy, primary: &PrimaryInventory, kept: &BTreeMap
 }
 
 fn first_claim(policy: &Policy, claims: &BTreeMap<BackupId, Claim>) -> Option<(Segment, BackupId)> {
-    let begins = |wanted: fn(&Claim) -> bool| {
-        let to_the_end = claims.iter().filter(move |(_, claim)| claim.to_the_end && wanted(claim));
-        to_the_end.filter_map(|(id, claim)| Some((claim.begin?, *id)))
-    };
+    let to_the_end = claims.iter().filter(|(_, claim)| claim.to_the_end);
+    let mut begins = to_the_end.filter_map(|(id, claim)| Some((claim.begin?, *id)));
     match policy.wals_from {
         // Barman counts from the smallest name as well, so that both list the same WAL.
-        WalsFrom::OldestBackup => begins(|_| true).min(),
-        WalsFrom::NewestBackup => begins(|claim| !claim.leaves).next_back(),
+        WalsFrom::OldestBackup => begins.min(),
+        WalsFrom::NewestBackup => begins.next_back(),
         WalsFrom::BackupsOnly => None,
     }
 }
@@ -120,24 +117,22 @@ struct Claim {
     end: Option<Segment>,
     /// Whether it asks for what follows it as well.
     to_the_end: bool,
-    /// Whether a later apply will delete it, so that the one before it will be the newest.
-    leaves: bool,
 }
 
 /// The claims of the backups that the site will have, and of those that only live in the primary's cloud: a snapshot
 /// cannot be copied, but whoever restores it there needs WAL as for any other backup.
 fn claims(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeMap<BackupId, Claim> {
-    let claim = |facts: &BackupFacts, keep: Option<Keep>, leaves| {
+    let claim = |facts: &BackupFacts, keep: Option<Keep>| {
         let to_the_end = keep != Some(Keep::Standalone);
-        Claim { begin: facts.begin_wal, end: facts.end_wal, to_the_end, leaves }
+        Claim { begin: facts.begin_wal, end: facts.end_wal, to_the_end }
     };
     let is_snapshot = |backup: &PrimaryBackup| {
         backup.base == BaseKind::CloudSnapshot && backup.facts.status == Status::Done && !backup.going_away
     };
     let snapshots = primary.backups.iter().filter(|(_, backup)| is_snapshot(backup));
     let keep = |id, backup: &PrimaryBackup| kept.get(id).map_or(backup.keep, |kept| kept.keep);
-    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, keep(id, backup), false)));
-    let kept = kept.iter().map(|(id, kept)| (*id, claim(&kept.facts, kept.keep, kept.leaves)));
+    let snapshots = snapshots.map(|(id, backup)| (*id, claim(&backup.facts, keep(id, backup))));
+    let kept = kept.iter().map(|(id, kept)| (*id, claim(&kept.facts, kept.keep)));
     // A snapshot claims what it needs also when a copy that is here of it leaves.
     kept.chain(snapshots).collect()
 }

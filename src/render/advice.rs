@@ -5,12 +5,12 @@ use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Outcome, ReplicaPlan};
-use crate::plan::reason::{Blocker, Note, Warning};
+use crate::plan::reason::{Blocker, HeldPrune, Note, Warning};
 use crate::plan::recovery::OtherBranch;
 use crate::plan::shortfall::Shortfall;
 
 use super::tree::segment_size;
-use super::units::{bytes, count, duration, exact, list, plural, timestamp};
+use super::units::{bytes, count, duration, exact, list, timestamp};
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
@@ -75,6 +75,12 @@ pub fn warning(warning: &Warning) -> String {
             "the last apply is dated in the future ({}), so that nobody knows when it was; see to this host's clock",
             timestamp(*time)
         ),
+        Warning::PruneHeld(HeldPrune { count: n, first, most }) => format!(
+            "{} here may be deleted, {first} first, and `protect.max_prune` lets one plan delete {}: none is deleted; \
+             raise `protect.max_prune` to let them go, or select more of them",
+            count(*n as u64, "backup"),
+            exact(*most as u64),
+        ),
         Warning::BehindObjective { lag: None, rpo } => format!(
             "nothing shows how far it is behind the primary, as the times of its WAL cannot be relied on, \
              and `objective.rpo` is {}",
@@ -137,11 +143,13 @@ pub fn note(note: &Note) -> String {
              delete them by hand, or let `prune.gone_at_primary` do it"
         ),
         Note::KeptHereOnly { count: n, first } => format!(
-            "{} here, {}{first}, {} no longer at the primary and {}; `prune.gone_at_primary` would delete {}",
+            "{} here, {}{first}, {} no longer at the primary and {}; \
+             `prune.gone_at_primary` would delete {}, `barman keep` says to keep {}",
             count(*n as u64, "backup"),
             one_or(*n, "", "the first "),
             one_or(*n, "is", "are"),
             one_or(*n, "stays", "stay"),
+            one_or(*n, "it", "them"),
             one_or(*n, "it", "them"),
         ),
         Note::OtherForm { count: n, first } => format!(
@@ -159,11 +167,8 @@ pub fn note(note: &Note) -> String {
             one_or(*n, "stays", "stay"),
             one_or(*n, "it", "them"),
         ),
-        Note::PruneLater(n) => format!(
-            "{} more {} may be pruned, and `protect.max_prune` leaves {} to a later apply",
-            exact(*n as u64),
-            plural(*n as u64, "backup"),
-            one_or(*n, "it", "them"),
+        Note::AcceptsNothing(address) => format!(
+            "`accept: {address}` is about nothing that waits for a person; take it out of the site file, or correct it"
         ),
         Note::Renamed(server) => format!("its name at the primary is {server}"),
     }

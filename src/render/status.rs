@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::objective::Objective;
-use crate::plan::reason::Warning;
+use crate::plan::reason::{Note, Warning};
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::totals::Totals;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
 use super::units::{bytes, count, duration, list, timestamp};
-use super::{Style, human, ongoing, vanished};
+use super::{Style, advice, human, ongoing, vanished};
 
 /// The space between two columns.
 const GAP: usize = 3;
@@ -307,11 +307,19 @@ fn to_do(plan: &ReplicaPlan) -> Option<String> {
     (!words.is_empty()).then(|| list(&words))
 }
 
-/// What went wrong, each once, however many replicas it is true of.
+/// Backups of which nobody said whether they stay.
+fn undecided(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
+    let held = plan.warnings.iter().filter(|warning| matches!(warning, Warning::PruneHeld(_)));
+    let held = held.map(|warning| Remark { label: "warning", sentence: advice::warning(warning) });
+    let left = plan.notes.iter().filter(|note| matches!(note, Note::KeptHereOnly { .. }));
+    held.chain(left.map(|note| Remark { label: "note", sentence: advice::note(note) }))
+}
+
+/// What went wrong, each once, however many replicas it is true of, and what waits for somebody's word about its fate.
 fn failures(shown: &[(&ReplicaStatus, &ReplicaPlan)], style: Style) -> Vec<Line> {
     let blockers = |plan: &ReplicaPlan| {
         let errors = remarks::remarks(plan, false).into_iter().filter(|remark| remark.label == "error");
-        errors.map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
+        errors.chain(undecided(plan)).map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
     };
     let mut said = BTreeSet::new();
     let all = shown.iter().flat_map(|(_, plan)| remarks::unobserved(plan).into_iter().chain(blockers(plan)));

@@ -202,7 +202,7 @@ pub struct Prune {
 pub struct Protect {
     /// Recoverable backups that a prune must leave.
     pub min_backups: u32,
-    /// Percentage of the replica's backups that one apply may delete (one is always allowed).
+    /// Percentage of the replica's backups that one plan may delete (one is always allowed).
     pub max_prune_percent: u8,
 }
 

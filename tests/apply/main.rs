@@ -7,6 +7,7 @@ mod events;
 mod faults;
 mod faulty;
 mod ground;
+mod held;
 mod independent;
 mod journal;
 mod kill;

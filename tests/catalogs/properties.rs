@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use antipode::plan::action::{Change, Outcome, ReplicaPlan};
-use antipode::plan::reason::Note;
 use antipode::plan::status::Verdict;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -161,18 +160,8 @@ fn failures_are_named(applied: &Applied) -> Result<(), TestCaseError> {
 /// After an apply that did everything the next plan is empty, and after one that did not it is not.
 fn the_next_plan_agrees(applied: &Applied, next: &Look) -> Result<(), TestCaseError> {
     let (plan, left) = (replica(&applied.plan), replica(&next.plan));
-    let later = plan.notes.iter().any(|note| matches!(note, Note::PruneLater(_)));
-    let only_prunes = left
-        .actions
-        .iter()
-        .all(|action| matches!(action.change, Change::RemoveBackup { .. } | Change::RemoveWals { .. }));
     if applied.is_success() {
-        prop_assert!(
-            left.actions.is_empty() || later && only_prunes,
-            "after {:?} there is still {:?}",
-            words(plan),
-            words(left)
-        );
+        prop_assert!(left.actions.is_empty(), "after {:?} there is still {:?}", words(plan), words(left));
         prop_assert!(!next.plan.is_blocked(), "{:?} after {:?}", left.outcome, words(plan));
     } else if !applied.summary.failed.is_empty() {
         let is_settled = left.actions.is_empty() && left.outcome == Outcome::Planned;

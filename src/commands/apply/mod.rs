@@ -85,6 +85,7 @@ async fn plan_and_apply(
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let plan = session.plan_part(&(&arguments.scope).into()).await?;
+    plan.check_accepted(&arguments.consent.accepted)?;
     audience.plan(&plan);
     for error in &session.unresolved {
         audience.error(error);

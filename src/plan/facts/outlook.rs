@@ -26,8 +26,8 @@ pub struct Outlook {
     pub stays: BTreeMap<BackupId, Kept>,
     /// The whole segments that will be here.
     pub segments: Segments,
-    /// The WAL that those backups ask for: where some leave later, and where none does.
-    wanted: [Wanted; 2],
+    /// The WAL that those backups ask for.
+    wanted: Wanted,
 }
 
 impl Outlook {
@@ -42,12 +42,11 @@ impl Outlook {
         let of = |find: fn(&Action) -> Option<BackupId>| planned.actions.iter().filter_map(find).collect();
         let (removed, copied): (BTreeSet<BackupId>, BTreeSet<BackupId>) = (of(removes), of(copies));
         let selected = diff_backups::selected(policy, there, here, now);
-        let stays = diff_backups::staying(policy, there, here, [&selected, &removed, &copied]);
-        let none_leaves = stays.iter().map(|(id, kept)| (*id, Kept { leaves: false, ..kept.clone() })).collect();
+        let stays = diff_backups::staying(policy, there, here, [&removed, &copied]);
         let segments = segments(planned, there, here, &stays);
         Self {
             pruned: here.published().map(|facts| facts.id).filter(|id| removed.contains(id)).collect(),
-            wanted: [Wanted::new(policy, there, &stays), Wanted::new(policy, there, &none_leaves)],
+            wanted: Wanted::new(policy, there, &stays),
             selected,
             copied,
             stays,
@@ -55,15 +54,14 @@ impl Outlook {
         }
     }
 
-    /// Whether what will be here asks for a segment. Which backups leave later may have changed since the plan was made,
-    /// as a newer one takes their place: what they ask for besides their own WAL must not make it stale.
+    /// Whether what will be here asks for a segment.
     pub fn wants(&self, segment: Segment) -> bool {
-        self.wanted.iter().all(|wanted| wanted.covers(segment))
+        self.wanted.covers(segment)
     }
 
     /// Whether WAL may be deleted at all.
     pub fn may_prune_wal(&self) -> bool {
-        self.wanted.iter().all(|wanted| wanted.may_prune)
+        self.wanted.may_prune
     }
 
     /// The backup that will be here and builds on this one.

@@ -17,7 +17,7 @@ use crate::site::model::Replica;
 use crate::site::suggest::near;
 
 use super::action::{Change, Narrowed, Plan, ReplicaPlan};
-use super::reason::Warning;
+use super::reason::{Note, Warning};
 use super::{bytes_to_copy, recovery};
 
 pub use crate::site::pattern::{Pattern, Thing, Wals};
@@ -58,6 +58,14 @@ pub enum ScopeError {
         /// What was asked for.
         pattern: String,
     },
+    /// Consent to something that does not ask for it.
+    #[error("--accept {pattern} is about nothing that waits for a person; nothing was changed")]
+    NothingWaits {
+        /// What was accepted.
+        pattern: String,
+        /// What does wait.
+        waiting: Vec<String>,
+    },
     /// A target of which nothing is left.
     #[error("{target} needs {needed}, which --exclude {excluded} leaves out")]
     Contradiction {
@@ -96,6 +104,20 @@ impl Scope {
 }
 
 impl Plan {
+    /// Refuses consent, given for this run, to what would not wait without it. Of a replica that could not be planned
+    /// nobody knows what would.
+    pub fn check_accepted(&self, accepted: &[Pattern]) -> Result<(), ScopeError> {
+        let is_vain = |pattern: &&Pattern| match self.replicas.iter().find(|plan| plan.name == pattern.replica) {
+            Some(plan) => {
+                plan.notes.iter().any(|n| matches!(n, Note::AcceptsNothing(text) if text == pattern.as_str()))
+            }
+            None => true,
+        };
+        let Some(vain) = accepted.iter().find(is_vain) else { return Ok(()) };
+        let waiting = self.replicas.iter().flat_map(|plan| &plan.held).map(|held| held.address.to_string()).collect();
+        Err(ScopeError::NothingWaits { pattern: vain.to_string(), waiting })
+    }
+
     /// The part of the plan that is in a scope. `replicas` are all that the site has; those that the scope does not
     /// concern need not have been observed. `now` is the plan's time.
     pub fn narrow(

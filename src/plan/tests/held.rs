@@ -213,3 +213,47 @@ fn an_accepted_change_is_recorded_in_a_saved_plan_and_survives_it() {
     let moved = case.with(|case| case.here.wals.extend([(wal("1/09"), 5)]));
     assert!(moved.refuses(&saved).is_some());
 }
+
+#[test]
+fn backups_that_only_the_site_has_are_named_until_they_are_kept() {
+    let gone = case("| 1/02..0F", "@20 1/02..03 @21 1/08..0A | 1/02..0F");
+    assert_eq!(gone.plan().notes, [Note::KeptHereOnly { count: 2, first: id("20") }]);
+    let kept = case("| 1/02..0F", "@20 1/02..03 k @21 1/08..0A k | 1/02..0F");
+    assert_eq!(kept.plan().notes, []);
+}
+
+#[test]
+fn consent_to_what_does_not_wait_is_told_and_refused_where_it_is_given_for_one_run() {
+    let case = case("@21 1/08..0A | 1/08..0F 1/09=7", ONE).with(|case| {
+        whole(case, "09", None);
+        set(case, "21", "end_wal", "00000001000000000000000B");
+    });
+    let consents = [
+        ("main", true),
+        ("main/wal", true),
+        ("main/wal/000000010000000000000009", true),
+        ("main/wal/000000010000000000000008..0A", true),
+        ("main/info/20261121T000000", true),
+        ("main/wal/00000001000000000000000A", false),
+        ("main/info/20261122T000000", false),
+        ("main/history", false),
+        ("main/backup/20261121T000000", false),
+    ];
+    for (address, waits) in consents {
+        let case = case.clone().with(|case| accept(case, &[address]));
+        let told = case.plan().notes == [Note::AcceptsNothing(address.to_owned())];
+        assert_eq!(told, !waits, "{address}: {:?}", case.plan().notes);
+        let refused = super::case::whole(case.plan()).check_accepted(&case.replica.policy.accept);
+        assert_eq!(refused.is_ok(), waits, "{address}: {refused:?}");
+    }
+    // Once it has been replaced, nothing waits any more.
+    let done = case.with(|case| accept(case, &["main"]));
+    assert_eq!(done.after(&done.plan()).plan().notes, [Note::AcceptsNothing("main".to_owned())]);
+}
+
+#[test]
+fn consent_that_is_about_no_part_of_the_plan_is_refused() {
+    let plan = super::case::whole(case(ONE, ONE).plan());
+    let refused = plan.check_accepted(&["other/wal".parse().unwrap()]).unwrap_err();
+    assert_eq!(refused.to_string(), "--accept other/wal is about nothing that waits for a person; nothing was changed");
+}

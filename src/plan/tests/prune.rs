@@ -1,9 +1,10 @@
 //! What is deleted, and what never is.
 
-use crate::plan::reason::{Blocker, Note, Reason};
+use crate::plan::reason::{Blocker, HeldPrune, Note, Reason, Warning};
 use crate::site::model::WalsFrom;
 
 use super::case::case;
+use super::notation::id;
 
 const FOUR: &str = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A";
 
@@ -63,15 +64,28 @@ fn a_parent_stays_as_long_as_its_child() {
 }
 
 #[test]
-fn one_apply_deletes_no_more_than_its_share_and_at_least_one() {
+fn more_than_one_plan_may_delete_waits_for_a_person_whole() {
     let case = case(FOUR, FOUR).last(1).prune_unselected();
-    for (percent, removed) in [(0, 1), (25, 1), (50, 2), (74, 2), (75, 3), (100, 3)] {
+    for (percent, most) in [(0, 1), (25, 1), (50, 2), (74, 2), (75, 3), (100, 4)] {
         let case = case.clone().with(|case| case.replica.policy.protect.max_prune_percent = percent);
-        let actions = case.actions();
-        assert_eq!(actions.iter().filter(|words| words.starts_with("-backup")).count(), removed, "{percent}");
-        let later: Vec<Note> = if removed < 3 { vec![Note::PruneLater(3 - removed)] } else { vec![] };
-        assert_eq!(case.plan().notes, later, "{percent}");
+        let plan = case.plan();
+        if most < 3 {
+            let held = HeldPrune { count: 3, first: id("18"), most };
+            assert_eq!((case.actions(), plan.warnings), (vec![], vec![Warning::PruneHeld(held)]), "{percent}");
+            // It is told once, and what stays asks for its WAL as any other backup does.
+            assert_eq!((plan.notes, plan.after.backups), (vec![], 4), "{percent}");
+        } else {
+            assert_eq!(case.actions().len(), 4, "{percent}: three backups, and their WAL");
+            assert_eq!(case.after(&plan).actions(), [""; 0], "{percent}");
+        }
     }
+}
+
+#[test]
+fn one_backup_may_go_whatever_the_share_is() {
+    let case = case(FOUR, FOUR).last(3).prune_unselected();
+    let case = case.with(|case| case.replica.policy.protect.max_prune_percent = 0);
+    assert_eq!(case.actions(), ["-backup 18", "-wal 1/02..03"]);
 }
 
 #[test]

@@ -209,7 +209,7 @@ proptest! {
             prop_assert_eq!(next.before, said);
         }
         prop_assume!(!matches!(next.outcome, Outcome::Blocked(_)));
-        // Two applies may delete more than one may: `protect.max_prune` is for each of them.
+        // Two applies may delete what one may not: `protect.max_prune` is for each plan.
         let pruned = &removed(&part.replicas[0]) | &removed(&next);
         let (rest, all) = (after.after(&next), case.after(&plan));
         let lacking = &recoverable_now(&all) - &recoverable_now(&rest);

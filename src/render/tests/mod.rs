@@ -16,7 +16,7 @@ use build::*;
 use super::{Form, Style, Whys, plan as render};
 use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};
 use crate::plan::estimate::Pace;
-use crate::plan::reason::{Note, Warning};
+use crate::plan::reason::{HeldPrune, Note, Warning};
 use crate::plan::shortfall::Shortfall;
 use crate::plan::totals::Totals;
 
@@ -195,6 +195,7 @@ fn every_warning_says_what_to_do() {
         Warning::BehindObjective { lag: None, rpo: 900 },
         Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap()),
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
+        Warning::PruneHeld(HeldPrune { count: 3, first: id("1001"), most: 1 }),
     ];
     main.shortfalls = vec![
         Shortfall::BackupDamaged { backup: id("1010"), files: 0 },
@@ -207,6 +208,7 @@ fn every_warning_says_what_to_do() {
         Shortfall::WalGone { count: 3, first: "00000001000001A300000009".parse().unwrap() },
     ];
     main.notes = vec![
+        Note::AcceptsNothing("main/wal/00000001000001A300000008".to_owned()),
         Note::GoingAway(id("1012")),
         Note::CloudSnapshot(id("1013")),
         Note::OrphanedBase(id("1014")),

@@ -285,7 +285,7 @@ replicas:
     primary: frankfurt
     backups: [{last: 2}]   # as long as the disk is small
     prune: {unselected: true, gone_at_primary: true}
-    protect: {min_backups: 1, max_prune: 50%}
+    protect: {min_backups: 1, max_prune: 60%}
 ";
     let there = "@18 1/02..03 size=397000000000  @19 1/05..06 size=398000000000  @21 1/08..0A size=427349245952  \
                  @22 1/1C..1D size=443025991270 | 1/02..2F";
