@@ -9,7 +9,7 @@
 //!
 //! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end,
-//! but for the cache of manifests that a plan keeps in our own directory at the site ([`primary`]).
+//! but for the cache of manifests and lists that a plan keeps in our own directory at the site ([`primary`]).
 
 pub mod catalog;
 pub mod compression;

@@ -6,7 +6,8 @@
 //! moment, and nothing is read from it that the primary does not have.
 //!
 //! It is used where our own directory of the server exists, is ours and can be written, and by one run at a time.
-//! Otherwise there is none, and the files are fetched into a directory that is gone afterwards.
+//! Otherwise there is none, and the files are fetched into a directory that is gone afterwards. So they are for a status
+//! too, which changes nothing here: what did not change is copied there from the cache.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -29,24 +30,36 @@ pub enum Kept {
     Lists,
 }
 
-/// A cache of one server, which no other run uses meanwhile.
+/// How a cache is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// What did not change is read from it, and it stays as it is.
+    Read,
+    /// What is fetched is kept in it.
+    Keep,
+    /// The same, and it is emptied first.
+    Refresh,
+}
+
+/// A cache of one server, which no other run changes meanwhile.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
+    purpose: Use,
     _lock: File,
 }
 
 impl Cache {
-    /// Opens a cache of a server; `None` where there is none to be used. With `refresh` it is emptied first.
-    pub fn open(dirs: &ServerDirs, kept: Kept, refresh: bool) -> Option<Self> {
+    /// Opens a cache of a server; `None` where there is none to be used.
+    pub fn open(dirs: &ServerDirs, kept: Kept, purpose: Use) -> Option<Self> {
         let staging = Staging::new(dirs, true, true);
         let own = staging.own();
         let directory = match kept {
             Kept::Manifests => staging.manifests(),
             Kept::Lists => staging.lists(),
         };
-        let opened = Self::lock(&own, directory).and_then(|cache| {
-            if refresh {
+        let opened = Self::lock(&own, directory, purpose).and_then(|cache| {
+            if purpose == Use::Refresh {
                 cache.keep_only(|_| false)?;
             }
             Ok(cache)
@@ -54,7 +67,7 @@ impl Cache {
         opened.inspect_err(|error| tracing::debug!(server = %dirs.server, ?kept, "no cache: {error}")).ok()
     }
 
-    fn lock(own: &Path, directory: PathBuf) -> io::Result<Self> {
+    fn lock(own: &Path, directory: PathBuf, purpose: Use) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(own)?;
         if !metadata.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -63,14 +76,22 @@ impl Cache {
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        if !fs::symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir()) {
-            remove(&directory)?;
-            DirBuilder::new().mode(0o700).create(&directory)?;
-        }
-        rustix::fs::access(&directory, Access::WRITE_OK | Access::EXEC_OK)?;
-        let lock = File::open(&directory)?;
-        lock.try_lock()?;
-        Ok(Self { directory, _lock: lock })
+        let lock = if purpose == Use::Read {
+            let lock = File::open(&directory)?;
+            lock.try_lock_shared()?;
+            lock
+        } else {
+            make(&directory)?;
+            let lock = File::open(&directory)?;
+            lock.try_lock()?;
+            lock
+        };
+        Ok(Self { directory, purpose, _lock: lock })
+    }
+
+    /// Whether it must stay as it is.
+    pub fn is_read_only(&self) -> bool {
+        self.purpose == Use::Read
     }
 
     /// Where the files are.
@@ -87,6 +108,15 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Makes the directory of a cache that can be written, unless there is one.
+fn make(directory: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+        remove(directory)?;
+        DirBuilder::new().mode(0o700).create(directory)?;
+    }
+    Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Removes whatever is at a path, a link without what it points to.

@@ -72,6 +72,16 @@ impl From<FetchError> for Failure {
 impl Fetcher<'_> {
     /// Fetches files of at most `largest` bytes by their paths below a directory; those that are not there are left out.
     pub async fn fetch(&self, from: &Path, paths: Vec<PathBuf>, largest: u64) -> Result<FetchedFiles, FetchError> {
+        self.fetch_privately(from, paths, largest, None).await
+    }
+
+    async fn fetch_privately(
+        &self,
+        from: &Path,
+        paths: Vec<PathBuf>,
+        largest: u64,
+        basis: Option<&Path>,
+    ) -> Result<FetchedFiles, FetchError> {
         if paths.is_empty() {
             return Ok(FetchedFiles::default());
         }
@@ -80,12 +90,12 @@ impl Fetcher<'_> {
             let message = format!("no private directory can be made in {}: {error}", scratch.display());
             FetchError::Here(Failure::new(message).hint("set TMPDIR to a directory that can be written"))
         })?;
-        let fetched = self.fetch_into(directory.path(), from, paths, largest).await?;
+        let fetched = self.fetch_into(directory.path(), from, paths, largest, basis).await?;
         Ok(FetchedFiles::new(Directory::Private(directory), fetched))
     }
 
     /// The same, but for what the cache has as the primary has it. A cache that takes no files is emptied and done
-    /// without.
+    /// without; into one that must stay as it is, nothing is fetched.
     pub async fn fetch_cached(
         &self,
         from: &Path,
@@ -94,10 +104,13 @@ impl Fetcher<'_> {
         cache: Option<Cache>,
     ) -> Result<FetchedFiles, FetchError> {
         let Some(cache) = cache else { return self.fetch(from, paths, largest).await };
+        if cache.is_read_only() {
+            return self.fetch_privately(from, paths, largest, Some(cache.directory())).await;
+        }
         if paths.is_empty() {
             return Ok(FetchedFiles::new(Directory::Kept(cache), Fetched::default()));
         }
-        match self.fetch_into(cache.directory(), from, paths.clone(), largest).await {
+        match self.fetch_into(cache.directory(), from, paths.clone(), largest, None).await {
             Ok(fetched) => Ok(FetchedFiles::new(Directory::Kept(cache), fetched)),
             Err(FetchError::Transport(error)) if may_come_from_here(error.kind) => {
                 let emptied = cache.keep_only(|_| false);
@@ -114,13 +127,14 @@ impl Fetcher<'_> {
         from: &Path,
         paths: Vec<PathBuf>,
         largest: u64,
+        basis: Option<&Path>,
     ) -> Result<Fetched, FetchError> {
         let most = largest.saturating_mul(paths.len() as u64).max(SOME);
         let request = Fetch {
             from: from.to_owned(),
             into: into.to_owned(),
             what: What::Files { paths, flatten: false },
-            basis: None,
+            basis: basis.map(Path::to_owned),
             compare: Compare::Times,
             bandwidth: self.bandwidth,
         };
@@ -163,7 +177,7 @@ impl FetchedFiles {
         largest: u64,
     ) -> Result<bool, FetchError> {
         let Some(directory) = &self.directory else { return Ok(false) };
-        let fetched = fetcher.fetch_into(directory.path(), from, paths, largest).await?;
+        let fetched = fetcher.fetch_into(directory.path(), from, paths, largest, None).await?;
         let missing: BTreeSet<PathBuf> = fetched.missing.into_iter().collect();
         let is_new = fetched.transferred > 0 || missing != self.missing;
         self.missing = missing;

@@ -28,7 +28,7 @@ use super::Purpose;
 use super::facts::base_kind;
 use super::failure::Failure;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
-use cache::{Cache, Kept};
+use cache::{Cache, Kept, Use};
 use fetched::Fetcher;
 
 /// One server of a primary, and the way to it.
@@ -84,9 +84,13 @@ impl Source<'_> {
     }
 
     async fn cache(&self, here: &ReplicaInventory, kept: Kept) -> Result<Option<Cache>, Failure> {
-        let refresh = matches!(self.purpose, Purpose::Plan { refresh: true });
+        let purpose = match self.purpose {
+            Purpose::Plan { refresh: true } => Use::Refresh,
+            Purpose::Plan { refresh: false } => Use::Keep,
+            Purpose::Status => Use::Read,
+        };
         let dirs = here.directories.clone();
-        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, kept, refresh));
+        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, kept, purpose));
         cache.await.map_err(|stopped| self.failed(stopped.into()))
     }
 

@@ -166,3 +166,27 @@ async fn a_damaged_cache_is_no_error_and_is_built_anew() {
     }
     assert!(other.home.path().join("main/base").is_dir());
 }
+
+#[tokio::test]
+async fn a_status_reads_the_caches_and_leaves_them_as_they_are() {
+    let (world, fake) = (site(), primary(VERSION));
+    let own = world.home.path().join("main/.antipode");
+    let imprint = || {
+        let entries = walkdir::WalkDir::new(&own).sort_by_file_name().into_iter().map(Result::unwrap);
+        let entry = |entry: walkdir::DirEntry| (entry.path().to_owned(), entry.metadata().unwrap().modified().unwrap());
+        entries.map(entry).collect::<Vec<_>>()
+    };
+    let look = async || {
+        let connections = BTreeMap::from([("fra".into(), Ok(fake.connect()))]);
+        active(world.observe_for(Purpose::Status, connections).await)
+    };
+    let empty = imprint();
+    assert_eq!(look().await.wals.len(), listed(VERSION).len());
+    assert_eq!(imprint(), empty);
+
+    world.observe_fake(&fake).await;
+    let kept = imprint();
+    assert!(kept.len() > empty.len());
+    assert_eq!(look().await.wals.len(), listed(VERSION).len());
+    assert_eq!(imprint(), kept);
+}
