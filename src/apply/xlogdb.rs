@@ -4,8 +4,6 @@
 //! the archive is, lines are collected, and the file is rewritten when that takes but a small part of the time.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,6 +15,8 @@ use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
 use crate::locks::LockKind;
+use crate::observe::catalog::files;
+use crate::observe::catalog::xlogdb::MAX_SIZE;
 
 use super::durable;
 use super::failure::Doing;
@@ -102,10 +102,8 @@ fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<PathBuf>), Fai
     let mut others: Vec<_> = Layout::readable().iter().map(|other| other.xlogdb(dirs)).collect();
     others.retain(|other| *other != path && other.exists());
     for candidate in std::iter::once(&path).chain(&others) {
-        match fs::read(candidate) {
-            Ok(bytes) => return Ok((XlogDb::parse(&bytes), others.clone())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).doing("read", candidate),
+        if let Some(bytes) = files::read(candidate, MAX_SIZE)? {
+            return Ok((XlogDb::parse(&bytes), others.clone()));
         }
     }
     Ok((XlogDb::default(), others))

@@ -6,5 +6,5 @@
 mod base;
 pub mod catalog;
 pub mod damage;
-mod files;
-mod wal;
+pub(crate) mod files;
+pub(crate) mod wal;

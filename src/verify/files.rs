@@ -117,9 +117,14 @@ fn regular_size(metadata: io::Result<fs::Metadata>) -> io::Result<Option<u64>> {
 
 /// Whether there is a directory that is no link to one.
 pub fn is_directory(path: &Path) -> Result<bool, CatalogError> {
+    Ok(kind(path)?.is_some_and(|kind| kind.is_dir()))
+}
+
+/// What there is itself, whatever it links to; `None` for nothing.
+pub fn kind(path: &Path) -> Result<Option<FileType>, CatalogError> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) => Ok(metadata.is_dir()),
-        Err(error) if is_absent(&error) => Ok(false),
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(CatalogError::at(path)(error)),
     }
 }

@@ -11,4 +11,5 @@ pub mod tablespaces;
 pub mod tar;
 pub mod tree;
 pub mod wal_file;
+pub mod wal_form;
 pub mod wal_header;

@@ -1,56 +1,150 @@
 //! A WAL file at the site: whether it is what its name says, and how xlog.db describes it.
+//!
+//! The rule that is held here: nothing is placed whose bytes are not what the lists say. A segment has the page header of
+//! its name, in the form that is listed, and is as long as that says; a compressed one is decompressed to its end. A
+//! history file tells where its timeline came from, the label of a backup where that began.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::barman::wal::WalName;
+use crate::barman::history::HistoryFile;
+use crate::barman::wal::{Segment, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 
-use super::wal_header::{Compression, Expected, Start, check};
+use super::files;
+use super::wal_form::Form;
+use super::wal_header::{Compression, Expected, Start, WalFault, check};
+
+/// More than any history file or label has: each line of a history is a promotion.
+const MOST_TEXT: u64 = 1 << 20;
+/// No compression makes more of WAL than this many times what it was.
+const MOST_GROWTH: u64 = 2;
 
 /// What a file says of itself, as Barman's `rebuild-xlogdb` finds it: its size, its time, its compression by magic number.
 pub fn describe(name: WalName, path: &Path) -> io::Result<WalEntry> {
-    let file = File::open(path)?;
+    let file = open(path)?;
     let metadata = file.metadata()?;
     let seconds = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let mtime = Mtime::new(seconds).ok_or_else(|| io::Error::other("its time of modification is impossible"))?;
     let compression = match Start::read(file)? {
         Start::Header { compression, .. } => compression,
         Start::Damaged(compression) => Some(compression),
-        Start::Opaque => None,
+        Start::Opaque | Start::Zeros => None,
     };
     let compression = compression.map(Compression::barman_name).and_then(|name| name.parse().ok());
     Ok(WalEntry { name, size: metadata.len(), mtime, compression, encryption: None })
 }
 
+/// Reads a file to its end: whether it is what its name and its line say. `expected` tells what a segment that begins so
+/// must agree with; its form is that of the line. Errors are those of the system; damaged data is none.
+pub fn verify(
+    entry: &WalEntry,
+    path: &Path,
+    expected: impl FnOnce(&Start) -> Expected,
+) -> io::Result<Result<(), WalFault>> {
+    let name = entry.name;
+    let form = Form::listed(entry);
+    let file = open(path)?;
+    let size = file.metadata()?.len();
+    if matches!(name, WalName::History(_) | WalName::BackupLabel { .. }) {
+        let is_good = form.is_hidden() || text(file, form)?.is_some_and(|text| tells(name, &text));
+        return Ok(if is_good { Ok(()) } else { Err(WalFault::NotWal { name }) });
+    }
+    let start = Start::read(&file)?;
+    let expected = Expected { form: Some(form), ..expected(&start) };
+    if let Err(fault) = check(name, size, &start, expected) {
+        return Ok(Err(fault));
+    }
+    let Start::Header { header, compression: Some(compression) } = start else { return Ok(Ok(())) };
+    let whole = u64::from(header.segment_size);
+    let is_whole = match decompressed(compression, path, size, whole)? {
+        Some(bytes) if matches!(name, WalName::Partial(_)) => bytes <= whole,
+        bytes => bytes == Some(whole),
+    };
+    Ok(if is_whole { Ok(()) } else { Err(WalFault::Damaged { name }) })
+}
+
 /// Whether a WAL file is whole, and how it is stored: its beginning is that of its name, and it has the size of a
 /// segment, or decompresses to just as much. `None` when it is not, or when nobody can look into it.
 pub fn read_to_the_end(name: WalName, path: &Path) -> io::Result<Option<Option<Compression>>> {
-    let file = File::open(path)?;
+    let file = open(path)?;
     let size = file.metadata()?.len();
     let start = Start::read(&file)?;
-    let expected = Expected { system: None, segment_size: None };
+    let expected = Expected { system: None, segment_size: None, form: None };
     let Start::Header { header, compression } = start else { return Ok(None) };
     if check(name, size, &start, expected).is_err() {
         return Ok(None);
     }
     let whole = u64::from(header.segment_size);
     let stored = match compression {
-        None => size,
-        Some(compression) => match decompressed(compression, path, whole) {
-            Ok(bytes) => bytes,
-            // Decoders report damage as errors too; only the system's have numbers.
-            Err(error) if error.raw_os_error().is_some() => return Err(error),
-            Err(_) => return Ok(None),
-        },
+        None => Some(size),
+        Some(compression) => decompressed(compression, path, size, whole)?,
     };
-    Ok((stored == whole).then_some(compression))
+    Ok((stored == Some(whole)).then_some(compression))
 }
 
-/// How much comes out of a compressed file, as far as one byte more than this.
-fn decompressed(compression: Compression, path: &Path, most: u64) -> io::Result<u64> {
-    let decoder = compression.decoder(io::BufReader::new(File::open(path)?))?;
-    io::copy(&mut decoder.take(most + 1), &mut io::sink())
+/// A regular file; a link or a pipe in its place is as good as none.
+fn open(path: &Path) -> io::Result<File> {
+    files::open(path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
+
+/// How much comes out of a compressed file, as far as one byte more than `most`. `None` when it is damaged, or longer than
+/// it could be for so much.
+fn decompressed(compression: Compression, path: &Path, size: u64, most: u64) -> io::Result<Option<u64>> {
+    if size > most.saturating_mul(MOST_GROWTH) {
+        return Ok(None);
+    }
+    let file = io::BufReader::new(open(path)?);
+    let decoder = compression.decoder(file);
+    undamaged(decoder.and_then(|decoder| io::copy(&mut decoder.take(most + 1), &mut io::sink())))
+}
+
+/// The text of a small file that is stored in this form; `None` when that is not what it is.
+fn text(file: File, form: Form) -> io::Result<Option<Vec<u8>>> {
+    let mut stored = Vec::new();
+    file.take(MOST_TEXT).read_to_end(&mut stored)?;
+    let found = Form::found(Compression::detect(&stored));
+    match found {
+        _ if found != form => Ok(None),
+        Form::Compressed(compression) => {
+            let mut bytes = Vec::new();
+            let decoder = compression.decoder(stored.as_slice());
+            let read = decoder.and_then(|decoder| decoder.take(MOST_TEXT).read_to_end(&mut bytes));
+            Ok(undamaged(read)?.map(|_| bytes))
+        }
+        _ => Ok(Some(stored)),
+    }
+}
+
+/// Decoders report damage as errors too; only the system's have numbers.
+fn undamaged<T>(decoded: io::Result<T>) -> io::Result<Option<T>> {
+    match decoded {
+        Ok(decoded) => Ok(Some(decoded)),
+        Err(error) if error.raw_os_error().is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether a text is what its name says.
+fn tells(name: WalName, text: &[u8]) -> bool {
+    match name {
+        WalName::History(timeline) => {
+            let history = HistoryFile::parse(timeline, text.len() as u64, text);
+            history.ancestors.last().is_some_and(|(ancestor, _)| *ancestor < timeline)
+        }
+        WalName::BackupLabel { segment, .. } => is_label(text, segment),
+        WalName::Segment(_) | WalName::Partial(_) => false,
+    }
+}
+
+/// The backup history file that PostgreSQL archives when a backup ends (`xlogbackup.c`, `build_backup_content`).
+fn is_label(text: &[u8], segment: Segment) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let first = text.lines().next().unwrap_or_default();
+    first.starts_with("START WAL LOCATION: ") && first.ends_with(&format!("(file {segment})"))
+}
+
+#[cfg(test)]
+mod tests;

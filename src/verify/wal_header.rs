@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 
+use super::wal_form::Form;
+
 /// The length of the header up to its last field.
 const HEADER_LENGTH: usize = 40;
 /// The flag that tells that the header is a long one (`XLP_LONG_HEADER`).
@@ -121,6 +123,8 @@ pub enum Start {
     Damaged(Compression),
     /// Encrypted, of a custom compression, or no WAL: it cannot be told which.
     Opaque,
+    /// Nothing but zeros, with which no file of any form begins.
+    Zeros,
 }
 
 impl Start {
@@ -129,8 +133,11 @@ impl Start {
         let magic = read_up_to(&mut reader, MAGIC_LENGTH)?;
         let whole = io::Cursor::new(&magic).chain(reader);
         let Some(compression) = Compression::detect(&magic) else {
-            let header = WalHeader::parse(&read_up_to(whole, HEADER_LENGTH)?);
-            return Ok(header.map_or(Self::Opaque, |header| Self::Header { header, compression: None }));
+            let page = read_up_to(whole, HEADER_LENGTH)?;
+            let is_zeros = !page.is_empty() && page.iter().all(|byte| *byte == 0);
+            let otherwise = if is_zeros { Self::Zeros } else { Self::Opaque };
+            let header = WalHeader::parse(&page);
+            return Ok(header.map_or(otherwise, |header| Self::Header { header, compression: None }));
         };
         let page = compression.decoder(whole).and_then(|decoder| read_up_to(decoder, HEADER_LENGTH));
         match page {
@@ -230,6 +237,44 @@ pub enum WalFault {
         /// Its name.
         name: WalName,
     },
+    /// It does not begin as a file of its kind does, and no list says that nobody can look into it.
+    #[error("{name} is damaged: it does not begin as {} does", kind(*name))]
+    NotWal {
+        /// Its name.
+        name: WalName,
+    },
+    /// It begins with zeros.
+    #[error("{name} is damaged: it begins with zeros")]
+    Zeros {
+        /// Its name.
+        name: WalName,
+    },
+    /// A list says that it is stored in another form than it is.
+    #[error("{name} is listed as {listed} and is {found}")]
+    OtherForm {
+        /// Its name.
+        name: WalName,
+        /// What the list says.
+        listed: Form,
+        /// What it is.
+        found: Form,
+    },
+    /// A list says that it is compressed, and it does not begin so.
+    #[error("{name} is damaged: it is listed as {listed} and does not begin so")]
+    NotCompressed {
+        /// Its name.
+        name: WalName,
+        /// What the list says.
+        listed: Form,
+    },
+}
+
+fn kind(name: WalName) -> &'static str {
+    match name {
+        WalName::Segment(_) | WalName::Partial(_) => "WAL",
+        WalName::History(_) => "the history of a timeline",
+        WalName::BackupLabel { .. } => "the label of its backup",
+    }
 }
 
 /// What a stored WAL file must agree with.
@@ -239,10 +284,13 @@ pub struct Expected {
     pub system: Option<SystemId>,
     /// The size of a segment, where it is known. Otherwise the header tells it, and everything else must agree with that.
     pub segment_size: Option<SegmentSize>,
+    /// The form that it is listed in, where it is listed.
+    pub form: Option<Form>,
 }
 
-/// Whether a stored file, of this size and beginning, is the segment that its name says. Files other than
-/// segments have no page header and pass; so do those that cannot be looked into.
+/// Whether a stored file, of this size and beginning, is the segment that its name says, in the form that it is listed
+/// in. Files other than segments have no page header and pass; so does what is listed in a form that nobody can look
+/// into.
 pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected) -> Result<(), WalFault> {
     let (segment, whole) = match name {
         WalName::Segment(segment) => (segment, true),
@@ -251,8 +299,15 @@ pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected)
     };
     let (header, compression) = match start {
         Start::Header { header, compression } => (header, compression),
+        Start::Damaged(_) | Start::Opaque if expected.form.is_some_and(Form::is_hidden) => return Ok(()),
         Start::Damaged(_) => return Err(WalFault::Damaged { name }),
-        Start::Opaque => return Ok(()),
+        Start::Zeros => return Err(WalFault::Zeros { name }),
+        Start::Opaque => {
+            return Err(match expected.form {
+                Some(listed @ Form::Compressed(_)) => WalFault::NotCompressed { name, listed },
+                _ => WalFault::NotWal { name },
+            });
+        }
     };
     if let Some(system) = expected.system.filter(|system| *system != header.system) {
         return Err(WalFault::WrongSystem { name, found: header.system, expected: system });
@@ -270,7 +325,11 @@ pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected)
     if whole && compression.is_none() && stored_size != segment_size.bytes() {
         return Err(WalFault::WrongLength { name, found: stored_size, expected: segment_size });
     }
-    Ok(())
+    let found = Form::found(*compression);
+    match expected.form.filter(|listed| *listed != found && *listed != Form::Custom) {
+        Some(listed) => Err(WalFault::OtherForm { name, listed, found }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the header's position is that of the name. The first segment of a timeline begins with pages of an

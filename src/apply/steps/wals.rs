@@ -27,7 +27,8 @@ use crate::observe::catalog::{files as disk_files, wals as archive};
 use crate::plan::action::WalBatch;
 use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file;
-use crate::verify::wal_header::{Expected, Start, check};
+use crate::verify::wal_form::Form;
+use crate::verify::wal_header::{Expected, Start};
 
 use super::{Job, server};
 
@@ -99,7 +100,8 @@ async fn stop(job: Job<'_>, next: WalEntry, undescribed: &BTreeSet<WalName>, is_
     Shipped { failure, ..shipped }
 }
 
-/// The entries of files that are here, those that the primary does not describe by what they are.
+/// The entries of files that are here, those that the primary does not describe by what they are. Of what nobody can
+/// look into, only a list tells the form.
 fn describe(
     entries: Vec<WalEntry>,
     undescribed: &BTreeSet<WalName>,
@@ -111,6 +113,7 @@ fn describe(
         }
         let path = path(planned.name);
         match wal_file::describe(planned.name, &path) {
+            Ok(found) if Form::listed(&planned).is_hidden() => Ok(WalEntry { mtime: found.mtime, ..planned }),
             Ok(found) => Ok(WalEntry { size: planned.size, ..found }),
             // What did not arrive is told by name, like any other.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(planned),
@@ -166,17 +169,38 @@ async fn try_commit(
     piece: Option<Piece>,
 ) -> Result<Shipped, Failure> {
     let place = Placing::begin(job.run, undescribed).await?;
+    let (entries, mut refused) = reachable(&job.run.target.here, entries).await?;
+    if entries.is_empty() {
+        return Ok(Shipped { refused, ..Shipped::default() });
+    }
     let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), piece).await {
         Ok(fetched) => fetched,
-        Err(failure) => return salvage(job, place, entries, failure).await,
+        Err(failure) => return salvage(job, place, entries, refused, failure).await,
     };
     let missing: BTreeSet<PathBuf> = fetched.missing.into_iter().collect();
     let (there, gone): (Vec<WalEntry>, Vec<WalEntry>) =
         entries.into_iter().partition(|entry| !missing.contains(&wal_path(entry.name)));
-    let (placed, mut refused) = blocking(move || place.place(&there)).await?;
+    let (placed, broken) = blocking(move || place.place(&there)).await?;
     job.run.ledger.publish(job.run, placed).await?;
+    refused.extend(broken);
     refused.extend(gone.iter().map(|entry| (entry.name, "the primary does not have it any more".to_owned())));
     Ok(Shipped { transferred: fetched.transferred, refused, failure: None })
+}
+
+/// The files that have a way to their place, and those that have none: nothing is copied that could not be placed.
+async fn reachable(dirs: &ServerDirs, entries: Vec<WalEntry>) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
+    let dirs = dirs.clone();
+    blocking(move || {
+        let (mut reachable, mut refused) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match obstacle(&dirs, entry.name)? {
+                None => reachable.push(entry),
+                Some(why) => refused.push((entry.name, why)),
+            }
+        }
+        Ok((reachable, refused))
+    })
+    .await
 }
 
 /// Brings WAL files under temporary names. Those that an earlier run left there come first, compared by content.
@@ -213,13 +237,15 @@ async fn salvage(
     job: Job<'_>,
     place: Placing,
     mut entries: Vec<WalEntry>,
+    mut refused: Vec<Refused>,
     failure: Failure,
 ) -> Result<Shipped, Failure> {
     let asked = entries.len();
     let has_arrived = |entry: &WalEntry| fs::metadata(place.arrived(entry.name)).is_ok_and(|f| f.len() == entry.size);
     entries.retain(|entry| has_arrived(entry) && !place.is_left(entry.name));
     let lacks_some = entries.len() < asked;
-    let (placed, refused) = blocking(move || place.place(&entries)).await?;
+    let (placed, broken) = blocking(move || place.place(&entries)).await?;
+    refused.extend(broken);
     job.run.ledger.publish(job.run, placed).await?;
     if lacks_some {
         return Ok(Shipped { refused, failure: Some(failure), ..Shipped::default() });
@@ -289,13 +315,9 @@ impl Placing {
     fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
         let (mut good, mut refused) = (Vec::new(), Vec::new());
         for entry in describe(entries.to_vec(), &self.undescribed, |name| self.arrived(name))? {
-            match self.verify(&entry)? {
+            match self.refuse(&entry)? {
                 None => good.push(entry),
-                Some(why) => {
-                    let path = self.arrived(entry.name);
-                    durable::remove_file(&path).doing("remove", &path)?;
-                    refused.push((entry.name, why));
-                }
+                Some(why) => refused.push((entry.name, why)),
             }
         }
         if !good.is_empty() {
@@ -307,6 +329,16 @@ impl Placing {
 
     fn arrived(&self, name: WalName) -> PathBuf {
         self.staging.join(name.to_string())
+    }
+
+    /// Why a file that arrived is not placed; such a file is removed.
+    fn refuse(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
+        let refused = self.verify(entry)?;
+        if refused.is_some() {
+            let path = self.arrived(entry.name);
+            durable::remove_file(&path).doing("remove", &path)?;
+        }
+        Ok(refused)
     }
 
     /// Why a file that arrived is not what was asked for.
@@ -323,19 +355,15 @@ impl Placing {
                 format!("it has {} bytes, and had {} at the primary when it was planned", metadata.len(), entry.size);
             return Ok(Some(why));
         }
-        let start = Start::read(fs::File::open(&path).doing("read", &path)?).doing("read", &path)?;
-        Ok(self.fault(entry, &start))
-    }
-
-    fn fault(&self, entry: &WalEntry, start: &Start) -> Option<String> {
-        check(entry.name, entry.size, start, self.expected(start)).err().map(|fault| fault.to_string())
+        let verified = wal_file::verify(entry, &path, |start| self.expected(start)).doing("read", &path)?;
+        Ok(verified.err().map(|fault| fault.to_string()))
     }
 
     /// After an accepted pg_upgrade a replica has the WAL of two systems, which may have segments of two sizes.
     fn expected(&self, start: &Start) -> Expected {
         let header = match start {
             Start::Header { header, .. } => Some(header),
-            Start::Damaged(_) | Start::Opaque => None,
+            Start::Damaged(_) | Start::Opaque | Start::Zeros => None,
         };
         let system = header.map(|header| header.system).filter(|system| self.systems.contains(system));
         let size = header.and_then(|header| SegmentSize::new(header.segment_size.into()));
@@ -344,6 +372,7 @@ impl Placing {
             segment_size: size
                 .filter(|size| self.segment_sizes.contains(size))
                 .or_else(|| self.segment_sizes.first().copied()),
+            form: None,
         }
     }
 
@@ -354,7 +383,6 @@ impl Placing {
             let directory = to.parent().unwrap_or(&self.dirs.wals_directory).to_owned();
             if !directories.contains(&directory) {
                 durable::create_directory(&directory).doing("create", &directory)?;
-                refuse_link(&directory)?;
                 directories.insert(directory);
             }
             fs::rename(self.arrived(entry.name), &to).doing("move a WAL file to", &to)?;
@@ -363,13 +391,21 @@ impl Placing {
     }
 }
 
-/// What is placed behind a link is out of the catalog: no plan looks there.
-fn refuse_link(directory: &Path) -> Result<(), Failure> {
-    if disk_files::is_directory(directory)? {
-        return Ok(());
+/// What at the site is in the way of a WAL file, and what to do about it. What is placed behind a link is out of the
+/// catalog: no plan looks there. A link or a pipe under the file's own name is no WAL, and is replaced.
+fn obstacle(dirs: &ServerDirs, name: WalName) -> Result<Option<String>, Failure> {
+    let path = dirs.wal(name);
+    if let Some(hash) = path.parent().filter(|hash| *hash != dirs.wals_directory)
+        && let Some(kind) = disk_files::kind(hash)?.filter(|kind| !kind.is_dir())
+    {
+        let (hash, what) =
+            (hash.display(), if kind.is_symlink() { "a link, which nobody follows" } else { "no directory" });
+        return Ok(Some(format!(
+            "{hash} at the site is {what}; put a directory there, with the files that belong in it"
+        )));
     }
-    Err(Failure::new(format!("{} is a link, which nobody follows: no WAL is placed there", directory.display()))
-        .hint("put a directory there, with the files that the link leads to"))
+    let is_directory = disk_files::kind(&path)?.is_some_and(|kind| kind.is_dir());
+    Ok(is_directory.then(|| format!("{} at the site is a directory; move it away", path.display())))
 }
 
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
@@ -391,7 +427,11 @@ fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
         return Ok(transferred);
     }
     refused.sort();
-    let told = first_few(refused.iter().map(|(name, why)| format!("{name}: {why}")));
+    let tell = |(name, why): &Refused| {
+        let is_named = why.starts_with(&name.to_string());
+        if is_named { why.clone() } else { format!("{name}: {why}") }
+    };
+    let told = first_few(refused.iter().map(tell));
     Err(Failure::new(format!("{} not placed: {told}", files(refused.len())))
         .hint("the other files of this range are in place; plan again to see what the primary has now"))
 }
@@ -408,6 +448,10 @@ pub async fn ship_history(
     size: u64,
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
+    let dirs = job.run.target.here.clone();
+    if let Some(why) = blocking(move || obstacle(&dirs, name)).await? {
+        return Err(Failure::new(format!("{name} not placed: {why}")));
+    }
     let place = Placing::begin(job.run, BTreeSet::new()).await?;
     let fetched = bring(job, &place, std::iter::once(name), None).await?;
     if !fetched.missing.is_empty() {
@@ -416,11 +460,12 @@ pub async fn ship_history(
     let described = blocking(move || {
         let path = place.arrived(name);
         let found = wal_file::describe(name, &path).doing("read", &path)?;
-        if found.size != size {
-            return Err(Failure::new(format!("{name} has {} bytes, and had {size} when it was planned", found.size))
-                .hint("plan again"));
+        let entry = WalEntry { size, ..entry.filter(|entry| entry.size == size).unwrap_or(found) };
+        if let Some(why) = place.refuse(&entry)? {
+            return Err(
+                Failure::new(format!("{name} not placed: {why}")).hint("see what the primary has, and plan again")
+            );
         }
-        let entry = entry.filter(|entry| entry.size == size).unwrap_or(found);
         place.sync(&[entry])?;
         place.rename(&[entry])?;
         Ok(entry)
@@ -442,31 +487,19 @@ pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Fai
     xlogdb::rewrite(job.run, move |lines| xlogdb::reconcile(&lines, &known, &on_disk)).await
 }
 
-/// Every WAL file on disk, described by itself.
+/// Every WAL file on disk as a plan sees it, described by itself.
 fn scan(dirs: &ServerDirs) -> Result<BTreeMap<WalName, WalEntry>, Failure> {
     let mut found = BTreeMap::new();
-    let top = read_directory(&dirs.wals_directory)?;
-    let hash_directories = top.iter().filter(|path| path.is_dir() && is_hash_directory(path));
-    let mut files: Vec<PathBuf> = top.iter().filter(|path| path.is_file()).cloned().collect();
-    for directory in hash_directories {
-        files.extend(read_directory(directory)?);
-    }
-    for path in files {
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<WalName>().ok());
-        // Barman looks for a file where its name says it is, and nowhere else.
-        if let Some(name) = name.filter(|name| dirs.wal(*name) == path) {
-            found.insert(name, wal_file::describe(name, &path).doing("read", &path)?);
+    for name in archive::read(&dirs.wals_directory, &dirs.server)?.sizes.into_keys() {
+        let path = dirs.wal(name);
+        match wal_file::describe(name, &path) {
+            Ok(entry) => {
+                found.insert(name, entry);
+            }
+            // Whoever took it away meanwhile, the list does not have it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).doing("read", &path),
         }
     }
     Ok(found)
-}
-
-fn read_directory(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = fs::read_dir(path).doing("list", path)?;
-    entries.map(|entry| entry.map(|entry| entry.path()).doing("list", path)).collect()
-}
-
-fn is_hash_directory(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -32,7 +32,7 @@ fn every_wal_file_is_what_its_line_in_xlogdb_says() {
         let described = crate::verify::wal_file::describe(entry.name, &path).unwrap();
         assert_eq!((described.size, described.mtime), (entry.size, entry.mtime));
         let start = Start::read(File::open(&path).unwrap()).unwrap();
-        let expected = Expected { system: Some(SYSTEM), segment_size: Some(segment_size) };
+        let expected = Expected { system: Some(SYSTEM), segment_size: Some(segment_size), form: None };
         assert_eq!(check(entry.name, entry.size, &start, expected), Ok(()));
         if let Start::Header { compression, .. } = start {
             assert_eq!(compression.map(|c| c.barman_name().to_owned()), entry.compression.map(String::from));

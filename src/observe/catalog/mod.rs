@@ -102,7 +102,18 @@ impl Catalog {
             1 => Some("1 entry of wals/ is no WAL file; it is left alone".to_owned()),
             count => Some(format!("{count} entries of wals/ are no WAL files; they are left alone")),
         };
-        self.backups.notes.iter().cloned().chain(foreign).collect()
+        self.backups.notes.iter().cloned().chain(foreign).chain(self.obstacles()).collect()
+    }
+
+    fn obstacles(&self) -> Option<String> {
+        let first = self.wals.obstacles.first()?.display();
+        Some(match self.wals.obstacles.len() {
+            1 => format!("wals/{first} is a link, or no WAL file or directory of such, and counts for nothing"),
+            count => format!(
+                "{count} entries of wals/ are links, or no WAL files or directories of such, and count for nothing; \
+                 the first is wals/{first}"
+            ),
+        })
     }
 }
 

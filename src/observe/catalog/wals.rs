@@ -1,7 +1,7 @@
 //! The WAL archive as it is on disk: `wals/<16 digits>/NAME`, and history files in `wals/` itself.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::ServerName;
@@ -19,8 +19,11 @@ pub struct WalFiles {
     pub sizes: BTreeMap<WalName, u64>,
     /// Those of them that are history files, read.
     pub histories: BTreeMap<Timeline, HistoryFile>,
-    /// How many entries have no business there: their names are none of WAL files, or they are links or devices.
+    /// How many entries have no business there: their names are none of WAL files.
     pub foreign: u64,
+    /// What has the name of a WAL file or of its directory and is another kind of thing, such as a link or a pipe, by its
+    /// path below the archive; in order.
+    pub obstacles: BTreeSet<PathBuf>,
 }
 
 /// Reads the archive of a server. Only directories and history files are opened.
@@ -35,16 +38,23 @@ pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, Cata
             Ok(WalName::History(timeline)) if entry.kind.is_file() => {
                 files.add_history(timeline, &wals_directory.join(&entry.name))?;
             }
-            _ if entry.kind.is_dir() && is_hash(&entry.name) => hash_directories.push(entry.name),
+            _ if is_hash(&entry.name) && entry.kind.is_dir() => hash_directories.push(entry.name),
+            Ok(WalName::History(_)) => {
+                files.obstacles.insert(entry.name.into());
+            }
+            _ if is_hash(&entry.name) => {
+                files.obstacles.insert(entry.name.into());
+            }
             _ => files.foreign += 1,
         }
     }
     let contents = parallel::map(&hash_directories, |hash| read_hash_directory(wals_directory, hash));
     let mut sizes = Vec::new();
     for content in contents {
-        let (segments, foreign) = content?;
-        sizes.extend(segments);
-        files.foreign += foreign;
+        let mut content = content?;
+        sizes.append(&mut content.sizes);
+        files.foreign += content.foreign;
+        files.obstacles.append(&mut content.obstacles);
     }
     files.sizes.extend(sizes);
     Ok(files)
@@ -90,20 +100,30 @@ fn is_hash(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
 }
 
-/// The files of one hash directory with their sizes, and how many do not belong there.
-fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<(Vec<(WalName, u64)>, u64), CatalogError> {
-    let (mut sizes, mut foreign) = (Vec::new(), 0);
+/// What is in one hash directory.
+#[derive(Default)]
+struct HashDirectory {
+    sizes: Vec<(WalName, u64)>,
+    foreign: u64,
+    obstacles: BTreeSet<PathBuf>,
+}
+
+fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<HashDirectory, CatalogError> {
+    let mut content = HashDirectory::default();
     for entry in files::list(&wals_directory.join(hash))? {
         if entry.name.starts_with('.') || has_suffix(&entry.name, ".tmp") {
             continue;
         }
-        let name = entry.name.parse().ok().filter(|_| entry.name.starts_with(hash));
+        let name: Option<WalName> = entry.name.parse().ok().filter(|_| entry.name.starts_with(hash));
         match name {
             Some(name) if entry.kind.is_file() => {
-                sizes.extend(entry.size()?.map(|size| (name, size)));
+                content.sizes.extend(entry.size()?.map(|size| (name, size)));
             }
-            _ => foreign += 1,
+            Some(_) => {
+                content.obstacles.insert(Path::new(hash).join(&entry.name));
+            }
+            None => content.foreign += 1,
         }
     }
-    Ok((sizes, foreign))
+    Ok(content)
 }

@@ -78,7 +78,7 @@ fn real_headers_are_read_and_pass() {
             panic!("no header in {file}")
         };
         assert_eq!((header.magic, header.system, header.block_size), (magic, SystemId(system), 8192));
-        let expected = Expected { system: Some(SystemId(system)), segment_size: Some(SIZE) };
+        let expected = Expected { system: Some(SystemId(system)), segment_size: Some(SIZE), form: None };
         let start = Start::Header { header, compression: None };
         assert_eq!(check(name(file), SIZE.bytes(), &start, expected), Ok(()));
         assert_eq!(check(name(&format!("{file}.partial")), 5, &start, expected), Ok(()));
@@ -102,7 +102,7 @@ fn every_compression_of_barman_is_looked_into() {
 #[test]
 fn faults_are_told_apart() {
     let system = SystemId(REAL[0].3);
-    let expected = Expected { system: Some(system), segment_size: Some(SIZE) };
+    let expected = Expected { system: Some(system), segment_size: Some(SIZE), form: None };
     let start = Start::read(page(REAL[0].1).as_slice()).unwrap();
     let fault = |file: &str, size, expected| check(name(file), size, &start, expected).unwrap_err();
     let file = REAL[0].0;
@@ -122,7 +122,7 @@ fn faults_are_told_apart() {
 #[test]
 fn where_no_size_is_known_the_header_must_agree_with_itself_and_the_name() {
     let Some(header) = WalHeader::parse(&page(REAL[0].1)) else { panic!("no header") };
-    let expected = Expected { system: None, segment_size: None };
+    let expected = Expected { system: None, segment_size: None, form: None };
     let check = |file: &str, stored, segment_size| {
         let start = Start::Header { header: WalHeader { segment_size, ..header }, compression: None };
         check(name(file), stored, &start, expected)
@@ -142,18 +142,59 @@ fn a_header_of_a_later_timeline_is_under_a_wrong_name() {
     let Some(mut header) = WalHeader::parse(&page(REAL[0].1)) else { panic!("no header") };
     header.timeline = Timeline(7);
     let start = Start::Header { header, compression: None };
-    let result = check(name(REAL[0].0), SIZE.bytes(), &start, Expected { system: None, segment_size: Some(SIZE) });
+    let result =
+        check(name(REAL[0].0), SIZE.bytes(), &start, Expected { system: None, segment_size: Some(SIZE), form: None });
     assert!(matches!(result, Err(WalFault::WrongName { .. })));
 }
 
 #[test]
-fn what_cannot_be_looked_into_passes() {
+fn what_cannot_be_looked_into_passes_only_where_a_list_says_so() {
     let start = Start::read(&b"\x85\x02\x0c encrypted by gpg, or anything else"[..]).unwrap();
     assert_eq!(start, Start::Opaque);
     assert_eq!(Start::read(&b""[..]).unwrap(), Start::Opaque);
-    let expected = Expected { system: Some(SystemId(1)), segment_size: Some(SIZE) };
-    assert_eq!(check(name(REAL[0].0), 7, &start, expected), Ok(()));
-    assert_eq!(check(name("00000002.history"), 7, &Start::Damaged(Compression::Gzip), expected), Ok(()));
+    let file = name(REAL[0].0);
+    let gzip = Form::Compressed(Compression::Gzip);
+    let check = |start, form| {
+        let expected = Expected { system: Some(SystemId(1)), segment_size: Some(SIZE), form };
+        check(file, SIZE.bytes(), &start, expected)
+    };
+    for form in [Form::Encrypted, Form::Custom] {
+        assert_eq!(check(start, Some(form)), Ok(()));
+        assert_eq!(
+            check(Start::Damaged(Compression::Zstd), Some(form)),
+            Ok(()),
+            "{form} may begin like another format"
+        );
+        assert_eq!(check(Start::Zeros, Some(form)), Err(WalFault::Zeros { name: file }));
+    }
+    assert_eq!(check(start, None), Err(WalFault::NotWal { name: file }));
+    assert_eq!(check(start, Some(Form::Plain)), Err(WalFault::NotWal { name: file }));
+    assert_eq!(check(start, Some(gzip)), Err(WalFault::NotCompressed { name: file, listed: gzip }));
+    assert_eq!(check(Start::read(&[0_u8; 100][..]).unwrap(), Some(Form::Plain)), Err(WalFault::Zeros { name: file }));
+}
+
+#[test]
+fn what_a_list_says_must_be_what_the_bytes_are() {
+    let page = page(REAL[0].1);
+    let file = name(REAL[0].0);
+    let all = Compression::MAGICS.iter().map(|(_, compression)| Some(*compression)).chain([None]);
+    for found in all.clone() {
+        let stored = found.map_or_else(|| page.clone(), |compression| compress(compression, &page));
+        let start = Start::read(stored.as_slice()).unwrap();
+        let check = |form| {
+            let expected = Expected { system: None, segment_size: Some(SIZE), form: Some(form) };
+            check(file, SIZE.bytes(), &start, expected)
+        };
+        for listed in all.clone().map(Form::found).chain([Form::Encrypted]) {
+            let expected = if listed == Form::found(found) {
+                Ok(())
+            } else {
+                Err(WalFault::OtherForm { name: file, listed, found: Form::found(found) })
+            };
+            assert_eq!(check(listed), expected);
+        }
+        assert_eq!(check(Form::Custom), Ok(()), "only its owner knows what it is");
+    }
 }
 
 proptest! {

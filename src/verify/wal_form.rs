@@ -1,0 +1,78 @@
+//! In what form a WAL file is stored, as a list says.
+//!
+//! The rule that is held here: what a list says of a file must be what its bytes are. Only of a form that nobody can look
+//! into is the list believed; such a file is *unproven*, and is said to be.
+
+use std::fmt;
+
+use crate::barman::wal_entry::WalEntry;
+
+use super::wal_header::Compression;
+
+/// In what form a list says that a WAL file is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As PostgreSQL wrote it.
+    Plain,
+    /// In one of the formats that Barman knows.
+    Compressed(Compression),
+    /// Encrypted: nobody can look into it.
+    Encrypted,
+    /// Compressed in a way that only its owner can undo. It may still be one of the formats above.
+    Custom,
+}
+
+impl Form {
+    /// What a line of xlog.db says.
+    pub fn listed(entry: &WalEntry) -> Self {
+        match (entry.encryption, entry.compression) {
+            (Some(_), _) => Self::Encrypted,
+            (None, None) => Self::Plain,
+            (None, Some(name)) => Compression::of_barman(name.as_str()).map_or(Self::Custom, Self::Compressed),
+        }
+    }
+
+    /// Whether nobody can be expected to look into it.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Encrypted | Self::Custom)
+    }
+
+    /// The form of what was looked into.
+    pub fn found(compression: Option<Compression>) -> Self {
+        compression.map_or(Self::Plain, Self::Compressed)
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "uncompressed",
+            Self::Compressed(compression) => compression.barman_name(),
+            Self::Encrypted => "encrypted",
+            Self::Custom => "of a custom compression",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barman::xlogdb::XlogDb;
+
+    #[test]
+    fn a_line_says_in_what_form_a_file_is_stored() {
+        for (fields, form) in [
+            ("None\tNone", Form::Plain),
+            ("gzip\tNone", Form::Compressed(Compression::Gzip)),
+            ("pigz\tNone", Form::Compressed(Compression::Gzip)),
+            ("pybzip2\tNone", Form::Compressed(Compression::Bzip2)),
+            ("custom\tNone", Form::Custom),
+            ("gzip\tgpg", Form::Encrypted),
+            ("None\tgpg", Form::Encrypted),
+        ] {
+            let line = format!("000000010000000000000001\t16777216\t1.5\t{fields}\n");
+            let listed = Form::listed(&XlogDb::parse(line.as_bytes()).entries()[0]);
+            assert_eq!((listed, listed.is_hidden()), (form, fields.contains("custom") || fields.contains("gpg")));
+        }
+    }
+}
