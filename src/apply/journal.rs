@@ -1,4 +1,4 @@
-//! Notes in each replica's catalog that an apply succeeded there, and how fast bytes arrived.
+//! Notes in each replica's catalog that an apply succeeded there, how fast bytes arrived, and what was found of backups.
 //!
 //! They are written when the work is done. A catalog that takes none, as its disk is full or read-only by now, is no
 //! failure: nothing depends on them.
@@ -8,11 +8,12 @@ use std::{fs, io};
 
 use jiff::Timestamp;
 
-use crate::barman::ids::ServerName;
+use crate::barman::findings::{self, Findings};
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::{LastApply, Measured};
 use crate::barman::staging::OWN_DIRECTORY;
 use crate::plan::Plan;
-use crate::plan::action::{Address, Outcome, ReplicaPlan, Target};
+use crate::plan::action::{Action, Address, Change, Outcome, ReplicaPlan, Target};
 
 use super::durable;
 use crate::events::Summary;
@@ -37,6 +38,41 @@ pub fn note(plan: &Plan, summary: &Summary, measured: &Measurements, ended: Time
         if let Err(error) = write(target, &replica.primary, measured, ended) {
             tracing::warn!(replica = %replica.name, "this apply succeeded, and the note of it cannot be written: {error}");
         }
+    }
+}
+
+/// Keeps what was found of the backups that were copied, in the place of what earlier applies found of them.
+pub fn keep(plan: &Plan, summary: &Summary, found: &BTreeMap<ServerName, Findings>) {
+    let done: BTreeSet<&Address> = summary.done.iter().collect();
+    for replica in &plan.replicas {
+        let Some(target) = &replica.target else { continue };
+        let found = found.get(&replica.name).cloned().unwrap_or_default();
+        let settled = replica.actions.iter().filter(|action| done.contains(&action.address)).filter_map(backup_of);
+        if let Err(error) = keep_of(target, settled, found) {
+            tracing::warn!(replica = %replica.name, "what was found at the primary cannot be noted: {error}");
+        }
+    }
+}
+
+fn keep_of(target: &Target, settled: impl Iterator<Item = BackupId>, found: Findings) -> io::Result<()> {
+    let path = findings::path(&target.here);
+    let before = fs::read(&path).ok().and_then(|bytes| findings::parse(&bytes)).unwrap_or_default();
+    let mut now = before.clone();
+    settled.for_each(|id| drop(now.remove(&id)));
+    now.extend(found);
+    if now == before {
+        return Ok(());
+    }
+    durable::create_private_directory(&target.here.backup_directory.join(OWN_DIRECTORY))?;
+    durable::write(&path, &findings::write(&now))
+}
+
+/// The backup whose bytes an action brings or takes.
+fn backup_of(action: &Action) -> Option<BackupId> {
+    match &action.change {
+        Change::AddBackup(copy) | Change::RepairBackup(copy) => Some(copy.id),
+        Change::RemoveBackup { id, .. } => Some(*id),
+        _ => None,
     }
 }
 

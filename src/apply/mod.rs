@@ -130,6 +130,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
     let (summary, ()) = tokio::join!(Executor::new(course).run(), leftovers::sweep(plan, cancel));
     journal::note(plan, &summary, &steps.measured(), Timestamp::now());
+    journal::keep(plan, &summary, &steps.findings());
     summary
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::findings::{Finding, Findings};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
@@ -131,6 +132,7 @@ pub struct ReplicaRun<'a> {
     backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
     turns: Turns,
     meter: Meter,
+    found: Mutex<Findings>,
 }
 
 impl<'a> ReplicaRun<'a> {
@@ -154,6 +156,7 @@ impl<'a> ReplicaRun<'a> {
             backup_locks: Mutex::default(),
             turns: Turns::default(),
             meter: Meter::default(),
+            found: Mutex::default(),
             target,
             moving,
             locking,
@@ -258,6 +261,16 @@ impl<'a> ReplicaRun<'a> {
         };
         self.moving.budget.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
         fetched
+    }
+
+    /// Notes what a copy found of a backup at the primary.
+    pub fn note_finding(&self, id: BackupId, finding: Finding) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(id, finding);
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> Findings {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Bytes that arrived so far, and the time during which they did.

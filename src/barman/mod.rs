@@ -1,9 +1,10 @@
 //! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
-//! in a catalog, in places that Barman ignores: `staging` and `last_apply`.
+//! in a catalog, in places that Barman ignores: `staging`, `findings` and `last_apply`.
 
 pub mod backup_info;
 pub mod barman_time;
 pub mod conf;
+pub mod findings;
 pub mod history;
 pub mod identity;
 pub mod ids;

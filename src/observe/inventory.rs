@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
+use crate::barman::findings::Findings;
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
@@ -163,6 +164,8 @@ pub struct ReplicaInventory {
     pub identity: Option<Identity>,
     /// Our note of the last successful apply; `None` when it is unknown.
     pub last_apply: Option<LastApply>,
+    /// What applies found of its backups at the primary, as far as that was noted.
+    pub findings: Findings,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
 }

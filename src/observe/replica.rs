@@ -38,6 +38,7 @@ pub fn inventory(
         free: files::free(&directories.basebackups_directory),
         identity: catalog.identity,
         last_apply: catalog.last_apply,
+        findings: catalog.findings,
         notes,
         directories,
     }

@@ -145,6 +145,13 @@ pub enum Warning {
     },
     /// The note of the last apply is dated in the future.
     AppliedAhead(Timestamp),
+    /// A backup that the last apply refused to publish, and that is planned again.
+    RefusedBefore {
+        /// The backup.
+        backup: BackupId,
+        /// What was wrong with it.
+        why: String,
+    },
     /// More backups may be deleted than one plan may delete: none is.
     PruneHeld(HeldPrune),
     /// The copy needs more than is free.
@@ -252,6 +259,15 @@ pub enum Note {
     Unselected(usize),
     /// A line of `accept` in the site file, or an `--accept`, for which nothing waits.
     AcceptsNothing(String),
+    /// A backup that is here without symbolic links of the primary's that lead out of it.
+    LinksLeftOut {
+        /// The backup.
+        backup: BackupId,
+        /// How many.
+        count: u64,
+        /// The first, below the directory of the backup.
+        first: String,
+    },
     /// What a replica's name at the primary is, when it differs.
     Renamed(ServerName),
 }

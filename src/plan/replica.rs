@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
+use crate::barman::findings::Finding;
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::WalName;
 use crate::observe::inventory::{
@@ -92,6 +93,7 @@ impl Planner<'_> {
         plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, &after.branches());
         plan.notes = self.notes(&backups, &wals);
         plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
+        plan.notes.extend(self.links_left_out());
         plan.notes.extend(self.accepted_in_vain().map(|pattern| Note::AcceptsNothing(pattern.to_string())));
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
         if !blockers.is_empty() {
@@ -103,6 +105,7 @@ impl Planner<'_> {
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here, &plan.actions);
         plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
+        plan.warnings.extend(self.refused_before(&plan.actions));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));
         plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, &plan.before, self.now));
         plan.target = Some(Target {
@@ -161,6 +164,33 @@ impl Planner<'_> {
         let histories = wals.held_histories.iter().filter_map(history);
         let size = self.wal_actions().segment_size;
         infos.chain(histories).chain(held::wals(name, size, &wals.held)).collect()
+    }
+
+    /// What an apply refused, and what is planned again.
+    fn refused_before(&self, actions: &[Action]) -> Vec<Warning> {
+        let planned = |id: &BackupId| {
+            let is_it = |action: &Action| match &action.change {
+                Change::AddBackup(copy) | Change::RepairBackup(copy) => copy.id == *id,
+                _ => false,
+            };
+            actions.iter().any(is_it)
+        };
+        let refused = self.here.findings.iter().filter_map(|(id, finding)| match finding {
+            Finding::Refused(why) if planned(id) => Some(Warning::RefusedBefore { backup: *id, why: why.clone() }),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    fn links_left_out(&self) -> Vec<Note> {
+        let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
+        let left_out = self.here.findings.iter().filter_map(|(id, finding)| match finding {
+            Finding::LinksLeftOut { count, first } if here.contains(id) => {
+                Some(Note::LinksLeftOut { backup: *id, count: *count, first: first.clone() })
+            }
+            _ => None,
+        });
+        left_out.collect()
     }
 
     /// What is accepted although nothing of it would wait otherwise.

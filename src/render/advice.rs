@@ -9,6 +9,7 @@ use crate::plan::reason::{Blocker, HeldPrune, Note, Warning};
 use crate::plan::recovery::OtherBranch;
 use crate::plan::shortfall::Shortfall;
 
+use super::clean;
 use super::tree::segment_size;
 use super::units::{bytes, count, duration, exact, list, timestamp};
 
@@ -74,6 +75,11 @@ pub fn warning(warning: &Warning) -> String {
         Warning::AppliedAhead(time) => format!(
             "the last apply is dated in the future ({}), so that nobody knows when it was; see to this host's clock",
             timestamp(*time)
+        ),
+        Warning::RefusedBefore { backup, why } => format!(
+            "backup {backup} was refused when it was copied last ({}); it is tried again, and as long as it is damaged at \
+             the primary it cannot be had: take a new backup, or delete it there",
+            clean(why)
         ),
         Warning::PruneHeld(HeldPrune { count: n, first, most }) => format!(
             "{} here may be deleted, {first} first, and `protect.max_prune` lets one plan delete {}: none is deleted; \
@@ -169,6 +175,16 @@ pub fn note(note: &Note) -> String {
         ),
         Note::AcceptsNothing(address) => format!(
             "`accept: {address}` is about nothing that waits for a person; take it out of the site file, or correct it"
+        ),
+        Note::LinksLeftOut { backup, count: n, first } => format!(
+            "backup {backup} has {} at the primary that {} out of it, {}{}; {} left out here, and what {} to must be \
+             brought otherwise before a restore",
+            count(*n, "symbolic link"),
+            if *n == 1 { "leads" } else { "lead" },
+            if *n == 1 { "" } else { "the first " },
+            clean(first),
+            if *n == 1 { "it is" } else { "they are" },
+            if *n == 1 { "it leads" } else { "they lead" },
         ),
         Note::Renamed(server) => format!("its name at the primary is {server}"),
     }

@@ -203,7 +203,8 @@ pub enum What {
         /// Whether each lands directly in `into`, under its last component.
         flatten: bool,
     },
-    /// The directories of a tree with their modes, and nothing in them, but for those that these rsync patterns exclude.
+    /// The directories of a tree with their modes and the symbolic links in them, as in `Tree`, but for those that these
+    /// rsync patterns exclude, and no files: but for empty ones, perhaps.
     Directories {
         /// Anchored patterns such as `/annotations`.
         exclude: Vec<String>,

@@ -12,6 +12,7 @@ mod independent;
 mod journal;
 mod kill;
 mod limits;
+mod links;
 mod lost_writes;
 mod parents;
 mod prune;

@@ -11,6 +11,7 @@ use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::apply::staged::Begun;
+use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
 use crate::events::Failure;
 use crate::plan::action::{BackupCopy, ReusedFiles};
@@ -193,6 +194,7 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     }
     if !faults.is_empty() {
         let failure = damaged(copy.id, &faults);
+        job.run.note_finding(copy.id, Finding::Refused(first_few(faults.iter().map(told))));
         // What was published once stays as it is: without its broken manifest a base would look better than it is.
         if !is_place(job, copy, into) {
             discard(into, faults).await?;
@@ -293,6 +295,7 @@ async fn transfer(job: Job<'_>, copy: &BackupCopy, into: &Path, wanted: Wanted) 
     let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.target.here.base(reuse.from));
     let request = Fetch { from, into: into.to_owned(), what, basis, compare, bandwidth: None };
     let fetched = job.fetch(request, piece).await?;
+    note_links(job, copy, &fetched.refused);
     if fetched.missing.is_empty() {
         return Ok(fetched.transferred);
     }
@@ -300,12 +303,25 @@ async fn transfer(job: Job<'_>, copy: &BackupCopy, into: &Path, wanted: Wanted) 
         .hint("the primary may be deleting the backup; plan again"))
 }
 
+/// Notes which links were left out, but for those of tablespaces, which are made here.
+fn note_links(job: Job<'_>, copy: &BackupCopy, refused: &[PathBuf]) {
+    let ours = tablespace_links(copy);
+    let mut left_out = refused.iter().filter(|path| !ours.contains(path)).peekable();
+    if let Some(first) = left_out.peek() {
+        let first = first.display().to_string().escape_debug().to_string();
+        job.run.note_finding(copy.id, Finding::LinksLeftOut { count: left_out.count() as u64, first });
+    }
+}
+
+fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
+    copy.tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect()
+}
+
 /// The files at the primary that are not here with the same size, and the paths of those that are.
 async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Failure> {
     let listed = list(job, copy).await?;
-    let (base, tablespaces) = (into.to_owned(), copy.tablespaces.clone());
+    let (base, links) = (into.to_owned(), tablespace_links(copy));
     blocking(move || {
-        let links: Vec<PathBuf> = tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect();
         let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
         let wanted = listed.iter().filter(is_wanted).cloned();
         let (absent, present): (Vec<_>, Vec<_>) = wanted.partition(|file| listing_fault(&base, file).is_some());

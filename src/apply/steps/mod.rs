@@ -11,11 +11,14 @@ mod wals;
 
 pub use wals::commits;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use futures::future::BoxFuture;
 
+use crate::barman::findings::Findings;
+use crate::barman::ids::ServerName;
 use crate::plan::Plan;
 use crate::plan::action::{Action, Change};
 use crate::plan::graph::{Part, Step};
@@ -87,6 +90,12 @@ impl<'a> PlanSteps<'a> {
     pub fn measured(&self) -> Measurements {
         let runs = self.plan.replicas.iter().zip(&self.replicas);
         runs.filter_map(|(replica, of)| Some((replica.name.clone(), of.run.as_ref().ok()?.measured()))).collect()
+    }
+
+    /// What was found of each replica's backups so far.
+    pub fn findings(&self) -> BTreeMap<ServerName, Findings> {
+        let runs = self.plan.replicas.iter().zip(&self.replicas);
+        runs.filter_map(|(replica, of)| Some((replica.name.clone(), of.run.as_ref().ok()?.findings()))).collect()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod xlogdb;
 
 use std::collections::BTreeMap;
 
+use crate::barman::findings::{self, Findings};
 use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
 use crate::barman::last_apply::LastApply;
@@ -58,6 +59,8 @@ pub struct Catalog {
     pub staged: BTreeMap<BackupId, u64>,
     /// Our note of the last successful apply; `None` when it is absent or broken.
     pub last_apply: Option<LastApply>,
+    /// Our note of what applies found of its backups at the primary; empty when it is absent or broken.
+    pub findings: Findings,
 }
 
 impl Catalog {
@@ -83,6 +86,7 @@ impl Catalog {
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
             staged: staged(dirs)?,
             last_apply: last_apply(dirs),
+            findings: read_small(&findings::path(dirs), findings::parse).ok().flatten().unwrap_or_default(),
         })
     }
 

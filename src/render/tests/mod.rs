@@ -195,6 +195,7 @@ fn every_warning_says_what_to_do() {
         Warning::BehindObjective { lag: None, rpo: 900 },
         Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap()),
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
+        Warning::RefusedBefore { backup: id("1003"), why: "global/pg_control is missing".to_owned() },
         Warning::PruneHeld(HeldPrune { count: 3, first: id("1001"), most: 1 }),
     ];
     main.shortfalls = vec![
@@ -209,6 +210,8 @@ fn every_warning_says_what_to_do() {
     ];
     main.notes = vec![
         Note::AcceptsNothing("main/wal/00000001000001A300000008".to_owned()),
+        Note::LinksLeftOut { backup: id("1016"), count: 1, first: "data/postgresql.conf".to_owned() },
+        Note::LinksLeftOut { backup: id("1017"), count: 2, first: "data/pg_hba.conf".to_owned() },
         Note::GoingAway(id("1012")),
         Note::CloudSnapshot(id("1013")),
         Note::OrphanedBase(id("1014")),

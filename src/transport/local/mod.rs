@@ -176,7 +176,7 @@ fn tree(
         if is_dir {
             copier.directory(&path)?;
             directories.insert(path);
-        } else if entry.path_is_symlink() && !only_directories {
+        } else if entry.path_is_symlink() {
             copier.link(&path)?;
         } else if entry.file_type().is_file() && !only_directories {
             copier.file(&path, &path)?;

@@ -79,9 +79,10 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
             arguments.extend(excludes(exclude));
         }
         What::Directories { exclude } => {
-            arguments.push("--recursive".into());
+            arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
             arguments.extend(excludes(exclude));
-            arguments.extend(["--include=*/", "--exclude=*"].map(OsString::from));
+            // A filter cannot tell a link from a file, but the size of a link is not looked at.
+            arguments.push("--max-size=0".into());
         }
     }
     if let Some(basis) = &request.basis {
@@ -243,6 +244,9 @@ mod tests {
     fn a_tree_follows_no_link_and_a_list_makes_no_directory_of_the_primary() {
         let tree = fetch_arguments(&fetch(What::Tree { exclude: vec!["/x".into()] }), &way([3, 5, 0]), Path::new("/t"));
         assert!(text(&tree).contains(&"--safe-links") && text(&tree).contains(&"--exclude=/x"));
+        let directories = fetch(What::Directories { exclude: vec!["/x".into()] });
+        let directories = fetch_arguments(&directories, &way([3, 5, 0]), Path::new("/t"));
+        assert!(text(&directories).contains(&"--safe-links") && text(&directories).contains(&"--max-size=0"));
         let nested = fetch(What::Files { paths: vec!["a/b".into()], flatten: false });
         assert!(text(&fetch_arguments(&nested, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-implied-dirs"));
         let flat = fetch(What::Files { paths: vec!["a/b".into()], flatten: true });

@@ -1,0 +1,84 @@
+//! Our note of what applies found of a server's backups at the primary, in `B/.antipode/findings.json`.
+//!
+//! A plan compares names, sizes and manifests; what a copy meets is not among them. The note lets the next plan and
+//! `status` repeat it. It is a cache: one that is absent, broken or of another version leaves it unsaid until the next
+//! copy.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::BackupId;
+use super::layout::ServerDirs;
+use super::staging::OWN_DIRECTORY;
+
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// The name of the file in our own directory of a server.
+const FILE_NAME: &str = "findings.json";
+
+/// What was found of each backup.
+pub type Findings = BTreeMap<BackupId, Finding>;
+
+/// What was found of a backup at the primary when it was copied last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// It was not published: what is wrong with it.
+    Refused(String),
+    /// It was published without symbolic links that lead out of it.
+    LinksLeftOut {
+        /// How many.
+        count: u64,
+        /// The first, below the directory of the backup.
+        first: String,
+    },
+}
+
+/// The form of the file.
+#[derive(Serialize, Deserialize)]
+struct Form {
+    format_version: u32,
+    backups: Findings,
+}
+
+/// Where the note of a server is.
+pub fn path(dirs: &ServerDirs) -> PathBuf {
+    dirs.backup_directory.join(OWN_DIRECTORY).join(FILE_NAME)
+}
+
+/// Reads the file; `None` for anything else than what [`write`] makes.
+pub fn parse(bytes: &[u8]) -> Option<Findings> {
+    let form: Form = serde_json::from_slice(bytes).ok()?;
+    (form.format_version == VERSION).then_some(form.backups)
+}
+
+/// The file.
+pub fn write(findings: &Findings) -> Vec<u8> {
+    let form = Form { format_version: VERSION, backups: findings.clone() };
+    // Nothing in the form can fail to be written; without it the note would only be unknown.
+    let mut bytes = serde_json::to_vec(&form).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_read_as_they_are_written_and_nothing_else_is() {
+        let findings = Findings::from([
+            ("20261121T030000".parse().unwrap(), Finding::Refused("global/pg_control is missing".to_owned())),
+            ("20261122T030000".parse().unwrap(), Finding::LinksLeftOut { count: 2, first: "data/a.conf".to_owned() }),
+        ]);
+        let text = String::from_utf8(write(&findings)).unwrap();
+        assert_eq!(parse(text.as_bytes()), Some(findings));
+        for other in ["", "{}", &text[..text.len() / 2], &text.replace("\"format_version\":1", "\"format_version\":2")]
+        {
+            assert_eq!(parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}
