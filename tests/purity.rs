@@ -1,18 +1,38 @@
-//! The pure modules stay pure: what they need of the world is given to them.
+//! The folders keep their directions, and those that compute and nothing else stay pure: what they need of the world is
+//! given to them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What each module of the program may name besides itself, from the formats up to the commands.
+const DIRECTIONS: [(&str, &[&str]); 15] = [
+    ("barman", &[]),
+    ("diag", &["barman"]),
+    ("locks", &["barman"]),
+    ("error", &[]),
+    ("site", &["barman", "diag"]),
+    ("verify", &["barman"]),
+    ("transport", &["barman", "site"]),
+    ("observe", &["barman", "locks", "site", "transport", "verify"]),
+    ("plan", &["barman", "observe", "site", "verify"]),
+    ("events", &["plan", "transport"]),
+    ("render", &["barman", "error", "events", "observe", "plan", "site"]),
+    ("plan_file", &["barman", "plan", "render"]),
+    ("apply", &["barman", "events", "locks", "observe", "plan", "site", "transport", "verify"]),
+    ("progress", &["apply", "error", "events", "plan", "render", "stdout", "transport"]),
+    ("demo", &["barman", "verify"]),
+];
+
 /// Modules that compute and nothing else.
-const PURE: [&str; 4] = ["src/plan", "src/render", "src/site", "src/barman"];
+const PURE: [&str; 5] = ["plan", "plan_file", "render", "site", "barman"];
 
-/// Effects that are the purpose of a module.
-const EXEMPT: [&str; 0] = [];
-
-/// Names that stand for an effect.
-const IMPURE: [&str; 10] = [
+/// Names and calls that stand for an effect.
+const IMPURE: [&str; 18] = [
     "tokio",
     "openssh",
+    "rustix",
+    "walkdir",
     "std::fs",
     "std::env",
     "std::process",
@@ -21,57 +41,152 @@ const IMPURE: [&str; 10] = [
     "Zoned::now",
     "SystemTime::now",
     "Instant::now",
+    ".exists()",
+    ".is_file()",
+    ".is_dir()",
+    ".metadata()",
+    ".canonicalize()",
+    ".read_dir()",
 ];
 
 #[test]
 fn pure_modules_name_no_effect() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let exempt: Vec<PathBuf> = EXEMPT.iter().map(|path| root.join(path)).collect();
-    let mut found = Vec::new();
-    for path in PURE.iter().flat_map(|module| sources(&root.join(module))).filter(|path| !exempt.contains(path)) {
-        let text = fs::read_to_string(&path).unwrap();
-        for (number, line) in (1..).zip(text.lines()).take_while(|(_, line)| *line != "mod tests {") {
-            let code = line.split("//").next().unwrap_or_default();
-            let names = names(code);
-            found.extend(
-                IMPURE
-                    .iter()
-                    .filter(|impure| names.contains(*impure))
-                    .map(|impure| format!("{}:{number}: {impure}", path.strip_prefix(root).unwrap().display())),
-            );
-        }
-    }
+    let found: Vec<String> = PURE
+        .iter()
+        .flat_map(|module| sources(module))
+        .flat_map(|(path, code)| {
+            let found: Vec<String> = effects(&code).map(|effect| format!("{}: {effect}", path.display())).collect();
+            found
+        })
+        .collect();
     assert!(found.is_empty(), "an effect in a pure module:\n{}", found.join("\n"));
 }
 
 #[test]
-fn effects_are_found_however_they_are_imported() {
-    for line in ["use std::fs;", "use std::{fs, io};", "let x = std :: fs::read(path);", "use std::{io, env::var};"] {
-        let names = names(line);
-        assert!(IMPURE.iter().any(|impure| names.contains(impure)), "{line}");
-    }
-    for line in ["use std::fmt;", "a fsynced file", "use std::{fmt, path::Path};", "let fs = 1;"] {
-        let names = names(line);
-        assert!(!IMPURE.iter().any(|impure| names.contains(impure)), "{line}: {names}");
-    }
-}
-
-/// A line without spaces, and the members of `std::{a, b}` each with their path.
-fn names(code: &str) -> String {
-    let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    let Some((_, group)) = code.split_once("std::{") else { return code };
-    let members: Vec<String> = group.split([',', '{', '}']).map(|member| format!("std::{member}")).collect();
-    members.join(" ")
-}
-
-/// The sources below a directory that are compiled into the program; one that is not there yet has none.
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+fn modules_name_only_those_below_them() {
     let mut found = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    for (module, allowed) in DIRECTIONS {
+        for (path, code) in sources(module) {
+            let named = named(&code, "crate::");
+            let wrong = named.iter().filter(|name| *name != module && !allowed.contains(&name.as_str()));
+            found.extend(wrong.map(|name| format!("{}: {name}", path.display())));
+        }
+    }
+    assert!(found.is_empty(), "a module names one that is not below it:\n{}", found.join("\n"));
+}
+
+/// A direction that nothing takes allows what nobody meant to allow.
+#[test]
+fn every_direction_is_taken() {
+    for (module, allowed) in DIRECTIONS {
+        let named: BTreeSet<String> =
+            sources(module).into_iter().flat_map(|(_, code)| named(&code, "crate::")).collect();
+        let idle: Vec<_> = allowed.iter().filter(|name| !named.contains(**name)).collect();
+        assert!(idle.is_empty(), "{module} names nothing of {idle:?}");
+    }
+}
+
+#[test]
+fn effects_and_modules_are_found_however_they_are_imported() {
+    for code in [
+        "use std::fs;",
+        "use std::{\n    fmt,\n    fs::{self, File},\n};",
+        "let x = std :: fs::read(path);",
+        "use std::{io, env::var};",
+        "if path\n    .exists()\n{",
+        "use rustix::fs::statat;",
+    ] {
+        assert!(effects(&compact(code)).next().is_some(), "{code}");
+    }
+    for code in
+        ["use std::fmt;", "a fsynced file", "use std::{fmt, path::Path};", "let fs = 1;", "// std::fs\nlet x = 1;"]
+    {
+        assert_eq!(effects(&compact(code)).next(), None, "{code}");
+    }
+    let code =
+        compact("use crate::{\n    plan::{self, action},\n    render,\n};\nuse crate::site::Site; crate::apply::go()");
+    assert_eq!(Vec::from_iter(named(&code, "crate::")), ["apply", "plan", "render", "site"]);
+}
+
+#[test]
+#[should_panic(expected = "there is no module nowhere")]
+fn a_module_that_is_gone_is_missed() {
+    sources("nowhere");
+}
+
+/// The effects that code without spaces names.
+fn effects(code: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let std: BTreeSet<String> = named(code, "std::").into_iter().map(|name| format!("std::{name}")).collect();
+    let code = code.to_owned();
+    IMPURE.into_iter().filter(move |effect| match effect.strip_prefix("std::") {
+        Some(_) => std.contains(*effect),
+        None => code.contains(effect),
+    })
+}
+
+/// The first names behind a prefix in code without spaces, those in braces too.
+fn named(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(members(group)),
+            None => names.extend(first(rest)),
+        }
+    }
+    names
+}
+
+/// The first name of each member of a group, up to its closing brace.
+fn members(group: &str) -> Vec<String> {
+    let (mut depth, mut begins, mut found) = (0_usize, true, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => begins = true,
+            _ if begins => {
+                found.extend(first(&group[at..]));
+                begins = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn first(code: &str) -> Option<String> {
+    let name: String = code.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// Code without comments and white space, and without the tests at its end.
+fn compact(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.starts_with("mod tests {"));
+    lines.flat_map(|line| line.split("//").next().unwrap_or_default().chars()).filter(|c| !c.is_whitespace()).collect()
+}
+
+/// The sources of a module that are compiled into the program, and the code of each without spaces.
+fn sources(module: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (file, folder) = (root.join(format!("{module}.rs")), root.join(module));
+    assert!(file.exists() || folder.exists(), "there is no module {module}");
+    let mut paths = if folder.exists() { below(&folder) } else { Vec::new() };
+    paths.extend(file.exists().then_some(file));
+    let read = |path: PathBuf| {
+        let code = compact(&fs::read_to_string(&path).unwrap());
+        (path.strip_prefix(&root).unwrap().to_owned(), code)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.file_name().unwrap_or_default();
         if path.is_dir() && name != "tests" {
-            found.extend(sources(&path));
+            found.extend(below(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
             found.push(path);
         }

@@ -22,7 +22,7 @@ impl fmt::Display for Timeline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Lsn(pub u64);
-textual_id!(Lsn);
+textual_id!(Lsn, r"^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$");
 
 impl FromStr for Lsn {
     type Err = InvalidId;

@@ -14,6 +14,7 @@ mod barman_conf;
 mod completions;
 mod demo;
 mod explain;
+mod failed;
 mod init;
 mod interrupt;
 mod kept_files;

@@ -11,7 +11,7 @@ use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::saved::SavedPlan;
 use crate::plan::stale::Refusal;
 use crate::plan_file::{self, FileError};
-use crate::render::units::list;
+use crate::render::{self, units::list};
 
 use super::terminal::{self, Terminal};
 
@@ -94,8 +94,9 @@ pub fn site_file(saved: &SavedPlan, named: &cli::SiteFile) -> cli::SiteFile {
 
 /// A saved plan that is not applied.
 pub fn refused(file: &Path, refusal: &Refusal) -> CommandError {
-    let message = format!("the plan {} is not applied, nothing was changed: {refusal}", file.display());
-    CommandError::new(message).hint(refusal.hint())
+    let message =
+        format!("the plan {} is not applied, nothing was changed: {}", file.display(), render::refusal(refusal));
+    CommandError::new(message).hint(render::advice_on_refusal(refusal))
 }
 
 /// Names the replicas that a saved plan says nothing about.

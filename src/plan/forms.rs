@@ -71,6 +71,24 @@ pub mod path {
     }
 }
 
+/// A path below the base of a backup, or none.
+pub mod optional_path {
+    use super::{PathBuf, PathForm};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_deref().map(PathForm::of).serialize(serializer)
+    }
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        let form = Option::<PathForm>::deserialize(deserializer)?;
+        form.map(|form| form.checked().map_err(D::Error::custom)).transpose()
+    }
+}
+
 /// Paths below the base of a backup.
 pub mod paths {
     use super::{PathBuf, PathForm};

@@ -12,7 +12,7 @@ use crate::barman::ids::ServerName;
 use crate::plan::action::{Action, Address, Change, Narrowed, Outcome, Plan, Recovery, ReplicaPlan, Target};
 use crate::plan::desired::Desired;
 use crate::plan::estimate::{self, Basis, Pace};
-use crate::plan::facts::Fact;
+use crate::plan::facts::{FACTS_VERSION, Fact};
 use crate::plan::graph::Dependency;
 use crate::plan::held::Held;
 use crate::plan::reason::{Note, Reason, Warning};
@@ -37,8 +37,10 @@ pub struct Document {
     /// The version of this format: 1.
     #[schemars(extend("const" = 1))]
     format_version: u32,
-    /// The version of antipode that made it; no other applies it.
+    /// The version of antipode that made it, for readers.
     antipode: String,
+    /// The version of what its actions rely on: an antipode applies the plans that it would find the same facts for.
+    facts_version: u32,
     /// The site's name.
     site: String,
     /// `barman_home` at the site.
@@ -194,6 +196,7 @@ impl Document {
         Ok(Self {
             format_version: FORMAT_VERSION,
             antipode: VERSION.to_owned(),
+            facts_version: FACTS_VERSION,
             site: saved.plan.site.clone(),
             catalog: saved.plan.catalog.clone(),
             site_file: saved.site_file.clone(),

@@ -17,6 +17,7 @@ mod error;
 
 use serde::Deserialize;
 
+use crate::plan::facts::FACTS_VERSION;
 use crate::plan::saved::{SavedPlan, sha256};
 
 pub use document::Document;
@@ -55,7 +56,7 @@ pub fn read(text: &str) -> Result<SavedPlan, FileError> {
 #[derive(Deserialize)]
 struct Head {
     format_version: Option<serde_json::Value>,
-    antipode: Option<String>,
+    facts_version: Option<serde_json::Value>,
     primaries: Option<serde::de::IgnoredAny>,
     replicas: Option<serde::de::IgnoredAny>,
 }
@@ -68,16 +69,15 @@ fn check_head(text: &str) -> Result<(), FileError> {
         _ if is_site_file(text) => FileError::SiteFile,
         _ => FileError::NotJson { line: error.line(), column: error.column() },
     })?;
-    let (Some(format), Some(antipode), Some(_)) = (head.format_version, head.antipode, head.replicas) else {
+    let (Some(format), Some(_)) = (head.format_version, head.replicas) else {
         return Err(if head.primaries.is_some() { FileError::SiteFile } else { FileError::NotAPlan });
     };
+    let short = |version: &serde_json::Value| version.to_string().chars().take(40).collect();
     if format != FORMAT_VERSION {
-        return Err(FileError::Format(format.to_string().chars().take(40).collect()));
+        return Err(FileError::Format(short(&format)));
     }
-    if antipode != VERSION {
-        return Err(FileError::Version(antipode.chars().take(40).collect()));
-    }
-    Ok(())
+    let facts = head.facts_version.unwrap_or_default();
+    if facts == FACTS_VERSION { Ok(()) } else { Err(FileError::Facts(short(&facts))) }
 }
 
 /// Whether a text that is not JSON has the first keys of a site file.

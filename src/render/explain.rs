@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::plan::action::{Action, Address, Change, ReusedFiles};
 use crate::plan::demand::Demand;
-use crate::plan::facts::{AS_PLANNED, Fact, Side};
+use crate::plan::facts::{Fact, Side, Value};
 use crate::plan::graph::Part;
 use crate::plan::known::{Knowledge, Known};
 use crate::plan::reason::Reason;
@@ -139,8 +139,8 @@ fn rewritten(action: &Action) -> Vec<String> {
 /// What is at the primary and what is here.
 fn ends(facts: &[Fact]) -> Vec<String> {
     let side = |side: Side, head: &str| {
-        let told = facts.iter().filter(|fact| fact.side == side && fact.value != AS_PLANNED);
-        let told: Vec<String> = told.map(|fact| format!("{}: {}", fact.name, fact.value)).collect();
+        let told = facts.iter().filter(|fact| fact.side == side && fact.value != Value::AsPlanned);
+        let told: Vec<String> = told.map(super::facts::fact).collect();
         (!told.is_empty()).then(|| format!("{head}, {}.", told.join("; ")))
     };
     [side(Side::Primary, "At the primary"), side(Side::Here, "Here")].into_iter().flatten().collect()

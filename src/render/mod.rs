@@ -17,6 +17,7 @@ mod deed;
 mod diff;
 mod dot;
 mod explain;
+mod facts;
 mod held;
 mod human;
 mod ink;
@@ -25,6 +26,7 @@ mod markdown;
 mod ongoing;
 mod quiet;
 mod reason;
+mod refusal;
 mod remarks;
 pub mod status;
 pub mod status_json;
@@ -49,7 +51,8 @@ pub use ink::{clean, wrap};
 pub use markdown::markdown;
 pub use ongoing::{advice as advice_on_ongoing, ongoing};
 pub use quiet::{quiet, wrong};
-pub use reason::{phrase as why, xlogdb as finding};
+pub use reason::phrase as why;
+pub use refusal::{advice as advice_on_refusal, refusal};
 
 /// How a plan is written for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
+use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalSet;
 use crate::observe::inventory::{BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup};
 use crate::plan::action::BackupCopy;
 use crate::plan::diff_backups;
 use crate::plan::reason::Reason;
 use crate::plan::window::needed;
-use crate::render::units::{count, exact};
 
-use super::{AS_PLANNED, Fact, Grounds};
+use super::{Fact, Grounds, Topic, Value};
 
 /// Changes when a child comes or goes, and whoever brings or takes it rewrites it.
 const CHILDREN: &str = "children_backup_ids";
@@ -36,9 +36,9 @@ impl Grounds<'_> {
     /// saying.
     fn source(&self, copy: &BackupCopy) -> Vec<Fact> {
         let there = self.there.backups.get(&copy.id).filter(|backup| diff_backups::is_usable(backup));
-        let Some(there) = there else { return vec![self.backup_there(copy.id).must_be("DONE")] };
-        let metadata = Fact::there("its metadata", comparison(&copy.info, &self.for_site(&there.info)));
-        vec![self.backup_there(copy.id), metadata.must_be(AS_PLANNED)]
+        let Some(there) = there else { return vec![self.backup_there(copy.id).must_be(Value::DONE)] };
+        let metadata = Fact::there(Topic::Metadata, comparison(&copy.info, &self.for_site(&there.info)));
+        vec![self.backup_there(copy.id), metadata.must_be(Value::AsPlanned)]
     }
 
     fn for_site(&self, info: &BackupInfo) -> BackupInfo {
@@ -47,23 +47,22 @@ impl Grounds<'_> {
     }
 
     pub(super) fn backup_here(&self, id: BackupId) -> Fact {
-        Fact::here("the backup", state_here(self.here.backups.get(&id)))
+        Fact::here(Topic::Backup, state_here(self.here.backups.get(&id)))
     }
 
     pub(super) fn files_here(&self, id: BackupId) -> Fact {
-        let state = match self.here.backups.get(&id).map(|local| &local.base) {
-            None | Some(BaseState::Absent) => "absent".to_owned(),
-            Some(BaseState::Complete) => "complete".to_owned(),
+        let value = match self.here.backups.get(&id).map(|local| &local.base) {
+            None | Some(BaseState::Absent) => Value::Absent,
+            Some(BaseState::Complete) => Value::Complete,
             Some(BaseState::Damaged { files }) => {
-                let first = files.first().map(|file| format!(", the first {}", file.display())).unwrap_or_default();
-                format!("{} missing or of another size{first}", count(files.len() as u64, "file"))
+                Value::Damaged { files: files.len() as u64, first: files.first().cloned() }
             }
         };
-        Fact::here("its files", state)
+        Fact::here(Topic::BaseFiles, value)
     }
 
     pub(super) fn backup_there(&self, id: BackupId) -> Fact {
-        Fact::there("the backup", self.there.backups.get(&id).map_or_else(|| "absent".to_owned(), state_there))
+        Fact::there(Topic::Backup, self.there.backups.get(&id).map_or(Value::Absent, state_there))
     }
 
     /// How much of the WAL that makes a backup consistent will be here.
@@ -72,59 +71,51 @@ impl Grounds<'_> {
         let (range, size) = (needed(&there.facts)?, there.facts.segment_size);
         let wanted: WalSet = [range].into_iter().collect();
         let present = self.outlook.segments.numbered(size).map_or(0, |set| set.intersection(&wanted).count());
-        let part = if present == range.count() { "all".to_owned() } else { exact(present) };
-        let all = count(range.count(), "segment");
-        Some(Fact::here("the WAL that it needs", format!("{part} of {all}, here or by this plan")))
+        Some(Fact::here(Topic::NeededWal, Value::Segments { present, all: range.count() }))
     }
 
     fn parent(&self, parent: BackupId) -> Fact {
-        let state = if self.outlook.copied.contains(&parent) {
-            "copied by this plan".to_owned()
+        let value = if self.outlook.copied.contains(&parent) {
+            Value::Copied
         } else {
             state_here(self.here.backups.get(&parent))
         };
-        Fact::here("the backup that it builds on", format!("{parent}: {state}"))
+        Fact::here(Topic::Parent, Value::Of(parent, Box::new(value)))
     }
 
     /// The backup that files are taken from.
     fn basis(&self, from: BackupId) -> Fact {
-        let state = match self.here.backups.get(&from) {
-            _ if self.outlook.copied.contains(&from) => "copied by this plan",
-            Some(_) if self.here.is_whole(from) => "here and whole",
-            Some(_) => "damaged",
-            None => "absent",
+        let value = match self.here.backups.get(&from) {
+            _ if self.outlook.copied.contains(&from) => Value::Copied,
+            Some(_) if self.here.is_whole(from) => Value::Complete,
+            Some(_) => Value::NotWhole,
+            None => Value::Absent,
         };
-        Fact::here("the backup whose files it shares", format!("{from}: {state}"))
+        Fact::here(Topic::Basis, Value::Of(from, Box::new(value)))
     }
 
     pub(super) fn updated_info(&self, id: BackupId, [from, to]: [&BackupInfo; 2], reason: &Reason) -> Vec<Fact> {
         let published = self.here.backups.get(&id).and_then(|local| local.published.as_ref());
-        let here = published.map_or_else(|| "absent".to_owned(), |published| exact_comparison(from, &published.info));
+        let here = published.map_or(Value::Absent, |published| exact_comparison(from, &published.info));
         let there = self.there.backups.get(&id).filter(|backup| diff_backups::is_usable(backup));
-        let there = there.map_or_else(
-            || "not there, or not complete".to_owned(),
-            |backup| comparison(to, &self.for_site(&backup.info)),
-        );
+        let there = there.map_or(Value::Unusable, |backup| comparison(to, &self.for_site(&backup.info)));
         let mut facts =
-            vec![Fact::here("its backup.info", here).must_be(AS_PLANNED), Fact::there("its metadata", there)];
+            vec![Fact::here(Topic::BackupInfo, here).must_be(Value::AsPlanned), Fact::there(Topic::Metadata, there)];
         if let Reason::NotReadBy(_) = reason {
             let is_read = published.is_some_and(|published| published.is_read);
-            let place = if is_read { "where the site's Barman looks" } else { "where the site's Barman does not look" };
-            facts.push(Fact::here("its place", place));
+            facts.push(Fact::here(Topic::Place, if is_read { Value::WhereRead } else { Value::WhereNotRead }));
         }
         facts
     }
 
     pub(super) fn unlinked(&self, id: BackupId) -> Fact {
         let oids = self.here.backups.get(&id).map(|local| local.unlinked.as_slice()).unwrap_or_default();
-        let oids: Vec<String> = oids.iter().map(ToString::to_string).collect();
-        let value = if oids.is_empty() { "none".to_owned() } else { oids.join(", ") };
-        Fact::here("tablespaces that no link leads to", value)
+        Fact::here(Topic::Unlinked, Value::Oids(oids.to_vec()))
     }
 
     pub(super) fn kept(&self, id: BackupId) -> Vec<Fact> {
         let backup = if self.outlook.copied.contains(&id) {
-            Fact::here("the backup", "copied by this plan")
+            Fact::here(Topic::Backup, Value::Copied)
         } else {
             self.backup_here(id)
         };
@@ -134,61 +125,48 @@ impl Grounds<'_> {
 
     /// The keep annotations at both ends.
     pub(super) fn keeps(&self, id: BackupId) -> [Fact; 2] {
-        let word = |keep: Option<Keep>| keep.map_or_else(|| "none".to_owned(), |keep| keep.to_string());
+        let value = |keep: Option<Keep>| keep.map_or(Value::Absent, Value::Keep);
         let here = self.here.backups.get(&id).and_then(|local| local.keep);
         let there = self.there.backups.get(&id).and_then(|backup| backup.keep);
-        [Fact::here("its keep annotation", word(here)), Fact::there("its keep annotation", word(there))]
+        [Fact::here(Topic::Keep, value(here)), Fact::there(Topic::Keep, value(there))]
     }
 }
 
-fn state_here(local: Option<&LocalBackup>) -> String {
+fn state_here(local: Option<&LocalBackup>) -> Value {
     match local.map(|local| (local.published.as_ref(), &local.base)) {
-        None | Some((None, BaseState::Absent)) => "absent".to_owned(),
+        None | Some((None, BaseState::Absent)) => Value::Absent,
         Some((Some(published), _)) if published.facts.status == Status::Done => {
-            format!("published{}", size(&published.facts))
+            Value::Published { size: published.facts.size }
         }
-        Some((Some(published), _)) => format!("never finished ({})", published.facts.status),
-        Some((None, _)) => "an unpublished base".to_owned(),
+        Some((Some(published), _)) => Value::Unfinished(published.facts.status),
+        Some((None, _)) => Value::Unpublished,
     }
 }
 
-fn state_there(backup: &PrimaryBackup) -> String {
+fn state_there(backup: &PrimaryBackup) -> Value {
     match (backup.going_away, backup.base) {
-        (true, _) => return "being deleted".to_owned(),
-        (_, BaseKind::CloudSnapshot) => return "a snapshot of cloud volumes".to_owned(),
-        (_, BaseKind::Unreadable) => return "unreadable".to_owned(),
+        (true, _) => return Value::BeingDeleted,
+        (_, BaseKind::CloudSnapshot) => return Value::CloudSnapshot,
+        (_, BaseKind::Unreadable) => return Value::Unreadable,
         (false, BaseKind::Files) => {}
     }
-    let facts = &backup.facts;
-    let wal = facts.begin_wal.zip(facts.end_wal).map(|(begin, end)| format!(", begin_wal {begin}, end_wal {end}"));
-    let system = facts.system.map(|system| format!(", system {system}")).unwrap_or_default();
-    format!("{}{}{}{system}", facts.status, wal.unwrap_or_default(), size(facts))
-}
-
-fn size(facts: &BackupFacts) -> String {
-    facts.size.map(|size| format!(", {}", count(size, "byte"))).unwrap_or_default()
+    let BackupFacts { status, begin_wal, end_wal, size, system, .. } = &backup.facts;
+    let wal = begin_wal.zip(*end_wal).map(|(begin, end)| (WalName::Segment(begin), WalName::Segment(end)));
+    Value::Archived { status: *status, wal, size: *size, system: *system }
 }
 
 /// Whether a backup.info means what was planned, but for its children.
-fn comparison(planned: &BackupInfo, now: &BackupInfo) -> String {
+fn comparison(planned: &BackupInfo, now: &BackupInfo) -> Value {
     let mut keys = planned.differing_keys(now);
     keys.retain(|key| key != CHILDREN);
-    differences(&keys)
+    if keys.is_empty() { Value::AsPlanned } else { Value::DiffersIn(keys) }
 }
 
 /// Whether a backup.info says to the letter what was planned.
-fn exact_comparison(planned: &BackupInfo, now: &BackupInfo) -> String {
+fn exact_comparison(planned: &BackupInfo, now: &BackupInfo) -> Value {
     if planned == now {
-        return AS_PLANNED.to_owned();
+        return Value::AsPlanned;
     }
     let keys = planned.differing_keys(now);
-    if keys.is_empty() { "worded differently".to_owned() } else { differences(&keys) }
-}
-
-fn differences(keys: &[String]) -> String {
-    if keys.is_empty() {
-        return AS_PLANNED.to_owned();
-    }
-    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    format!("different in {}", keys.join(", "))
+    if keys.is_empty() { Value::Reworded } else { Value::DiffersIn(keys) }
 }

@@ -1,4 +1,5 @@
-//! Facts: what an action relies on, in words that a person reads and a program compares.
+//! Facts: what an action relies on, as values that a saved plan keeps and an apply compares. The words for them are in
+//! `render`.
 //!
 //! They are computed twice by the same function: when a plan is saved, and on a fresh observation when it is applied.
 //! Where one differs the plan is stale. So a fact is about what its action touches or takes for granted, and about
@@ -14,10 +15,8 @@ mod outlook;
 mod removal;
 mod target;
 mod thing;
+mod value;
 mod wal;
-
-use std::borrow::Cow;
-use std::fmt;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -29,8 +28,10 @@ use crate::site::model::Replica;
 use super::action::{Action, Change, ReplicaPlan};
 use outlook::Outlook;
 
-/// What a fact says of metadata that is what the plan publishes or replaces: news only where it is not.
-pub const AS_PLANNED: &str = "as the plan has it";
+pub use value::{Tally, Topic, Value};
+
+/// The version of the facts in a saved plan: raised whenever one is found in another way, or means something else.
+pub const FACTS_VERSION: u32 = 1;
 
 /// Something that an action relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,13 +39,13 @@ pub const AS_PLANNED: &str = "as the plan has it";
 pub struct Fact {
     /// Where it holds.
     pub side: Side,
-    /// What it is about; of one action and side each name is there once.
-    pub name: Cow<'static, str>,
+    /// What it is about; of one action and side each is there once.
+    pub topic: Topic,
     /// What was found.
-    pub value: String,
+    pub value: Value,
     /// What must be found for the action to be done at all, whatever was found when it was planned.
     #[serde(skip)]
-    pub required: Option<String>,
+    pub required: Option<Value>,
 }
 
 /// Where a fact holds.
@@ -59,32 +60,22 @@ pub enum Side {
     Desired,
 }
 
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Here => "here",
-            Self::Primary => "at the primary",
-            Self::Desired => "by the site file",
-        })
-    }
-}
-
 impl Fact {
-    fn here(name: &'static str, value: impl Into<String>) -> Self {
-        Self { side: Side::Here, name: name.into(), value: value.into(), required: None }
+    fn here(topic: Topic, value: Value) -> Self {
+        Self { side: Side::Here, topic, value, required: None }
     }
 
-    fn there(name: &'static str, value: impl Into<String>) -> Self {
-        Self { side: Side::Primary, ..Self::here(name, value) }
+    fn there(topic: Topic, value: Value) -> Self {
+        Self { side: Side::Primary, ..Self::here(topic, value) }
     }
 
-    fn desired(name: &'static str, value: impl Into<String>) -> Self {
-        Self { side: Side::Desired, ..Self::here(name, value) }
+    fn desired(topic: Topic, value: Value) -> Self {
+        Self { side: Side::Desired, ..Self::here(topic, value) }
     }
 
     /// The same, and nothing but this value will do.
-    fn must_be(self, required: impl Into<String>) -> Self {
-        Self { required: Some(required.into()), ..self }
+    fn must_be(self, required: Value) -> Self {
+        Self { required: Some(required), ..self }
     }
 }
 
@@ -133,6 +124,6 @@ impl<'a> Grounds<'a> {
     }
 
     fn server(&self) -> Fact {
-        Fact::here("the server's directory", if self.here.exists { "present" } else { "absent" })
+        Fact::here(Topic::Server, if self.here.exists { Value::Present } else { Value::Absent })
     }
 }

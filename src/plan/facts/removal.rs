@@ -3,17 +3,16 @@
 use crate::barman::ids::BackupId;
 use crate::plan::reason::Reason;
 use crate::plan::{diff_backups, recovery};
-use crate::render::units::count;
 
-use super::{Fact, Grounds};
+use super::{Fact, Grounds, Topic, Value};
 
 impl Grounds<'_> {
     pub(super) fn removed_backup(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
         let mut facts = vec![self.backup_here(id)];
         let [here, there] = self.keeps(id);
         // Of a copy that was never finished, the primary's annotation keeps nothing.
-        let there = if self.outlook.pruned.contains(&id) { there.must_be("none") } else { there };
-        facts.extend([here.must_be("none"), there]);
+        let there = if self.outlook.pruned.contains(&id) { there.must_be(Value::Absent) } else { there };
+        facts.extend([here.must_be(Value::Absent), there]);
         facts.push(self.nothing_builds_on(id));
         facts.extend(self.reason_holds(id, reason));
         if self.outlook.pruned.contains(&id) {
@@ -23,25 +22,24 @@ impl Grounds<'_> {
     }
 
     pub(super) fn removed_staging(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
-        let state = if self.here.staged.contains_key(&id) { "present" } else { "absent" };
-        let mut facts = vec![Fact::here("what an interrupted copy left", state)];
+        let value = if self.here.staged.contains_key(&id) { Value::Present } else { Value::Absent };
+        let mut facts = vec![Fact::here(Topic::Staging, value)];
         facts.extend(self.reason_holds(id, reason));
         facts
     }
 
     fn nothing_builds_on(&self, id: BackupId) -> Fact {
-        let none = "nothing that stays";
-        let child = self.outlook.child(id).map_or_else(|| none.to_owned(), |child| format!("backup {child}"));
-        Fact::here("what builds on it", child).must_be(none)
+        let child = self.outlook.child(id).map_or(Value::Nothing, Value::Backup);
+        Fact::here(Topic::Children, child).must_be(Value::Nothing)
     }
 
     fn reason_holds(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
         let prune = self.replica.policy.prune;
-        let allowed = |name, is_allowed: bool| Fact::desired(name, is_allowed.to_string()).must_be("true");
+        let allowed = |topic, is: bool| Fact::desired(topic, Value::Allowed(is)).must_be(Value::Allowed(true));
         match reason {
-            Reason::Unselected(_) => vec![self.not_selected(id), allowed("`prune.unselected`", prune.unselected)],
+            Reason::Unselected(_) => vec![self.not_selected(id), allowed(Topic::PruneUnselected, prune.unselected)],
             Reason::GoneAtPrimary => {
-                vec![self.gone(id), allowed("`prune.gone_at_primary`", prune.gone_at_primary)]
+                vec![self.gone(id), allowed(Topic::PruneGone, prune.gone_at_primary)]
             }
             Reason::InterruptedAndGone => vec![self.gone(id)],
             Reason::InterruptedAndUnselected => vec![self.not_selected(id)],
@@ -51,12 +49,12 @@ impl Grounds<'_> {
     }
 
     fn gone(&self, id: BackupId) -> Fact {
-        self.backup_there(id).must_be("absent")
+        self.backup_there(id).must_be(Value::Absent)
     }
 
     fn not_selected(&self, id: BackupId) -> Fact {
-        let word = if self.outlook.selected.contains(&id) { "selected" } else { "left out" };
-        Fact::desired("the selection", word).must_be("left out")
+        let is_selected = self.outlook.selected.contains(&id);
+        Fact::desired(Topic::Selection, Value::Selected(is_selected)).must_be(Value::Selected(false))
     }
 
     /// That enough recoverable backups stay, and that the plan deletes no more at once than it may.
@@ -65,15 +63,13 @@ impl Grounds<'_> {
         let left = recovery::with(self.there, self.here, &self.planned.actions, self.now).full_backups;
         let planned = self.planned.after.full_backups;
         let minimum = policy.protect.min_backups as usize;
-        let enough = |n: usize| format!("{} or more", count(n as u64, "full backup"));
-        let value = if left >= planned { enough(planned) } else { count(left as u64, "full backup") };
-        let left_fact = Fact::here("what stays recoverable", value);
-        let left_fact = if left < minimum { left_fact.must_be(enough(minimum)) } else { left_fact };
+        let value = if left >= planned { Value::AtLeast(planned as u64) } else { Value::Count(left as u64) };
+        let left_fact = Fact::here(Topic::FullBackups, value);
+        let left_fact = if left < minimum { left_fact.must_be(Value::AtLeast(minimum as u64)) } else { left_fact };
         let here = self.here.published().count();
         let (most, pruned) = (diff_backups::most_pruned(policy, here), self.outlook.pruned.len());
-        let kept = "kept";
-        let word =
-            if pruned <= most { kept.to_owned() } else { format!("{most} at once, and the plan deletes {pruned}") };
-        [left_fact, Fact::desired("`protect.max_prune`", word).must_be(kept)]
+        let value =
+            if pruned <= most { Value::Kept } else { Value::Exceeded { most: most as u64, planned: pruned as u64 } };
+        [left_fact, Fact::desired(Topic::MaxPrune, value).must_be(Value::Kept)]
     }
 }

@@ -6,9 +6,8 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::inventory::BaseState;
 use crate::observe::wal_files::find;
-use crate::render::units::count;
 
-use super::{Fact, Grounds};
+use super::{Fact, Grounds, Topic, Value};
 
 impl Grounds<'_> {
     /// What is here and at the primary of the thing that an address names; `None` when neither end has it.
@@ -45,8 +44,8 @@ impl Grounds<'_> {
     fn wal(&self, name: WalName) -> Option<Vec<Fact>> {
         let here = self.here.wals.get(&name).copied();
         let there = find(&self.there.wals, name).filter(|_| !self.there.gone.contains(&name)).map(|entry| entry.size);
-        let size = |size: Option<u64>| size.map_or_else(|| "absent".to_owned(), |size| count(size, "byte"));
-        let facts = || vec![Fact::here("the file", size(here)), Fact::there("the file", size(there))];
+        let size = |size: Option<u64>| size.map_or(Value::Absent, Value::Bytes);
+        let facts = || vec![Fact::here(Topic::WalFile, size(here)), Fact::there(Topic::WalFile, size(there))];
         (here.is_some() || there.is_some()).then(facts)
     }
 

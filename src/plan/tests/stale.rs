@@ -17,7 +17,7 @@ const BOTH: &str = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A";
 
 /// What is said when a plan of one situation is applied in another; nothing when it is accepted.
 pub fn said(planned: &Case, now: &Case) -> String {
-    now.refuses(&planned.saved()).map(|refusal| refusal.to_string()).unwrap_or_default()
+    now.refuses(&planned.saved()).map(|refusal| crate::render::refusal(&refusal)).unwrap_or_default()
 }
 
 /// A plan is refused after a change, and all these are said.
@@ -414,7 +414,7 @@ fn another_access_is_refused_and_another_spelling_is_not() {
         };
         let (observation, replicas) = (planned.observation(), [planned.replica.clone()]);
         let present = Present { site, replicas: &replicas, observation: &observation, now: planned.now };
-        stale::check(&saved, &present).map_err(|refusal| refusal.to_string()).err().unwrap_or_default()
+        stale::check(&saved, &present).map_err(|refusal| crate::render::refusal(&refusal)).err().unwrap_or_default()
     };
     let respelled = "# Reviewed.\nprimaries:\n  frankfurt:\n    ssh_command: ssh -p 22 barman@pg\n    bandwidth: 5MiB/s\n    streams: 9\n\
                      replicas:\n  main: {primary: frankfurt, objective: {rpo: 1h}}\nsite: lisbon\ncatalog: {path: /site}\nversion: 1\n";
@@ -444,12 +444,12 @@ fn a_primary_that_does_not_answer_is_told_apart_from_a_stale_plan() {
     };
     let hint = Some("call the network people".to_owned());
     let failed = refusal(Observed::Failed { message: "no route to host".to_owned(), hint });
-    assert_eq!(failed.to_string(), "replica main could not be looked at again: no route to host");
-    assert_eq!(failed.hint(), "call the network people");
+    assert_eq!(crate::render::refusal(&failed), "replica main could not be looked at again: no route to host");
+    assert_eq!(crate::render::advice_on_refusal(&failed), "call the network people");
     let inactive = refusal(Observed::Inactive("Skipping inactive server main\n".to_owned()));
     assert!(
-        inactive.to_string().contains("main: the server, at the primary: planned: active; now: Skipping"),
-        "{inactive}"
+        crate::render::refusal(&inactive).contains("main: the server, at the primary: planned: active; now: Skipping"),
+        "{inactive:?}"
     );
 }
 
