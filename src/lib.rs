@@ -19,7 +19,8 @@
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
 //! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is a note in each
 //!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time. The only other memory is a
-//!   cache of manifests (`observe::primary::cache`), and `--refresh` drops it.
+//!   cache of manifests (`observe::primary::cache`), which `--refresh` drops, and which WAL files here were looked at
+//!   (`observe::catalog`).
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
 //!   that a site or a passive Barman can have it as its primary.
 //! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf

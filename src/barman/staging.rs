@@ -48,6 +48,11 @@ impl<'a> Staging<'a> {
         self.own().join("lists")
     }
 
+    /// What is remembered of the WAL files that were looked at.
+    pub fn looked(self) -> PathBuf {
+        self.own().join("looked")
+    }
+
     /// Our own directory in which backups grow.
     pub fn staging_inside(self) -> PathBuf {
         self.own().join("staging")

@@ -146,6 +146,8 @@ pub struct ReplicaInventory {
     pub backups: BTreeMap<BackupId, LocalBackup>,
     /// The WAL files that are really on disk with their sizes; history files too.
     pub wals: BTreeMap<WalName, u64>,
+    /// WAL files that are not sound, as far as their beginnings tell; what is not named here begins as it should.
+    pub unsound: BTreeMap<WalName, Unsound>,
     /// WAL files whose size is not the primary's, and that were read and found whole.
     pub whole: BTreeMap<WalName, WholeWal>,
     /// What xlog.db says.
@@ -184,6 +186,15 @@ impl ReplicaInventory {
             .map(|published| &published.facts)
             .filter(|facts| facts.status == Status::Done)
     }
+}
+
+/// How a WAL file begins that is not sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsound {
+    /// Nobody can look into it: damaged, unless a list says that it is encrypted or of a custom compression.
+    Opaque,
+    /// It begins with zeros, or as another file, system or size of segment, or cannot be read.
+    Damaged,
 }
 
 /// How a WAL file that was found whole is stored.

@@ -9,7 +9,8 @@
 //!
 //! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end,
-//! but for the cache of manifests and lists that a plan keeps in our own directory at the site ([`primary`]).
+//! but for what a plan keeps in our own directory at the site: manifests and lists of the primary ([`primary`]), and which
+//! WAL files here were looked at ([`catalog::starts`]).
 
 pub mod catalog;
 pub mod compression;
@@ -155,7 +156,16 @@ impl Observer<'_> {
         let dirs = dirs.clone();
         // A semaphore that is never closed always gives its permit.
         let _permit = self.reading.acquire().await;
-        Ok(tokio::task::spawn_blocking(move || Catalog::read(&dirs, Depth::Bases)).await??)
+        let is_plan = matches!(self.purpose, Purpose::Plan { .. });
+        let catalog = tokio::task::spawn_blocking(move || {
+            let catalog = Catalog::read(&dirs, Depth::Bases)?;
+            // A status leaves the catalog as it is.
+            if is_plan {
+                catalog.remembered.keep(&dirs);
+            }
+            Ok::<_, CatalogError>(catalog)
+        });
+        Ok(catalog.await??)
     }
 
     async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Failure>) -> Observed {

@@ -29,6 +29,7 @@ pub fn inventory(
         barman: version,
         backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, &directories))).collect(),
         wals: catalog.wals.sizes,
+        unsound: catalog.unsound,
         whole: BTreeMap::new(),
         xlogdb: catalog.xlogdb.into_state(&directories, version),
         histories: catalog.wals.histories,

@@ -1,8 +1,11 @@
 //! The archives at both ends side by side: one pass over three sorted lists, as an archive may hold millions of files.
 
-use super::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, WholeWal};
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::xlogdb::FIVE_FIELDS;
+use crate::verify::wal_form::Form;
+
+use super::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, Unsound, WholeWal};
 
 /// What everybody knows of one WAL file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,12 +22,28 @@ pub struct WalFile<'a> {
     pub line: Option<&'a WalEntry>,
     /// How it is stored here, where it was read because its size is not the primary's, and found whole.
     pub whole: Option<WholeWal>,
+    /// What its beginning here proves.
+    pub proof: Proof,
+}
+
+/// What is proved of a WAL file here by its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// It begins as it should, or is not here.
+    Sound,
+    /// Nobody can look into it, and a list says why.
+    Unproven,
+    /// It is damaged.
+    Damaged,
 }
 
 impl WalFile<'_> {
     /// Whether the file here is whole, as far as anybody knows its size. An empty one never is, and who lists it as
     /// empty knows nothing of it.
     pub fn is_intact(&self) -> bool {
+        if self.proof == Proof::Damaged {
+            return false;
+        }
         if self.whole.is_some() || self.is_as_listed() {
             return true;
         }
@@ -52,15 +71,32 @@ pub fn wal_files<'a>(
     std::iter::from_fn(move || {
         let ends = lower(there.peek().map(|entry| entry.name), here.peek().map(|(name, _)| **name));
         let name = lower(ends, lines.peek().map(|entry| entry.name))?;
+        let there = there.next_if(|entry| entry.name == name);
+        let line = lines.next_if(|entry| entry.name == name);
         Some(WalFile {
             name,
-            there: there.next_if(|entry| entry.name == name),
+            there,
             undescribed: undescribed.next_if(|(undescribed, _)| **undescribed == name).map(|(_, why)| *why),
             here: here.next_if(|(here, _)| **here == name).map(|(_, size)| *size),
-            line: lines.next_if(|entry| entry.name == name),
+            line,
             whole: replica.whole.get(&name).copied(),
+            proof: proof(replica, name, there, line),
         })
     })
+}
+
+/// What the beginning of a file here proves, given how both ends list it.
+fn proof(replica: &ReplicaInventory, name: WalName, there: Option<&WalEntry>, line: Option<&WalEntry>) -> Proof {
+    match replica.unsound.get(&name) {
+        None => Proof::Sound,
+        Some(Unsound::Damaged) => Proof::Damaged,
+        Some(Unsound::Opaque) => {
+            let is_hidden = there.into_iter().chain(line).any(|entry| Form::listed(entry).is_hidden());
+            // The lists of older Barmans cannot say that a file is encrypted.
+            let is_unsaid = there.is_none() && replica.barman < FIVE_FIELDS;
+            if is_hidden || is_unsaid { Proof::Unproven } else { Proof::Damaged }
+        }
+    }
 }
 
 /// The name that comes first. Mostly both are the same, which is faster to see.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
@@ -11,6 +12,7 @@ use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 use crate::site::model::Policy;
+use crate::verify::wal_form::Form;
 use crate::verify::wal_header::Compression;
 
 use super::action::WalBatch;
@@ -23,7 +25,7 @@ use super::runs::{Runs, Shipment, segment_of};
 use super::wanted::Wanted;
 use super::window::Segments;
 use crate::observe::inventory::XlogFinding;
-use crate::observe::wal_files::{WalFile, find, wal_files};
+use crate::observe::wal_files::{Proof, WalFile, find, wal_files};
 
 /// What becomes of the WAL of one replica.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -155,6 +157,7 @@ impl Scope<'_> {
         }
         match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
             (None, Some(there)) => Fate::Missing(there),
+            (Some(_), Some(there)) if file.proof == Proof::Damaged => Fate::Differs(there),
             (Some(here), Some(there)) if here != there.size && !file.is_as_listed() => {
                 self.differing(file, here, there)
             }
@@ -216,6 +219,7 @@ struct Found<'a> {
     accepted: Shipment<'a>,
     held: Runs<HeldFile>,
     other_form: Vec<WalName>,
+    unproven: Vec<WalName>,
     broken: Vec<WalName>,
     gone: Vec<WalName>,
     gone_besides: Vec<WalName>,
@@ -236,6 +240,7 @@ impl<'a> Found<'a> {
             accepted: Shipment::new(places, size),
             held: Runs::new(size),
             other_form: Vec::new(),
+            unproven: Vec::new(),
             broken: Vec::new(),
             gone: Vec::new(),
             gone_besides: Vec::new(),
@@ -260,6 +265,11 @@ impl<'a> Found<'a> {
             self.now.extend(is_whole.then_some(segment));
             self.after.extend(will_be_whole.then_some(segment));
         }
+        let is_unproven = match fate {
+            Fate::Missing(there) | Fate::Differs(there) | Fate::Accepted(there) => Form::listed(there).is_hidden(),
+            _ => file.proof == Proof::Unproven,
+        };
+        self.unproven.extend(is_unproven.then_some(file.name));
         match fate {
             Fate::Stays => {}
             Fate::Missing(there) => self.missing.push(there),
@@ -299,7 +309,9 @@ impl<'a> Found<'a> {
             .map(|first| Note::ListedAndGone { count: self.gone_besides.len() as u64, first: *first });
         let other_form =
             self.other_form.first().map(|first| Note::OtherForm { count: self.other_form.len() as u64, first: *first });
-        gone.into_iter().chain(other_form).collect()
+        let unproven = self.unproven.first();
+        let unproven = unproven.map(|first| Note::Unproven { count: self.unproven.len() as u64, first: *first });
+        gone.into_iter().chain(other_form).chain(unproven).collect()
     }
 
     /// What is wrong with the file itself, and where it disagrees with the disk or with the primary.
@@ -318,6 +330,13 @@ impl<'a> Found<'a> {
     }
 }
 
+/// The WAL here that nobody can look into, as the site alone tells.
+pub fn unproven_here(here: &ReplicaInventory) -> Option<Note> {
+    let mut unproven = wal_files(None, here).filter(|file| file.proof == Proof::Unproven).map(|file| file.name);
+    let first = unproven.next()?;
+    Some(Note::Unproven { count: 1 + unproven.count() as u64, first })
+}
+
 /// History files that differ and are good here, which wait for a person, and those that are shipped.
 fn histories(
     policy: &Policy,
@@ -333,7 +352,7 @@ fn histories(
         let accepted = held::accepts(policy, "history", &format!("{:08X}", timeline.0));
         match good.filter(|_| !accepted) {
             Some(here) => held.push(Difference::History { timeline, here, there }),
-            None if here == Some(there) => {}
+            None if here == Some(there) && !is_spoilt(primary, replica, timeline) => {}
             None => {
                 let is_described = !primary.undescribed.contains_key(&name);
                 let entry = find(&primary.wals, name).filter(|_| is_described).copied();
@@ -342,6 +361,12 @@ fn histories(
         }
     }
     (held, missing)
+}
+
+/// Whether a history file here tells nothing, and the primary's does.
+fn is_spoilt(primary: &PrimaryInventory, replica: &ReplicaInventory, timeline: Timeline) -> bool {
+    let tells = |history: &HistoryFile| !history.ancestors.is_empty();
+    primary.histories.get(&timeline).is_some_and(tells) && !is_good(replica, timeline)
 }
 
 /// Whether a history file here tells where its timeline came from.

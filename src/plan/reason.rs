@@ -37,6 +37,11 @@ pub enum Reason {
         /// How many files differ.
         files: u64,
     },
+    /// Files that are damaged here, whatever their sizes.
+    ContentDamaged {
+        /// How many.
+        files: u64,
+    },
     /// What is here is good and has another size at the primary, whose copy a person lets replace it.
     Accepted {
         /// Bytes here, of the first file.
@@ -250,6 +255,14 @@ pub enum Note {
     },
     /// WAL files that are whole here, and that the primary stores in another form.
     OtherForm {
+        /// How many.
+        count: u64,
+        /// The first.
+        first: WalName,
+    },
+    /// WAL files into which nobody can look, as they are listed as encrypted or of a custom compression: only their sizes
+    /// are known to be right.
+    Unproven {
         /// How many.
         count: u64,
         /// The first.

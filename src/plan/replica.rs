@@ -69,6 +69,7 @@ fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory
     plan.after = plan.before;
     plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, &view.branches());
     plan.notes = view.other_branches().into_iter().map(Note::OtherBranch).collect();
+    plan.notes.extend(diff_wals::unproven_here(here));
     plan.warnings = guard::clocks(None, here, now);
 }
 
@@ -269,6 +270,7 @@ impl Planner<'_> {
             reason: match (missing.here, missing.there) {
                 (None, _) => Reason::MissingHere,
                 (Some(here), there) if missing.accepted => Reason::Accepted { here, there, files: 1 },
+                (Some(here), there) if here == there => Reason::ContentDamaged { files: 1 },
                 (Some(here), there) => Reason::SizeDiffers { here, there, files: 1 },
             },
         };

@@ -31,8 +31,11 @@ impl WalActions<'_> {
         let first = batch.entries.first();
         let here = first.and_then(|first| batch.here.get(&first.name)).copied().unwrap_or_default();
         let (there, files) = (first.map_or(0, |first| first.size), batch.entries.len() as u64);
+        let is_of_same_size = batch.entries.iter().any(|entry| batch.here.get(&entry.name) == Some(&entry.size));
         let reason = if batch.accepted {
             Reason::Accepted { here, there, files }
+        } else if is_of_same_size {
+            Reason::ContentDamaged { files }
         } else {
             Reason::SizeDiffers { here, there, files }
         };

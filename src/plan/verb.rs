@@ -29,7 +29,7 @@ impl Verb {
                 Self::Add
             }
             Change::ShipHistory { .. } => match action.reason {
-                Reason::SizeDiffers { .. } | Reason::Accepted { .. } => Self::Repair,
+                Reason::SizeDiffers { .. } | Reason::ContentDamaged { .. } | Reason::Accepted { .. } => Self::Repair,
                 _ => Self::Add,
             },
             Change::SetKeep { from: Some(_), .. } => Self::Update,

@@ -166,6 +166,7 @@ pub fn note(note: &Note) -> String {
             },
             if *n == 1 { "is" } else { "are" },
         ),
+        Note::Unproven { count, first } => unproven(*count, first),
         Note::Unselected(n) => format!(
             "{} here {} not selected and {}; `prune.unselected` would delete {}",
             count(*n as u64, "backup"),
@@ -196,6 +197,11 @@ fn empty_there(count: u64, first: &WalName) -> String {
         "{files} empty on the primary's disk, which is damage there; archive {them} there again from where PostgreSQL has \
          {them}, or take a new backup"
     )
+}
+
+fn unproven(count: u64, first: &WalName) -> String {
+    let (files, them) = are(count, first);
+    format!("{files} listed as encrypted or of a custom compression and so unproven: nobody here can look into {them}")
 }
 
 fn not_listed_there(server: &ServerName, count: u64, first: &WalName) -> String {
@@ -267,10 +273,10 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
             format!("backup {backup} is not recoverable: {nobody} {segments} that it needs, {names}; take a new backup")
         }
         Shortfall::WalDamaged { count: 1, first } => {
-            format!("WAL segment {first} has a wrong size here, and {other_end}; take a new backup")
+            format!("WAL segment {first} is damaged here, and {other_end}; take a new backup")
         }
         Shortfall::WalDamaged { count, first } => format!(
-            "{} WAL segments from {first} on have a wrong size here, and {}; take a new backup",
+            "{} WAL segments from {first} on are damaged here, and {}; take a new backup",
             exact(*count),
             other_end.replace(" it", " them")
         ),

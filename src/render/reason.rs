@@ -60,6 +60,8 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
         Reason::Interrupted(status) => format!("its copy was begun and never finished ({status})"),
         Reason::Unpublished => "its files are here, its backup.info is not".to_owned(),
         Reason::SizeDiffers { here, there, files } => size_differs(*here, *there, *files),
+        Reason::ContentDamaged { files: 1 } => "damaged here".to_owned(),
+        Reason::ContentDamaged { files } => format!("{} damaged here", count(*files, "file")),
         Reason::Accepted { here, there, files } => format!("{}; accepted", size_differs(*here, *there, *files)),
         Reason::InfoAccepted(conflicts) => {
             let keys: Vec<String> = conflicts.iter().map(|key| key.key.clone()).collect();

@@ -307,12 +307,15 @@ fn to_do(plan: &ReplicaPlan) -> Option<String> {
     (!words.is_empty()).then(|| list(&words))
 }
 
-/// Backups of which nobody said whether they stay, and those that cannot be had as they are at the primary.
+/// Backups of which nobody said whether they stay, those that cannot be had as they are at the primary, and WAL of which
+/// nobody can tell whether it is any.
 fn undecided(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
     let held =
         plan.warnings.iter().filter(|warning| matches!(warning, Warning::PruneHeld(_) | Warning::RefusedBefore { .. }));
     let held = held.map(|warning| Remark { label: "warning", sentence: advice::warning(warning) });
-    let left = plan.notes.iter().filter(|note| matches!(note, Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. }));
+    let is_told =
+        |note: &&Note| matches!(note, Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. } | Note::Unproven { .. });
+    let left = plan.notes.iter().filter(is_told);
     held.chain(left.map(|note| Remark { label: "note", sentence: advice::note(note) }))
 }
 

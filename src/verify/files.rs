@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -48,8 +50,37 @@ impl Entry {
 
     /// The size of a regular file; `None` when it is none, or has gone away since it was listed.
     pub fn size(&self) -> Result<Option<u64>, CatalogError> {
+        Ok(self.stamp()?.map(|stamp| stamp.size))
+    }
+
+    /// The stamp of a regular file; `None` when it is none, or has gone away since it was listed.
+    pub fn stamp(&self) -> Result<Option<Stamp>, CatalogError> {
         // Relative to the open directory: a million files would resolve their paths a million times.
-        regular_size(self.listed.metadata()).map_err(|error| CatalogError::at(&self.listed.path())(error))
+        let regular = regular(self.listed.metadata()).map_err(|error| CatalogError::at(&self.listed.path())(error))?;
+        Ok(regular.map(|metadata| Stamp::of(&metadata)))
+    }
+}
+
+/// What changes whenever a file is written to, replaced or moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Its size in bytes.
+    pub size: u64,
+    inode: u64,
+    /// Seconds and nanoseconds since 1970.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Of a file.
+    pub fn of(metadata: &fs::Metadata) -> Self {
+        Self { size: metadata.len(), inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
+    }
+
+    /// When it changed last, since 1970.
+    pub fn changed(self) -> Duration {
+        let (seconds, nanoseconds) = self.changed;
+        Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0))
     }
 }
 
@@ -104,12 +135,13 @@ fn read_regular(path: &Path, offset: u64, limit: u64) -> io::Result<Option<Vec<u
 
 /// The size of a regular file; `None` when there is none.
 pub fn size(path: &Path) -> Result<Option<u64>, CatalogError> {
-    regular_size(fs::symlink_metadata(path)).map_err(CatalogError::at(path))
+    let regular = regular(fs::symlink_metadata(path)).map_err(CatalogError::at(path))?;
+    Ok(regular.map(|metadata| metadata.len()))
 }
 
-fn regular_size(metadata: io::Result<fs::Metadata>) -> io::Result<Option<u64>> {
+fn regular(metadata: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadata>> {
     match metadata {
-        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+        Ok(metadata) => Ok(Some(metadata).filter(fs::Metadata::is_file)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
     }

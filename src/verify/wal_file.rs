@@ -37,6 +37,48 @@ pub fn describe(name: WalName, path: &Path) -> io::Result<WalEntry> {
     Ok(WalEntry { name, size: metadata.len(), mtime, compression, encryption: None })
 }
 
+/// What a file is, as far as its beginning tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// It begins as its name says, and has the size that it says there.
+    Sound,
+    /// Nobody can look into it: damaged, unless it is listed in a form of which that is to be expected.
+    Opaque,
+    /// It is damaged, however it is listed.
+    Damaged,
+}
+
+/// Looks at the beginning of a file. History files are looked at where they are read.
+pub fn begins(name: WalName, path: &Path) -> io::Result<Beginning> {
+    let file = open(path)?;
+    let size = file.metadata()?.len();
+    if let WalName::History(_) = name {
+        return Ok(Beginning::Sound);
+    }
+    let start = Start::read(&file)?;
+    if let WalName::BackupLabel { .. } = name {
+        let form = match start {
+            Start::Damaged(compression) => Form::Compressed(compression),
+            _ => Form::Plain,
+        };
+        let is_good = text(open(path)?, form)?.is_some_and(|text| tells(name, &text));
+        return Ok(if is_good { Beginning::Sound } else { beginning(&start) });
+    }
+    let expected = Expected { system: None, segment_size: None, form: None };
+    Ok(match check(name, size, &start, expected) {
+        Ok(()) => Beginning::Sound,
+        Err(_) => beginning(&start),
+    })
+}
+
+/// What is not as its name says may still be what nobody can look into.
+fn beginning(start: &Start) -> Beginning {
+    match start {
+        Start::Opaque | Start::Damaged(_) => Beginning::Opaque,
+        Start::Header { .. } | Start::Zeros => Beginning::Damaged,
+    }
+}
+
 /// Reads a file to its end: whether it is what its name and its line say. `expected` tells what a segment that begins so
 /// must agree with; its form is that of the line. Errors are those of the system; damaged data is none.
 pub fn verify(

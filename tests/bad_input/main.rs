@@ -17,6 +17,7 @@ mod estimates;
 mod gone;
 mod hostile_files;
 mod hostile_names;
+mod hostile_wal;
 mod inventories;
 mod lost_line;
 mod mirrors;

@@ -23,10 +23,10 @@ use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::events::{Failure, FailureKind};
-use crate::observe::catalog::{files as disk_files, wals as archive};
+use crate::observe::catalog::{files as disk_files, starts, wals as archive};
 use crate::plan::action::WalBatch;
 use crate::transport::{Compare, Fetch, Fetched, What};
-use crate::verify::wal_file;
+use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::Form;
 use crate::verify::wal_header::{Expected, Start};
 
@@ -123,9 +123,15 @@ fn describe(
     entries.into_iter().map(describe).collect()
 }
 
-/// Whether the next plan would find it.
+/// Whether the next plan would find it, and sound.
 fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
-    archive::size(&dirs.wals_directory, entry.name).is_ok_and(|found| found == Some(entry.size))
+    let has_size = archive::size(&dirs.wals_directory, entry.name).is_ok_and(|found| found == Some(entry.size));
+    has_size
+        && match starts::begins(dirs, entry.name) {
+            Some(Beginning::Sound) => true,
+            Some(Beginning::Opaque) => Form::listed(entry).is_hidden(),
+            Some(Beginning::Damaged) | None => false,
+        }
 }
 
 /// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how

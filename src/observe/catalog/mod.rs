@@ -7,6 +7,8 @@
 pub mod backups;
 pub mod base;
 pub(super) mod parallel;
+mod remembered;
+pub mod starts;
 pub mod wals;
 pub mod xlogdb;
 
@@ -19,12 +21,15 @@ use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
 use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
+use crate::barman::wal::WalName;
+use crate::observe::inventory::Unsound;
 use crate::transport::paths;
 
 pub use crate::verify::files;
 pub use files::CatalogError;
 
 use backups::Backups;
+use remembered::Remembered;
 use wals::WalFiles;
 use xlogdb::XlogDbFiles;
 
@@ -49,6 +54,10 @@ pub struct Catalog {
     pub backups: Backups,
     /// Its WAL archive.
     pub wals: WalFiles,
+    /// The WAL files that are not sound, as far as their beginnings tell.
+    pub unsound: BTreeMap<WalName, Unsound>,
+    /// What the next run need not look at of that archive.
+    pub remembered: Remembered,
     /// Its list of that archive.
     pub xlogdb: XlogDbFiles,
     /// Up to where a passive Barman copied; `None` when the file is absent or broken.
@@ -74,13 +83,21 @@ impl Catalog {
         if !exists {
             return Ok(Self::default());
         }
+        let mut wals = match depth {
+            Depth::Bases => wals::read(&dirs.wals_directory, &dirs.server)?,
+            Depth::Metadata => WalFiles::default(),
+        };
+        let stamps = std::mem::take(&mut wals.stamps);
+        let (unsound, remembered) = match depth {
+            Depth::Bases => starts::look(dirs, &stamps),
+            Depth::Metadata => (BTreeMap::new(), Remembered::default()),
+        };
         Ok(Self {
             exists,
             backups: backups::read(dirs, depth)?,
-            wals: match depth {
-                Depth::Bases => wals::read(&dirs.wals_directory, &dirs.server)?,
-                Depth::Metadata => WalFiles::default(),
-            },
+            wals,
+            unsound,
+            remembered,
             xlogdb: XlogDbFiles::read(dirs)?,
             sync_wals: sync_wals(dirs)?,
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,

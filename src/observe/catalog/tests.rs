@@ -296,6 +296,38 @@ fn what_has_no_business_among_the_wal_is_counted() {
 }
 
 #[test]
+fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
+    let home = tempfile::tempdir().unwrap();
+    crate::demo::catalog::write(home.path()).unwrap();
+    let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
+    let name = |text: &str| text.parse::<WalName>().unwrap();
+    let read = || Catalog::read(&dirs, Depth::Bases).unwrap().unsound;
+    assert_eq!(read(), BTreeMap::new());
+    let [zeros, other, noise, packed, label] = [
+        name("000000010000000000000001"),
+        name("000000010000000000000002"),
+        name("000000010000000000000003"),
+        name("000000010000000000000008"),
+        name("000000010000000000000003.00000028.backup"),
+    ];
+    fs::copy(dirs.wal(name("000000010000000000000005")), dirs.wal(other)).unwrap();
+    for (name, byte) in [(zeros, 0), (noise, 7), (packed, 7), (label, 7)] {
+        let length = usize::try_from(fs::metadata(dirs.wal(name)).unwrap().len()).unwrap();
+        fs::write(dirs.wal(name), vec![byte; length]).unwrap();
+    }
+    let expected = [
+        (zeros, Unsound::Damaged),
+        (other, Unsound::Damaged),
+        (noise, Unsound::Opaque),
+        (packed, Unsound::Opaque),
+        (label, Unsound::Opaque),
+    ];
+    assert_eq!(read(), BTreeMap::from(expected));
+    // A list of the metadata opens none of them.
+    assert_eq!(Catalog::read(&dirs, Depth::Metadata).unwrap().unsound, BTreeMap::new());
+}
+
+#[test]
 fn an_encrypted_history_file_is_there_but_tells_nothing() {
     let disk = Disk::new();
     disk.write("wals/00000002.history", b"\x85\x02\x0c\x03\xff");

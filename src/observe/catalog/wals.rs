@@ -9,7 +9,7 @@ use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::history;
 
-use super::files::{self, CatalogError};
+use super::files::{self, CatalogError, Stamp};
 use super::parallel;
 
 /// The files of a WAL archive.
@@ -17,6 +17,8 @@ use super::parallel;
 pub struct WalFiles {
     /// Their sizes by name; history files too.
     pub sizes: BTreeMap<WalName, u64>,
+    /// What tells whether a file of them changed; of all but history files, in no order.
+    pub stamps: Vec<(WalName, Stamp)>,
     /// Those of them that are history files, read.
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// How many entries have no business there: their names are none of WAL files.
@@ -26,7 +28,7 @@ pub struct WalFiles {
     pub obstacles: BTreeSet<PathBuf>,
 }
 
-/// Reads the archive of a server. Only directories and history files are opened.
+/// Reads the archive of a server. Only directories and history files are opened; `starts` looks into the others.
 pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, CatalogError> {
     let mut files = WalFiles::default();
     let mut hash_directories = Vec::new();
@@ -49,14 +51,13 @@ pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, Cata
         }
     }
     let contents = parallel::map(&hash_directories, |hash| read_hash_directory(wals_directory, hash));
-    let mut sizes = Vec::new();
     for content in contents {
         let mut content = content?;
-        sizes.append(&mut content.sizes);
+        files.stamps.append(&mut content.stamps);
         files.foreign += content.foreign;
         files.obstacles.append(&mut content.obstacles);
     }
-    files.sizes.extend(sizes);
+    files.sizes.extend(files.stamps.iter().map(|(name, stamp)| (*name, stamp.size)));
     Ok(files)
 }
 
@@ -103,7 +104,7 @@ fn is_hash(name: &str) -> bool {
 /// What is in one hash directory.
 #[derive(Default)]
 struct HashDirectory {
-    sizes: Vec<(WalName, u64)>,
+    stamps: Vec<(WalName, Stamp)>,
     foreign: u64,
     obstacles: BTreeSet<PathBuf>,
 }
@@ -117,7 +118,7 @@ fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<HashDirector
         let name: Option<WalName> = entry.name.parse().ok().filter(|_| entry.name.starts_with(hash));
         match name {
             Some(name) if entry.kind.is_file() => {
-                content.sizes.extend(entry.size()?.map(|size| (name, size)));
+                content.stamps.extend(entry.stamp()?.map(|stamp| (name, stamp)));
             }
             Some(_) => {
                 content.obstacles.insert(Path::new(hash).join(&entry.name));

@@ -157,7 +157,9 @@ async fn add_histories(
     on_disk: &[OnDisk],
 ) -> Result<(), Failure> {
     let sizes: BTreeMap<Timeline, u64> = on_disk.iter().filter_map(history_of).collect();
-    let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| history.size == size);
+    // What tells nothing here may be spoilt.
+    let is_known = |history: &&HistoryFile, size| history.size == size && !history.ancestors.is_empty();
+    let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| is_known(history, size));
     let missing =
         sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
     let paths = missing.map(|(timeline, _)| name(*timeline).into()).collect();

@@ -78,6 +78,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         backups: catalog.backups.values().map(|b| (b.id, b.at_site(&children, &published))).collect(),
         xlogdb: XlogDbState { entries: catalog.wals.values().map(line).collect(), findings: Vec::new() },
         wals: catalog.wals.values().map(|entry| (entry.name, entry.size)).collect(),
+        unsound: BTreeMap::new(),
         whole: BTreeMap::new(),
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),

@@ -4,6 +4,7 @@ use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
+use crate::observe::inventory::Unsound;
 use crate::plan::action::Change;
 use crate::plan::reason::{Note, Reason};
 use crate::plan::shortfall::Shortfall;
@@ -38,6 +39,46 @@ fn a_truncated_wal_under_its_final_name_is_shipped_again() {
     assert_eq!(case.actions(), ["~wal 1/09", "~wal 1/0C"]);
     assert_eq!(case.reason("~wal 1/09"), Reason::SizeDiffers { here: 5, there: 16 << 20, files: 1 });
     assert_eq!(case.plan().before.backups, 0);
+}
+
+#[test]
+fn wal_that_is_damaged_here_is_shipped_again_whatever_its_size() {
+    let damaged = |case: &mut Case| {
+        case.here.unsound.insert(wal("1/09"), Unsound::Damaged);
+    };
+    let mended = case(ONE, "@21 1/08..0A | 1/08..0F").with(damaged);
+    assert_eq!(mended.actions(), ["~wal 1/09"]);
+    assert_eq!(mended.reason("~wal 1/09"), Reason::ContentDamaged { files: 1 });
+    assert_eq!((mended.plan().before.backups, mended.plan().after.backups), (0, 1));
+    let lost = case(ONE, "@21 1/08..0A | 1/08..0F").with(damaged).with(|case| {
+        case.primary.gone.insert(wal("1/09"));
+    });
+    assert_eq!((lost.actions(), lost.plan().after.backups), (vec![], 0));
+    let told = lost.plan().shortfalls;
+    assert!(told.contains(&Shortfall::WalDamaged { count: 1, first: wal("1/09") }), "{told:?}");
+}
+
+#[test]
+fn what_nobody_can_look_into_is_unproven_where_a_list_says_why_and_damaged_elsewhere() {
+    let encrypted = |entries: &mut Vec<WalEntry>| {
+        entries.iter_mut().for_each(|entry| entry.encryption = Some("gpg".parse().unwrap()));
+    };
+    let opaque = case(ONE, "@21 1/08..0A | 1/08..0F").with(|case| {
+        case.here.unsound.insert(wal("1/09"), Unsound::Opaque);
+    });
+    assert_eq!(opaque.actions(), ["~wal 1/09"]);
+    let hidden = opaque.with(|case| {
+        encrypted(&mut case.primary.wals);
+        encrypted(&mut case.here.xlogdb.entries);
+    });
+    assert_eq!((hidden.actions(), hidden.plan().after.backups), (vec![], 1));
+    assert_eq!(hidden.plan().notes, [Note::Unproven { count: 1, first: wal("1/09") }]);
+    let comes = case(ONE, "@21 1/08..0A | 1/08..0D").with(|case| {
+        encrypted(&mut case.primary.wals);
+        encrypted(&mut case.here.xlogdb.entries);
+    });
+    assert_eq!(comes.actions(), ["+wal 1/0E..0F"]);
+    assert_eq!(comes.plan().notes, [Note::Unproven { count: 2, first: wal("1/0E") }]);
 }
 
 #[test]
