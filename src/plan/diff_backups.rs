@@ -219,7 +219,8 @@ impl Ends<'_> {
         let there = self.primary.backups.iter().filter(|(_, backup)| is_usable(backup));
         let there = there.map(|(id, backup)| (*id, &backup.facts));
         let candidate = |(id, facts): (BackupId, &BackupFacts)| {
-            (id, Candidate { end_time: facts.end_time, parent: facts.parent, keep: self.keep(id) })
+            let is_whole = is_usable_at(self.primary, id) || self.replica.is_whole(id);
+            (id, Candidate { end_time: facts.end_time, parent: facts.parent, keep: self.keep(id), is_whole })
         };
         // Of one that both have, what is known of the one here counts.
         there.chain(here).map(candidate).collect()
@@ -244,8 +245,12 @@ impl Ends<'_> {
         };
         let unreadable = self.primary.backups.iter().filter(|(id, backup)| is_lost(id, backup));
         let wanted = unreadable.filter(|(id, backup)| {
-            let candidate =
-                Candidate { end_time: backup.facts.end_time, parent: backup.facts.parent, keep: self.keep(**id) };
+            let candidate = Candidate {
+                end_time: backup.facts.end_time,
+                parent: backup.facts.parent,
+                keep: self.keep(**id),
+                is_whole: true,
+            };
             let mut all = candidates.clone();
             all.insert(**id, candidate);
             select(&self.policy.backups, &all, now).contains(*id)

@@ -18,6 +18,8 @@ pub struct Candidate {
     pub parent: Option<BackupId>,
     /// Its keep annotation at either end.
     pub keep: Option<Keep>,
+    /// Whether its files are whole here, or can be had of the primary. One that is not takes no good one's place.
+    pub is_whole: bool,
 }
 
 /// The backups that are wanted. A kept backup always is; an incremental one follows its parents, and a kept one
@@ -88,14 +90,23 @@ pub fn selectors(
 fn by_rule(rule: Rule, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
     let newest_first = candidates.iter().rev().filter(|(_, c)| c.parent.is_none());
     match rule {
-        Rule::Last(count) | Rule::Redundancy(count) => {
-            newest_first.take(count.get() as usize).map(|(id, _)| *id).collect()
-        }
+        Rule::Last(count) | Rule::Redundancy(count) => last(newest_first, count.get()),
         Rule::Within(length) => within(newest_first, length, now),
         Rule::RecoveryWindow { days } => {
             within(newest_first, Duration::from_secs(u64::from(days.get()) * 24 * 60 * 60), now)
         }
     }
+}
+
+/// The newest that are whole, so many of them, and what is damaged among those.
+fn last<'a>(newest_first: impl Iterator<Item = (&'a BackupId, &'a Candidate)>, count: u32) -> Vec<BackupId> {
+    let mut left = count;
+    let counted = newest_first.take_while(|(_, candidate)| {
+        let has_room = left > 0;
+        left = left.saturating_sub(u32::from(candidate.is_whole));
+        has_room
+    });
+    counted.map(|(id, _)| *id).collect()
 }
 
 fn within<'a>(
@@ -108,7 +119,8 @@ fn within<'a>(
         selected.push(*id);
         let started_before =
             now.checked_sub(length).is_ok_and(|start| candidate.end_time.is_some_and(|end| end < start));
-        if started_before {
+        // What is damaged is no beginning of a window.
+        if started_before && candidate.is_whole {
             break;
         }
     }
@@ -151,7 +163,7 @@ mod tests {
                 let word = word.trim_end_matches(['k', 's']);
                 let (own, parent) = word.split_once('<').map_or((word, None), |(own, parent)| (own, Some(id(parent))));
                 let end = format!("2026-{}-{}T01:00:00Z", &own[..2], &own[2..]).parse().unwrap();
-                (id(own), Candidate { end_time: Some(end), parent, keep })
+                (id(own), Candidate { end_time: Some(end), parent, keep, is_whole: true })
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 //! What is deleted, and what never is.
 
 use crate::plan::reason::{Blocker, HeldPrune, Note, Reason, Warning};
-use crate::site::model::WalsFrom;
+use crate::site::model::{Rule, Selection, WalsFrom};
 
 use super::case::case;
 use super::notation::id;
@@ -132,4 +132,27 @@ fn no_wal_goes_while_a_backup_does_not_say_what_it_needs() {
     assert_eq!(case(both, both).prune_unselected().actions(), [""; 0]);
     let without_backups = case("@21 1/08 started | 1/01..0A", "| 1/01..0A").wals_from(WalsFrom::BackupsOnly);
     assert_eq!(without_backups.prune_unselected().actions(), [""; 0]);
+}
+
+#[test]
+fn a_damaged_backup_that_the_primary_no_longer_has_takes_no_good_ones_place() {
+    let there = "@18 1/02  @19 1/04  @20 1/06 | 1/02..0A";
+    let here = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 damaged | 1/02..0A";
+    for case in [case(there, here), case("| 1/02..0A", here)] {
+        let case = case.last(2).prune_unselected();
+        // The two that are whole, and what is left of the other.
+        assert_eq!(case.actions(), ["-backup 18", "-wal 1/02..03"]);
+    }
+    // It is as good as any while the primary can mend it.
+    let mended = case("@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A", here).last(2).prune_unselected();
+    assert_eq!(mended.actions(), ["~backup 21", "-backup 18", "-backup 19", "-wal 1/02..05"]);
+}
+
+#[test]
+fn a_damaged_backup_begins_no_window() {
+    let here = "@18 1/02  @19 1/04 damaged  @29 1/08 | 1/02..0A";
+    let week = Rule::Within(std::time::Duration::from_secs(7 * 24 * 60 * 60));
+    let case = case("@29 1/08 | 1/02..0A", here).prune_unselected();
+    let case = case.with(|case| case.replica.policy.backups = Selection::Union(vec![week]));
+    assert_eq!(case.actions(), [""; 0]);
 }
