@@ -34,6 +34,7 @@
 //! | a flag or a help text | [`cli`]; what it does is in [`commands`] |
 //! | what is planned, in which order and why | [`plan`] |
 //! | what a plan, a status or an error looks like | [`render`], [`diag`], [`error`] |
+//! | how observing, planning and applying follow each other | [`cycle`] |
 //! | how it is done on disk, locks, limits, interruptions | [`apply`] |
 //! | how an apply is followed | [`progress`] |
 //! | what is written to standard output, and what happens when it cannot be | [`stdout`] |
@@ -50,6 +51,7 @@ pub mod apply;
 pub mod barman;
 pub mod cli;
 pub mod commands;
+pub mod cycle;
 pub mod demo;
 pub mod diag;
 pub mod error;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 15] = [
+const DIRECTIONS: [(&str, &[&str]); 16] = [
     ("barman", &[]),
     ("diag", &["barman"]),
     ("locks", &["barman"]),
@@ -20,6 +20,7 @@ const DIRECTIONS: [(&str, &[&str]); 15] = [
     ("render", &["barman", "error", "events", "observe", "plan", "site"]),
     ("plan_file", &["barman", "plan", "render"]),
     ("apply", &["barman", "events", "locks", "observe", "plan", "site", "transport", "verify"]),
+    ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "render", "site", "transport"]),
     ("progress", &["apply", "error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];

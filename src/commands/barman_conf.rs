@@ -18,9 +18,9 @@ use crate::site::model::{Access, Replica, Site};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
-use super::session::Session;
 use super::source;
 use super::terminal::{self, Terminal};
+use crate::cycle::Session;
 
 /// What `backup_compression` may be.
 const BACKUP_COMPRESSIONS: [&str; 3] = ["gzip", "lz4", "zstd"];
@@ -66,7 +66,7 @@ async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<Comm
     let is_mirrored = |name: &String| site.mirrors.iter().any(|mirror| mirror.primary == *name);
     let primaries = site.primaries.iter().filter(|(name, _)| is_mirrored(name));
     let asked = Site { primaries: primaries.map(|(name, p)| (name.clone(), p.clone())).collect(), ..site.clone() };
-    let session = Session::open(&asked, &interrupt.token).await;
+    let session = Session::open(&asked, &interrupt.token, terminal::told()).await;
     let (replicas, unresolved) = (session.replicas.clone(), session.unresolved.clone());
     session.close().await;
     (replicas, unresolved)

@@ -22,9 +22,9 @@ use crate::stdout;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
-use super::session::Session;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{apply, plan, source};
+use crate::cycle::{self, Session};
 
 /// Nobody else works on these catalogs.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -155,7 +155,7 @@ impl Stage<'_> {
     async fn plan(&self) -> Result<Plan, CommandError> {
         self.command("antipode plan");
         let site = self.load()?;
-        let session = Session::open(&site, &self.interrupt.token).await;
+        let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
         let plan = session.plan().await;
         session.close().await;
         self.check_interrupt()?;
@@ -175,19 +175,19 @@ impl Stage<'_> {
         self.command("antipode apply --auto-approve");
         let site = self.load()?;
         let _run_lock = RunLock::acquire(&site.catalog.path, LOCK_TIMEOUT).await?;
-        let session = Session::open(&site, &self.interrupt.token).await;
+        let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
         let result = self.plan_and_apply(&session, shown).await;
         session.close().await;
         self.check_interrupt()?;
         result
     }
 
-    async fn plan_and_apply(&self, session: &Session<'_>, shown: Option<&Plan>) -> Result<(), CommandError> {
+    async fn plan_and_apply(&self, session: &Session, shown: Option<&Plan>) -> Result<(), CommandError> {
         let plan = session.plan().await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let bounds = apply::Bounds::of_patience(LOCK_TIMEOUT);
+        let bounds = cycle::Bounds::of_patience(LOCK_TIMEOUT);
         let summary = apply::carry_out(&plan, session, bounds, &Audience::Onlookers(self.terminal)).await?;
         stdout::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }

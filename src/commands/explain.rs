@@ -12,9 +12,9 @@ use crate::site::suggest::{near, one_of};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
-use super::session::{Planned, Session};
 use super::source::{self, Declared};
 use super::terminal::{self, Terminal};
+use crate::cycle::{Planned, Session};
 
 /// So many addresses are proposed for one that is not there.
 const PROPOSED: usize = 3;
@@ -22,7 +22,7 @@ const PROPOSED: usize = 3;
 /// Runs the command.
 pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let declared = source::declared(&arguments.site, terminal)?;
-    let session = Session::open(&declared.site, &interrupt.token).await;
+    let session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     let planned = session.planned(&Scope::default()).await;
     let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
     session.close().await;
@@ -36,7 +36,7 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
 fn explain(
     address: &str,
     declared: &Declared,
-    session: &Session<'_>,
+    session: &Session,
     planned: &Planned,
 ) -> Result<(String, Exit), CommandError> {
     let Planned { plan, observation, now } = planned;
@@ -114,7 +114,7 @@ fn meant(wrong: &str, right: &[&str]) -> String {
 }
 
 /// Why each action of a plan is there, for whoever wants to see it all.
-pub fn whys(declared: &Declared, session: &Session<'_>, planned: &Planned) -> Whys {
+pub fn whys(declared: &Declared, session: &Session, planned: &Planned) -> Whys {
     let Planned { plan, observation, now } = planned;
     let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
     let mut whys = Whys::default();

@@ -4,7 +4,6 @@
 //! of them need:
 //!
 //! - `source` finds and reads the site file, `saved_plan` a saved plan; `kept_files` writes files that are ours to change.
-//! - `session` calls the primaries and makes the plan: all effects between a site file and a plan are there.
 //! - `terminal` is stdout and stderr, `audience` to whom an apply speaks, `interrupt` Ctrl-C and SIGTERM.
 
 mod apply;
@@ -14,14 +13,12 @@ mod barman_conf;
 mod completions;
 mod demo;
 mod explain;
-mod failed;
 mod init;
 mod interrupt;
 mod kept_files;
 mod man;
 mod plan;
 mod saved_plan;
-mod session;
 mod show;
 mod source;
 mod status;

@@ -9,14 +9,14 @@ use crate::render::{self, Form, Whys};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
-use super::session::Session;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{explain, saved_plan, source};
+use crate::cycle::Session;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let declared = source::declared(&arguments.site, terminal)?;
-    let mut session = Session::open(&declared.site, &interrupt.token).await;
+    let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     let accepted = &arguments.consent.accepted;
     let planned = match session.accept(accepted) {

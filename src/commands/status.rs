@@ -15,14 +15,15 @@ use crate::site::model::{Primary, Site};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
-use super::session::Session;
 use super::source;
 use super::terminal::{self, Terminal};
+use crate::cycle::Session;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let site = source::load(&arguments.site, terminal)?;
-    let mut session = Session::open_telling(&site, &interrupt.token, |primary| waits_for(primary, terminal)).await;
+    let mut session =
+        Session::open_telling(&site, &interrupt.token, terminal::told(), |primary| waits_for(primary, terminal)).await;
     let told = tell(arguments, &site, &mut session, terminal).await;
     session.close().await;
     told
@@ -31,7 +32,7 @@ pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Inter
 async fn tell(
     arguments: &cli::Status,
     site: &Site,
-    session: &mut Session<'_>,
+    session: &mut Session,
     terminal: &Terminal,
 ) -> Result<Exit, CommandError> {
     session.mirror_what_is_here()?;

@@ -1,12 +1,15 @@
 //! The edges of the program: stdout and stderr, with colour or without, how wide, and what is told on stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{CommandError, Exit};
+use crate::progress;
+use crate::transport::Told;
 use crate::{render, stdout};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -120,4 +123,14 @@ fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
 pub fn tell(text: &str) {
     let mut err = io::stderr().lock();
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+/// Tells whoever watches which line is waited for.
+pub fn told() -> Told {
+    Arc::new(|primary, error, wait| {
+        tracing::info!(primary, "{error}");
+        if shows_progress() {
+            tell(&format!("{error}; {}\n", progress::waiting(primary, wait)));
+        }
+    })
 }

@@ -3,23 +3,21 @@
 mod saved;
 
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::apply::{self, Limits, Means, Pulse, RunLock};
+use crate::apply::{self, Limits, Pulse};
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
 use crate::plan::Plan;
 use crate::progress::{Beating, Json};
-use crate::site::Site;
 use crate::stdout;
-use crate::transport::patience::Patience;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
-use super::session::Session;
 use super::source;
 use super::terminal::{self, Terminal};
+use crate::cycle::{Bounds, Session, lock};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
@@ -56,8 +54,8 @@ async fn run_for(
         ));
     }
     let site = source::load(&arguments.site, terminal)?;
-    let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
-    let mut session = Session::open(&site, &interrupt.token).await;
+    let run_lock = lock(&site, arguments.lock_timeout, &interrupt.token).await?;
+    let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     let result = match session.accept(&arguments.consent.accepted) {
         Ok(()) => plan_and_apply(audience, arguments, &session, interrupt).await,
@@ -68,20 +66,10 @@ async fn run_for(
     result
 }
 
-/// Takes the run's own lock.
-pub async fn lock(site: &Site, timeout: Duration, interrupt: &Interrupt) -> Result<RunLock, CommandError> {
-    tokio::select! {
-        lock = RunLock::acquire(&site.catalog.path, timeout) => Ok(lock?),
-        () = interrupt.token.cancelled() => {
-            Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"))
-        }
-    }
-}
-
 async fn plan_and_apply(
     audience: &Audience<'_>,
     arguments: &cli::Apply,
-    session: &Session<'_>,
+    session: &Session,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let plan = session.plan_part(&(&arguments.scope).into()).await?;
@@ -96,7 +84,7 @@ async fn plan_and_apply(
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        apply::idle(&plan, session.cancel).await;
+        apply::idle(&plan, &session.cancel).await;
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !stdout::is_whole() {
@@ -127,22 +115,6 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-/// How long an apply waits, and how much it does.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// How long a busy lock is waited for.
-    pub lock_timeout: Duration,
-    /// How much is done at a time, and in all.
-    pub limits: Limits,
-}
-
-impl Bounds {
-    /// No limits, and this long a wait for a busy lock.
-    pub fn of_patience(lock_timeout: Duration) -> Self {
-        Self { lock_timeout, limits: Limits::default() }
-    }
-}
-
 fn bounds(arguments: &cli::Apply) -> Bounds {
     let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
     Bounds { lock_timeout: arguments.lock_timeout, limits }
@@ -151,24 +123,14 @@ fn bounds(arguments: &cli::Apply) -> Bounds {
 /// Does what the plan says, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
-    session: &Session<'_>,
+    session: &Session,
     bounds: Bounds,
     audience: &Audience<'_>,
 ) -> Result<Summary, CommandError> {
-    let connections = session.open_connections();
-    let means = Means {
-        replicas: &session.replicas,
-        primaries: &session.site.primaries,
-        connections: &connections,
-        lock_directory: session.lock_directory()?,
-        lock_timeout: bounds.lock_timeout,
-        patience: Patience::APPLYING,
-        limits: bounds.limits,
-    };
     let begin = Instant::now();
     let summary = {
         let observer = Beating::new(audience.observer(), Pulse::of(&session.site.catalog.path));
-        apply::apply(plan, &means, &observer, session.cancel).await
+        session.apply(plan, bounds, &observer).await?
     };
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)

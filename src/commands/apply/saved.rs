@@ -9,16 +9,16 @@ use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
-use crate::commands::session::Session;
-use crate::commands::terminal::Terminal;
+use crate::commands::terminal::{self, Terminal};
 use crate::commands::{saved_plan, source};
+use crate::cycle::{self, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
 use crate::plan::stale::{self, Present};
 
-use super::{bounds, carry_out, exit, lock};
+use super::{bounds, carry_out, exit};
 
 /// Runs the command.
 pub async fn run(
@@ -35,8 +35,8 @@ pub async fn run(
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
     } else {
-        let run_lock = lock(&site, arguments.lock_timeout, interrupt).await?;
-        let session = Session::open(&site, &interrupt.token).await;
+        let run_lock = cycle::lock(&site, arguments.lock_timeout, &interrupt.token).await?;
+        let session = Session::open(&site, &interrupt.token, terminal::told()).await;
         let result = check_and_apply(&saved, file, audience, arguments, &session).await;
         session.close().await;
         drop(run_lock);
@@ -55,7 +55,7 @@ async fn check_and_apply(
     file: &Path,
     audience: &Audience<'_>,
     arguments: &cli::Apply,
-    session: &Session<'_>,
+    session: &Session,
 ) -> Result<Summary, CommandError> {
     let changed: BTreeSet<&ServerName> =
         saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
@@ -67,7 +67,7 @@ async fn check_and_apply(
     let now = Timestamp::now();
     let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));
     let observation = session.observe(concerned, Purpose::Plan { refresh: false }, now).await?;
-    let (site, replicas) = (session.site, session.replicas.as_slice());
+    let (site, replicas) = (&session.site, session.replicas.as_slice());
     let present = Present { site, replicas, observation: &observation, now };
     stale::check(saved, &present).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     audience.reviewed(&saved.plan);

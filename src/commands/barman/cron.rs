@@ -6,12 +6,11 @@ use jiff::Timestamp;
 
 use crate::apply::{RunLock, RunLockError};
 use crate::cli::SiteFile;
-use crate::commands::apply::Bounds;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
-use crate::commands::session::Session;
-use crate::commands::terminal::Terminal;
+use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
+use crate::cycle::{Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::FailureKind;
 use crate::render;
@@ -26,7 +25,7 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
         Err(busy @ RunLockError::Busy { .. }) => return skip(&site, &busy),
         Err(error) => return Err(error.into()),
     };
-    let session = Session::open(&site, &interrupt.token).await;
+    let session = Session::open(&site, &interrupt.token, terminal::told()).await;
     let result = pass(&session, terminal).await;
     session.close().await;
     drop(run_lock);
@@ -48,7 +47,7 @@ fn skip(site: &Site, busy: &RunLockError) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn pass(session: &Session, terminal: &Terminal) -> Result<Exit, CommandError> {
     let plan = session.plan().await?;
     for error in &session.unresolved {
         terminal.error(error);
@@ -62,7 +61,7 @@ async fn pass(session: &Session<'_>, terminal: &Terminal) -> Result<Exit, Comman
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        crate::apply::idle(&plan, session.cancel).await;
+        crate::apply::idle(&plan, &session.cancel).await;
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.

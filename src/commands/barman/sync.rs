@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::commands::apply::{self, Bounds};
+use crate::commands::apply;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
-use crate::commands::session::Session;
-use crate::commands::terminal::Terminal;
+use crate::commands::terminal::{self, Terminal};
+use crate::cycle::{self, Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
@@ -38,21 +38,21 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Part, CommandError> {
-    let run_lock = apply::lock(site, PATIENCE, interrupt).await?;
-    let session = Session::open(site, &interrupt.token).await;
+    let run_lock = cycle::lock(site, PATIENCE, &interrupt.token).await?;
+    let session = Session::open(site, &interrupt.token, terminal::told()).await;
     let result = part(&session, server, things, terminal).await;
     session.close().await;
     drop(run_lock);
     result
 }
 
-async fn part(session: &Session<'_>, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, CommandError> {
+async fn part(session: &Session, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, CommandError> {
     let replica = session.replica(server)?;
     let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
     let now = Timestamp::now();
     let observation = session.observe([replica], Purpose::Plan { refresh: false }, now).await?;
-    let plan = plan::plan(session.site, &session.replicas, &observation, now);
+    let plan = plan::plan(&session.site, &session.replicas, &observation, now);
     let plan = match plan.narrow(&scope, &session.replicas, &observation, now) {
         Ok(plan) => plan,
         Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {

@@ -3,9 +3,9 @@
 use crate::barman::ids::{BackupId, ServerName};
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
-use crate::commands::session;
 use crate::commands::source;
 use crate::commands::terminal::Terminal;
+use crate::cycle;
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
 use crate::locks::{Lock, LockError, LockKind};
@@ -25,7 +25,7 @@ pub async fn run(
     let absent =
         || CommandError::new(format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()));
     let id: BackupId = arguments.backup.parse().map_err(|_| absent())?;
-    let name: ServerName = server.parse().map_err(|_| session::unknown_server(server, &[]))?;
+    let name: ServerName = server.parse().map_err(|_| cycle::unknown_server(server, &[]))?;
     let running = || {
         CommandError::new(format!(
             "Another synchronisation process for backup {id} of server {server} is already running."
@@ -47,7 +47,7 @@ pub async fn run(
 
 /// Whether another process copies this backup: it is not waited for.
 fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, CommandError> {
-    let directory = session::lock_directory(site)?;
+    let directory = cycle::lock_directory(site)?;
     match Lock::try_acquire(&LockKind::SyncBackup(id).path(&directory, server)) {
         Err(LockError::Busy { .. }) => Ok(true),
         // A catalog that does not exist yet has no locks either.

@@ -13,9 +13,9 @@ use crate::barman::sync_info::write::{Answer, WriteError};
 use crate::barman::sync_info::{Framed, frame};
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
-use crate::commands::session::Session;
 use crate::commands::source;
-use crate::commands::terminal::Terminal;
+use crate::commands::terminal::{self, Terminal};
+use crate::cycle::Session;
 use crate::error::{CommandError, Exit};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::{Failure, primary};
@@ -127,13 +127,13 @@ async fn ask_primary(
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
-    let session = Session::open(&site, &interrupt.token).await;
+    let session = Session::open(&site, &interrupt.token, terminal::told()).await;
     let answer = answer_of_primary(&session, &arguments.server).await;
     session.close().await;
     print_answer(&answer?)
 }
 
-async fn answer_of_primary(session: &Session<'_>, name: &str) -> Result<Vec<u8>, CommandError> {
+async fn answer_of_primary(session: &Session, name: &str) -> Result<Vec<u8>, CommandError> {
     let replica = session.replica(name)?;
     let connection = session.connection(&replica.primary)?;
     let Some(commands) = &connection.commands else {

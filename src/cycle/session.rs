@@ -1,4 +1,4 @@
-//! From a site file to a plan: the data flow of the whole program, with its effects.
+//! A site whose primaries were called: from what is wanted to a plan.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::terminal;
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
@@ -22,7 +21,6 @@ use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::vanished::{Vanished, vanished};
 use crate::plan::{self, Plan};
-use crate::progress;
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
@@ -43,9 +41,9 @@ pub struct Planned {
 const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A site whose primaries were called.
-pub struct Session<'a> {
+pub struct Session {
     /// What is wanted.
-    pub site: &'a Site,
+    pub site: Arc<Site>,
     /// The replicas that the file names and those that its mirrors stand for.
     pub replicas: Vec<Replica>,
     /// What went wrong with mirrors: which of their servers are not planned, and why.
@@ -60,17 +58,17 @@ pub struct Session<'a> {
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
     pub refresh: bool,
     /// Fires when the run is interrupted.
-    pub cancel: &'a CancellationToken,
+    pub cancel: CancellationToken,
 }
 
-impl<'a> Session<'a> {
+impl Session {
     /// Calls every primary, and asks those that are mirrored which servers they have.
-    pub async fn open(site: &'a Site, cancel: &'a CancellationToken) -> Self {
-        Self::open_telling(site, cancel, |_| ()).await
+    pub async fn open(site: &Site, cancel: &CancellationToken, told: Told) -> Self {
+        Self::open_telling(site, cancel, told, |_| ()).await
     }
 
     /// The same, telling which primaries are waited for when they take a while.
-    pub async fn open_telling(site: &'a Site, cancel: &'a CancellationToken, waits: impl Fn(&Primary)) -> Self {
+    pub async fn open_telling(site: &Site, cancel: &CancellationToken, told: Told, waits: impl Fn(&Primary)) -> Self {
         let runtime = runtime_directory();
         let calls = site.primaries.iter().map(|(name, primary)| {
             let runtime = runtime.clone();
@@ -90,12 +88,13 @@ impl<'a> Session<'a> {
         let connections: Connections = join_all(calls).await.into_iter().collect();
         let patiently = |(name, call): (&String, &Result<Connection, TransportError>)| {
             let connection = call.as_ref().map_err(Clone::clone);
-            let patient = |connection: &Connection| Some(connection.patient(site.primaries.get(name)?, cancel, told()));
+            let patient =
+                |connection: &Connection| Some(connection.patient(site.primaries.get(name)?, cancel, told.clone()));
             Some((name.clone(), connection.map(patient).transpose()?))
         };
         let patient = connections.iter().filter_map(patiently).collect();
         let mut session = Self {
-            site,
+            site: Arc::new(site.clone()),
             replicas: Vec::new(),
             unresolved: Vec::new(),
             connections,
@@ -103,7 +102,7 @@ impl<'a> Session<'a> {
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
             refresh: false,
-            cancel,
+            cancel: cancel.clone(),
         };
         session.ask_mirrored().await;
         session.resolve();
@@ -132,7 +131,7 @@ impl<'a> Session<'a> {
     }
 
     fn resolve(&mut self) {
-        let resolution = mirror::resolve(self.site, &self.servers);
+        let resolution = mirror::resolve(&self.site, &self.servers);
         self.replicas = resolution.replicas.into_values().collect();
         let clashes = resolution.clashes.iter();
         let clashes = clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal()));
@@ -147,7 +146,7 @@ impl<'a> Session<'a> {
         let here = observe::copied_here(&self.site.catalog.path)
             .map_err(|error| CommandError { hint: error.hint(), ..CommandError::new(error.to_string()) })?;
         let silent: Vec<String> = self.silent.keys().cloned().collect();
-        for (primary, names) in mirror::left_by(self.site, &self.servers, &silent, &here) {
+        for (primary, names) in mirror::left_by(&self.site, &self.servers, &silent, &here) {
             self.silent.remove(&primary);
             self.servers.insert(primary, names);
         }
@@ -178,7 +177,7 @@ impl<'a> Session<'a> {
         scope.check_names(&self.replicas)?;
         let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
-        let mut plan = plan::plan(self.site, &self.replicas, &observation, now);
+        let mut plan = plan::plan(&self.site, &self.replicas, &observation, now);
         plan.vanished = self.vanished()?;
         let plan = plan.narrow(scope, &self.replicas, &observation, now)?;
         Ok(Planned { plan, observation, now })
@@ -187,15 +186,15 @@ impl<'a> Session<'a> {
     /// The servers that are copied no longer, with what is here of them.
     pub fn vanished(&self) -> Result<Vec<Vanished>, CommandError> {
         let is_claimed = |name: &ServerName| self.replicas.iter().any(|replica| replica.name == *name);
-        let here = observe::unclaimed(self.site, is_claimed)
+        let here = observe::unclaimed(&self.site, is_claimed)
             .map_err(|failure| CommandError { hint: failure.hint, ..CommandError::new(failure.message) })?;
-        Ok(vanished(self.site, &self.replicas, &self.servers, here))
+        Ok(vanished(&self.site, &self.replicas, &self.servers, here))
     }
 
     /// A plan with all that it relies on, as it is saved.
     pub fn to_save(&self, planned: &Planned, site_file: SiteFile) -> SavedPlan {
         let Planned { plan, observation, now } = planned;
-        SavedPlan::new(plan.clone(), site_file, self.site, &self.replicas, observation, *now)
+        SavedPlan::new(plan.clone(), site_file, &self.site, &self.replicas, observation, *now)
     }
 
     /// Observes both ends of replicas.
@@ -205,9 +204,10 @@ impl<'a> Session<'a> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Observation, CommandError> {
-        let observation = observe::observe(self.site, replicas, &self.patient, &lacking::at(now), purpose, self.cancel)
-            .await
-            .map_err(|error| CommandError::new(error.to_string()))?;
+        let observation =
+            observe::observe(&self.site, replicas, &self.patient, &lacking::at(now), purpose, &self.cancel)
+                .await
+                .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
             return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
@@ -240,23 +240,13 @@ impl<'a> Session<'a> {
 
     /// Where the site's Barman keeps its locks.
     pub fn lock_directory(&self) -> Result<PathBuf, CommandError> {
-        lock_directory(self.site)
+        lock_directory(&self.site)
     }
 
     /// Hangs up.
     pub async fn close(self) {
         join_all(self.connections.values().filter_map(|call| call.as_ref().ok()).map(Connection::close)).await;
     }
-}
-
-/// Tells whoever watches which line is waited for.
-fn told() -> Told {
-    Arc::new(|primary, error, wait| {
-        tracing::info!(primary, "{error}");
-        if terminal::shows_progress() {
-            terminal::tell(&format!("{error}; {}\n", progress::waiting(primary, wait)));
-        }
-    })
 }
 
 /// Where a site's Barman keeps its locks.
