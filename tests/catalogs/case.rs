@@ -152,7 +152,6 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (0_u8..4, 1_u8..3).prop_map(|(back, segments)| Event::Abandon { back, segments }),
         1 => Just(Event::Upgrade),
     ]
-    .prop_filter("its mending is awaited", |it| !super::awaited::is_awaited(it))
 }
 
 fn any_packing() -> impl Strategy<Value = Packing> {
@@ -226,7 +225,6 @@ fn any_at_primary() -> impl Strategy<Value = AtPrimary> {
             which().prop_map(It::JunkInfo),
         ],
     ]
-    .prop_filter("its mending is awaited", |it| !super::awaited::is_awaited(it))
 }
 
 fn any_at_site() -> impl Strategy<Value = AtSite> {
@@ -264,7 +262,6 @@ fn any_at_site() -> impl Strategy<Value = AtSite> {
             which().prop_map(It::Keep),
         ],
     ]
-    .prop_filter("its mending is awaited", |it| !super::awaited::is_awaited(it))
 }
 
 fn any_wanted() -> impl Strategy<Value = Wanted> {

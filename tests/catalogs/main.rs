@@ -18,7 +18,6 @@
 //! ANTIPODE_CATALOGS=100000 ANTIPODE_SEED=7 cargo test --test catalogs
 //! ```
 
-mod awaited;
 mod base;
 mod case;
 mod ground;

@@ -294,7 +294,8 @@ impl AtSite {
             }
             Self::LinkedHashDirectory | Self::DanglingHashDirectory => {
                 with(&hash_directories(server), 0, |path| {
-                    let elsewhere = server.with_file_name("elsewhere");
+                    let elsewhere = server.with_file_name("elsewhere").join(path.file_name().unwrap());
+                    fs::create_dir_all(server.with_file_name("elsewhere")).unwrap();
                     fs::rename(path, &elsewhere).unwrap();
                     symlink(&elsewhere, path).unwrap();
                     if matches!(self, Self::DanglingHashDirectory) {
