@@ -126,10 +126,12 @@ pub fn clocks(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, now: 
     wal.into_iter().chain(applied.map(Warning::AppliedAhead)).collect()
 }
 
-/// Whether the objective is missed before this plan. Where no window ends, the plan says so itself.
-pub fn behind_objective(rpo: Option<Duration>, before: &Recovery, now: Timestamp) -> Option<Warning> {
+/// Whether the objective is missed before this plan, and whether it still is after it. Where no window ends, the plan
+/// says so itself.
+pub fn behind_objective(rpo: Option<Duration>, before: &Recovery, after: &Recovery, now: Timestamp) -> Option<Warning> {
     let objective = objective::judge(rpo, before, now).filter(|objective| !objective.kept)?;
-    before.window.map(|_| Warning::BehindObjective { lag: objective.loss, rpo: objective.rpo })
+    let mended = objective::judge(rpo, after, now).is_some_and(|objective| objective.kept);
+    before.window.map(|_| Warning::BehindObjective { lag: objective.loss, rpo: objective.rpo, mended })
 }
 
 /// The bytes that an action brings over the wire, as an upper bound.

@@ -138,6 +138,8 @@ pub enum Warning {
         lag: Option<u64>,
         /// `objective.rpo`, in seconds.
         rpo: u64,
+        /// Whether the actions of the plan bring it within that.
+        mended: bool,
     },
     /// WAL that is dated in the future: such a time shows nothing.
     DatedAhead {

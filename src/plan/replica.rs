@@ -108,7 +108,7 @@ impl Planner<'_> {
         plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
         plan.warnings.extend(self.refused_before(&plan.actions));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));
-        plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, &plan.before, self.now));
+        plan.warnings.extend(guard::behind_objective(self.replica.policy.rpo, &plan.before, &plan.after, self.now));
         plan.target = Some(Target {
             here: self.here.directories.clone(),
             there: self.primary.directories.clone(),

@@ -87,13 +87,14 @@ pub fn warning(warning: &Warning) -> String {
             count(*n as u64, "backup"),
             exact(*most as u64),
         ),
-        Warning::BehindObjective { lag: None, rpo } => format!(
+        Warning::BehindObjective { lag: None, rpo, .. } => format!(
             "nothing shows how far it is behind the primary, as the times of its WAL cannot be relied on, \
              and `objective.rpo` is {}",
             duration(*rpo)
         ),
-        Warning::BehindObjective { lag: Some(lag), rpo } => {
-            format!("it is {} behind the primary, and `objective.rpo` is {}; apply", duration(*lag), duration(*rpo))
+        Warning::BehindObjective { lag: Some(lag), rpo, mended } => {
+            let advice = if *mended { "apply" } else { "this plan cannot mend that" };
+            format!("it is {} behind the primary, and `objective.rpo` is {}; {advice}", duration(*lag), duration(*rpo))
         }
         Warning::NoSpace { needed, free } => format!(
             "the copy needs {}, and {} are free here; make room or select fewer backups",

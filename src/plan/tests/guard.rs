@@ -102,15 +102,20 @@ fn a_retention_policy_of_the_site_is_warned_of() {
 }
 
 #[test]
-fn a_missed_objective_is_warned_of() {
+fn a_missed_objective_is_warned_of_and_whether_the_plan_mends_it() {
     let behind = |rpo: u64| {
         let lagging = case("@21 1/08..0A | 1/08..0F", "@21 1/08..0A | 1/08..0C");
         lagging.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(rpo))).plan()
     };
     let lag = behind(1).before.lag.unwrap().seconds.unwrap().unsigned_abs();
     assert!(lag > 0);
-    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag: Some(lag), rpo: lag - 1 }]);
+    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag: Some(lag), rpo: lag - 1, mended: true }]);
     assert_eq!(behind(lag).warnings, []);
+
+    let gap = case("@21 1/08..0A | 1/08..1F ?1/10", "@21 1/08..0A | 1/08..1F -1/10");
+    let gap = gap.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(1))).plan();
+    let is_left = |warning: &Warning| matches!(warning, Warning::BehindObjective { mended: false, .. });
+    assert!(gap.warnings.iter().any(is_left), "{:?}", gap.warnings);
 }
 
 #[test]

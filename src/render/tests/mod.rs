@@ -191,8 +191,9 @@ fn every_warning_says_what_to_do() {
     main.warnings = vec![
         Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
         Warning::NotConfigured { included: None },
-        Warning::BehindObjective { lag: Some(79_200), rpo: 900 },
-        Warning::BehindObjective { lag: None, rpo: 900 },
+        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: true },
+        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: false },
+        Warning::BehindObjective { lag: None, rpo: 900, mended: false },
         Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap()),
         Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::RefusedBefore { backup: id("1003"), why: "global/pg_control is missing".to_owned() },
