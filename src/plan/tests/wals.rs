@@ -61,7 +61,9 @@ fn wal_that_is_damaged_here_is_shipped_again_whatever_its_size() {
 #[test]
 fn what_nobody_can_look_into_is_unproven_where_a_list_says_why_and_damaged_elsewhere() {
     let encrypted = |entries: &mut Vec<WalEntry>| {
-        entries.iter_mut().for_each(|entry| entry.encryption = Some("gpg".parse().unwrap()));
+        for entry in entries.iter_mut() {
+            entry.encryption = Some("gpg".parse().unwrap());
+        }
     };
     let opaque = case(ONE, "@21 1/08..0A | 1/08..0F").with(|case| {
         case.here.unsound.insert(wal("1/09"), Unsound::Opaque);
