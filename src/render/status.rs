@@ -307,23 +307,33 @@ fn to_do(plan: &ReplicaPlan) -> Option<String> {
     (!words.is_empty()).then(|| list(&words))
 }
 
-/// Backups of which nobody said whether they stay, those that cannot be had as they are at the primary, and WAL of which
+/// What no verdict says and nobody may overlook: what will be lacking whatever is applied, times that show nothing,
+/// backups of which nobody said whether they stay, those that cannot be had as they are at the primary, and WAL of which
 /// nobody can tell whether it is any.
-fn undecided(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
-    let held =
-        plan.warnings.iter().filter(|warning| matches!(warning, Warning::PruneHeld(_) | Warning::RefusedBefore { .. }));
-    let held = held.map(|warning| Remark { label: "warning", sentence: advice::warning(warning) });
+fn to_know(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
+    let lacking = plan.shortfalls.iter().map(|shortfall| advice::shortfall(plan, shortfall, false));
+    let is_grave = |warning: &&Warning| {
+        matches!(
+            warning,
+            Warning::PruneHeld(_)
+                | Warning::RefusedBefore { .. }
+                | Warning::DatedAhead { .. }
+                | Warning::AppliedAhead(_)
+        )
+    };
+    let warnings = lacking.chain(plan.warnings.iter().filter(is_grave).map(advice::warning));
     let is_told =
         |note: &&Note| matches!(note, Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. } | Note::Unproven { .. });
-    let left = plan.notes.iter().filter(is_told);
-    held.chain(left.map(|note| Remark { label: "note", sentence: advice::note(note) }))
+    let notes = plan.notes.iter().filter(is_told).map(advice::note);
+    let warnings = warnings.map(|sentence| Remark { label: "warning", sentence });
+    warnings.chain(notes.map(|sentence| Remark { label: "note", sentence }))
 }
 
 /// What went wrong, each once, however many replicas it is true of, and what waits for somebody's word about its fate.
 fn failures(shown: &[(&ReplicaStatus, &ReplicaPlan)], style: Style) -> Vec<Line> {
     let blockers = |plan: &ReplicaPlan| {
         let errors = remarks::remarks(plan, false).into_iter().filter(|remark| remark.label == "error");
-        errors.chain(undecided(plan)).map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
+        errors.chain(to_know(plan)).map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
     };
     let mut said = BTreeSet::new();
     let all = shown.iter().flat_map(|(_, plan)| remarks::unobserved(plan).into_iter().chain(blockers(plan)));

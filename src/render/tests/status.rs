@@ -7,6 +7,7 @@ use crate::error::CommandError;
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
 use crate::plan::objective::Objective;
 use crate::plan::reason::{Blocker, Note, Warning};
+use crate::plan::shortfall::Shortfall;
 use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
 use crate::render::Style;
 use crate::render::status::{Told, status};
@@ -167,6 +168,20 @@ fn colour_adds_nothing_to_a_status_but_colour() {
 #[test]
 fn verbose_gives_the_reasons() {
     golden("status_verbose", &told(everything(), false, Style { verbose: true, ..Style::default() }));
+}
+
+#[test]
+fn what_is_lacking_is_named_without_being_asked_for() {
+    let (mut plan, _) = in_sync();
+    plan.shortfalls = vec![Shortfall::WalGone { count: 2, first: "00000001000001A300000008".parse().unwrap() }];
+    plan.warnings = vec![Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap())];
+    let status = stands(&plan, Verdict::Incomplete, None);
+    for (verbose, quiet) in [(false, false), (false, true), (true, false)] {
+        let text = told(vec![(plan.clone(), status.clone())], quiet, Style { verbose, ..Style::default() });
+        for name in ["00000001000001A300000008", "2026-11-24"] {
+            assert!(text.contains(name), "{name}, verbose {verbose}, quiet {quiet}:\n{text}");
+        }
+    }
 }
 
 #[test]
