@@ -354,7 +354,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::render::tests::build::{SEGMENT, create, history, range, replica, site, wals};
+    use crate::plan::tests::build::{SEGMENT, create, history, range, replica, site, wals};
 
     /// Each step takes a moment; how many run is watched.
     #[derive(Default)]

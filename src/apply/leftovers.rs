@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::barman::layout::ServerDirs;
-    use crate::render::tests::build::replica;
+    use crate::plan::tests::build::replica;
 
     #[test]
     fn only_trash_goes() {

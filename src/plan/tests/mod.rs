@@ -2,6 +2,7 @@
 
 mod backups;
 mod branches;
+pub(crate) mod build;
 pub(crate) mod case;
 mod estimates;
 pub(crate) mod generate;

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::build::*;
 use super::situations;
 use crate::plan::action::Plan;
 use crate::plan::critical_path::critical_path;
 use crate::plan::graph::Part;
 use crate::plan::reason::Reason;
+use crate::plan::tests::build::*;
 use crate::render::dot;
 
 /// What Graphviz draws.

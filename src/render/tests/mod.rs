@@ -2,7 +2,6 @@
 //!
 //! `INSTA_UPDATE=always cargo test render` writes the golden files anew; read them.
 
-pub(crate) mod build;
 mod dot;
 mod explain;
 mod markdown;
@@ -11,7 +10,7 @@ mod status;
 
 use std::num::NonZeroUsize;
 
-use build::*;
+use crate::plan::tests::build::*;
 
 use super::{Form, Style, Whys, plan as render};
 use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};

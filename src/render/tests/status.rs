@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::build::*;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
 use crate::plan::objective::Objective;
 use crate::plan::reason::{Blocker, Note, Warning};
 use crate::plan::shortfall::Shortfall;
 use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::tests::build::*;
 use crate::render::Style;
 use crate::render::status::{Told, status};
 use crate::render::status_json::status_json;

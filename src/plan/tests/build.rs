@@ -100,12 +100,12 @@ impl ReplicaPlan {
         self
     }
 
-    pub(super) fn new_here(mut self) -> Self {
+    pub(crate) fn new_here(mut self) -> Self {
         self.before = Recovery { lag: Some(Lag::default()), ..Recovery::default() };
         self
     }
 
-    pub(super) fn behind(mut self, to: &str, segments: u64, seconds: i64) -> Self {
+    pub(crate) fn behind(mut self, to: &str, segments: u64, seconds: i64) -> Self {
         self.before.to = Some(time(to));
         self.before.lag = Some(lag(segments, seconds));
         self
