@@ -48,7 +48,8 @@ fn no_color_means_none() {
 #[test]
 fn readers_that_go_away_do_not_disturb_an_apply() {
     let lab = Lab::new();
-    for closing in ["| head -1", "2>&1 | head -1", ">&- 2>&-"] {
+    // Who closes the output before anything is written has asked for what cannot be given; the work is done all the same.
+    for (closing, code) in [("| head -1", 0), ("2>&1 | head -1", 0), (">&- 2>&-", 1)] {
         let lab = Lab::new();
         let link = Link::new(&lab, &scenario::two_timelines().primary, &[]);
         let apply = antipode::command(&link.site.directory, &["apply", "--auto-approve"]);
@@ -57,7 +58,7 @@ fn readers_that_go_away_do_not_disturb_an_apply() {
         let script = format!("{program_path} apply --auto-approve {closing}; exit ${{PIPESTATUS[0]}}");
         command.args(["-c", &script]).env("HOME", &link.site.directory).current_dir(&link.site.directory);
         let finished = run(&mut command);
-        assert_eq!(finished.code(), 0, "{finished}");
+        assert_eq!(finished.code(), code, "{finished}");
         assert!(!finished.stderr.contains("panicked"), "{finished}");
         assert_eq!(link.site.coexisting.backup_ids().len(), scenario::two_timelines().backups.len());
     }

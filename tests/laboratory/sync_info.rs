@@ -169,17 +169,25 @@ fn replace_barman(sshd_directory: &Path, barman: &Barman, name: &str) {
     ACCOUNT.write_program(&bin.join(name), script);
 }
 
+/// A plan without the room that there is at the site, which others use as well.
+fn without_room(plan: &str) -> String {
+    plan.lines()
+        .map(|line| line.split_once("; ").filter(|_| line.starts_with("Copies")).map_or(line, |(copies, _)| copies))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 #[test]
 fn a_site_has_the_same_plan_from_a_primary_without_barman() {
     let lab = Lab::new();
     let primary = &scenario::two_timelines().primary;
     let (sshd, site) = empty_site(&lab, primary, primary.barman.version);
-    let plan = site.expect_changes();
+    let plan = without_room(&site.expect_changes());
     replace_barman(&lab.join("sshd"), &primary.barman, "antipode");
     let declared =
         site_file(&site, &sshd).replace("    ssh_command", "    barman: {command: antipode}\n    ssh_command");
     site.declare(&declared);
-    assert_eq!(site.expect_changes(), plan);
+    assert_eq!(without_room(&site.expect_changes()), plan);
     site.converge();
     // As a mirror, which asks for the servers.
     let (before, _) = declared.split_once("replicas:").expect("replicas");
