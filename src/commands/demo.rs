@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::apply::RunLock;
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
+use crate::cycle::{self, Session};
 use crate::demo::catalog::{self, PrimaryCatalog};
 use crate::demo::damage::Damage;
 use crate::error::{CommandError, Exit};
@@ -24,7 +25,6 @@ use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::terminal::{self, Terminal};
 use super::{apply, plan, source};
-use crate::cycle::{self, Session};
 
 /// Nobody else works on these catalogs.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! `antipode explain`: why one action is planned.
 
 use crate::cli;
+use crate::cycle::{Planned, Session};
 use crate::error::{CommandError, Exit};
 use crate::plan::action::{Outcome, Plan};
 use crate::plan::known::Knowledge;
@@ -14,7 +15,6 @@ use crate::stdout;
 use super::interrupt::Interrupt;
 use super::source::{self, Declared};
 use super::terminal::{self, Terminal};
-use crate::cycle::{Planned, Session};
 
 /// So many addresses are proposed for one that is not there.
 const PROPOSED: usize = 3;

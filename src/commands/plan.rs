@@ -1,6 +1,7 @@
 //! `antipode plan`: what would change at the site, and why.
 
 use crate::cli::{self, Format, View};
+use crate::cycle::Session;
 use crate::error::{CommandError, Exit};
 use crate::plan::Plan;
 use crate::plan::saved::SavedPlan;
@@ -11,7 +12,6 @@ use crate::stdout;
 use super::interrupt::Interrupt;
 use super::terminal::{self, Terminal};
 use super::{explain, saved_plan, source};
-use crate::cycle::Session;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::apply;
 use crate::cli::{self, TextOrJson};
+use crate::cycle::Session;
 use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
 use crate::plan;
@@ -17,7 +18,6 @@ use crate::stdout;
 use super::interrupt::Interrupt;
 use super::source;
 use super::terminal::{self, Terminal};
-use crate::cycle::Session;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::wal_files::{WalFile, find, wal_files};
 use crate::barman::wal::WalName;
 use crate::verify::wal_file;
+use crate::verify::wal_form::Form;
 use crate::verify::wal_header::Compression;
 
 use super::catalog::{CatalogError, parallel};
@@ -47,11 +48,5 @@ fn differs(file: &WalFile<'_>, there: &PrimaryInventory) -> bool {
 /// A file that nobody can look into is as good as it was when it was listed, if it has the size that it had then.
 fn opaque(here: &ReplicaInventory, name: WalName) -> Option<WholeWal> {
     let line = find(&here.xlogdb.entries, name)?;
-    let is_hidden = line.encryption.is_some() || line.compression.is_some_and(|name| is_custom(name.as_str()));
-    (is_hidden && here.wals.get(&name) == Some(&line.size)).then_some(WholeWal::Opaque)
-}
-
-/// Whether a compression is one that only its owner can undo.
-fn is_custom(name: &str) -> bool {
-    Compression::of_barman(name).is_none()
+    (Form::listed(line).is_hidden() && here.wals.get(&name) == Some(&line.size)).then_some(WholeWal::Opaque)
 }

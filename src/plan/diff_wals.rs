@@ -10,6 +10,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
+use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 use crate::site::model::Policy;
 use crate::verify::wal_form::Form;
@@ -24,7 +25,6 @@ use super::reason::Note;
 use super::runs::{Runs, Shipment, segment_of};
 use super::wanted::Wanted;
 use super::window::Segments;
-use crate::observe::inventory::XlogFinding;
 use crate::observe::wal_files::{Proof, WalFile, find, wal_files};
 
 /// What becomes of the WAL of one replica.

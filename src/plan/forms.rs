@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::desired::hex;
+
 /// A path below the base of a backup.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -43,7 +45,7 @@ impl PathForm {
 }
 
 fn encode(path: &Path) -> String {
-    path.as_os_str().as_encoded_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(path.as_os_str().as_encoded_bytes())
 }
 
 fn decode(hex: &str) -> Option<PathBuf> {

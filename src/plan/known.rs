@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::barman::wal::WalName;
 use crate::observe::inventory::Observation;
+use crate::observe::wal_files::find;
 use crate::site::model::Replica;
 
 use super::action::{Action, Change, Plan};
 use super::demand::{Demand, Demands};
 use super::facts::{Fact, Grounds};
 use super::waits::{Neighbours, Waits};
-use crate::observe::wal_files::find;
 
 /// What a plan was made from, asked by its actions.
 pub struct Knowledge<'a> {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::apply::{self, Limits, Pulse};
 use crate::cli;
+use crate::cycle::{Bounds, Session, lock};
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
 use crate::plan::Plan;
@@ -17,7 +18,6 @@ use super::audience::Audience;
 use super::interrupt::Interrupt;
 use super::source;
 use super::terminal::{self, Terminal};
-use crate::cycle::{Bounds, Session, lock};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
