@@ -19,7 +19,7 @@
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
 //! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is a note in each
 //!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time. The only other memory is a
-//!   cache of manifests (`observe::primary::cache`), which `--refresh` drops, and which WAL files here were looked at
+//!   cache of manifests (`store::cache`), which `--refresh` drops, and which WAL files here were looked at
 //!   (`observe::catalog`).
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
 //!   that a site or a passive Barman can have it as its primary.
@@ -35,7 +35,8 @@
 //! | what is planned, in which order and why | [`plan`] |
 //! | what a plan, a status or an error looks like | [`render`], [`diag`], [`error`] |
 //! | how observing, planning and applying follow each other | [`cycle`] |
-//! | how it is done on disk, locks, limits, interruptions | [`apply`] |
+//! | how it is done, limits, interruptions | [`apply`] |
+//! | where a catalog lies here, and how it is read, changed and locked | [`store`] |
 //! | how an apply is followed | [`progress`] |
 //! | what is written to standard output, and what happens when it cannot be | [`stdout`] |
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
@@ -56,7 +57,6 @@ pub mod demo;
 pub mod diag;
 pub mod error;
 pub mod events;
-pub mod locks;
 pub mod manual;
 pub mod observe;
 pub mod plan;
@@ -66,5 +66,6 @@ pub mod render;
 pub mod schemas;
 pub mod site;
 pub mod stdout;
+pub mod store;
 pub mod transport;
 pub mod verify;

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::locks::LockError;
 use crate::observe::catalog::CatalogError;
+use crate::store::locks::LockError;
 use crate::transport::{TransportError, TransportErrorKind};
 
 use crate::events::{Failure, FailureKind};

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use crate::barman::findings::{self, Findings};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::{LastApply, Measured};
-use crate::barman::staging::OWN_DIRECTORY;
 use crate::plan::Plan;
 use crate::plan::action::{Action, Address, Change, Outcome, ReplicaPlan, Target};
+use crate::store::staging::{OWN_DIRECTORY, Staging};
 
-use super::durable;
 use crate::events::Summary;
+use crate::store::posix::durable;
 
 /// What was measured of each replica, by its name.
 pub type Measurements = BTreeMap<ServerName, Measured>;
@@ -55,7 +55,7 @@ pub fn keep(plan: &Plan, summary: &Summary, found: &BTreeMap<ServerName, Finding
 }
 
 fn keep_of(target: &Target, settled: impl Iterator<Item = BackupId>, found: Findings) -> io::Result<()> {
-    let path = findings::path(&target.here);
+    let path = Staging::new(&target.here, true, true).findings();
     let before = fs::read(&path).ok().and_then(|bytes| findings::parse(&bytes)).unwrap_or_default();
     let mut now = before.clone();
     settled.for_each(|id| drop(now.remove(&id)));
@@ -77,7 +77,7 @@ fn backup_of(action: &Action) -> Option<BackupId> {
 }
 
 fn write(target: &Target, primary: &str, measured: Measured, ended: Timestamp) -> io::Result<()> {
-    let path = LastApply::path(&target.here);
+    let path = Staging::new(&target.here, true, true).last_apply();
     let before = fs::read(&path).ok().and_then(|bytes| LastApply::parse(&bytes));
     // An apply that brought little says nothing of the line; what an earlier one found still holds.
     let earlier = || before.filter(|before| before.primary == primary)?.measured;

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::barman::staging::Staging;
 use crate::plan::Plan;
 use crate::plan::action::Target;
+use crate::store::staging::Staging;
 use crate::transport::paths;
 
-use super::durable;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
 use crate::events::Failure;
+use crate::store::posix::durable;
 
 /// Removes the temporary files of killed runs. The server is locked, and nothing is written there yet.
 pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Failure> {

@@ -6,13 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::barman::staging::OWN_DIRECTORY;
-use crate::locks::{Lock, LockError, LockKind};
+use crate::store::locks::{Lock, LockError, LockKind};
+use crate::store::staging::OWN_DIRECTORY;
 
-use super::durable;
 use super::ongoing;
 use super::replica_run::{Held, ReplicaRun};
 use crate::events::{Failure, FailureKind};
+use crate::store::posix::durable;
 
 /// Keeps a second Antipode from the same catalog.
 #[derive(Debug)]

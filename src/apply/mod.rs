@@ -36,8 +36,6 @@
 //! A step that fails stops only the steps that need it.
 
 mod budget;
-mod disk;
-pub mod durable;
 mod executor;
 mod failure;
 pub mod journal;

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use crate::barman::staging::OWN_DIRECTORY;
-use crate::locks::{Lock, read_holder};
 use crate::plan::ongoing::Ongoing;
+use crate::store::locks::{Lock, read_holder};
+use crate::store::staging::OWN_DIRECTORY;
 
 /// The run's own lock of a catalog.
 pub(super) fn lock(catalog: &Path) -> PathBuf {

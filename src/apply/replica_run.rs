@@ -14,10 +14,10 @@ use crate::barman::findings::{Finding, Findings};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
-use crate::barman::staging::Staging;
-use crate::locks::{Lock, LockKind};
 use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
+use crate::store::locks::{Lock, LockKind};
+use crate::store::staging::Staging;
 use crate::transport::patience::{Line, Patience, persist};
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, paths};
 

@@ -1,6 +1,6 @@
 //! What lies in staging, and whether it is believed.
 //!
-//! A file that arrived is known by its size and time, and a lost write leaves behind just these ([`super::disk`]). So:
+//! A file that arrived is known by its size and time, and a lost write leaves behind just these ([`crate::store::posix::disk`]). So:
 //!
 //! - What this run wrote is believed, and published, once the disk said that it kept it.
 //! - A base that an earlier run left is believed when that run ended well. A mark is made durable before the first
@@ -19,15 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
 use crate::barman::ids::BackupId;
-use crate::barman::staging::{OWN_DIRECTORY, Staging};
 use crate::barman::wal::WalName;
+use crate::store::staging::{OWN_DIRECTORY, Staging};
 use crate::transport::paths;
 
-use super::disk::Disk;
-use super::durable;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
 use crate::events::Failure;
+use crate::store::posix::disk::Disk;
+use crate::store::posix::durable;
 
 /// The staging of a replica, which nothing was written to yet.
 #[derive(Default)]

@@ -14,14 +14,14 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
-use crate::locks::LockKind;
 use crate::observe::catalog::files;
 use crate::observe::catalog::xlogdb::MAX_SIZE;
+use crate::store::locks::LockKind;
 
-use super::durable;
 use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
 use crate::events::Failure;
+use crate::store::posix::durable;
 
 /// Lines that xlog.db is still to get.
 #[derive(Debug, Default)]

@@ -5,19 +5,13 @@
 //! copy.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::BackupId;
-use super::layout::ServerDirs;
-use super::staging::OWN_DIRECTORY;
 
 /// The version of the form.
 const VERSION: u32 = 1;
-
-/// The name of the file in our own directory of a server.
-const FILE_NAME: &str = "findings.json";
 
 /// What was found of each backup.
 pub type Findings = BTreeMap<BackupId, Finding>;
@@ -42,11 +36,6 @@ pub enum Finding {
 struct Form {
     format_version: u32,
     backups: Findings,
-}
-
-/// Where the note of a server is.
-pub fn path(dirs: &ServerDirs) -> PathBuf {
-    dirs.backup_directory.join(OWN_DIRECTORY).join(FILE_NAME)
 }
 
 /// Reads the file; `None` for anything else than what [`write`] makes.

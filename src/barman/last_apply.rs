@@ -3,20 +3,13 @@
 //! It is a cache: it tells `status` when the pipeline last ran, and plans how fast bytes arrive. One that is absent,
 //! broken or of another version only leaves these two unknown.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::layout::ServerDirs;
-use super::staging::OWN_DIRECTORY;
-
 /// The version of the form.
 const VERSION: u32 = 1;
-
-/// The name of the file in our own directory of a server.
-const FILE_NAME: &str = "last-apply.json";
 
 /// A replica's last successful apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +63,6 @@ struct MeasuredForm {
 }
 
 impl LastApply {
-    /// Where the note of a server is.
-    pub fn path(dirs: &ServerDirs) -> PathBuf {
-        dirs.backup_directory.join(OWN_DIRECTORY).join(FILE_NAME)
-    }
-
     /// Reads the file; `None` for anything else than what [`LastApply::write`] makes.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let form: Form = serde_json::from_slice(bytes).ok()?;

@@ -1,5 +1,5 @@
 //! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
-//! in a catalog, in places that Barman ignores: `staging`, `findings` and `last_apply`.
+//! in a catalog, in places that Barman ignores: `findings` and `last_apply`.
 
 pub mod backup_info;
 pub mod barman_time;
@@ -15,7 +15,6 @@ pub mod python_float;
 pub mod python_literal;
 pub mod secret;
 pub mod server_config;
-pub mod staging;
 pub mod sync_info;
 pub mod sync_wals;
 pub mod version;

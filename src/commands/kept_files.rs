@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::apply::durable;
+use crate::store::posix::durable;
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

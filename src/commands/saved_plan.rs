@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::apply::durable;
 use crate::cli;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, ReplicaPlan};
@@ -12,6 +11,7 @@ use crate::plan::saved::SavedPlan;
 use crate::plan::stale::Refusal;
 use crate::plan_file::{self, FileError};
 use crate::render::{self, units::list};
+use crate::store::posix::durable;
 
 use super::terminal::{self, Terminal};
 

@@ -14,7 +14,7 @@ use crate::barman::sync_info::listing::{Known, is_told};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::xlogdb::{XlogDb, field_count};
-use crate::locks::{Lock, LockError, LockKind};
+use crate::store::locks::{Lock, LockError, LockKind};
 use crate::verify::wal_file;
 
 use super::catalog::backups::{self, Backups, InfoFile};

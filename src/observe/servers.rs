@@ -7,8 +7,8 @@ use super::inventory::{Copied, Holds};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
-use crate::barman::staging::OWN_DIRECTORY;
 use crate::site::model::{Access, Primary, Site};
+use crate::store::staging::OWN_DIRECTORY;
 use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};

@@ -9,8 +9,9 @@ use crate::verify::wal_file;
 use crate::verify::wal_form::Form;
 use crate::verify::wal_header::Compression;
 
-use super::catalog::{CatalogError, parallel};
+use super::catalog::CatalogError;
 use super::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
+use crate::store::parallel;
 
 /// A WAL file here, and how it is stored when it is whole.
 pub type Read = (WalName, Option<Option<Compression>>);

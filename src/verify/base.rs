@@ -24,9 +24,9 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::SystemId;
 
 use super::fault::{Fault, FaultKind};
-use super::files::{self, CatalogError};
 use super::manifest::Manifest;
 use super::tree;
+use crate::store::posix::files::{self, CatalogError};
 use trees::{Listed, OnDisk};
 
 /// Where a base has its manifest.

@@ -5,7 +5,6 @@ pub mod checksum;
 pub mod control_file;
 pub mod fault;
 pub mod filenode_map;
-pub mod files;
 pub mod manifest;
 pub mod tablespaces;
 pub mod tar;

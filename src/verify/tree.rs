@@ -9,8 +9,8 @@ use std::thread;
 
 use super::checksum::Checksum;
 use super::fault::{Fault, FaultKind};
-use super::files::{self, CatalogError};
 use super::manifest::{Manifest, ManifestFile, barman_path};
+use crate::store::posix::files::{self, CatalogError};
 
 /// Checksums that are computed at the same time.
 const THREADS: usize = 2;

@@ -13,9 +13,9 @@ use crate::barman::history::HistoryFile;
 use crate::barman::wal::{Segment, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 
-use super::files;
 use super::wal_form::Form;
 use super::wal_header::{Compression, Expected, Start, WalFault, check};
+use crate::store::posix::files;
 
 /// More than any history file or label has: each line of a history is a promotion.
 const MOST_TEXT: u64 = 1 << 20;

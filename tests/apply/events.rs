@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use antipode::apply::RunLock;
 use antipode::demo::catalog::SECOND_BACKUP;
-use antipode::locks::{Lock, LockKind};
+use antipode::store::locks::{Lock, LockKind};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

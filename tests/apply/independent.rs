@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::{FIRST_BACKUP, PrimaryCatalog};
-use antipode::locks::{Lock, LockKind};
+use antipode::store::locks::{Lock, LockKind};
 
 use super::ground::{Blind, Ground};
 

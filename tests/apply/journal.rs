@@ -7,6 +7,7 @@ use std::time::Duration;
 use antipode::apply::journal::{self, Measurements};
 use antipode::barman::last_apply::{LastApply, Measured};
 use antipode::events::Summary;
+use antipode::store::staging::Staging;
 use antipode::transport::TransportErrorKind;
 use jiff::Timestamp;
 
@@ -14,7 +15,7 @@ use super::faulty::{Faulty, Reach};
 use super::ground::{Ground, TestSite};
 
 fn noted(site: &TestSite) -> Option<LastApply> {
-    LastApply::parse(&fs::read(LastApply::path(&site.dirs())).ok()?)
+    LastApply::parse(&fs::read(Staging::new(&site.dirs(), true, true).last_apply()).ok()?)
 }
 
 #[tokio::test]
@@ -26,7 +27,7 @@ async fn an_apply_that_succeeded_is_noted_also_when_it_had_nothing_to_do() {
     let first = noted(&site).unwrap();
     assert!(begin <= first.ended && first.ended <= Timestamp::now(), "{first:?}");
     assert_eq!(first.primary, "frankfurt");
-    let own = LastApply::path(&site.dirs()).parent().unwrap().metadata().unwrap();
+    let own = Staging::new(&site.dirs(), true, true).last_apply().parent().unwrap().metadata().unwrap();
     assert_eq!(own.permissions().mode() & 0o777, 0o700);
 
     let (plan, _) = site.apply(None).await;
@@ -49,7 +50,7 @@ async fn an_apply_that_failed_in_part_is_not_noted() {
 async fn a_note_that_cannot_be_written_fails_nothing() {
     let ground = Ground::new().await;
     let site = ground.day_old_site("site");
-    let path = LastApply::path(&site.dirs());
+    let path = Staging::new(&site.dirs(), true, true).last_apply();
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     site.converge().await;
@@ -63,7 +64,7 @@ async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
     site.converge().await;
     let measured = Measured { bytes: 7 << 30, time: Duration::from_secs(100) };
     let before = LastApply { measured: Some(measured), ..noted(&site).unwrap() };
-    fs::write(LastApply::path(&site.dirs()), before.write()).unwrap();
+    fs::write(Staging::new(&site.dirs(), true, true).last_apply(), before.write()).unwrap();
 
     let plan = site.plan().await;
     assert_eq!(plan.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());

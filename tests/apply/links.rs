@@ -67,6 +67,6 @@ async fn why_a_backup_was_refused_is_told_until_it_is_published() {
     let plan = planned(&site).await;
     assert_eq!((plan.actions.as_slice(), told(&plan).as_str()), (&[][..], ""));
     // What is no longer known is not said.
-    fs::remove_file(antipode::barman::findings::path(&site.dirs())).unwrap();
+    fs::remove_file(antipode::store::staging::Staging::new(&site.dirs(), true, true).findings()).unwrap();
     assert_eq!(planned(&site).await.actions, []);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antipode::barman::layout::Layout;
 use antipode::demo::catalog::FIRST_BACKUP;
-use antipode::locks::{Lock, LockKind};
+use antipode::store::locks::{Lock, LockKind};
 
 use super::ground::{Blind, Ground};
 

@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::disk::{self, Since};
-use crate::apply::durable;
 use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
@@ -17,6 +15,8 @@ use crate::events::Failure;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
+use crate::store::posix::disk::{self, Since};
+use crate::store::posix::durable;
 use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::apply::durable;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::events::Failure;
-use crate::locks::LockKind;
+use crate::store::locks::LockKind;
+use crate::store::posix::durable;
 use crate::verify::tablespaces;
 
 use super::{Job, publish};

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::apply::durable;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::events::Failure;
-use crate::locks::LockKind;
 use crate::plan::action::BackupCopy;
+use crate::store::locks::LockKind;
+use crate::store::posix::durable;
 
 use super::Job;
 

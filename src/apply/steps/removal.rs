@@ -10,7 +10,6 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::durable;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::apply::xlogdb;
@@ -19,11 +18,12 @@ use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::events::Failure;
-use crate::locks::LockKind;
 use crate::observe;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
 use crate::plan::promise;
+use crate::store::locks::LockKind;
+use crate::store::posix::durable;
 
 use super::{Job, publish};
 

@@ -1,13 +1,13 @@
 //! The ground that everything else stands on: a server's directories and sync-wals.info.
 
-use crate::apply::durable;
 use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::staging::OWN_DIRECTORY;
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::WalName;
 use crate::events::Failure;
+use crate::store::posix::durable;
+use crate::store::staging::OWN_DIRECTORY;
 
 use super::Job;
 

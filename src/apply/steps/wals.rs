@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
 
-use crate::apply::disk::{self, Since};
-use crate::apply::durable;
 use crate::apply::failure::{Doing, first_few};
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
@@ -25,6 +23,8 @@ use crate::barman::wal_entry::WalEntry;
 use crate::events::{Failure, FailureKind};
 use crate::observe::catalog::{files as disk_files, starts, wals as archive};
 use crate::plan::action::WalBatch;
+use crate::store::posix::disk::{self, Since};
+use crate::store::posix::durable;
 use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::Form;

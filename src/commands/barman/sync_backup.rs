@@ -8,9 +8,9 @@ use crate::commands::terminal::Terminal;
 use crate::cycle;
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
-use crate::locks::{Lock, LockError, LockKind};
 use crate::site::Site;
 use crate::stdout;
+use crate::store::locks::{Lock, LockError, LockKind};
 
 use super::sync::{self, Part};
 

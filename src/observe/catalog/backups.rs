@@ -11,7 +11,8 @@ use crate::barman::version::BarmanVersion;
 use crate::observe::inventory::{BackupFacts, BaseState};
 
 use super::files::{self, CatalogError};
-use super::{Depth, base, parallel};
+use super::{Depth, base};
+use crate::store::parallel;
 
 /// More than any backup.info: the largest part of it is a list of tablespaces.
 const MAX_INFO: u64 = 16 << 20;

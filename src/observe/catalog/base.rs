@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::barman::backup_info::BackupInfo;
 use crate::observe::inventory::BaseState;
+use crate::store::posix::files::{self, CatalogError};
 use crate::verify::base::{Announced, look};
-use crate::verify::files::{self, CatalogError};
 
 pub use crate::verify::base::{MANIFEST, manifest};
 

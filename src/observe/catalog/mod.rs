@@ -6,7 +6,6 @@
 
 pub mod backups;
 pub mod base;
-pub(super) mod parallel;
 mod remembered;
 pub mod starts;
 pub mod wals;
@@ -19,13 +18,13 @@ use crate::barman::identity::Identity;
 use crate::barman::ids::BackupId;
 use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
-use crate::barman::staging::Staging;
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::WalName;
 use crate::observe::inventory::Unsound;
+use crate::store::staging::Staging;
 use crate::transport::paths;
 
-pub use crate::verify::files;
+pub use crate::store::posix::files;
 pub use files::CatalogError;
 
 use backups::Backups;
@@ -103,7 +102,10 @@ impl Catalog {
             identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
             staged: staged(dirs)?,
             last_apply: last_apply(dirs),
-            findings: read_small(&findings::path(dirs), findings::parse).ok().flatten().unwrap_or_default(),
+            findings: read_small(&Staging::new(dirs, true, true).findings(), findings::parse)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
         })
     }
 
@@ -149,7 +151,7 @@ pub fn sync_wals(dirs: &ServerDirs) -> Result<Option<SyncWals>, CatalogError> {
 
 /// A note that cannot be read is unknown, like one that is absent: nothing depends on it.
 pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
-    read_small(&LastApply::path(dirs), LastApply::parse).ok().flatten()
+    read_small(&Staging::new(dirs, true, true).last_apply(), LastApply::parse).ok().flatten()
 }
 
 /// What earlier runs left in either place where bases are staged.

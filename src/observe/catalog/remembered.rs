@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::barman::layout::ServerDirs;
-use crate::barman::staging::Staging;
 use crate::barman::wal::WalName;
+use crate::store::staging::Staging;
 use crate::verify::wal_file::Beginning;
 
 use super::files::{self, Stamp};

@@ -12,8 +12,8 @@ use crate::observe::inventory::Unsound;
 use crate::verify::wal_file::{self, Beginning};
 
 use super::files::Stamp;
-use super::parallel;
 use super::remembered::Remembered;
+use crate::store::parallel;
 
 /// Looks at the files of an archive: those that are not sound, by name, and what the next run need not look at.
 pub fn look(dirs: &ServerDirs, stamps: &[(WalName, Stamp)]) -> (BTreeMap<WalName, Unsound>, Remembered) {

@@ -10,7 +10,7 @@ use crate::barman::wal::{Timeline, WalName};
 use crate::observe::history;
 
 use super::files::{self, CatalogError, Stamp};
-use super::parallel;
+use crate::store::parallel;
 
 /// The files of a WAL archive.
 #[derive(Debug, Clone, PartialEq, Default)]

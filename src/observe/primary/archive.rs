@@ -21,9 +21,9 @@ use crate::observe::history;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
 use crate::transport::{List, RemoteFile, TransportErrorKind};
 
-use super::cache::Cache;
 use super::fetched::Fetcher;
 use super::lists::{FetchedLists, Lines};
+use crate::store::cache::Cache;
 
 /// The most WAL files that an archive may have: 64 TiB of segments of 16 MiB.
 pub(super) const MAX_FILES: usize = 4 << 20;

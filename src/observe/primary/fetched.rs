@@ -12,7 +12,7 @@ use crate::transport::{
     ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, TransportError, TransportErrorKind, What,
 };
 
-use super::cache::Cache;
+use crate::store::cache::Cache;
 
 /// So many bytes may always come: small files come with what rsync says of them.
 const SOME: u64 = 1 << 20;

@@ -1,6 +1,6 @@
 //! The primary's xlog.db, fetched as a file: under either of its names, from wherever Barman keeps it.
 //!
-//! It stays in our own directory of the server ([`super::cache`]), so that the next fetch brings only what changed. What
+//! It stays in our own directory of the server ([`crate::store::cache`]), so that the next fetch brings only what changed. What
 //! came may have been written while it was read: a last line without an end is not one yet.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::observe::catalog::xlogdb::XlogDbFile;
 use crate::observe::failure::Failure;
 
 use super::archive::MAX_FILES;
-use super::cache::Cache;
 use super::fetched::{FetchedFiles, Fetcher};
+use crate::store::cache::Cache;
 
 /// The longest list that is read: more than the lines of as many files as an archive may have.
 const MAX_SIZE: u64 = 512 << 20;

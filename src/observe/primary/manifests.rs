@@ -10,8 +10,8 @@ use crate::observe::failure::Failure;
 use crate::observe::inventory::PrimaryInventory;
 use crate::verify::manifest::{Manifest, ManifestError};
 
-use super::cache::Cache;
 use super::fetched::Fetcher;
+use crate::store::cache::Cache;
 
 /// More than the manifest of ten million files.
 const MAX_MANIFEST: u64 = 4 << 30;

@@ -6,7 +6,6 @@
 
 mod annotations;
 mod archive;
-mod cache;
 mod fetched;
 mod lists;
 mod manifests;
@@ -28,7 +27,7 @@ use super::Purpose;
 use super::facts::base_kind;
 use super::failure::Failure;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
-use cache::{Cache, Kept, Use};
+use crate::store::cache::{Cache, Kept, Use};
 use fetched::Fetcher;
 
 /// One server of a primary, and the way to it.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::store::posix::files::{self, CatalogError};
 use crate::verify::checksum::Hasher;
 use crate::verify::fault::{Fault, FaultKind};
-use crate::verify::files::{self, CatalogError};
 use crate::verify::manifest::Manifest;
 use crate::verify::tar;
 use crate::verify::wal_header::Compression;

@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::store::posix::files::CatalogError;
 use crate::verify::control_file::ControlFile;
 use crate::verify::fault::{Fault, FaultKind};
 use crate::verify::filenode_map;
-use crate::verify::files::CatalogError;
 
 use super::Announced;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::verify::files::{self, CatalogError};
+use crate::store::posix::files::{self, CatalogError};
 use crate::verify::manifest::Manifest;
 
 use super::cluster::Tree;

@@ -8,7 +8,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-use crate::transport::paths;
+use super::files;
 
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
 const PREFIX: &str = ".antipode-";
@@ -41,10 +41,8 @@ fn replace(path: &Path, content: &[u8], prepare: impl Fn(&File) -> io::Result<()
 
 /// Removes what a killed [`write`] left in a directory. Nothing may be written there meanwhile.
 pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
-    for entry in paths::entries(directory)? {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type()?.is_file() {
+    for entry in files::list(directory).map_err(|error| error.source)? {
+        if entry.name.starts_with(PREFIX) && entry.name.ends_with(SUFFIX) && entry.kind.is_file() {
             remove_file(&entry.path())?;
         }
     }

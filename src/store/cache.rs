@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use super::posix::files;
+use super::staging::Staging;
 use crate::barman::layout::ServerDirs;
-use crate::barman::staging::Staging;
-use crate::transport::paths;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +101,8 @@ impl Cache {
 
     /// Removes everything but what has such a name.
     pub fn keep_only(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
-        for entry in paths::entries(&self.directory)? {
-            if !entry.file_name().to_str().is_some_and(&is_wanted) {
+        for entry in files::list(&self.directory).map_err(|error| error.source)? {
+            if !is_wanted(&entry.name) {
                 remove(&entry.path())?;
             }
         }

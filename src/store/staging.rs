@@ -6,8 +6,8 @@
 
 use std::path::PathBuf;
 
-use super::ids::BackupId;
-use super::layout::ServerDirs;
+use crate::barman::ids::BackupId;
+use crate::barman::layout::ServerDirs;
 
 /// The name of our own directory, in a catalog and in each server's `backup_directory`.
 pub const OWN_DIRECTORY: &str = ".antipode";
@@ -46,6 +46,16 @@ impl<'a> Staging<'a> {
     /// Where the primary's list of its WAL is kept.
     pub fn lists(self) -> PathBuf {
         self.own().join("lists")
+    }
+
+    /// The note of the last successful apply.
+    pub fn last_apply(self) -> PathBuf {
+        self.own().join("last-apply.json")
+    }
+
+    /// The note of what applies found of backups at the primary.
+    pub fn findings(self) -> PathBuf {
+        self.own().join("findings.json")
     }
 
     /// What is remembered of the WAL files that were looked at.
