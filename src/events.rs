@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::action::{Address, Change};
-use crate::plan::graph::Part;
+use crate::plan::order::graph::Part;
 use crate::transport::ByteCounter;
 use crate::transport::patience::Wait;
 

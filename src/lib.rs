@@ -10,10 +10,10 @@
 //!                                               ├──► apply ──┬──► publish: the catalog
 //!                                               │            └──► events ──► progress: bars, lines, JSON
 //!                                               │
-//!                                               └──► plan_file ══ plan.json ══► plan::stale ──► apply
+//!                                               └──► plan_file ══ plan.json ══► plan::saved::stale ──► apply
 //! ```
 //!
-//! - **A saved plan** ([`plan::saved`]) is the plan with what each action relies on ([`plan::facts`]). [`plan::stale`]
+//! - **A saved plan** ([`plan::saved`]) is the plan with what each action relies on ([`plan::saved::facts`]). [`plan::saved::stale`]
 //!   looks at the same facts in a new observation; then the saved actions are applied, and nothing is planned again.
 //! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.

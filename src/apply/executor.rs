@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
 use crate::plan::action::Action;
-use crate::plan::graph::{Dependency, Part, Step, StepGraph};
+use crate::plan::order::graph::{Dependency, Part, Step, StepGraph};
 use crate::transport::ByteCounter;
 
 use super::budget::Budget;

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use crate::plan::ongoing::Ongoing;
+use crate::plan::status::ongoing::Ongoing;
 use crate::store::locks::{Lock, read_holder};
 use crate::store::staging::OWN_DIRECTORY;
 

@@ -8,7 +8,7 @@ use crate::cli;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::saved::SavedPlan;
-use crate::plan::stale::Refusal;
+use crate::plan::saved::stale::Refusal;
 use crate::plan_file::{self, FileError};
 use crate::render::{self, units::list};
 use crate::store::posix::durable;

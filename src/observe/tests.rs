@@ -13,7 +13,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::plan::lacking;
+use crate::plan::backup::lacking;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };

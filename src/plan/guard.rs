@@ -11,9 +11,10 @@ use crate::observe::inventory::{OwnSection, PrimaryBackup, PrimaryInventory, Rep
 use crate::site::model::{Replica, WalsFrom};
 
 use super::action::{Action, Change, Recovery};
-use super::diff_backups::BackupDiff;
+use super::backup::BackupDiff;
 use super::reason::{Blocker, Warning};
-use super::{branch, objective, wanted};
+use super::recovery::{branch, objective};
+use super::wal::wanted;
 
 /// Everything that forbids any action on this replica.
 pub fn blockers(

@@ -21,7 +21,7 @@ use crate::site::model::Policy;
 use crate::site::pattern::Pattern;
 
 use super::action::Address;
-use super::shipping::WalActions;
+use super::wal::shipping::WalActions;
 
 /// Something that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

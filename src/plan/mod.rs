@@ -2,61 +2,36 @@
 //!
 //! No clock, file, network or environment in here, and only ordered collections: the same input gives the same plan.
 //!
-//! | question | files |
+//! | question | room |
 //! | --- | --- |
-//! | which backups and WAL are wanted | `selection`, `wanted`, `lacking` |
-//! | what differs at the site | `diff_backups`, `diff_wals`, `disorder` |
-//! | what is an action, and why is it there | `action`, `reason`, `replica`, `shipping`, `runs`, `reuse`, `segment_size` |
-//! | in which order | `order`, `graph`, `waits`, `critical_path` |
-//! | how much and how long | `traffic`, `estimate` |
+//! | what is done for one replica, in full | `replica` |
+//! | which backups it is to have, and which may go | [`backup`] |
+//! | which WAL it is to have, and which may go | [`wal`] |
+//! | what an action is | [`action`]; why it is there, or is not: [`reason`] |
+//! | in which order | [`order`] |
+//! | how much and how long | [`cost`] |
 //! | what forbids it, what is warned of | `guard` |
-//! | what is good here and waits for a person | `held` |
-//! | what can be recovered, before and after; what will be lacking; how a replica stands | `branch`, `window`, `recovery`, `shortfall`, `objective`, `status` |
-//! | whether a deletion leaves what it promised | `promise` |
-//! | a part of a plan: `--target`, `--exclude` | `scope` |
-//! | a saved plan: what it relies on, whether it still holds | `saved`, `facts`, `desired`, `stale` |
-//! | what `explain` tells | `known`, `demand` |
+//! | what is good here and waits for a person | [`held`] |
+//! | what can be recovered, before and after, and what will be lacking | [`recovery`] |
+//! | how a replica stands | [`status`] |
+//! | a part of a plan: `--target`, `--exclude` | [`scope`] |
+//! | a plan that is kept: what it relies on, whether it still holds | [`saved`] |
+//! | why is this in the plan | [`explain`] |
 
 pub mod action;
-mod branch;
-pub mod critical_path;
-pub mod demand;
-pub mod desired;
-mod diff_backups;
-mod diff_wals;
-mod disorder;
-pub mod estimate;
-pub mod facts;
-pub mod forms;
-pub mod graph;
+pub mod backup;
+pub mod cost;
+pub mod explain;
 mod guard;
 pub mod held;
-pub mod known;
-pub mod lacking;
-pub mod objective;
-pub mod ongoing;
-mod order;
-pub mod promise;
+pub mod order;
 pub mod reason;
 pub mod recovery;
 mod replica;
-mod reuse;
-mod runs;
 pub mod saved;
 pub mod scope;
-mod segment_size;
-pub mod selection;
-mod shipping;
-pub mod shortfall;
-pub mod stale;
 pub mod status;
-pub mod totals;
-pub mod traffic;
-pub mod vanished;
-pub mod verb;
-pub mod waits;
-mod wanted;
-pub mod window;
+mod wal;
 
 use jiff::Timestamp;
 

@@ -12,9 +12,9 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::observe::inventory::XlogFinding;
 
-use super::forms;
 use super::held::HeldKey;
 use super::recovery::OtherBranch;
+use super::saved::forms;
 
 /// Why an action is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -17,16 +17,18 @@ use crate::site::pattern::Pattern;
 use crate::verify::manifest::barman_path;
 
 use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
-use super::diff_backups::{self, BackupDiff, Kept};
-use super::diff_wals::{self, WalDiff};
-use super::estimate::Pace;
+use super::backup::reuse::Sources;
+use super::backup::{self, BackupDiff, Kept};
+use super::cost::estimate::Pace;
 use super::held::{self, Difference, Held, HeldKey};
-use super::order::Stage;
+use super::order::stages::Stage;
 use super::reason::{Note, Reason, Warning};
-use super::reuse::Sources;
-use super::shipping::WalActions;
-use super::window::needed;
-use super::{guard, recovery, segment_size, shortfall};
+use super::recovery::shortfall;
+use super::recovery::window::needed;
+use super::wal::segment_size;
+use super::wal::shipping::WalActions;
+use super::wal::{self, WalDiff};
+use super::{guard, recovery};
 use crate::observe::wal_files::wal_files;
 
 /// Plans one replica. `limit` is the bandwidth that it shares with the other replicas of its primary.
@@ -69,7 +71,7 @@ fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory
     plan.after = plan.before;
     plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, &view.branches());
     plan.notes = view.other_branches().into_iter().map(Note::OtherBranch).collect();
-    plan.notes.extend(diff_wals::unproven_here(here));
+    plan.notes.extend(wal::unproven_here(here));
     plan.warnings = guard::clocks(None, here, now);
 }
 
@@ -85,8 +87,8 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
         let size = segment_size::of(self.primary, self.here);
-        let backups = diff_backups::diff(&self.replica.policy, self.primary, self.here, self.now);
-        let mut wals = diff_wals::diff(&self.replica.policy, self.primary, self.here, &backups, size);
+        let backups = backup::diff(&self.replica.policy, self.primary, self.here, self.now);
+        let mut wals = wal::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now, self.now).recovery();
         let after = recovery::after(self.primary, self.here, &backups, &wals.after, self.now);
         plan.after = after.recovery();
@@ -204,8 +206,8 @@ impl Planner<'_> {
     fn held_without_consent(&self) -> Vec<Held> {
         let policy = Policy { accept: Vec::new(), ..self.replica.policy.clone() };
         let size = segment_size::of(self.primary, self.here);
-        let backups = diff_backups::diff(&policy, self.primary, self.here, self.now);
-        let wals = diff_wals::diff(&policy, self.primary, self.here, &backups, size);
+        let backups = backup::diff(&policy, self.primary, self.here, self.now);
+        let wals = wal::diff(&policy, self.primary, self.here, &backups, size);
         self.held(&backups, &wals)
     }
 
@@ -264,7 +266,7 @@ impl Planner<'_> {
     }
 
     fn histories(&self, wals: &WalDiff) -> Vec<Action> {
-        let action = |missing: &diff_wals::MissingHistory| Action {
+        let action = |missing: &wal::MissingHistory| Action {
             address: held::history_address(&self.replica.name, missing.timeline),
             change: Change::ShipHistory { timeline: missing.timeline, entry: missing.entry, size: missing.there },
             reason: match (missing.here, missing.there) {
@@ -336,7 +338,7 @@ impl Planner<'_> {
     }
 
     fn damage(&self, id: BackupId, kept: &Kept, local: &LocalBackup, sources: &Sources<'_>) -> Option<Action> {
-        if !diff_backups::is_repaired(self.primary, id, local) {
+        if !backup::is_repaired(self.primary, id, local) {
             return None;
         }
         let copy = self.copy(id, kept, sources);
@@ -366,7 +368,7 @@ impl Planner<'_> {
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete
     /// there, or on its way out, is no model for it; neither is what it says of keys that are held.
     fn metadata(&self, id: BackupId, published: &Published, held: &[HeldKey]) -> Option<Action> {
-        let there = self.primary.backups.get(&id).filter(|backup| diff_backups::is_usable(backup));
+        let there = self.primary.backups.get(&id).filter(|backup| backup::is_usable(backup));
         let to = self.for_site(there.map_or(&published.info, |backup| &backup.info));
         let to = to.with_values_of(&published.info.repaired(), held::names(held));
         let conflicts = there.map(|there| held::conflicts(published, there)).unwrap_or_default();

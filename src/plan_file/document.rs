@@ -9,18 +9,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::ids::ServerName;
+use crate::plan::action::verb::Verb;
 use crate::plan::action::{Action, Address, Change, Narrowed, Outcome, Plan, Recovery, ReplicaPlan, Target};
-use crate::plan::desired::Desired;
-use crate::plan::estimate::{self, Basis, Pace};
-use crate::plan::facts::{FACTS_VERSION, Fact};
-use crate::plan::graph::Dependency;
+use crate::plan::cost::estimate::{self, Basis, Pace};
+use crate::plan::cost::totals::Totals;
+use crate::plan::cost::traffic::Traffic;
 use crate::plan::held::Held;
+use crate::plan::order::graph::Dependency;
 use crate::plan::reason::{Note, Reason, Warning};
-use crate::plan::shortfall::Shortfall;
-use crate::plan::totals::Totals;
-use crate::plan::traffic::Traffic;
-use crate::plan::vanished::Vanished;
-use crate::plan::verb::Verb;
+use crate::plan::recovery::shortfall::Shortfall;
+use crate::plan::saved::desired::Desired;
+use crate::plan::saved::facts::{FACTS_VERSION, Fact};
+use crate::plan::status::vanished::Vanished;
 use crate::render;
 
 use crate::plan::saved::{Facts, SavedPlan, SiteFile, sha256};

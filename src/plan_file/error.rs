@@ -1,6 +1,6 @@
 //! Why a file is not a plan that can be applied.
 
-use crate::plan::facts::FACTS_VERSION;
+use crate::plan::saved::facts::FACTS_VERSION;
 use crate::render::clean;
 
 use super::FORMAT_VERSION;

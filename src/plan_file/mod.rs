@@ -3,7 +3,7 @@
 //! The text is JSON, indented, in one form only: two plans of the same state are the same bytes. Its last member is the
 //! SHA-256 of all before it, so that any edit and any cut is noticed. That digest is no signature: whatever the file
 //! says is checked as if a stranger had written it, names, ids and paths by the types that they become, and everything
-//! that an action relies on once more when it is applied ([`crate::plan::stale`]).
+//! that an action relies on once more when it is applied ([`crate::plan::saved::stale`]).
 //!
 //! ```text
 //! Plan + facts + desired ──► SavedPlan ──► document ──► text        write
@@ -17,7 +17,7 @@ mod error;
 
 use serde::Deserialize;
 
-use crate::plan::facts::FACTS_VERSION;
+use crate::plan::saved::facts::FACTS_VERSION;
 use crate::plan::saved::{SavedPlan, sha256};
 
 pub use document::Document;

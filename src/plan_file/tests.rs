@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use sha2::{Digest, Sha256};
 
 use crate::observe::inventory::Observed;
-use crate::plan::desired::hex;
+use crate::plan::saved::desired::hex;
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan_file::{self, FileError};
 use crate::render::tests::situations;
@@ -252,7 +252,7 @@ fn the_words_of_an_ssh_command_are_in_no_plan() {
         text.contains("\"ssh\": \"sha256 ") && !text.contains("s3cret") && !text.contains("ProxyCommand"),
         "{text}"
     );
-    assert_ne!(saved.desired, crate::plan::desired::Desired::of(&site(), &replicas));
+    assert_ne!(saved.desired, crate::plan::saved::desired::Desired::of(&site(), &replicas));
 }
 
 #[test]

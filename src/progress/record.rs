@@ -6,10 +6,10 @@ use serde::Serialize;
 use crate::error::{CommandError, Exit};
 use crate::events::Failure;
 use crate::plan::Plan;
+use crate::plan::action::verb::Verb;
 use crate::plan::action::{Action, Address, Outcome as Planning, ReplicaPlan};
 use crate::plan::bytes_to_copy;
-use crate::plan::totals::Totals;
-use crate::plan::verb::Verb;
+use crate::plan::cost::totals::Totals;
 use crate::render;
 
 /// The version of the format.

@@ -7,7 +7,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::reason::{Blocker, HeldPrune, Note, Warning};
 use crate::plan::recovery::OtherBranch;
-use crate::plan::shortfall::Shortfall;
+use crate::plan::recovery::shortfall::Shortfall;
 
 use super::clean;
 use super::tree::segment_size;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::events::Summary;
 use crate::plan::action::{Address, Plan};
-use crate::plan::totals::{Things, Totals};
+use crate::plan::cost::totals::{Things, Totals};
 
 use super::summary;
 use super::units::{bytes, count, duration};

@@ -2,7 +2,7 @@
 
 use crate::plan::action::{Action, Change};
 use crate::plan::bytes_to_copy;
-use crate::plan::graph::Part;
+use crate::plan::order::graph::Part;
 
 use super::tree;
 use super::units::bytes;

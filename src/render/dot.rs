@@ -7,8 +7,8 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use crate::plan::action::Plan;
-use crate::plan::critical_path::{CriticalPath, critical_path};
-use crate::plan::graph::{Dependency, StepGraph};
+use crate::plan::order::critical_path::{CriticalPath, critical_path};
+use crate::plan::order::graph::{Dependency, StepGraph};
 
 use super::deed::deed;
 use super::ink::clean;

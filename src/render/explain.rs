@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::plan::action::{Action, Address, Change, ReusedFiles};
-use crate::plan::demand::Demand;
-use crate::plan::facts::{Fact, Side, Value};
-use crate::plan::graph::Part;
-use crate::plan::known::{Knowledge, Known};
+use crate::plan::backup::selection::Selector;
+use crate::plan::explain::asked_by::Demand;
+use crate::plan::explain::{Knowledge, Known};
+use crate::plan::order::graph::Part;
 use crate::plan::reason::Reason;
-use crate::plan::selection::Selector;
+use crate::plan::saved::facts::{Fact, Side, Value};
 use crate::site::model::WalsFrom;
 use crate::site::{KeyPath, Quotes};
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::barman::layout::ServerDirs;
-use crate::plan::facts::{Fact, Side, Tally, Topic, Value};
 use crate::plan::reason::Blocker;
+use crate::plan::saved::facts::{Fact, Side, Tally, Topic, Value};
 
 use super::reason::xlogdb as finding;
 use super::units::{count, exact, list};

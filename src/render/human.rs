@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
-use crate::plan::totals::Totals;
+use crate::plan::cost::totals::Totals;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{Remarks, labelled};

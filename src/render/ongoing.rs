@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::plan::ongoing::Ongoing;
+use crate::plan::status::ongoing::Ongoing;
 
 use super::ink::clean;
 use super::remarks::Remark;

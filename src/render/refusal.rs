@@ -2,7 +2,7 @@
 //!
 //! What a saved plan says comes from a file, and is made harmless here.
 
-use crate::plan::stale::{Change, Refusal};
+use crate::plan::saved::stale::{Change, Refusal};
 
 use super::clean;
 use super::facts::{side, topic, value};

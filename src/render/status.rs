@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
-use crate::plan::objective::Objective;
+use crate::plan::cost::totals::Totals;
 use crate::plan::reason::{Note, Warning};
+use crate::plan::recovery::objective::Objective;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
-use crate::plan::totals::Totals;
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};

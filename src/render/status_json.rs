@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::CommandError;
-use crate::plan::ongoing::Ongoing;
+use crate::plan::status::ongoing::Ongoing;
+use crate::plan::status::vanished::Vanished;
 use crate::plan::status::{ReplicaStatus, Verdict};
-use crate::plan::vanished::Vanished;
 
 use super::remarks::Remark;
 use super::status::{Told, reasons};

@@ -2,8 +2,8 @@
 
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
 use crate::plan::bytes_to_copy;
-use crate::plan::estimate::{self, Basis, Estimate};
-use crate::plan::totals::{Things, Totals};
+use crate::plan::cost::estimate::{self, Basis, Estimate};
+use crate::plan::cost::totals::{Things, Totals};
 
 use super::ink::width;
 use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};

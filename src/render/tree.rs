@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::ids::BackupId;
 use crate::barman::wal::SegmentSize;
+use crate::plan::action::verb::Verb;
 use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan};
-use crate::plan::verb::Verb;
 
 use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};

@@ -1,7 +1,7 @@
 //! Servers that are copied no longer, in words.
 
 use crate::observe::inventory::Holds;
-use crate::plan::vanished::{Cause, Vanished};
+use crate::plan::status::vanished::{Cause, Vanished};
 
 use super::remarks::Remark;
 use super::units::{count, duration, timestamp};

@@ -12,7 +12,7 @@ use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::lacking;
+use antipode::plan::backup::lacking;
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;

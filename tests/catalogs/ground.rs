@@ -11,7 +11,7 @@ use antipode::apply::{Limits, Means, RunLock, apply};
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::lacking;
+use antipode::plan::backup::lacking;
 use antipode::plan::status::{SiteStatus, status};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;

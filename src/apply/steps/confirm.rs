@@ -21,7 +21,7 @@ use crate::observe::catalog::{self, CatalogError, backups, files, wals};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
 use crate::observe::local_backup;
 use crate::plan::action::Change;
-use crate::plan::graph::Part;
+use crate::plan::order::graph::Part;
 
 use super::Job;
 

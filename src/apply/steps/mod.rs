@@ -21,7 +21,7 @@ use crate::barman::findings::Findings;
 use crate::barman::ids::ServerName;
 use crate::plan::Plan;
 use crate::plan::action::{Action, Change};
-use crate::plan::graph::{Part, Step};
+use crate::plan::order::graph::{Part, Step};
 use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::executor::Steps;

@@ -21,7 +21,7 @@ use crate::events::Failure;
 use crate::observe;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
-use crate::plan::promise;
+use crate::plan::recovery::promise;
 use crate::store::locks::LockKind;
 use crate::store::posix::durable;
 

@@ -16,7 +16,7 @@ use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
-use crate::plan::stale::{self, Present};
+use crate::plan::saved::stale::{self, Present};
 
 use super::{bounds, carry_out, exit};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::{Action, Change, ReplicaPlan, WalBatch};
-use crate::plan::shipping::WalActions;
+use crate::plan::wal::shipping::WalActions;
 
 use crate::site::pattern::Pattern;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::visit::EdgeRef;
 
 use crate::plan::action::{Action, Plan};
-use crate::plan::graph::{Dependency, Step};
+use crate::plan::order::graph::{Dependency, Step};
 
 use super::{Scope, ScopeError};
 use crate::site::pattern::Pattern;

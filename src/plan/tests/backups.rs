@@ -4,7 +4,7 @@ use crate::barman::backup_info::Status;
 use crate::observe::inventory::BaseState;
 use crate::plan::action::{BackupCopy, Change};
 use crate::plan::reason::{Note, Reason};
-use crate::plan::shortfall::Shortfall;
+use crate::plan::recovery::shortfall::Shortfall;
 
 use super::case::{Case, case};
 use super::notation::id;

@@ -9,7 +9,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::Outcome;
 use crate::plan::reason::{Note, Warning};
 use crate::plan::recovery::OtherBranch;
-use crate::plan::shortfall::Shortfall;
+use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::Verdict;
 use crate::site::model::WalsFrom;
 

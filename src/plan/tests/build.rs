@@ -14,9 +14,9 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::{
     Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, Target, WalBatch,
 };
-use crate::plan::estimate::Pace;
+use crate::plan::cost::estimate::Pace;
 use crate::plan::reason::Reason;
-use crate::plan::window::{Point, Window};
+use crate::plan::recovery::window::{Point, Window};
 
 pub const MIB: u64 = 1 << 20;
 pub const GIB: u64 = 1 << 30;

@@ -15,8 +15,8 @@ use crate::observe::inventory::{
 use crate::observe::wal_files::wal_files;
 use crate::plan::action::{Action, Change, Outcome, Plan, ReplicaPlan};
 use crate::plan::reason::{Blocker, Reason};
+use crate::plan::saved::stale::{self, Present, Refusal};
 use crate::plan::saved::{SavedPlan, SiteFile};
-use crate::plan::stale::{self, Present, Refusal};
 use crate::site::Site;
 use crate::site::model::{Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::barman::last_apply::{LastApply, Measured};
 use crate::plan::action::{Plan, ReplicaPlan};
-use crate::plan::estimate::{Basis, Estimate, Pace, of_action, of_plan};
+use crate::plan::cost::estimate::{Basis, Estimate, Pace, of_action, of_plan};
 
 use super::case::{Case, case, whole};
 

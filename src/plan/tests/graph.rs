@@ -5,7 +5,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::observe::inventory::XlogFinding;
 use crate::plan::action::ReplicaPlan;
-use crate::plan::graph::{Dependency, Part, StepGraph};
+use crate::plan::order::graph::{Dependency, Part, StepGraph};
 
 use super::case::{Case, case, whole, words};
 use super::notation::id;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::observe::inventory::{BaseKind, PrimaryBackup};
-use crate::plan::stale::Refusal;
+use crate::plan::saved::stale::Refusal;
 use crate::site::model::{Prune, Rule, Selection};
 
 use super::case::{Case, case};
@@ -54,7 +54,7 @@ fn what_no_action_is_about_may_drift() {
 
 /// The primary archives more WAL, and takes another backup that may build on its newest.
 fn move_on(case: &mut Case, is_incremental: bool) {
-    let size = crate::plan::segment_size::of(&case.primary, &case.here);
+    let size = crate::plan::wal::segment_size::of(&case.primary, &case.here);
     let newest = case.primary.backups.keys().next_back().copied();
     for number in 30..33 {
         let name = WalName::Segment(Segment::from_number(Timeline(4), number, size).unwrap());
@@ -109,7 +109,7 @@ proptest! {
         let after = case.after(&saved.plan.replicas[0]).observation();
         let planned = &saved.plan.replicas[0];
         let ends = &after.replicas[&case.replica.name];
-        let grounds = crate::plan::facts::Grounds::new(planned, &case.replica, ends, case.now).unwrap();
+        let grounds = crate::plan::saved::facts::Grounds::new(planned, &case.replica, ends, case.now).unwrap();
         for action in &planned.actions {
             let now = grounds.of(action);
             let was = saved.facts.of_action(&action.address);

@@ -11,7 +11,7 @@ use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{BackupFacts, BaseState, LocalBackup, PrimaryInventory, Published, ReplicaInventory};
 use crate::plan::action::{BackupCopy, Change, ReplicaPlan};
-use crate::plan::graph::Part;
+use crate::plan::order::graph::Part;
 
 use super::case::{Case, whole};
 use super::notation::entry;
@@ -131,7 +131,7 @@ impl Model<'_> {
     }
 
     fn update_info(&mut self, id: BackupId, to: &BackupInfo) {
-        let there = self.primary.backups.get(&id).filter(|backup| crate::plan::diff_backups::is_usable(backup));
+        let there = self.primary.backups.get(&id).filter(|backup| crate::plan::backup::is_usable(backup));
         let there = there.filter(|backup| to.restore_conflicts(&backup.info).is_empty());
         let facts: Option<BackupFacts> = there.map(|backup| backup.facts.clone());
         let published = self.local(id).published.as_mut().expect("it was published");
@@ -144,7 +144,7 @@ impl Model<'_> {
     /// A parent names those of its children that are here.
     fn rewrite_children(&mut self, parent: BackupId) {
         let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
-        let there = self.primary.backups.get(&parent).filter(|backup| crate::plan::diff_backups::is_usable(backup));
+        let there = self.primary.backups.get(&parent).filter(|backup| crate::plan::backup::is_usable(backup));
         let Some(local) = self.here.backups.get_mut(&parent) else { return };
         let Some(published) = local.published.as_mut() else { return };
         let model = there.map_or(&published.info, |backup| &backup.info);

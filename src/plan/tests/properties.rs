@@ -9,7 +9,7 @@ use crate::barman::ids::BackupId;
 use crate::observe::wal_files::{WalFile, wal_files};
 use crate::plan::action::{Change, Outcome, ReplicaPlan};
 use crate::plan::reason::Reason;
-use crate::plan::window::{Segments, recoverable};
+use crate::plan::recovery::window::{Segments, recoverable};
 
 use super::case::{Case, whole, words};
 use super::generate::any_case;

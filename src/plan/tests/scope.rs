@@ -8,7 +8,7 @@ use proptest::sample::Index;
 
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
-use crate::plan::graph::Dependency;
+use crate::plan::order::graph::Dependency;
 use crate::plan::recovery;
 use crate::plan::scope::{Pattern, Scope, ScopeError};
 

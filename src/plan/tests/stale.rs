@@ -7,7 +7,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::observe::inventory::{BaseState, Observed, OwnSection, PrimaryBackup};
-use crate::plan::stale::{self, Present};
+use crate::plan::saved::stale::{self, Present};
 use crate::site::model::{Rule, Selection, WalsFrom};
 
 use super::case::{Case, case, site};
@@ -409,7 +409,7 @@ fn another_access_is_refused_and_another_spelling_is_not() {
     let ssh = at(&format!("{head}{{ssh: {{destination: barman@pg, port: 22}}}}}}"));
     let check = |made_with: &crate::site::Site, site: &crate::site::Site| {
         let saved = crate::plan::saved::SavedPlan {
-            desired: crate::plan::desired::Desired::of(made_with, std::slice::from_ref(&planned.replica)),
+            desired: crate::plan::saved::desired::Desired::of(made_with, std::slice::from_ref(&planned.replica)),
             ..planned.saved()
         };
         let (observation, replicas) = (planned.observation(), [planned.replica.clone()]);

@@ -7,7 +7,7 @@ use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::Unsound;
 use crate::plan::action::Change;
 use crate::plan::reason::{Note, Reason};
-use crate::plan::shortfall::Shortfall;
+use crate::plan::recovery::shortfall::Shortfall;
 use crate::site::model::WalsFrom;
 
 use super::case::{Case, case, words};

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::situations;
 use crate::plan::action::Plan;
-use crate::plan::critical_path::critical_path;
-use crate::plan::graph::Part;
+use crate::plan::order::critical_path::critical_path;
+use crate::plan::order::graph::Part;
 use crate::plan::reason::Reason;
 use crate::plan::tests::build::*;
 use crate::render::dot;

@@ -1,7 +1,7 @@
 //! Why actions are planned, in the situations where they are.
 
 use super::situations::{self, Situation};
-use crate::plan::known::Known;
+use crate::plan::explain::Known;
 use crate::render::{Origin, explain, explain_thing};
 use crate::site::mirror;
 

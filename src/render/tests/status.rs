@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
-use crate::plan::objective::Objective;
 use crate::plan::reason::{Blocker, Note, Warning};
-use crate::plan::shortfall::Shortfall;
+use crate::plan::recovery::objective::Objective;
+use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::tests::build::*;
 use crate::render::Style;

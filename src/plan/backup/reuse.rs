@@ -1,0 +1,68 @@
+//! Which backup's files a copy can take from the site instead of from the primary.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::barman::backup_info::Status;
+use crate::barman::ids::BackupId;
+use crate::observe::inventory::{BaseState, LocalBackup, PrimaryInventory, ReplicaInventory};
+use crate::verify::manifest::{Manifest, barman_path, identical_files};
+
+use crate::plan::action::ReusedFiles;
+
+/// Where files can be taken from: backups that are here, and those that this plan copies before.
+pub struct Sources<'a> {
+    primary: &'a PrimaryInventory,
+    here: &'a ReplicaInventory,
+    /// Backups that are here, and whole.
+    whole: BTreeSet<BackupId>,
+    /// Copies that come earlier in the plan's order. None that comes later is taken from: a backup and its basis
+    /// would wait for each other.
+    copied: BTreeSet<BackupId>,
+}
+
+impl<'a> Sources<'a> {
+    /// What is here.
+    pub fn new(primary: &'a PrimaryInventory, here: &'a ReplicaInventory) -> Self {
+        let whole = here.backups.iter().filter(|(_, local)| is_whole(local)).map(|(id, _)| *id).collect();
+        Self { primary, here, whole, copied: BTreeSet::new() }
+    }
+
+    /// From now on, this backup is planned to be here.
+    pub fn add(&mut self, id: BackupId) {
+        self.copied.insert(id);
+    }
+
+    /// The files that a backup shares with the nearest one that is here and whole, or else with one that comes
+    /// before it in this plan.
+    pub fn shared_by(&self, id: BackupId) -> Option<ReusedFiles> {
+        let new = self.primary.backups.get(&id)?.manifest.as_ref()?;
+        let (from, basis) = self.basis(id)?;
+        let same = identical_files(basis, new);
+        let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
+        let files: Vec<_> = same.into_iter().map(barman_path).collect();
+        (!files.is_empty()).then_some(ReusedFiles { from, files, bytes })
+    }
+
+    fn basis(&self, id: BackupId) -> Option<(BackupId, &Manifest)> {
+        let known = |from: BackupId| Some((from, self.manifest(from)?));
+        let others = |ids| nearest(ids, id).filter(|from| *from != id).find_map(known);
+        others(&self.whole).or_else(|| others(&self.copied))
+    }
+
+    fn manifest(&self, id: BackupId) -> Option<&Manifest> {
+        let local = self.here.backups.get(&id).filter(|_| self.whole.contains(&id));
+        let here = local.and_then(|local| local.manifest.as_ref());
+        here.or_else(|| self.primary.backups.get(&id)?.manifest.as_ref()).map(Arc::as_ref)
+    }
+}
+
+fn is_whole(local: &LocalBackup) -> bool {
+    let is_published = local.published.as_ref().is_some_and(|published| published.facts.status == Status::Done);
+    is_published && local.base == BaseState::Complete
+}
+
+/// Older backups from the newest on, then newer ones from the oldest on.
+fn nearest(ids: &BTreeSet<BackupId>, id: BackupId) -> impl Iterator<Item = BackupId> {
+    ids.range(..id).rev().chain(ids.range(id..)).copied()
+}

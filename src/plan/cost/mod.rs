@@ -1,0 +1,5 @@
+//! How much and how long: the bytes of an action and of a plan, and the time that they take.
+
+pub mod estimate;
+pub mod totals;
+pub mod traffic;

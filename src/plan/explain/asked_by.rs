@@ -1,0 +1,126 @@
+//! What in a site file asks for an action, by the key that a reader would change to be without it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::barman::ids::BackupId;
+use crate::observe::inventory::{Observed, ReplicaObservation};
+use crate::site::KeyPath;
+use crate::site::model::{Replica, WalsFrom};
+
+use crate::plan::action::{Action, Change};
+use crate::plan::backup;
+use crate::plan::backup::selection::{Candidate, Selector, selectors};
+use crate::plan::reason::Reason;
+use crate::plan::wal::wanted;
+
+/// Something that asks for an action, or allows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// There is to be a replica.
+    Replica,
+    /// The backup is wanted.
+    Selected(Selector),
+    /// The backup is not wanted, and nothing allows to delete it.
+    Stays,
+    /// This backup is not consistent without it.
+    NeededBy(BackupId),
+    /// All WAL is wanted from a backup on; `None` where no backup tells from where.
+    WalsFrom(WalsFrom, Option<BackupId>),
+    /// `prune.unselected`
+    PruneUnselected,
+    /// `prune.gone_at_primary`
+    PruneGone,
+    /// What an interrupted copy left and nobody will finish is deleted in any case.
+    CleanUp,
+}
+
+impl Demand {
+    /// Where a replica says so, given its own place in the file; `None` where no key decides it.
+    pub fn path(self, replica: &KeyPath) -> Option<KeyPath> {
+        match self {
+            Self::Replica => Some(replica.clone()),
+            Self::Selected(Selector::All) => Some(replica.key("backups")),
+            Self::Selected(Selector::Rule(place, _)) => Some(replica.key("backups").item(place)),
+            Self::WalsFrom(..) => Some(replica.key("wals").key("from")),
+            Self::PruneUnselected => Some(replica.key("prune").key("unselected")),
+            Self::PruneGone => Some(replica.key("prune").key("gone_at_primary")),
+            Self::Selected(Selector::Kept | Selector::Carries(_) | Selector::Follows(_))
+            | Self::Stays
+            | Self::NeededBy(_)
+            | Self::CleanUp => None,
+        }
+    }
+}
+
+/// What a replica's part of the site file asks for, given what both ends have.
+pub struct Demands<'a> {
+    replica: &'a Replica,
+    candidates: BTreeMap<BackupId, Candidate>,
+    /// The backup from which on all WAL is wanted.
+    first: Option<BackupId>,
+    now: Timestamp,
+}
+
+impl<'a> Demands<'a> {
+    /// Judges as a plan of that time does; `None` when the primary did not answer.
+    pub fn new(replica: &'a Replica, observed: &ReplicaObservation, now: Timestamp) -> Option<Self> {
+        let Observed::Active(primary) = &observed.primary else { return None };
+        let (policy, here) = (&replica.policy, &observed.replica);
+        let kept = backup::diff(policy, primary, here, now).kept;
+        let first = wanted::first_backup(policy, primary, &kept);
+        Some(Self { replica, candidates: backup::candidates(policy, primary, here), first, now })
+    }
+
+    /// What asks for an action, the most telling first.
+    pub fn of(&self, action: &Action) -> Vec<Demand> {
+        match &action.change {
+            Change::CreateServer
+            | Change::RepairXlogDb { .. }
+            | Change::RewriteSyncWals { .. }
+            | Change::ShipHistory { .. } => vec![Demand::Replica],
+            Change::AddWals(batch) | Change::RepairWals(batch) => match batch.needed_by {
+                Some(id) => std::iter::once(Demand::NeededBy(id)).chain(self.of_backup(id)).collect(),
+                None => vec![self.wals_from()],
+            },
+            Change::AddBackup(copy) | Change::RepairBackup(copy) => self.of_backup(copy.id),
+            Change::UpdateInfo { id, .. } | Change::LinkTablespaces { id, .. } | Change::SetKeep { id, .. } => {
+                self.of_backup(*id)
+            }
+            Change::RemoveBackup { .. } | Change::RemoveStaging { .. } => vec![removal(&action.reason)],
+            Change::RemoveWals { .. } => vec![self.prune(), self.wals_from()],
+        }
+    }
+
+    /// What asks for a backup; that it stays where nothing does.
+    pub fn of_backup(&self, id: BackupId) -> Vec<Demand> {
+        let selectors = selectors(id, &self.replica.policy.backups, &self.candidates, self.now);
+        if selectors.is_empty() {
+            return vec![Demand::Stays];
+        }
+        // What follows another is there because of what asks for that one.
+        let basis = selectors.iter().find_map(|selector| match selector {
+            Selector::Follows(root) => Some(self.of_backup(*root)),
+            _ => None,
+        });
+        selectors.iter().copied().map(Demand::Selected).chain(basis.unwrap_or_default()).collect()
+    }
+
+    fn wals_from(&self) -> Demand {
+        Demand::WalsFrom(self.replica.policy.wals_from, self.first)
+    }
+
+    /// What allows to delete WAL.
+    fn prune(&self) -> Demand {
+        if self.replica.policy.prune.unselected { Demand::PruneUnselected } else { Demand::PruneGone }
+    }
+}
+
+fn removal(reason: &Reason) -> Demand {
+    match reason {
+        Reason::Unselected(_) => Demand::PruneUnselected,
+        Reason::GoneAtPrimary => Demand::PruneGone,
+        _ => Demand::CleanUp,
+    }
+}

@@ -1,0 +1,209 @@
+//! The plan as a graph: what must be done before what.
+
+use std::collections::BTreeMap;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::barman::ids::BackupId;
+
+use crate::plan::action::{Action, BackupCopy, Change, Plan, ReplicaPlan, WalBatch};
+use crate::plan::reason::Reason;
+
+/// A step of an action. Most actions are one step; a backup is copied first and published when all it needs is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Step {
+    /// The replica's place in the plan.
+    pub replica: usize,
+    /// The action's place in the replica's plan.
+    pub action: usize,
+    /// Which part of the action.
+    pub part: Part,
+}
+
+/// A part of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The bytes of a backup, up to where they are verified in staging.
+    Copy,
+    /// The backup's appearance in the catalog.
+    Publish,
+}
+
+/// How one step depends on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    /// It makes no sense if the other failed.
+    Needs,
+    /// It only waits until the other has ended, well or not.
+    After,
+}
+
+/// Steps, each with an edge to every step that depends on it. Nodes are in the plan's order.
+pub type StepGraph = DiGraph<Step, Dependency>;
+
+impl Plan {
+    /// The action that a step is of.
+    pub fn action(&self, step: Step) -> Option<&Action> {
+        self.replicas.get(step.replica)?.actions.get(step.action)
+    }
+
+    /// The plan as a graph without cycles.
+    pub fn graph(&self) -> StepGraph {
+        let mut graph = StepGraph::new();
+        for (index, replica) in self.replicas.iter().enumerate() {
+            Builder::new(&mut graph, index, replica).connect(&mut graph);
+        }
+        graph
+    }
+}
+
+/// The steps of one action: the first and the last are the same for most.
+#[derive(Clone, Copy)]
+struct Ends {
+    begin: NodeIndex,
+    end: NodeIndex,
+}
+
+/// An action with its steps.
+type Placed<'a> = (&'a Action, Ends);
+
+struct Builder<'a> {
+    actions: Vec<Placed<'a>>,
+    /// Collected before they are added, as a graph with many edges is slow to ask for one.
+    edges: BTreeMap<(NodeIndex, NodeIndex), Dependency>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &mut StepGraph, index: usize, replica: &'a ReplicaPlan) -> Self {
+        let mut node = |action, part| graph.add_node(Step { replica: index, action, part });
+        let place = |(i, action): (usize, &'a Action)| {
+            let ends = if let Change::AddBackup(_) = action.change {
+                Ends { begin: node(i, Part::Copy), end: node(i, Part::Publish) }
+            } else {
+                let whole = node(i, Part::Whole);
+                Ends { begin: whole, end: whole }
+            };
+            (action, ends)
+        };
+        Self { actions: replica.actions.iter().enumerate().map(place).collect(), edges: BTreeMap::new() }
+    }
+
+    fn connect(mut self, graph: &mut StepGraph) {
+        let actions = std::mem::take(&mut self.actions);
+        let groundwork: Vec<Placed> = actions.iter().copied().filter(|(action, _)| is_groundwork(action)).collect();
+        for (i, (action, at)) in actions.iter().enumerate() {
+            let earlier = actions.get(..i).unwrap_or_default();
+            match &action.change {
+                Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } => {
+                    self.needs(at.begin, earlier, is_groundwork);
+                }
+                // xlog.db and sync-wals.info must be right before the first WAL is placed.
+                Change::ShipHistory { .. } | Change::AddWals(_) | Change::RepairWals(_) => {
+                    self.needs(at.begin, &groundwork, |_| true);
+                }
+                Change::AddBackup(copy) => {
+                    self.edge(at.begin, at.end, Dependency::Needs);
+                    self.needs(at.begin, &groundwork, |other| matches!(other.change, Change::CreateServer));
+                    self.needs(at.end, &groundwork, |_| true);
+                    self.connect_publication(at.end, copy, &actions);
+                    self.connect_basis(at.begin, copy, &actions);
+                }
+                Change::RepairBackup(copy) => self.connect_basis(at.begin, copy, &actions),
+                Change::SetKeep { id, .. } => self.needs(at.begin, earlier, |other| copied(other) == Some(*id)),
+                Change::RemoveBackup { id, .. } if !is_interrupted(&action.reason) => {
+                    self.needs(at.begin, earlier, |other| !is_removal(other) || is_child(other, *id));
+                }
+                Change::RemoveWals { .. } => {
+                    self.needs(at.begin, earlier, |other| !matches!(other.change, Change::RemoveWals { .. }));
+                }
+                // What an interrupted copy left is in nobody's way: it is removed at any time.
+                Change::CreateServer
+                | Change::UpdateInfo { .. }
+                | Change::LinkTablespaces { .. }
+                | Change::RemoveBackup { .. }
+                | Change::RemoveStaging { .. } => {}
+            }
+        }
+        for ((from, to), dependency) in self.edges {
+            graph.add_edge(from, to, dependency);
+        }
+    }
+
+    fn edge(&mut self, from: NodeIndex, to: NodeIndex, dependency: Dependency) {
+        let known = self.edges.entry((from, to)).or_insert(dependency);
+        if dependency == Dependency::Needs {
+            *known = dependency;
+        }
+    }
+
+    /// A step needs all of each action that `wanted` accepts.
+    fn needs(&mut self, step: NodeIndex, actions: &[Placed<'_>], wanted: impl Fn(&Action) -> bool) {
+        for (_, other) in actions.iter().filter(|(action, _)| wanted(action)) {
+            self.edge(other.end, step, Dependency::Needs);
+        }
+    }
+
+    /// A backup appears after what makes it consistent, and after what it builds on.
+    fn connect_publication(&mut self, publish: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
+        for (action, other) in actions {
+            let dependency = match &action.change {
+                Change::AddWals(batch) | Change::RepairWals(batch) => {
+                    needs_batch(copy, batch).then_some(Dependency::Needs)
+                }
+                Change::ShipHistory { timeline, .. } => {
+                    copy.needed.is_some_and(|needed| *timeline <= needed.timeline).then_some(Dependency::Needs)
+                }
+                Change::AddBackup(parent) => (copy.parent == Some(parent.id)).then_some(Dependency::Needs),
+                // Both write the parent's backup.info: the child's name is added to what is repaired first.
+                Change::UpdateInfo { id, .. } => (copy.parent == Some(*id)).then_some(Dependency::After),
+                _ => None,
+            };
+            if let Some(dependency) = dependency {
+                self.edge(other.end, publish, dependency);
+            }
+        }
+    }
+
+    /// A backup is copied after the one that it takes files from, whatever became of that.
+    fn connect_basis(&mut self, begin: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
+        let basis = copy.reuse.as_ref().map(|reuse| reuse.from);
+        for (_, other) in actions.iter().filter(|(action, _)| basis.is_some() && copied(action) == basis) {
+            self.edge(other.end, begin, Dependency::After);
+        }
+    }
+}
+
+/// Whether a backup is not consistent without a batch.
+fn needs_batch(copy: &BackupCopy, batch: &WalBatch) -> bool {
+    let overlaps = batch.range.zip(copy.needed).is_some_and(|(range, needed)| range.overlaps(needed));
+    // Segments without a number in the replica's segment size are in no range.
+    let unnumbered = || batch.range.is_none() && batch.entries.iter().any(|entry| entry.name.segment().is_some());
+    overlaps || (batch.needed_by == Some(copy.id) && unnumbered())
+}
+
+fn is_groundwork(action: &Action) -> bool {
+    matches!(action.change, Change::CreateServer | Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. })
+}
+
+fn is_removal(action: &Action) -> bool {
+    matches!(action.change, Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. })
+}
+
+/// Whether an action deletes a backup that builds on this one.
+fn is_child(action: &Action, id: BackupId) -> bool {
+    matches!(action.change, Change::RemoveBackup { parent: Some(parent), .. } if parent == id)
+}
+
+/// The backup that an action publishes.
+fn copied(action: &Action) -> Option<BackupId> {
+    match &action.change {
+        Change::AddBackup(copy) => Some(copy.id),
+        _ => None,
+    }
+}
+
+fn is_interrupted(reason: &Reason) -> bool {
+    matches!(reason, Reason::InterruptedAndGone | Reason::InterruptedAndUnselected)
+}

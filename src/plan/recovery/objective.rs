@@ -1,0 +1,44 @@
+//! The recovery point objective: what would be lost now, and whether that is within it. A plan's warning and a status
+//! judge alike, as both ask here.
+//!
+//! Nothing is kept that nobody can show: a time in the future, or times that disagree with the order of the segments,
+//! are no evidence.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::branch::is_ahead;
+use crate::plan::action::Recovery;
+
+/// The recovery point objective of a replica, and how it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objective {
+    /// `objective.rpo`, in seconds.
+    pub rpo: u64,
+    /// Seconds that would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
+    pub loss: Option<u64>,
+    /// Whether that is within the objective.
+    pub kept: bool,
+}
+
+/// How an objective is kept, where there is one.
+pub fn judge(rpo: Option<Duration>, recovery: &Recovery, now: Timestamp) -> Option<Objective> {
+    let (rpo, loss) = (rpo?.as_secs(), loss(recovery, now));
+    Some(Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) })
+}
+
+/// Seconds since the end of the window; `None` where that lies in the future.
+pub fn age(recovery: &Recovery, now: Timestamp) -> Option<u64> {
+    let to = recovery.to.filter(|to| !is_ahead(*to, now))?;
+    Some(u64::try_from(now.as_second() - to.as_second()).unwrap_or_default())
+}
+
+/// Seconds that would be lost; `None` when nothing can be recovered, or nobody can say.
+fn loss(recovery: &Recovery, now: Timestamp) -> Option<u64> {
+    recovery.window?;
+    match recovery.lag {
+        Some(lag) => u64::try_from(lag.seconds?).ok(),
+        None => age(recovery, now),
+    }
+}

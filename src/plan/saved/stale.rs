@@ -1,0 +1,152 @@
+//! Whether a saved plan may still be applied: what its actions rely on is looked at again.
+
+use jiff::Timestamp;
+
+use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
+use crate::site::model::{Replica, Site};
+
+use super::SavedPlan;
+use super::desired::{ChangedKey, Desired};
+use super::facts::{Fact, Grounds, Side, Topic, Value};
+use crate::plan::action::ReplicaPlan;
+
+/// A site as it is wanted and observed when a saved plan is to be applied.
+pub struct Present<'a> {
+    /// What is wanted.
+    pub site: &'a Site,
+    /// The replicas that the site file names and those that its mirrors stand for.
+    pub replicas: &'a [Replica],
+    /// Both ends of at least the replicas that the plan has actions for.
+    pub observation: &'a Observation,
+    /// When it was observed.
+    pub now: Timestamp,
+}
+
+/// Why a saved plan is not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It was made for another site.
+    OtherSite {
+        /// The plan's site.
+        planned: String,
+        /// The site file's.
+        now: String,
+    },
+    /// Something that it relies on cannot be looked at.
+    Unobserved {
+        /// The replica.
+        replica: String,
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// Things that it relies on have changed.
+    Stale(Vec<Change>),
+}
+
+/// Something that a plan relies on and that has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A key of the site file.
+    Key(ChangedKey),
+    /// Something that was found.
+    Fact {
+        /// Whose: the address of an action, or the name of a replica.
+        subject: String,
+        /// Where it holds.
+        side: Side,
+        /// What it is about.
+        topic: Topic,
+        /// What it was when the plan was made, or must be; `None` when that was not noted.
+        planned: Option<Value>,
+        /// What it is now.
+        now: Value,
+    },
+}
+
+/// Checks that a plan is of this site.
+pub fn check_site(saved: &SavedPlan, site: &Site) -> Result<(), Refusal> {
+    let (planned, now) = (&saved.plan.site, &site.name);
+    let other = || Refusal::OtherSite { planned: planned.clone(), now: now.clone() };
+    if planned == now { Ok(()) } else { Err(other()) }
+}
+
+/// Checks that everything the actions of a plan rely on is as it was.
+pub fn check(saved: &SavedPlan, present: &Present<'_>) -> Result<(), Refusal> {
+    check_site(saved, present.site)?;
+    let desired = Desired::of(present.site, present.replicas);
+    let mut changes = Vec::new();
+    for planned in saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()) {
+        let keys = saved.desired.changes(&desired, present.site, &planned.name);
+        // What another desired state asks for says nothing of the one that was planned for.
+        let is_as_wanted = keys.is_empty();
+        changes
+            .extend(keys.into_iter().map(Change::Key).filter(|change| !changes.contains(change)).collect::<Vec<_>>());
+        let replica = present.replicas.iter().find(|replica| replica.name == planned.name);
+        let observed = present.observation.replicas.get(&planned.name);
+        if let (true, Some(replica), Some(observed)) = (is_as_wanted, replica, observed) {
+            changes.extend(Compared { saved, planned, replica, observed, now: present.now }.changes()?);
+        }
+    }
+    if changes.is_empty() { Ok(()) } else { Err(Refusal::Stale(changes)) }
+}
+
+/// A replica as it was planned, and as it is.
+struct Compared<'a> {
+    saved: &'a SavedPlan,
+    planned: &'a ReplicaPlan,
+    replica: &'a Replica,
+    observed: &'a ReplicaObservation,
+    now: Timestamp,
+}
+
+impl Compared<'_> {
+    fn changes(&self) -> Result<Vec<Change>, Refusal> {
+        let name = self.planned.name.as_str();
+        match &self.observed.primary {
+            Observed::Active(_) => {}
+            Observed::Inactive(sentence) => {
+                return Ok(vec![Change::Fact {
+                    subject: name.to_owned(),
+                    side: Side::Primary,
+                    topic: Topic::Activity,
+                    planned: Some(Value::Active),
+                    now: Value::Inactive(sentence.trim().to_owned()),
+                }]);
+            }
+            Observed::Failed { message, hint } => {
+                let (message, hint) = (message.clone(), hint.clone());
+                return Err(Refusal::Unobserved { replica: name.to_owned(), message, hint });
+            }
+        }
+        let Some(grounds) = Grounds::new(self.planned, self.replica, self.observed, self.now) else {
+            return Ok(Vec::new());
+        };
+        let mut changes = differences(name, self.saved.facts.of_replica(&self.planned.name), &grounds.of_target());
+        // Where everything is somewhere else, every action would say so again.
+        if changes.is_empty() {
+            for action in &self.planned.actions {
+                let planned = self.saved.facts.of_action(&action.address);
+                changes.extend(differences(action.address.as_str(), planned, &grounds.of(action)));
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// The facts that are not what they were, or not what they must be.
+fn differences(subject: &str, planned: &[Fact], now: &[Fact]) -> Vec<Change> {
+    let change = |fact: &Fact| {
+        let was = planned.iter().find(|was| was.side == fact.side && was.topic == fact.topic).map(|was| &was.value);
+        let expected = if was == Some(&fact.value) { Some(fact.required.as_ref().unwrap_or(&fact.value)) } else { was };
+        (expected != Some(&fact.value)).then(|| Change::Fact {
+            subject: subject.to_owned(),
+            side: fact.side,
+            topic: fact.topic,
+            planned: expected.cloned(),
+            now: fact.value.clone(),
+        })
+    };
+    now.iter().filter_map(change).collect()
+}

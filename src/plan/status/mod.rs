@@ -1,0 +1,228 @@
+//! How each replica stands: a verdict in one word or two, and the numbers behind it.
+//!
+//! | verdict | meaning |
+//! | --- | --- |
+//! | in sync | nothing is to be done, and nothing that is wanted is lacking |
+//! | behind | something is to be done, and nothing will be lacking then; no objective is missed |
+//! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
+//! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not |
+//! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
+//! | blocked | nothing may be done, or something is held, before somebody settles what the plan says; no objective is missed |
+//! | primary unreachable | nothing could be learnt from the primary; no objective is missed |
+//! | inactive | the primary's Barman does not look after the server; no objective is missed |
+//! | unreadable | the replica's catalog cannot be read |
+//!
+//! What is meant by the primary's newest WAL is that of the branch which is alive (`branch`). Where the primary says
+//! nothing, the age of the newest WAL in the window bounds what would be lost: an objective is
+//! kept as long as that age is within it. The same goes for an inactive server, whose WAL nobody archives; only one of
+//! which nothing was ever copied is no concern, as a mirror names every server of its primary.
+
+pub mod ongoing;
+pub mod vanished;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::barman::ids::ServerName;
+use crate::observe::inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use crate::site::model::Replica;
+
+use super::action::{Outcome, Plan, Recovery, ReplicaPlan};
+use super::backup;
+use super::recovery::branch::is_ahead;
+use super::recovery::objective::{self, Objective};
+use ongoing::Ongoing;
+use vanished::Vanished;
+
+/// How each replica of a site stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteStatus {
+    /// The site's name.
+    pub site: String,
+    /// One for each replica of the plan, in its order.
+    pub replicas: Vec<ReplicaStatus>,
+    /// Servers that are copied no longer, by their names.
+    pub vanished: Vec<Vanished>,
+    /// The run that is at work, if there is one.
+    pub ongoing: Option<Ongoing>,
+}
+
+impl SiteStatus {
+    /// Whether something that the site promises is not kept.
+    pub fn is_missed(&self) -> bool {
+        self.replicas.iter().any(ReplicaStatus::is_missed)
+            || self.vanished.iter().any(|vanished| vanished.rpo_seconds.is_some())
+    }
+}
+
+/// How one replica stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaStatus {
+    /// Its name at the site.
+    pub name: ServerName,
+    /// The primary's name in the site file.
+    pub primary: String,
+    /// The server's name at the primary.
+    pub server: ServerName,
+    /// All in a word or two.
+    pub verdict: Verdict,
+    /// What recovery can reach.
+    pub recovery: Recovery,
+    /// Seconds since the last WAL of the window was archived; `None` when that is dated in the future.
+    pub age: Option<u64>,
+    /// The objective, where there is one.
+    pub objective: Option<Objective>,
+    /// When the last successful apply ended.
+    pub last_apply: Option<Timestamp>,
+    /// Whether that is dated in the future, and so shows nothing.
+    pub last_apply_is_ahead: bool,
+    /// Its backups, counted.
+    pub backups: Backups,
+}
+
+/// A verdict on a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub enum Verdict {
+    /// It has everything that the primary has of what is wanted.
+    #[serde(rename = "in sync")]
+    InSync,
+    /// Something is missing or wrong, and no objective is missed.
+    #[serde(rename = "behind")]
+    Behind,
+    /// Something that is wanted is lacking, and no apply can bring it.
+    #[serde(rename = "incomplete")]
+    Incomplete,
+    /// The objective is missed, or cannot be shown to be kept.
+    #[serde(rename = "objective missed")]
+    ObjectiveMissed,
+    /// Nothing can be recovered.
+    #[serde(rename = "not recoverable")]
+    NotRecoverable,
+    /// Nothing may be done, or something waits for a person.
+    #[serde(rename = "blocked")]
+    Blocked,
+    /// The primary could not be observed.
+    #[serde(rename = "primary unreachable")]
+    PrimaryUnreachable,
+    /// The primary's Barman does not look after the server.
+    #[serde(rename = "inactive")]
+    Inactive,
+    /// The catalog cannot be read.
+    #[serde(rename = "unreadable")]
+    Unreadable,
+}
+
+impl Verdict {
+    /// The verdict in words, the same for people and for programs.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Behind => "behind",
+            Self::Incomplete => "incomplete",
+            Self::ObjectiveMissed => "objective missed",
+            Self::NotRecoverable => "not recoverable",
+            Self::Blocked => "blocked",
+            Self::PrimaryUnreachable => "primary unreachable",
+            Self::Inactive => "inactive",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// Whether nobody need look at it: being a little behind is how a replica lives.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::InSync | Self::Behind)
+    }
+}
+
+impl ReplicaStatus {
+    /// Whether what the site promises is not kept. Where an objective says what is promised, it alone decides beside
+    /// that there is anything to recover from; where none does, everything that is wanted is.
+    pub fn is_missed(&self) -> bool {
+        match self.verdict {
+            Verdict::ObjectiveMissed | Verdict::NotRecoverable => true,
+            Verdict::Incomplete => self.objective.is_none(),
+            _ => false,
+        }
+    }
+}
+
+/// The backups of a replica, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backups {
+    /// Those here that are published and whole.
+    pub here: usize,
+    /// Those that the site is to have; unknown without the primary.
+    pub wanted: Option<usize>,
+    /// Those at the primary that can be copied; unknown without the primary.
+    pub at_primary: Option<usize>,
+}
+
+/// How each replica of a plan stands. `replicas` and `observation` are what the plan was made from.
+pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now: Timestamp) -> SiteStatus {
+    let statuses = plan.replicas.iter().filter_map(|planned| {
+        let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
+        Some(of_replica(planned, replica, observation.replicas.get(&planned.name)?, now))
+    });
+    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone(), ongoing: None }
+}
+
+fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
+    let here = &observed.replica;
+    let recovery = plan.before;
+    let last_apply = here.last_apply.as_ref().map(|last| last.ended);
+    let objective = objective::judge(replica.policy.rpo, &recovery, now);
+    ReplicaStatus {
+        name: plan.name.clone(),
+        primary: plan.primary.clone(),
+        server: plan.server.clone(),
+        verdict: verdict(plan, here, objective),
+        recovery,
+        age: objective::age(&recovery, now),
+        objective,
+        last_apply,
+        last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
+        backups: backups(replica, observed, now),
+    }
+}
+
+fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Objective>) -> Verdict {
+    let is_inactive = matches!(plan.outcome, Outcome::Inactive(_));
+    if here.unreadable {
+        return Verdict::Unreadable;
+    }
+    if is_inactive && !here.exists {
+        return Verdict::Inactive;
+    }
+    if plan.before.window.is_none() {
+        return Verdict::NotRecoverable;
+    }
+    if objective.is_some_and(|objective| !objective.kept) {
+        return Verdict::ObjectiveMissed;
+    }
+    match &plan.outcome {
+        Outcome::Blocked(_) => Verdict::Blocked,
+        Outcome::Unobserved { .. } => Verdict::PrimaryUnreachable,
+        Outcome::Inactive(_) => Verdict::Inactive,
+        Outcome::Planned if !plan.held.is_empty() => Verdict::Blocked,
+        Outcome::Planned if !plan.shortfalls.is_empty() => Verdict::Incomplete,
+        Outcome::Planned if plan.is_in_sync() => Verdict::InSync,
+        Outcome::Planned => Verdict::Behind,
+    }
+}
+
+fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> Backups {
+    let here = observed.replica.published().filter(|facts| observed.replica.is_whole(facts.id)).count();
+    match &observed.primary {
+        Observed::Active(primary) => Backups {
+            here,
+            wanted: Some(backup::diff(&replica.policy, primary, &observed.replica, now).kept.len()),
+            at_primary: Some(usable(primary)),
+        },
+        Observed::Inactive(_) | Observed::Failed { .. } => Backups { here, wanted: None, at_primary: None },
+    }
+}
+
+fn usable(primary: &PrimaryInventory) -> usize {
+    primary.backups.values().filter(|backup| backup::is_usable(backup)).count()
+}
