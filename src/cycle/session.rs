@@ -16,7 +16,7 @@ use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
-use crate::plan::backup::lacking;
+use crate::plan::backup;
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::status::vanished::{Vanished, vanished};
@@ -205,7 +205,7 @@ impl Session {
         now: Timestamp,
     ) -> Result<Observation, CommandError> {
         let observation =
-            observe::observe(&self.site, replicas, &self.patient, &lacking::at(now), purpose, &self.cancel)
+            observe::observe(&self.site, replicas, &self.patient, &backup::to_copy(now), purpose, &self.cancel)
                 .await
                 .map_err(|error| CommandError::new(error.to_string()))?;
         if self.cancel.is_cancelled() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! catalog ──────► replica ─┐
-//! (files here)             ├─► what is lacking ──► primary, closer ──► Observation
+//! (files here)             ├─► what to copy ──► primary, closer ──► Observation
 //! sync-info, or ► primary ─┘
 //! a catalog
 //! ```
@@ -55,8 +55,8 @@ const CATALOGS_AT_ONCE: usize = 2;
 /// What each primary answered when it was called, by its name in the site file.
 pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
 
-/// Tells which backups of the primary's a replica lacks, given what both ends have: these are looked at more closely.
-pub type Lacking<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync);
+/// Tells which backups a replica will copy, given what both ends have: these are looked at more closely.
+pub type ToCopy<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync);
 
 /// What an observation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,14 @@ pub enum Purpose {
 
 /// Observes both ends of every replica.
 ///
-/// `replicas` holds those that the site file names and those that its mirrors stand for. What is `lacking` of one is
-/// looked at more closely. Only a barman.conf that cannot be
-/// used is an error, as then nobody knows where anything is.
+/// `replicas` holds those that the site file names and those that its mirrors stand for; the backups `to_copy` for one
+/// are looked at more closely. Only a barman.conf that cannot be used is an error, as then nobody knows where anything
+/// is.
 pub async fn observe<'a>(
     site: &Site,
     replicas: impl IntoIterator<Item = &'a Replica>,
     connections: &Connections,
-    lacking: Lacking<'_>,
+    to_copy: ToCopy<'_>,
     purpose: Purpose,
     cancel: &CancellationToken,
 ) -> Result<Observation, SiteConfError> {
@@ -90,7 +90,7 @@ pub async fn observe<'a>(
     };
     let asking = site.primaries.values().map(|p| (p.name.as_str(), Semaphore::new(streams(p)))).collect();
     let reading = Semaphore::new(CATALOGS_AT_ONCE);
-    let observer = Observer { site, barman, installed, connections, asking, reading, lacking, purpose, cancel };
+    let observer = Observer { site, barman, installed, connections, asking, reading, to_copy, purpose, cancel };
     let observer = &observer;
     let both_ends = replicas.into_iter().map(|replica| async move {
         let ends = observer.replica(replica).await?;
@@ -120,7 +120,7 @@ struct Observer<'a> {
     /// Bounds the `sync-info` that run at the same time, by primary: each takes memory there.
     asking: BTreeMap<&'a str, Semaphore>,
     reading: Semaphore,
-    lacking: Lacking<'a>,
+    to_copy: ToCopy<'a>,
     purpose: Purpose,
     cancel: &'a CancellationToken,
 }
@@ -217,9 +217,9 @@ impl Observer<'_> {
             // Manifests only tell what a copy would share with other backups.
             return Ok(());
         }
-        let lacking = (self.lacking)(replica, there, here);
-        replica::read_reuse_manifests(here, &lacking)?;
-        source.look_closer(there, here, &lacking).await
+        let to_copy = (self.to_copy)(replica, there, here);
+        replica::read_reuse_manifests(here, &to_copy)?;
+        source.look_closer(there, here, &to_copy).await
     }
 
     /// Finds out which of the WAL files here are whole although the primary's have another size.

@@ -13,7 +13,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::plan::backup::lacking;
+use crate::plan::backup;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
@@ -152,7 +152,7 @@ impl World {
         let now = "2026-11-22T13:00:00Z".parse().unwrap();
         let cancel = CancellationToken::new();
         let observation =
-            observe(&self.site, self.site.replicas.values(), &connections, &lacking::at(now), purpose, &cancel)
+            observe(&self.site, self.site.replicas.values(), &connections, &backup::to_copy(now), purpose, &cancel)
                 .await
                 .unwrap();
         observation.replicas.into_values().next().unwrap()

@@ -12,7 +12,7 @@ use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::backup::lacking;
+use antipode::plan::backup;
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
@@ -201,7 +201,7 @@ impl TestSite {
             &self.site,
             &replicas,
             connections,
-            &lacking::at(now),
+            &backup::to_copy(now),
             Purpose::Plan { refresh: false },
             &CancellationToken::new(),
         )

@@ -11,7 +11,7 @@ use antipode::apply::{Limits, Means, RunLock, apply};
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::backup::lacking;
+use antipode::plan::backup;
 use antipode::plan::status::{SiteStatus, status};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
@@ -121,7 +121,7 @@ impl Ground {
         let (replicas, purpose) = (self.replicas(), Purpose::Plan { refresh: false });
         let never = CancellationToken::new();
         let observation =
-            observe(&self.site, &replicas, connections, &lacking::at(now), purpose, &never).await.unwrap();
+            observe(&self.site, &replicas, connections, &backup::to_copy(now), purpose, &never).await.unwrap();
         (plan(&self.site, &replicas, &observation, now), observation)
     }
 

@@ -73,11 +73,11 @@ impl Source<'_> {
         &self,
         there: &mut PrimaryInventory,
         here: &ReplicaInventory,
-        lacking: &BTreeSet<BackupId>,
+        to_copy: &BTreeSet<BackupId>,
     ) -> Result<(), Failure> {
         // Files are shared with a backup that is here, or with another one that comes.
-        let are_shared = lacking.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
-        let wanted = if are_shared { lacking.clone() } else { BTreeSet::new() };
+        let are_shared = to_copy.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
+        let wanted = if are_shared { to_copy.clone() } else { BTreeSet::new() };
         let cache = self.cache(here, Kept::Manifests).await?;
         manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|failure| self.failed(failure))
     }

@@ -1,6 +1,5 @@
 //! Diff: which backups a replica is to have, and which of those it has may go.
 
-pub mod lacking;
 pub(super) mod reuse;
 pub mod selection;
 
@@ -14,7 +13,7 @@ use crate::barman::keep::Keep;
 use crate::observe::inventory::{
     BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
 };
-use crate::site::model::Policy;
+use crate::site::model::{Policy, Replica};
 
 use super::held::{self, HeldKey};
 use super::order::stages::{Stage, stages};
@@ -129,6 +128,17 @@ pub fn staying(
     let kept =
         |(id, facts): (BackupId, &BackupFacts)| (id, Kept { facts: facts.clone(), copy: None, keep: ends.keep(id) });
     there.chain(here).map(kept).collect()
+}
+
+/// What tells of a replica which backups a plan of this time would copy, as far as the primary's lists tell: the observer
+/// asks the primary for the details of these and of no others, so that a site which is in sync costs little.
+pub fn to_copy(now: Timestamp) -> impl Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync {
+    move |replica, primary, here| {
+        let kept = diff(&replica.policy, primary, here, now).kept;
+        let is_copied =
+            |id: &BackupId, kept: &Kept| is_usable_at(primary, *id) && (kept.copy.is_some() || !here.is_whole(*id));
+        kept.iter().filter(|(id, kept)| is_copied(id, kept)).map(|(id, _)| *id).collect()
+    }
 }
 
 /// How many of the backups here one plan may delete.

@@ -2,9 +2,8 @@
 //!
 //! The graph of the plan decides what belongs together, so that a part is as safe to apply as the whole.
 
+mod chosen;
 mod cut;
-mod named;
-mod selection;
 mod unmatched;
 
 use std::collections::BTreeSet;
@@ -156,7 +155,7 @@ impl Plan {
         for pattern in patterns.clone() {
             unmatched::check(pattern, self, observation)?;
         }
-        let stays = selection::select(self, scope)?;
+        let stays = chosen::choose(self, scope)?;
         for (index, (replica, origins)) in self.replicas.iter_mut().zip(&origins).enumerate() {
             replica.left_out = cut::keep(replica, origins, |place| stays.contains(&(index, place)));
         }

@@ -1,21 +1,21 @@
-//! Which actions of a plan a scope leaves: the targets with all that they need, less what is excluded and all that
-//! needs it.
+//! Which actions of a plan are in a scope: the targets with all that they need, less what is excluded and all that needs
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::visit::EdgeRef;
 
-use crate::plan::action::{Action, Plan};
+use crate::plan::action::{Action, Change, Plan};
 use crate::plan::order::graph::{Dependency, Step};
 
 use super::{Scope, ScopeError};
-use crate::site::pattern::Pattern;
+use crate::site::pattern::{Pattern, WAL, Wals, is_below};
 
 /// An action's replica and its place there.
 pub type Place = (usize, usize);
 
 /// The actions that stay.
-pub fn select(plan: &Plan, scope: &Scope) -> Result<BTreeSet<Place>, ScopeError> {
+pub fn choose(plan: &Plan, scope: &Scope) -> Result<BTreeSet<Place>, ScopeError> {
     let needs = Needs::of(plan);
     let places = || {
         plan.replicas.iter().enumerate().flat_map(|(replica, planned)| {
@@ -88,4 +88,27 @@ fn reach(from: &BTreeSet<Place>, edges: &BTreeMap<Place, BTreeSet<Place>>) -> BT
         }
     }
     reached
+}
+
+impl Pattern {
+    /// Whether it names an action, or a file of it: batches are cut before, but for those that it names whole.
+    pub fn matches(&self, action: &Action) -> bool {
+        let address = action.address.as_str();
+        let Some(wals) = self.wals() else { return is_below(address, self.as_str()) };
+        let is_ours = is_below(address, &format!("{}/{WAL}", self.replica));
+        is_ours && (address == self.as_str() || names_one(wals, &action.change))
+    }
+
+    /// Whether it is the whole address of an action.
+    pub fn is_address_of(&self, action: &Action) -> bool {
+        action.address.as_str() == self.as_str()
+    }
+}
+
+fn names_one(wals: Wals, change: &Change) -> bool {
+    match change {
+        Change::AddWals(batch) | Change::RepairWals(batch) => batch.entries.iter().any(|e| wals.contain(e.name)),
+        Change::RemoveWals { files, .. } => files.keys().any(|name| wals.contain(*name)),
+        _ => false,
+    }
 }
