@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use wildmatch::WildMatch;
+
 use super::model::{Mirror, Policy, Replica, Site};
 use super::path::KeyPath;
 use super::yaml;
@@ -105,22 +107,7 @@ fn mirrored_replica(name: ServerName, mirror: &Mirror) -> Replica {
 
 /// Whether a pattern matches a whole name: `*` is any text, `?` any character, and everything else is itself.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // reachable[i]: the pattern read so far can match the first i characters.
-    let mut reachable = vec![false; name.len() + 1];
-    reachable[0] = true;
-    for symbol in pattern {
-        let before = reachable.clone();
-        for i in 0..=name.len() {
-            let took_one = i > 0 && before[i - 1];
-            reachable[i] = match symbol {
-                '*' => before[i] || i > 0 && reachable[i - 1],
-                '?' => took_one,
-                _ => took_one && name[i - 1] == symbol,
-            };
-        }
-    }
-    reachable[name.len()]
+    WildMatch::new(pattern).matches(name)
 }
 
 impl fmt::Display for NameClash {

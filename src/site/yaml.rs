@@ -18,24 +18,11 @@ fn is_plain(text: &str) -> bool {
         && !KEYWORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
+/// As JSON, which is YAML but for characters that YAML does not allow as they are, or takes for the end of a line.
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            ' '..='~' => quoted.push(c),
-            _ if c.is_alphanumeric() => quoted.push(c),
-            _ => quoted.push_str(&escape(u32::from(c))),
-        }
-    }
-    quoted + "\""
-}
-
-fn escape(code: u32) -> String {
-    match u16::try_from(code) {
-        Ok(code) => format!("\\u{code:04x}"),
-        Err(_) => format!("\\U{code:08x}"),
-    }
+    let is_kept = |c: char| matches!(c, ' '..='~') || c.is_alphanumeric();
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().map(|c| if is_kept(c) { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) }).collect()
 }
 
 #[cfg(test)]
@@ -65,7 +52,7 @@ mod tests {
         {
             assert_eq!(scalar(other), format!("\"{other}\""));
         }
-        assert_eq!(scalar("a\"b\\c\n\u{85}\u{1f600}"), r#""a\"b\\c\u000a\u0085\U0001f600""#);
+        assert_eq!(scalar("a\"b\\c\n\u{85}\u{1f600}"), r#""a\"b\\c\n\U00000085\U0001f600""#);
     }
 
     proptest! {

@@ -1,33 +1,29 @@
-//! The same question to many directories at once: what a disk answers slowly, it answers in parallel.
+//! The same question to many files at once: what a disk answers slowly, it answers in parallel.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::thread;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// More threads do not make one file system faster.
 const MAX_THREADS: usize = 8;
 
-/// Calls a function for each item, from several threads; the results are in the order of the items.
-pub fn map<T: Sync, R: Send>(items: &[T], call: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Threads that mostly wait for a disk, and so more than there are processors; all catalogs that are read at the same
+/// time share them. Where the system gives none, rayon's own are used.
+static READERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let threads = thread::available_parallelism().map_or(2, NonZero::get).saturating_mul(2).min(MAX_THREADS);
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(items.len()));
-    thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(at) else { return };
-                    let result = call(item);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
+    ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("reader-{n}")).build().ok()
+});
+
+/// Calls a function that reads a little for each item; the results are in the order of the items.
+pub fn map<T: Sync, R: Send>(items: &[T], call: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
+    let work = || items.par_iter().map(&call).collect();
+    match READERS.as_ref() {
+        Some(readers) => readers.install(work),
+        None => work(),
+    }
 }
 
 #[cfg(test)]

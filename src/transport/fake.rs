@@ -189,9 +189,7 @@ impl Files for FakePrimary {
             // The fake has files only, and makes their directories as they come.
             What::Directories { .. } => (Vec::new(), false),
             What::Tree { exclude } => {
-                let patterns = super::local::Excludes::new(exclude);
-                let excluded =
-                    |path: &&PathBuf| path.ancestors().any(|part| patterns.excludes(part, part != path.as_path()));
+                let excluded = |path: &&PathBuf| exclude.iter().any(|excluded| path.starts_with(excluded));
                 (there.keys().filter(|path| !excluded(path)).cloned().collect(), false)
             }
         };

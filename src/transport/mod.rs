@@ -203,19 +203,19 @@ pub enum What {
         /// Whether each lands directly in `into`, under its last component.
         flatten: bool,
     },
-    /// The directories of a tree with their modes and the symbolic links in them, as in `Tree`, but for those that these
-    /// rsync patterns exclude, and no files: but for empty ones, perhaps.
+    /// The directories of a tree with their modes and the symbolic links in them, as in `Tree`, and no files: but for empty
+    /// ones, perhaps.
     Directories {
-        /// Anchored patterns such as `/annotations`.
-        exclude: Vec<String>,
+        /// What is left out with all below it, by its path below the directory, such as `annotations`; without wildcards.
+        exclude: Vec<PathBuf>,
     },
-    /// The whole tree with its directories, symbolic links, modes and times, but for what these rsync patterns exclude.
+    /// The whole tree with its directories, symbolic links, modes and times.
     ///
     /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
     /// are made after the copy, or the tree is copied from where they point inside.
     Tree {
-        /// Anchored patterns such as `/backup.info`.
-        exclude: Vec<String>,
+        /// What is left out with all below it, by its path below the directory, such as `backup.info`; without wildcards.
+        exclude: Vec<PathBuf>,
     },
 }
 

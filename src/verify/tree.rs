@@ -3,17 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+
+use rayon::prelude::*;
 
 use super::checksum::Checksum;
 use super::fault::{Fault, FaultKind};
 use super::manifest::{Manifest, ManifestFile, barman_path};
 use crate::store::posix::files::{self, CatalogError};
-
-/// Checksums that are computed at the same time.
-const THREADS: usize = 2;
 
 /// The files that are missing or have another size: what can be told without reading them.
 pub fn compare_sizes(base: &Path, manifest: &Manifest) -> Result<Vec<Fault>, CatalogError> {
@@ -41,24 +37,12 @@ fn stored_path(base: &Path, path: &Path) -> Result<PathBuf, CatalogError> {
 /// The files that are missing or differ, read whole. Stops early with what it found when `go_on` says no.
 pub fn verify(base: &Path, manifest: &Manifest, go_on: &(dyn Fn() -> bool + Sync)) -> io::Result<Vec<Fault>> {
     let files: Vec<(&PathBuf, &ManifestFile)> = manifest.files.iter().collect();
-    let next = AtomicUsize::new(0);
-    let found: Mutex<io::Result<Vec<Fault>>> = Mutex::new(Ok(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some((path, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| go_on()) {
-                    let fault = content_fault(base, path, file);
-                    let Ok(mut found) = found.lock() else { return };
-                    match (fault, found.as_mut()) {
-                        (Ok(fault), Ok(faults)) => faults.extend(fault),
-                        (Err(error), Ok(_)) => *found = Err(error),
-                        (_, Err(_)) => return,
-                    }
-                }
-            });
-        }
-    });
-    let mut faults = found.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let faults = files
+        .par_iter()
+        .take_any_while(|_| go_on())
+        .filter_map(|(path, file)| content_fault(base, path, file).transpose())
+        .collect::<io::Result<Vec<Fault>>>();
+    let mut faults = faults?;
     faults.sort();
     Ok(faults)
 }

@@ -137,6 +137,6 @@ fn half(what: &What) -> What {
     }
 }
 
-fn and_base(exclude: &[String]) -> Vec<String> {
-    exclude.iter().cloned().chain(["/data/base".to_owned()]).collect()
+fn and_base(exclude: &[PathBuf]) -> Vec<PathBuf> {
+    exclude.iter().cloned().chain([PathBuf::from("data/base")]).collect()
 }

@@ -343,9 +343,9 @@ async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failur
 }
 
 /// What is Barman's own, and links that would bring a tablespace twice.
-fn excluded(tablespaces: &[u32]) -> Vec<String> {
-    let own = ["/backup.info", "/.backup.lock", "/annotations"].map(str::to_owned);
-    own.into_iter().chain(tablespaces.iter().map(|oid| format!("/data/pg_tblspc/{oid}"))).collect()
+fn excluded(tablespaces: &[u32]) -> Vec<PathBuf> {
+    let own = ["backup.info", ".backup.lock", "annotations"].map(PathBuf::from);
+    own.into_iter().chain(tablespaces.iter().map(|oid| PathBuf::from(format!("data/pg_tblspc/{oid}")))).collect()
 }
 
 /// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of

@@ -24,7 +24,7 @@ use super::{
     ByteCounter, Fetch, Fetched, Files, List, MAX_LISTED, RemoteFile, TransportError, TransportErrorKind, What,
 };
 use copy::Copier;
-pub(super) use pattern::{Excludes, Only};
+pub(super) use pattern::Only;
 
 /// Lists and copies files of a catalog that this machine can read.
 pub(super) struct LocalFiles {
@@ -146,11 +146,10 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
 fn tree(
     primary: &str,
     request: &Fetch,
-    exclude: &[String],
+    exclude: &[PathBuf],
     only_directories: bool,
     copier: &mut Copier<'_>,
 ) -> Result<(), TransportError> {
-    let excludes = Excludes::new(exclude);
     let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
     // Their times are set when nothing is written into them any more, the deepest first.
     let mut directories = BTreeSet::new();
@@ -166,7 +165,7 @@ fn tree(
         let path = relative(&request.from, entry.path());
         let is_dir = entry.file_type().is_dir();
         let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX);
-        if is_scratch || excludes.excludes(&path, is_dir) {
+        if is_scratch || exclude.contains(&path) {
             if is_dir {
                 entries.skip_current_dir();
             }

@@ -1,46 +1,19 @@
-//! The simple ones of rsync's patterns: names, `*`, `?`, and a leading slash for the root of the tree.
+//! The simple ones of rsync's patterns of names: `*` and `?`, and a slash at the end for directories.
 
-use std::path::Path;
-
-/// Whether a name matches; `*` and `?` stop at a slash.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // Where the last star was, and how much of the name it has taken.
-    let (mut at, mut here, mut star) = (0, 0, None);
-    while here < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, here));
-                at += 1;
-            }
-            Some(c) if (*c == '?' && name[here] != '/') || *c == name[here] => {
-                at += 1;
-                here += 1;
-            }
-            _ => match star {
-                Some((back, taken)) if name[taken] != '/' => {
-                    star = Some((back, taken + 1));
-                    (at, here) = (back + 1, taken + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|c| *c == '*')
-}
+use wildmatch::WildMatch;
 
 /// What of a directory is listed.
 #[derive(Debug)]
-pub(in crate::transport) struct Only<'a> {
-    files: Vec<&'a str>,
-    directories: Vec<&'a str>,
+pub(in crate::transport) struct Only {
+    files: Vec<WildMatch>,
+    directories: Vec<WildMatch>,
 }
 
-impl<'a> Only<'a> {
+impl Only {
     /// From rsync's include patterns; those of directories end with a slash.
-    pub(in crate::transport) fn new(patterns: &'a [String]) -> Self {
-        let files = patterns.iter().filter(|pattern| !pattern.ends_with('/')).map(String::as_str);
-        let directories = patterns.iter().filter_map(|pattern| pattern.strip_suffix('/'));
+    pub(in crate::transport) fn new(patterns: &[String]) -> Self {
+        let files = patterns.iter().filter(|pattern| !pattern.ends_with('/')).map(|pattern| WildMatch::new(pattern));
+        let directories = patterns.iter().filter_map(|pattern| pattern.strip_suffix('/')).map(WildMatch::new);
         Self { files: files.collect(), directories: directories.collect() }
     }
 
@@ -56,37 +29,8 @@ impl<'a> Only<'a> {
 }
 
 /// Without patterns every name is.
-fn is_one_of(patterns: &[&str], name: &str) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, name))
-}
-
-/// What a tree is copied without.
-#[derive(Debug)]
-pub(in crate::transport) struct Excludes<'a>(&'a [String]);
-
-impl<'a> Excludes<'a> {
-    /// From rsync's exclude patterns.
-    pub(in crate::transport) fn new(patterns: &'a [String]) -> Self {
-        Self(patterns)
-    }
-
-    /// Whether a path below the root is left out. What lies below a directory that is left out is not asked for.
-    pub(in crate::transport) fn excludes(&self, path: &Path, is_dir: bool) -> bool {
-        let Some(path) = path.to_str() else { return false };
-        self.0.iter().any(|pattern| {
-            let (pattern, dirs_only) = pattern.strip_suffix('/').map_or((pattern.as_str(), false), |rest| (rest, true));
-            if dirs_only && !is_dir {
-                return false;
-            }
-            if let Some(anchored) = pattern.strip_prefix('/') {
-                return matches(anchored, path);
-            }
-            // Without an anchor a pattern is compared with the end of the path, component by component.
-            let depth = pattern.matches('/').count() + 1;
-            let start = path.rmatch_indices('/').nth(depth - 1).map_or(0, |(at, _)| at + 1);
-            matches(pattern, &path[start..])
-        })
-    }
+fn is_one_of(patterns: &[WildMatch], name: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
 }
 
 #[cfg(test)]
@@ -94,36 +38,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_and_question_marks_stop_at_a_slash() {
-        for (pattern, name, expected) in [
-            ("*.history", "00000002.history", true),
-            ("*.history", "a/00000002.history", false),
-            ("0000000?", "00000001", true),
-            ("0000000?", "0000000", false),
-            ("a*b*c", "axxbyybzc", true),
-            ("a*b*c", "axxbyyb", false),
-            ("*", "", true),
-            ("", "a", false),
-            ("a/*", "a/b", true),
+    fn patterns_are_of_files_or_with_a_slash_of_directories_and_of_whole_names() {
+        let only = Only::new(&["*.history", "a ?", "0000000?/"].map(String::from));
+        for (name, lists, descends) in [
+            ("00000002.history", true, false),
+            ("00000002.history.gz", false, false),
+            ("a b", true, false),
+            ("a ", false, false),
+            ("00000001", false, true),
+            ("0000000", false, false),
         ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+            assert_eq!((only.lists(name), only.descends_into(name)), (lists, descends), "{name}");
         }
-    }
-
-    #[test]
-    fn a_leading_slash_is_the_root_of_the_tree() {
-        let patterns = ["/backup.info", "pg_replslot/x", "*.tmp", "/data/pg_tblspc/*", "logs/"].map(String::from);
-        let excludes = Excludes::new(&patterns);
-        for (path, is_dir, expected) in [
-            ("backup.info", false, true),
-            ("data/backup.info", false, false),
-            ("data/pg_replslot/x", false, true),
-            ("data/a.tmp", false, true),
-            ("data/pg_tblspc/16385", true, true),
-            ("data/logs", true, true),
-            ("data/logs", false, false),
-        ] {
-            assert_eq!(excludes.excludes(Path::new(path), is_dir), expected, "{path}");
-        }
+        let all = Only::new(&[]);
+        assert!(all.lists("x") && all.descends_into("x"));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
@@ -101,8 +101,9 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
     arguments
 }
 
-fn excludes(patterns: &[String]) -> impl Iterator<Item = OsString> {
-    patterns.iter().map(|pattern| OsString::from(format!("--exclude={pattern}")))
+/// A slash at its beginning anchors a pattern at the root of the tree.
+fn excludes(paths: &[PathBuf]) -> impl Iterator<Item = OsString> {
+    paths.iter().map(|path| joined("--exclude=/", path.as_os_str()))
 }
 
 fn common(way: &Way) -> Vec<OsString> {
@@ -225,8 +226,7 @@ mod tests {
 
     #[test]
     fn nothing_is_ever_written_in_place_or_linked() {
-        for what in [What::Files { paths: vec![], flatten: true }, What::Tree { exclude: vec!["/backup.info".into()] }]
-        {
+        for what in [What::Files { paths: vec![], flatten: true }, What::Tree { exclude: vec!["backup.info".into()] }] {
             let request = Fetch { basis: Some("/old".into()), bandwidth: Some(1), ..fetch(what) };
             let arguments = fetch_arguments(&request, &way([3, 5, 0]), Path::new("/dst/.antipode-x"));
             let words = text(&arguments);
@@ -242,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_tree_follows_no_link_and_a_list_makes_no_directory_of_the_primary() {
-        let tree = fetch_arguments(&fetch(What::Tree { exclude: vec!["/x".into()] }), &way([3, 5, 0]), Path::new("/t"));
+        let tree = fetch_arguments(&fetch(What::Tree { exclude: vec!["x".into()] }), &way([3, 5, 0]), Path::new("/t"));
         assert!(text(&tree).contains(&"--safe-links") && text(&tree).contains(&"--exclude=/x"));
-        let directories = fetch(What::Directories { exclude: vec!["/x".into()] });
+        let directories = fetch(What::Directories { exclude: vec!["x".into()] });
         let directories = fetch_arguments(&directories, &way([3, 5, 0]), Path::new("/t"));
         assert!(text(&directories).contains(&"--safe-links") && text(&directories).contains(&"--max-size=0"));
         let nested = fetch(What::Files { paths: vec!["a/b".into()], flatten: false });
