@@ -41,7 +41,7 @@ fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
 }
 
 fn tree(from: &Path, into: &Path, exclude: &[&str]) -> Fetch {
-    let what = What::Tree { exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect() };
+    let what = What::Tree { exclude: exclude.iter().map(PathBuf::from).collect() };
     Fetch { what, ..files(from, into, &[], false) }
 }
 
@@ -234,7 +234,7 @@ async fn a_tree_cannot_lead_out_of_its_directory() {
         symlink(to, source.join(link)).unwrap();
     }
     let connection = open(&sshd, &sshd.primary()).await.unwrap();
-    let request = tree(&source, &target, &["/backup.info"]);
+    let request = tree(&source, &target, &["backup.info"]);
     let fetched = fetch(&connection, &request).await.unwrap();
     assert_eq!(fetched.refused, ["data/abs", "data/up"].map(PathBuf::from));
     let expected = ["data", "data/PG_VERSION", "data/base", "data/base/1", "data/base/1/1249", "data/inside"];
