@@ -1,4 +1,4 @@
-//! The locks that are held for a whole run: the catalog's own, and Barman's for each server.
+//! The locks of a server that are held for a whole run: its own, and Barman's.
 
 use std::fs;
 use std::io;
@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::barman::ids::ServerName;
 use crate::store::locks::{Lock, LockError, LockKind};
 use crate::store::staging::OWN_DIRECTORY;
 
@@ -14,24 +15,31 @@ use super::replica_run::{Held, ReplicaRun};
 use crate::events::{Failure, FailureKind};
 use crate::store::posix::durable;
 
-/// Keeps a second Antipode from the same catalog.
+/// The runs' own locks of a catalog, one for each server. They lie in the catalog's own directory and not in the server's:
+/// that is there only when something was copied.
+#[derive(Debug, Clone)]
+pub struct RunLocks {
+    catalog: PathBuf,
+}
+
+/// Keeps a second Antipode from the same server, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     _lock: Lock,
 }
 
-/// A catalog cannot be worked on.
+/// A catalog, or a server of it, cannot be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
-    /// Another Antipode works on it.
-    #[error("another antipode works on the catalog {}: {source}", catalog.display())]
+    /// Another Antipode works on the server.
+    #[error("another antipode works on {server}: {source}")]
     Busy {
-        /// `barman_home`
-        catalog: PathBuf,
-        /// Who holds it.
+        /// Its name at the site.
+        server: ServerName,
+        /// Who holds its lock.
         source: LockError,
     },
-    /// It belongs to somebody else.
+    /// The catalog belongs to somebody else.
     #[error("the catalog {} belongs to user id {owner}, and this is user id {us}: run as its owner, as Barman does", catalog.display())]
     Owner {
         /// `barman_home`
@@ -41,7 +49,7 @@ pub enum RunLockError {
         /// The id of the user that this runs as.
         us: u32,
     },
-    /// It cannot be written.
+    /// The catalog cannot be written.
     #[error("the catalog {} cannot be written: {source}", catalog.display())]
     Io {
         /// `barman_home`
@@ -51,10 +59,9 @@ pub enum RunLockError {
     },
 }
 
-impl RunLock {
-    /// Takes the lock of a catalog, waiting while another run has it. The catalog is made if only its last directory
-    /// is missing.
-    pub async fn acquire(catalog: &Path, patience: Duration) -> Result<Self, RunLockError> {
+impl RunLocks {
+    /// Those of a catalog, which is made if only its last directory is missing. One of somebody else is refused.
+    pub fn of(catalog: &Path) -> Result<Self, RunLockError> {
         let io = |source| RunLockError::Io { catalog: catalog.to_owned(), source };
         if !catalog.exists() {
             fs::create_dir(catalog).map_err(io)?;
@@ -66,10 +73,15 @@ impl RunLock {
         let own = catalog.join(OWN_DIRECTORY);
         durable::create_directory(&own).map_err(io)?;
         fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(io)?;
-        match Lock::acquire(&ongoing::lock(catalog), patience).await {
-            Ok(lock) => Ok(Self { _lock: lock }),
-            Err(source @ LockError::Busy { .. }) => Err(RunLockError::Busy { catalog: catalog.to_owned(), source }),
-            Err(LockError::Io { source, .. }) => Err(io(source)),
+        Ok(Self { catalog: catalog.to_owned() })
+    }
+
+    /// Takes the lock of a server, waiting while another run has it.
+    pub async fn acquire(&self, server: &ServerName, patience: Duration) -> Result<RunLock, RunLockError> {
+        match Lock::acquire(&ongoing::lock(&self.catalog, server), patience).await {
+            Ok(lock) => Ok(RunLock { _lock: lock }),
+            Err(source @ LockError::Busy { .. }) => Err(RunLockError::Busy { server: server.clone(), source }),
+            Err(LockError::Io { source, .. }) => Err(RunLockError::Io { catalog: self.catalog.clone(), source }),
         }
     }
 }

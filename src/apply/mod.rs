@@ -9,8 +9,8 @@
 //!   observed, before the first WAL file is placed; otherwise Barman would rebuild the one and copy everything
 //!   again because of the other.
 //! - **What a disk lost is never published** ([`disk`]), nor believed by a later run ([`staged`]).
-//! - **Nobody else is in the way.** The locks are taken in one order: the run's own in the catalog, then for each
-//!   server Barman's cron and sync-wal locks from its first step to its last, then those of a backup while it is
+//! - **Nobody else is in the way.** The locks are taken in one order for each server: the run's own, then
+//!   Barman's cron and sync-wal locks from its first step to its last, then those of a backup while it is
 //!   copied or deleted, and the xlog.db lock only around reading it again, rewriting and renaming it. Of two backups at
 //!   a time only a deletion holds the locks, its own and then that of the backup it builds on, and of the deletions of a
 //!   server one goes at a time: so nobody waits in a circle. Whoever changes a backup.info that is there holds the lock
@@ -70,7 +70,7 @@ use crate::events::{Failure, Observer, Summary};
 use budget::Budget;
 use executor::{Course, Executor};
 use journal::Measurements;
-pub use locks::{RunLock, RunLockError};
+pub use locks::{RunLock, RunLockError, RunLocks};
 pub use ongoing::{Pulse, ongoing};
 use replica_run::{Locking, Moving, ReplicaRun};
 use shares::AtOnce;
@@ -116,7 +116,7 @@ impl Default for Limits {
     }
 }
 
-/// Carries out a plan. The caller holds the run's own lock.
+/// Carries out a plan. The caller holds the run's own lock of each server.
 pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, cancel: &CancellationToken) -> Summary {
     let slots: BTreeMap<&str, Slots> =
         means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
@@ -133,7 +133,7 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
 }
 
 /// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that all
-/// is well. The caller holds the run's own lock.
+/// is well. The caller holds the run's own lock of each server.
 pub async fn idle(plan: &Plan, cancel: &CancellationToken) {
     leftovers::sweep(plan, cancel).await;
     journal::note(plan, &Summary::default(), &Measurements::new(), Timestamp::now());

@@ -10,13 +10,14 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use crate::barman::ids::ServerName;
 use crate::plan::status::ongoing::Ongoing;
 use crate::store::locks::{Lock, read_holder};
 use crate::store::staging::OWN_DIRECTORY;
 
-/// The run's own lock of a catalog.
-pub(super) fn lock(catalog: &Path) -> PathBuf {
-    catalog.join(OWN_DIRECTORY).join("run.lock")
+/// The run's own lock of a server.
+pub(super) fn lock(catalog: &Path, server: &ServerName) -> PathBuf {
+    catalog.join(OWN_DIRECTORY).join(format!("{server}.lock"))
 }
 
 /// Where a run notes its progress.
@@ -24,9 +25,9 @@ pub(super) fn lock(catalog: &Path) -> PathBuf {
 pub struct Pulse(PathBuf);
 
 impl Pulse {
-    /// That of the run which is at work on a catalog.
-    pub fn of(catalog: &Path) -> Self {
-        Self(catalog.join(OWN_DIRECTORY).join("run.progress"))
+    /// That of the run which is at work on a server.
+    pub fn of(catalog: &Path, server: &ServerName) -> Self {
+        Self(catalog.join(OWN_DIRECTORY).join(format!("{server}.progress")))
     }
 
     /// The run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
@@ -38,14 +39,14 @@ impl Pulse {
     }
 }
 
-/// The run that is at work on a catalog, if there is one.
-pub fn ongoing(catalog: &Path) -> io::Result<Option<Ongoing>> {
-    let lock = lock(catalog);
+/// The run that is at work on a server, if there is one.
+pub fn ongoing(catalog: &Path, server: &ServerName) -> io::Result<Option<Ongoing>> {
+    let lock = lock(catalog, server);
     if !Lock::is_held(&lock)? {
         return Ok(None);
     }
     let began = modified(&lock)?;
-    let last_progress = modified(&Pulse::of(catalog).0).map_or(began, |beat| beat.max(began));
+    let last_progress = modified(&Pulse::of(catalog, server).0).map_or(began, |beat| beat.max(began));
     let holder = read_holder(&lock);
     Ok(Some(Ongoing {
         pid: holder.as_ref().map(|holder| holder.pid),
@@ -73,26 +74,29 @@ mod tests {
     #[test]
     fn a_run_is_told_with_its_begin_and_its_last_progress_as_long_as_its_lock_is_held() {
         let catalog = tempfile::tempdir().unwrap();
-        assert_eq!(ongoing(catalog.path()).unwrap(), None, "no run was ever here");
+        let (main, other) = ("main".parse().unwrap(), "other".parse().unwrap());
+        let ongoing = |server| ongoing(catalog.path(), server).unwrap();
+        assert_eq!(ongoing(&main), None, "no run was ever here");
         std::fs::create_dir(catalog.path().join(OWN_DIRECTORY)).unwrap();
-        let path = lock(catalog.path());
+        let path = lock(catalog.path(), &main);
         let held = Lock::try_acquire(&path).unwrap();
-        let pulse = Pulse::of(catalog.path());
+        let pulse = Pulse::of(catalog.path(), &main);
         set(&path, "2026-11-22T10:00:00Z");
-        let running = ongoing(catalog.path()).unwrap().unwrap();
+        let running = ongoing(&main).unwrap();
         assert_eq!((running.pid, running.last_progress), (Some(std::process::id()), running.began));
+        assert_eq!(ongoing(&other), None, "it is at work on the one server");
         pulse.beat();
         set(&pulse.0, "2026-11-22T10:20:00Z");
         let now = "2026-11-22T12:10:00Z".parse().unwrap();
-        let running = ongoing(catalog.path()).unwrap().unwrap();
+        let running = ongoing(&main).unwrap();
         assert_eq!((running.age(now), running.idle(now), running.hangs(now)), (7800, 6600, true));
         pulse.beat();
-        let running = ongoing(catalog.path()).unwrap().unwrap();
+        let running = ongoing(&main).unwrap();
         assert!(!running.hangs(Timestamp::now()), "{running:?}");
         // What an earlier run left says nothing of this one.
         set(&pulse.0, "2026-11-20T00:00:00Z");
-        assert_eq!(ongoing(catalog.path()).unwrap().unwrap().last_progress, running.began);
+        assert_eq!(ongoing(&main).unwrap().last_progress, running.began);
         drop(held);
-        assert_eq!(ongoing(catalog.path()).unwrap(), None, "its files alone are no run");
+        assert_eq!(ongoing(&main), None, "its files alone are no run");
     }
 }

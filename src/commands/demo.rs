@@ -11,7 +11,7 @@ use std::time::Duration;
 use anstyle::Style;
 use tempfile::TempDir;
 
-use crate::apply::RunLock;
+use crate::apply::RunLocks;
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
 use crate::cycle::{self, Session};
@@ -174,9 +174,12 @@ impl Stage<'_> {
     async fn apply(&self, shown: Option<&Plan>) -> Result<(), CommandError> {
         self.command("antipode apply --auto-approve");
         let site = self.load()?;
-        let _run_lock = RunLock::acquire(&site.catalog.path, LOCK_TIMEOUT).await?;
-        let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
-        let result = self.plan_and_apply(&session, shown).await;
+        let locks = RunLocks::of(&site.catalog.path)?;
+        let mut session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
+        let result = match session.lock(&locks, |_| true, LOCK_TIMEOUT).await {
+            Ok(_) => self.plan_and_apply(&session, shown).await,
+            Err(error) => Err(error),
+        };
         session.close().await;
         self.check_interrupt()?;
         result

@@ -41,8 +41,10 @@ async fn tell(
     let mut plan = plan::plan(site, &session.replicas, &observation, now);
     plan.vanished = session.vanished()?;
     let mut status = status(&plan, &session.replicas, &observation, now);
-    // Who may not read the lock is not told of who holds it.
-    status.ongoing = apply::ongoing(&site.catalog.path).ok().flatten();
+    for replica in &mut status.replicas {
+        // Who may not read the lock is not told of who holds it.
+        replica.ongoing = apply::ongoing(&site.catalog.path, &replica.name).ok().flatten();
+    }
     let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
     match arguments.format {
         TextOrJson::Text => {
@@ -95,6 +97,7 @@ mod tests {
             last_apply: None,
             last_apply_is_ahead: false,
             backups: Backups::default(),
+            ongoing: None,
         }
     }
 
@@ -112,7 +115,7 @@ mod tests {
             (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),
         ] {
             let replicas = verdicts.iter().map(|verdict| stands(*verdict)).collect();
-            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new(), ongoing: None };
+            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new() };
             assert_eq!(exit(&status, has_errors).code(), code, "{verdicts:?} {has_errors}");
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use futures::future::join_all;
 
-use crate::apply::{self, Limits, Means, RunLock};
+use crate::apply::{self, Limits, Means, RunLockError, RunLocks};
+use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::events::{Observer, Summary};
 use crate::plan::Plan;
-use crate::site::model::Site;
 use crate::transport::patience::Patience;
 
 use super::Session;
@@ -29,18 +29,36 @@ impl Bounds {
     }
 }
 
-/// Takes the run's own lock.
-pub async fn lock(site: &Site, timeout: Duration, cancel: &CancellationToken) -> Result<RunLock, CommandError> {
-    tokio::select! {
-        lock = RunLock::acquire(&site.catalog.path, timeout) => Ok(lock?),
-        () = cancel.cancelled() => {
-            Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"))
-        }
-    }
-}
-
 impl Session {
-    /// Does what a plan says. Whoever calls holds the run's own lock.
+    /// Takes the runs' own locks of all replicas that are concerned, waiting for each that is busy as long as this. Those
+    /// that stay busy are noted, and passed over. Whether there is anything left to be done.
+    pub async fn lock(
+        &mut self,
+        locks: &RunLocks,
+        is_concerned: impl Fn(&ServerName) -> bool,
+        timeout: Duration,
+    ) -> Result<bool, CommandError> {
+        let replicas = self.replicas.iter().map(|replica| &replica.name);
+        let concerned: Vec<ServerName> = replicas.filter(|name| is_concerned(name)).cloned().collect();
+        let taken = tokio::select! {
+            taken = join_all(concerned.iter().map(|name| locks.acquire(name, timeout))) => taken,
+            () = self.cancel.cancelled() => {
+                return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
+            }
+        };
+        for (name, lock) in concerned.into_iter().zip(taken) {
+            match lock {
+                Ok(lock) => self.run_locks.push(lock),
+                Err(busy @ RunLockError::Busy { .. }) => {
+                    self.busy.insert(name, busy.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.busy.is_empty() || !self.run_locks.is_empty())
+    }
+
+    /// Does what a plan says. Whoever calls has taken the runs' own locks.
     pub async fn apply(&self, plan: &Plan, bounds: Bounds, observer: &dyn Observer) -> Result<Summary, CommandError> {
         let connections = self.open_connections();
         let means = Means {

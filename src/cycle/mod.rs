@@ -11,5 +11,5 @@ mod apply;
 mod failed;
 mod session;
 
-pub use apply::{Bounds, lock};
+pub use apply::Bounds;
 pub use session::{Planned, Session, lock_directory, unknown_server};

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::observe::inventory::Observation;
@@ -55,6 +56,10 @@ pub struct Session {
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
     silent: BTreeMap<String, CommandError>,
+    /// The runs' own locks that are held.
+    pub(super) run_locks: Vec<RunLock>,
+    /// The replicas that another run is at work on. They are passed over.
+    pub busy: BTreeMap<ServerName, CommandError>,
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
     pub refresh: bool,
     /// Fires when the run is interrupted.
@@ -101,6 +106,8 @@ impl Session {
             patient,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
+            run_locks: Vec::new(),
+            busy: BTreeMap::new(),
             refresh: false,
             cancel: cancel.clone(),
         };
@@ -175,11 +182,12 @@ impl Session {
     pub async fn planned(&self, scope: &Scope) -> Result<Planned, CommandError> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
-        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name));
+        let is_free = |name: &ServerName| !self.busy.contains_key(name);
+        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name) && is_free(&replica.name));
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
         let mut plan = plan::plan(&self.site, &self.replicas, &observation, now);
         plan.vanished = self.vanished()?;
-        let plan = plan.narrow(scope, &self.replicas, &observation, now)?;
+        let plan = plan.narrow(&scope.among(is_free), &self.replicas, &observation, now)?;
         Ok(Planned { plan, observation, now })
     }
 

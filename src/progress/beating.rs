@@ -1,5 +1,7 @@
-//! Progress as other runs see it: what arrives and ends is noted as a pulse, beside what somebody else is told.
+//! Progress as other runs see it: what arrives and ends is noted as its replica's pulse, beside what somebody else is told.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apply::Pulse;
@@ -12,10 +14,13 @@ use super::running::Running;
 /// How often it is looked whether bytes arrived.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Where the progress of each replica is noted, by its name.
+pub type Pulses = BTreeMap<String, Pulse>;
+
 /// Passes events on, and notes progress.
 pub struct Beating<'a> {
     told: Box<dyn Observer + 'a>,
-    pulse: Pulse,
+    pulses: Arc<Pulses>,
     running: Running<Arriving>,
 }
 
@@ -35,15 +40,22 @@ impl Arriving {
 
 impl<'a> Beating<'a> {
     /// Begins to note. Needs a tokio runtime.
-    pub fn new(told: Box<dyn Observer + 'a>, pulse: Pulse) -> Self {
-        pulse.beat();
-        let noted = pulse.clone();
-        let tick = move |_: &Address, step: &mut Arriving| {
+    pub fn new(told: Box<dyn Observer + 'a>, pulses: Pulses) -> Self {
+        pulses.values().for_each(Pulse::beat);
+        let pulses = Arc::new(pulses);
+        let noted = Arc::clone(&pulses);
+        let tick = move |address: &Address, step: &mut Arriving| {
             if step.has_grown() {
-                noted.beat();
+                beat(&noted, address);
             }
         };
-        Self { told, pulse, running: Running::new(EVERY, tick) }
+        Self { told, pulses, running: Running::new(EVERY, tick) }
+    }
+}
+
+fn beat(pulses: &Pulses, address: &Address) {
+    if let Some(pulse) = pulses.get(address.replica()) {
+        pulse.beat();
     }
 }
 
@@ -52,11 +64,11 @@ impl Observer for Beating<'_> {
         match event {
             Event::Started { address, counter, .. } => {
                 self.running.begin(address, Arriving { counter: counter.clone(), seen: counter.get() });
-                self.pulse.beat();
+                beat(&self.pulses, address);
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
                 self.running.end(address);
-                self.pulse.beat();
+                beat(&self.pulses, address);
             }
             // To try again is no progress.
             Event::Retrying { .. } | Event::Interrupted => {}

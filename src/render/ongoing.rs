@@ -1,12 +1,17 @@
-//! A run that is at work on the catalog, in words.
+//! Runs that are at work on replicas, in words.
 
 use jiff::Timestamp;
 
 use crate::plan::status::ongoing::Ongoing;
 
+use crate::barman::ids::ServerName;
+
 use super::ink::clean;
 use super::remarks::Remark;
-use super::units::duration;
+use super::units::{duration, list};
+
+/// The replicas of one run are named as long as they are no more than this.
+const NAMED: usize = 4;
 
 /// `process 4711 (antipode apply) has been at work here for 2 h 10 min; last progress 1 h 50 min ago`
 pub fn ongoing(run: &Ongoing, now: Timestamp) -> String {
@@ -19,8 +24,30 @@ pub fn ongoing(run: &Ongoing, now: Timestamp) -> String {
     format!("{process} has been at work here for {age}; last progress {idle} ago")
 }
 
-/// What a status says of it: a warning where somebody should look after it.
-pub fn remark(run: &Ongoing, now: Timestamp) -> Remark {
+/// What a status says of them, of each process once: a warning of those replicas where somebody should look after it.
+pub fn remarks<'a>(at_work: impl Iterator<Item = (&'a ServerName, &'a Ongoing)>, now: Timestamp) -> Vec<Remark> {
+    let mut runs: Vec<(Ongoing, Vec<String>)> = Vec::new();
+    for (replica, run) in at_work {
+        let hangs = run.hangs(now);
+        let is_same = |other: &Ongoing| (other.pid, &other.command, other.hangs(now)) == (run.pid, &run.command, hangs);
+        match runs.iter_mut().find(|(other, _)| is_same(other)) {
+            Some((other, names)) => {
+                other.began = other.began.min(run.began);
+                let of_progress = if hangs { Timestamp::min } else { Timestamp::max };
+                other.last_progress = of_progress(other.last_progress, run.last_progress);
+                names.push(replica.to_string());
+            }
+            None => runs.push((run.clone(), vec![replica.to_string()])),
+        }
+    }
+    runs.iter().map(|(run, names)| remark(run, now).of(named(names))).collect()
+}
+
+fn named(replicas: &[String]) -> String {
+    if replicas.len() > NAMED { format!("{} replicas", replicas.len()) } else { list(replicas) }
+}
+
+fn remark(run: &Ongoing, now: Timestamp) -> Remark {
     let sentence = ongoing(run, now);
     if !run.hangs(now) {
         return Remark::note(sentence);
@@ -59,5 +86,29 @@ mod tests {
         assert!(advice(&gone).ends_with("end it, and the next run goes on where it was"), "{}", advice(&gone));
         let unknown = Ongoing { pid: None, command: None, ..run };
         insta::assert_snapshot!(told(&unknown, "2026-11-22T10:00:00Z"), @"note: another process has been at work here for 0 s; last progress 0 s ago");
+    }
+    #[test]
+    fn a_process_is_told_once_for_all_its_replicas_that_go_on_and_once_for_those_where_it_hangs() {
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        let run = |pid, last: &str| Ongoing {
+            pid: Some(pid),
+            command: Some("antipode cron".to_owned()),
+            began: at("2026-11-22T10:00:00Z"),
+            last_progress: at(last),
+        };
+        let (new, old) = ("2026-11-22T12:09:30Z", "2026-11-22T10:20:00Z");
+        let runs = [("a", 7, new), ("b", 7, old), ("c", 7, "2026-11-22T12:09:00Z"), ("d", 8, new)];
+        let runs = runs.map(|(name, pid, last)| (name.parse().unwrap(), run(pid, last)));
+        let told = |runs: &[(ServerName, Ongoing)]| {
+            let at_work = runs.iter().map(|(replica, run)| (replica, run));
+            let remarks = remarks(at_work, at("2026-11-22T12:10:00Z")).into_iter();
+            remarks.map(|remark| format!("{}: {}", remark.label, remark.sentence)).collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(told(&runs), @r"
+        note: a and c: process 7 (antipode cron) has been at work here for 2 h 10 min; last progress 30 s ago
+        warning: b: process 7 (antipode cron) has been at work here for 2 h 10 min; last progress 1 h 50 min ago; see what it waits for; `kill 7` ends it, and the next run goes on where it was
+        note: d: process 8 (antipode cron) has been at work here for 2 h 10 min; last progress 30 s ago
+        ");
+        insta::assert_snapshot!(told(&vec![runs[0].clone(); 5]), @"note: 5 replicas: process 7 (antipode cron) has been at work here for 2 h 10 min; last progress 30 s ago");
     }
 }

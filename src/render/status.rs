@@ -71,9 +71,10 @@ pub fn status(told: Told<'_>, style: Style) -> String {
     out
 }
 
-/// What is to be said besides: of servers that are copied no longer, and of the run that is at work.
+/// What is to be said besides: of servers that are copied no longer, and of runs that are at work.
 fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
-    let ongoing = told.status.ongoing.as_ref().map(|run| ongoing::remark(run, told.now));
+    let at_work = told.status.replicas.iter().filter_map(|replica| Some((&replica.name, replica.ongoing.as_ref()?)));
+    let ongoing = ongoing::remarks(at_work, told.now);
     let said = vanished::warnings(&told.status.vanished).into_iter().chain(ongoing);
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
     let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();

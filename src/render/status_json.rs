@@ -33,8 +33,6 @@ pub struct StatusDocument {
     replicas: Vec<Replica>,
     /// Servers that are copied no longer, and of which something is at the site, in the order of their names.
     vanished: Vec<Vanished>,
-    /// The run that is at work; null when there is none.
-    ongoing: Option<Ongoing>,
     /// What could not be looked at.
     errors: Vec<Error>,
 }
@@ -62,6 +60,8 @@ struct Replica {
     last_apply: Option<Timestamp>,
     /// Its backups, counted.
     backups: Backups,
+    /// The run that is at work on it; null when there is none.
+    ongoing: Option<Ongoing>,
     /// What is behind the verdict, for people.
     reasons: Vec<Reason>,
 }
@@ -155,7 +155,6 @@ pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
             .map(|(status, plan)| replica(status, reasons(status, plan).into_iter().map(sentence).collect()))
             .collect(),
         vanished: told.status.vanished.clone(),
-        ongoing: told.status.ongoing.clone(),
         errors: errors.iter().map(error).collect(),
     };
     // Maps with texts as keys, and finite numbers: it always has a text form.
@@ -194,6 +193,7 @@ fn replica(status: &ReplicaStatus, reasons: Vec<Reason>) -> Replica {
             wanted: status.backups.wanted,
             at_primary: status.backups.at_primary,
         },
+        ongoing: status.ongoing.clone(),
         reasons,
     }
 }

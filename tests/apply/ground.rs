@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLock, apply};
+use antipode::apply::{Limits, Means, RunLock, RunLocks, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Observer, Summary};
@@ -19,6 +19,7 @@ use antipode::site::model::Replica;
 use antipode::transport;
 use antipode::transport::patience::Patience;
 use antipode::verify::checksum::{Algorithm, Checksum};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -163,7 +164,9 @@ impl TestSite {
         faulty: Option<&Arc<Faulty>>,
         limits: Limits,
     ) -> (Plan, Summary) {
-        let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
+        let locks = RunLocks::of(&self.catalog).unwrap();
+        let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
+        let _held: Vec<RunLock> = try_join_all(run_locks).await.unwrap();
         let connections = self.call().await;
         let plan = self.plan_over(&connections).await;
         let mut connections: BTreeMap<_, _> =

@@ -1,12 +1,14 @@
 //! Replicas of one apply that have nothing to do with each other.
 
+use std::process::{Command, Output};
 use std::time::Duration;
 
+use antipode::apply::RunLocks;
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::{FIRST_BACKUP, PrimaryCatalog};
 use antipode::store::locks::{Lock, LockKind};
 
-use super::ground::{Blind, Ground};
+use super::ground::{Blind, Ground, TestSite};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -35,4 +37,44 @@ async fn a_server_that_is_busy_holds_up_no_other_and_one_that_is_done_is_free() 
     assert_eq!((summary.failed, summary.skipped), (vec![], vec![]));
     barman.await.unwrap();
     assert!(site.plan().await.is_empty());
+}
+
+fn antipode(site: &TestSite, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antipode"));
+    command.args(arguments).arg("-f").arg(&site.file).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn a_server_that_another_run_is_at_work_on_is_passed_over_by_name_and_holds_up_no_other() {
+    let ground = Ground::new().await;
+    PrimaryCatalog::create(&ground.primary(), "other").unwrap().first_day().unwrap();
+    let catalog = ground.path().join("site");
+    let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
+    let held = RunLocks::of(&catalog).unwrap().acquire(&"main".parse().unwrap(), Duration::ZERO).await.unwrap();
+    let apply = ["apply", "--auto-approve", "--lock-timeout", "0s"];
+
+    let targeted = antipode(&site, &[&apply[..], &["--target", "other"]].concat());
+    assert_eq!((targeted.status.code(), text(&targeted.stderr).contains("main")), (Some(0), false), "{targeted:?}");
+    let applied = antipode(&site, &apply);
+    assert_eq!(applied.status.code(), Some(3), "{applied:?}");
+    let named = format!("another antipode works on main: {}", catalog.join(".antipode/main.lock").display());
+    assert!(text(&applied.stderr).contains(&named), "{applied:?}");
+    let none = antipode(&site, &[&apply[..], &["--target", "main"]].concat());
+    assert_eq!((none.status.code(), text(&none.stdout)), (Some(3), String::new()), "{none:?}");
+    assert!(!catalog.join("main").exists(), "nothing was done for it");
+
+    let status = antipode(&site, &["status"]);
+    let at_work = format!("note: main: process {} (", std::process::id());
+    assert!(text(&status.stdout).contains(&at_work), "{status:?}");
+    let pass = antipode(&site, &["cron"]);
+    let skipped = "Another antipode is already running, skipping main: process ";
+    assert_eq!((pass.status.code(), text(&pass.stdout).starts_with(skipped)), (Some(0), true), "{pass:?}");
+    drop(held);
+    let plan = site.plan().await;
+    let left = |index: usize| plan.replicas[index].actions.len();
+    assert!(left(0) > 0 && left(1) == 0, "{plan:?}");
 }

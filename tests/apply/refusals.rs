@@ -5,9 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use antipode::apply::{RunLock, RunLockError};
+use antipode::apply::{RunLockError, RunLocks};
 
 use super::ground::{Ground, TestSite};
 
@@ -90,7 +89,7 @@ async fn a_catalog_of_somebody_else_is_refused() {
     } else {
         PathBuf::from("/usr")
     };
-    let refused = RunLock::acquire(&catalog, Duration::ZERO).await.unwrap_err();
+    let refused = RunLocks::of(&catalog).unwrap_err();
     assert!(matches!(refused, RunLockError::Owner { .. }), "{refused}");
     assert!(!catalog.join(".antipode").exists());
 }

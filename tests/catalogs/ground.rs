@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLock, apply};
+use antipode::apply::{Limits, Means, RunLock, RunLocks, apply};
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
@@ -18,6 +18,7 @@ use antipode::site::Site;
 use antipode::site::model::Replica;
 use antipode::transport;
 use antipode::transport::patience::Patience;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +88,9 @@ impl Ground {
     /// Plans and applies; an interruption comes after so many events.
     pub fn apply(&self, now: Timestamp, interrupted_after: Option<usize>) -> Applied {
         run(async {
-            let _lock = RunLock::acquire(&self.catalog, Duration::from_secs(5)).await.unwrap();
+            let locks = RunLocks::of(&self.catalog).unwrap();
+            let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
+            let _held: Vec<RunLock> = try_join_all(run_locks).await.unwrap();
             let connections = self.call().await;
             let (plan, _) = self.plan_over(&connections, now).await;
             let connections: BTreeMap<_, _> =

@@ -21,7 +21,7 @@ const SLOW: [&str; 2] = ["bandwidth: 2MiB/s", "streams: 2"];
 
 /// The lock files of a catalog that are held.
 fn held_locks(catalog: &Path) -> Vec<String> {
-    let own = catalog.join(".antipode/run.lock");
+    let own = catalog.join(".antipode/main.lock");
     let barmans = fs::read_dir(catalog).expect("read the catalog").flatten().map(|entry| entry.path());
     barmans
         .filter(|path| path.extension().is_some_and(|extension| extension == "lock"))

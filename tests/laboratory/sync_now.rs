@@ -55,7 +55,7 @@ fn backups_wal_and_whole_sites_are_copied_by_barmans_commands() {
     assert_eq!(busy.code(), 0, "{busy}");
     assert!(busy.stdout.contains("Another cron process is already running on server main."), "{busy}");
     drop(holder);
-    let holder = Holder::of(&site.catalog().join(".antipode/run.lock"));
+    let holder = Holder::of(&site.catalog().join(".antipode/main.lock"));
     let busy = ours(&["cron"]);
     assert_eq!(busy.code(), 0, "{busy}");
     assert!(busy.stdout.contains("already running, skipping"), "{busy}");

@@ -5,12 +5,14 @@ mod saved;
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::apply::{self, Limits, Pulse};
+use crate::apply::{self, Limits, Pulse, RunLocks};
+use crate::barman::ids::ServerName;
 use crate::cli;
-use crate::cycle::{Bounds, Session, lock};
+use crate::cycle::{Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
 use crate::plan::Plan;
+use crate::plan::scope::{Pattern, Scope};
 use crate::progress::{Beating, Json};
 use crate::stdout;
 
@@ -54,26 +56,47 @@ async fn run_for(
         ));
     }
     let site = source::load(&arguments.site, terminal)?;
-    let run_lock = lock(&site, arguments.lock_timeout, &interrupt.token).await?;
+    let locks = RunLocks::of(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
-    let result = match session.accept(&arguments.consent.accepted) {
-        Ok(()) => plan_and_apply(audience, arguments, &session, interrupt).await,
-        Err(error) => Err(error),
-    };
+    let result = lock_and_apply(audience, arguments, &mut session, &locks, interrupt).await;
     session.close().await;
-    drop(run_lock);
     result
+}
+
+/// Applies what no other run is at work on.
+async fn lock_and_apply(
+    audience: &Audience<'_>,
+    arguments: &cli::Apply,
+    session: &mut Session,
+    locks: &RunLocks,
+    interrupt: &Interrupt,
+) -> Result<Exit, CommandError> {
+    session.accept(&arguments.consent.accepted)?;
+    let scope: Scope = (&arguments.scope).into();
+    scope.check_names(&session.replicas)?;
+    let is_anything_free = session.lock(locks, |name| scope.concerns(name), arguments.lock_timeout).await?;
+    for busy in session.busy.values() {
+        audience.error(busy);
+    }
+    if !is_anything_free {
+        return Ok(Exit::Locked);
+    }
+    let exit = plan_and_apply(audience, arguments, &scope, session, interrupt).await?;
+    Ok(if session.busy.is_empty() { exit } else { Exit::Locked })
 }
 
 async fn plan_and_apply(
     audience: &Audience<'_>,
     arguments: &cli::Apply,
+    scope: &Scope,
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
-    let plan = session.plan_part(&(&arguments.scope).into()).await?;
-    plan.check_accepted(&arguments.consent.accepted)?;
+    let plan = session.plan_part(scope).await?;
+    let is_planned = |accepted: &&Pattern| !session.busy.contains_key(&accepted.replica);
+    let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
+    plan.check_accepted(&accepted)?;
     audience.plan(&plan);
     for error in &session.unresolved {
         audience.error(error);
@@ -129,7 +152,9 @@ pub async fn carry_out(
 ) -> Result<Summary, CommandError> {
     let begin = Instant::now();
     let summary = {
-        let observer = Beating::new(audience.observer(), Pulse::of(&session.site.catalog.path));
+        let pulse = |name: &ServerName| (name.to_string(), Pulse::of(&session.site.catalog.path, name));
+        let pulses = plan.replicas.iter().map(|replica| pulse(&replica.name)).collect();
+        let observer = Beating::new(audience.observer(), pulses);
         session.apply(plan, bounds, &observer).await?
     };
     audience.summary(plan, &summary, begin.elapsed());

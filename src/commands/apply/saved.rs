@@ -5,13 +5,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::apply::RunLocks;
 use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{saved_plan, source};
-use crate::cycle::{self, Session};
+use crate::cycle::Session;
 use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
@@ -35,11 +36,10 @@ pub async fn run(
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
     } else {
-        let run_lock = cycle::lock(&site, arguments.lock_timeout, &interrupt.token).await?;
-        let session = Session::open(&site, &interrupt.token, terminal::told()).await;
-        let result = check_and_apply(&saved, file, audience, arguments, &session).await;
+        let locks = RunLocks::of(&site.catalog.path)?;
+        let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
+        let result = check_and_apply(&saved, file, audience, arguments, &mut session, &locks).await;
         session.close().await;
-        drop(run_lock);
         if let Some(exit) = exit(&result?) {
             return Ok(exit);
         }
@@ -55,7 +55,8 @@ async fn check_and_apply(
     file: &Path,
     audience: &Audience<'_>,
     arguments: &cli::Apply,
-    session: &Session,
+    session: &mut Session,
+    locks: &RunLocks,
 ) -> Result<Summary, CommandError> {
     let changed: BTreeSet<&ServerName> =
         saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
@@ -63,6 +64,11 @@ async fn check_and_apply(
     if let Some(error) = session.unresolved.first().filter(|_| !changed.iter().all(is_resolved)) {
         // A mirror whose primary does not answer is not a changed desired state.
         return Err(error.clone());
+    }
+    session.lock(locks, |name| changed.contains(name), arguments.lock_timeout).await?;
+    if let Some(busy) = session.busy.values().next() {
+        // It is applied as it was reviewed, or not at all.
+        return Err(busy.clone());
     }
     let now = Timestamp::now();
     let concerned = session.replicas.iter().filter(|replica| changed.contains(&replica.name));

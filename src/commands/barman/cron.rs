@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::{RunLock, RunLockError};
+use crate::apply::RunLocks;
+use crate::barman::ids::ServerName;
 use crate::cli::SiteFile;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
@@ -20,31 +21,34 @@ use crate::stdout;
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
     let site = source::load(arguments, terminal)?;
-    let run_lock = match RunLock::acquire(&site.catalog.path, Duration::ZERO).await {
-        Ok(lock) => lock,
-        Err(busy @ RunLockError::Busy { .. }) => return skip(&site, &busy),
-        Err(error) => return Err(error.into()),
-    };
-    let session = Session::open(&site, &interrupt.token, terminal::told()).await;
-    let result = pass(&session, terminal).await;
+    let locks = RunLocks::of(&site.catalog.path)?;
+    let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
+    let result = lock_and_pass(&mut session, &locks, terminal).await;
     session.close().await;
-    drop(run_lock);
     result
 }
 
-/// Leaves the catalog to the run that is at work there, as Barman's cron does. One that hangs is an error: without it
-/// nobody would know that nothing is copied any more.
-fn skip(site: &Site, busy: &RunLockError) -> Result<Exit, CommandError> {
+async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, CommandError> {
+    let is_anything_free = session.lock(locks, |_| true, Duration::ZERO).await?;
+    let busy = session.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
+    let hanging = busy.fold(None, Option::or);
+    let exit = if is_anything_free { pass(session, terminal).await? } else { Exit::Done };
+    Ok(hanging.unwrap_or(exit))
+}
+
+/// Leaves a server to the run that is at work on it, as Barman's cron does. One that hangs is an error: without it nobody
+/// would know that nothing is copied any more.
+fn skip(site: &Site, server: &ServerName, busy: &CommandError, terminal: &Terminal) -> Option<Exit> {
     let now = Timestamp::now();
-    let run = crate::apply::ongoing(&site.catalog.path).ok().flatten();
+    let run = crate::apply::ongoing(&site.catalog.path, server).ok().flatten();
     let who = run.as_ref().map_or_else(|| busy.to_string(), |run| render::ongoing(run, now));
-    let skipping = format!("Another antipode is already running, skipping: {who}");
+    let skipping = format!("Another antipode is already running, skipping {server}: {who}");
     if let Some(run) = run.filter(|run| run.hangs(now)) {
         let error = CommandError::new(skipping).hint(render::advice_on_ongoing(&run));
-        return Err(CommandError { exit: Exit::Locked, ..error });
+        return Some(terminal.error(&CommandError { exit: Exit::Locked, ..error }));
     }
     stdout::print(&format!("{skipping}\n"));
-    Ok(Exit::Done)
+    None
 }
 
 async fn pass(session: &Session, terminal: &Terminal) -> Result<Exit, CommandError> {

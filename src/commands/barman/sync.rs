@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::apply::RunLocks;
 use crate::commands::apply;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
-use crate::cycle::{self, Bounds, Session};
+use crate::cycle::{Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
@@ -38,15 +39,25 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Part, CommandError> {
-    let run_lock = cycle::lock(site, PATIENCE, &interrupt.token).await?;
-    let session = Session::open(site, &interrupt.token, terminal::told()).await;
-    let result = part(&session, server, things, terminal).await;
+    let locks = RunLocks::of(&site.catalog.path)?;
+    let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
+    let result = part(&mut session, server, things, &locks, terminal).await;
     session.close().await;
-    drop(run_lock);
     result
 }
 
-async fn part(session: &Session, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, CommandError> {
+async fn part(
+    session: &mut Session,
+    server: &str,
+    things: &[&str],
+    locks: &RunLocks,
+    terminal: &Terminal,
+) -> Result<Part, CommandError> {
+    session.replica(server)?;
+    session.lock(locks, |name| name.as_str() == server, PATIENCE).await?;
+    if let Some(busy) = session.busy.values().next() {
+        return Err(busy.clone());
+    }
     let replica = session.replica(server)?;
     let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };

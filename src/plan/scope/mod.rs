@@ -90,6 +90,13 @@ impl Scope {
         is_target && !self.excluded.iter().any(|excluded| is_whole(&excluded))
     }
 
+    /// The same part of the replicas that a predicate accepts, of which it concerns at least one.
+    #[must_use]
+    pub fn among(&self, is_among: impl Fn(&ServerName) -> bool) -> Self {
+        let among = |patterns: &[Pattern]| patterns.iter().filter(|p| is_among(&p.replica)).cloned().collect();
+        Self { targets: among(&self.targets), excluded: among(&self.excluded) }
+    }
+
     /// Refuses names that no replica of the site has.
     pub fn check_names(&self, replicas: &[Replica]) -> Result<(), ScopeError> {
         let names: Vec<&str> = replicas.iter().map(|replica| replica.name.as_str()).collect();

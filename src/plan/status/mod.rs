@@ -44,8 +44,6 @@ pub struct SiteStatus {
     pub replicas: Vec<ReplicaStatus>,
     /// Servers that are copied no longer, by their names.
     pub vanished: Vec<Vanished>,
-    /// The run that is at work, if there is one.
-    pub ongoing: Option<Ongoing>,
 }
 
 impl SiteStatus {
@@ -79,6 +77,8 @@ pub struct ReplicaStatus {
     pub last_apply_is_ahead: bool,
     /// Its backups, counted.
     pub backups: Backups,
+    /// The run that is at work on it, if there is one.
+    pub ongoing: Option<Ongoing>,
 }
 
 /// A verdict on a replica.
@@ -164,7 +164,7 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
         let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
         Some(of_replica(planned, replica, observation.replicas.get(&planned.name)?, now))
     });
-    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone(), ongoing: None }
+    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone() }
 }
 
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
@@ -183,6 +183,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         last_apply,
         last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
         backups: backups(replica, observed, now),
+        ongoing: None,
     }
 }
 

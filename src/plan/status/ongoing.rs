@@ -1,4 +1,4 @@
-//! A run that is at work on a catalog, as others see it.
+//! A run that is at work on a server, as others see it.
 
 use std::time::Duration;
 

@@ -36,6 +36,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
         last_apply: plan.before.window.map(|_| "2026-11-22T09:26:30Z".parse().unwrap()),
         last_apply_is_ahead: false,
         backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9) },
+        ongoing: None,
     }
 }
 
@@ -115,7 +116,7 @@ fn everything() -> Vec<(ReplicaPlan, ReplicaStatus)> {
 
 fn of(replicas: Vec<(ReplicaPlan, ReplicaStatus)>) -> (Plan, SiteStatus) {
     let (plans, statuses) = replicas.into_iter().unzip();
-    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new(), ongoing: None })
+    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new() })
 }
 
 fn told(replicas: Vec<(ReplicaPlan, ReplicaStatus)>, quiet: bool, style: Style) -> String {
