@@ -3,50 +3,41 @@
 use std::io;
 use std::path::Path;
 
+use crate::error::{Error, Kind};
 use crate::observe::catalog::CatalogError;
 use crate::store::locks::LockError;
-use crate::transport::{TransportError, TransportErrorKind};
 
 use crate::events::{Failure, FailureKind};
 
 const MAKE_ROOM: &str = "free space on this file system and apply again: what arrived is kept";
 const READ_ONLY: &str = "the file system is mounted read-only";
 
-impl From<TransportError> for Failure {
-    fn from(error: TransportError) -> Self {
-        let kind = match error.kind {
-            TransportErrorKind::Cancelled => FailureKind::Interrupted,
-            _ => FailureKind::Failed,
-        };
-        let says_all = matches!(
-            error.kind,
-            TransportErrorKind::PermissionDenied
-                | TransportErrorKind::NotFound
-                | TransportErrorKind::NoSpace
-                | TransportErrorKind::ReadOnly
-        );
-        let message = if says_all { error.message } else { error.with_reason() };
-        let hint = error.hint.or_else(|| match error.kind {
-            TransportErrorKind::NoSpace => Some(MAKE_ROOM.to_owned()),
-            TransportErrorKind::ReadOnly => Some(READ_ONLY.to_owned()),
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let Error { kind, message, hint, .. } = error.with_reason();
+        let hint = hint.or_else(|| match kind {
+            Kind::NoSpace => Some(MAKE_ROOM.to_owned()),
+            Kind::ReadOnly => Some(READ_ONLY.to_owned()),
             _ => None,
         });
+        let kind = match kind {
+            Kind::Interrupted => FailureKind::Interrupted,
+            Kind::Busy => FailureKind::Busy,
+            _ => FailureKind::Failed,
+        };
         Self { kind, message, hint }
     }
 }
 
 impl From<CatalogError> for Failure {
     fn from(error: CatalogError) -> Self {
-        Self { hint: error.hint(), ..Self::new(error.to_string()) }
+        Error::from(error).into()
     }
 }
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        match &error {
-            LockError::Busy { .. } => Self { kind: FailureKind::Busy, ..Self::new(error.to_string()) },
-            LockError::Io { source, .. } => Self::new(format!("{error}: {source}")),
-        }
+        Error::from(error).into()
     }
 }
 

@@ -14,12 +14,13 @@ use crate::barman::findings::{Finding, Findings};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
+use crate::error::Error;
 use crate::plan::action::{Address, Target};
 use crate::site::model::Reuse;
 use crate::store::locks::{Lock, LockKind};
 use crate::store::staging::Staging;
 use crate::transport::patience::{Line, Patience, persist};
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, paths};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, paths};
 
 use super::budget::Budget;
 use super::meter::Meter;
@@ -237,7 +238,7 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Copies once, and charges what arrived, also of a copy that failed.
-    async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, TransportError> {
+    async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, Error> {
         let before = transfer.counter.get();
         let running = self.meter.begin();
         let files = &self.moving.files;
@@ -298,7 +299,7 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Tries, and tries again what may pass; the observer is told of each wait for the line.
-    async fn patiently<T, A: Future<Output = Result<T, TransportError>>, P: Future<Output = u64>>(
+    async fn patiently<T, A: Future<Output = Result<T, Error>>, P: Future<Output = u64>>(
         &self,
         address: &Address,
         attempt: impl FnMut() -> A,

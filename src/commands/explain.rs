@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::cycle::{Planned, Session};
-use crate::error::{CommandError, Exit};
+use crate::error::{CommandError, Error, Exit};
 use crate::plan::action::{Outcome, Plan};
 use crate::plan::explain::Knowledge;
 use crate::plan::recovery::shortfall::Shortfall;
@@ -81,7 +81,7 @@ fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowled
     let Some(replica_plan) = planned.plan.replicas.get(replica) else { return CommandError::new(address) };
     let name = &replica_plan.name;
     match &replica_plan.outcome {
-        Outcome::Unobserved { message, hint } => {
+        Outcome::Unobserved(Error { message, hint, .. }) => {
             let error = CommandError::new(format!("nothing is known of {address}: {}", render::clean(message)));
             return CommandError { hint: hint.as_deref().map(render::clean), ..error };
         }

@@ -101,8 +101,7 @@ pub fn refused(file: &Path, refusal: &Refusal) -> CommandError {
 
 /// Names the replicas that a saved plan says nothing about.
 pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<CommandError> {
-    let is_unplanned =
-        |replica: &&ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. });
+    let is_unplanned = |replica: &&ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved(_));
     let names: Vec<String> = saved.plan.replicas.iter().filter(is_unplanned).map(|r| r.name.to_string()).collect();
     let message =
         format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());

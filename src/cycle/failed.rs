@@ -3,10 +3,9 @@
 use std::io::ErrorKind;
 
 use crate::apply::RunLockError;
-use crate::error::{CommandError, Exit};
+use crate::error::{CommandError, Error, Exit};
 use crate::plan::scope::ScopeError;
 use crate::render::units::list;
-use crate::transport::{TransportError, TransportErrorKind};
 
 impl From<RunLockError> for CommandError {
     fn from(error: RunLockError) -> Self {
@@ -50,9 +49,9 @@ impl From<ScopeError> for CommandError {
     }
 }
 
-impl From<TransportError> for CommandError {
-    fn from(error: TransportError) -> Self {
-        let exit = if error.kind == TransportErrorKind::Cancelled { Exit::Interrupted } else { Exit::Error };
-        Self { exit, message: error.with_reason(), hint: error.hint }
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        let Error { kind, message, hint, .. } = error.with_reason();
+        Self { exit: kind.exit(), message, hint }
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
-use crate::error::CommandError;
+use crate::error::{CommandError, Error};
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteBarman};
 use crate::plan::backup;
@@ -26,7 +26,7 @@ use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
-use crate::transport::{self, Connection, Told, TransportError};
+use crate::transport::{self, Connection, Told};
 
 /// A plan, and what it was made from.
 pub struct Planned {
@@ -91,7 +91,7 @@ impl Session {
             }
         });
         let connections: Connections = join_all(calls).await.into_iter().collect();
-        let patiently = |(name, call): (&String, &Result<Connection, TransportError>)| {
+        let patiently = |(name, call): (&String, &Result<Connection, Error>)| {
             let connection = call.as_ref().map_err(Clone::clone);
             let patient =
                 |connection: &Connection| Some(connection.patient(site.primaries.get(name)?, cancel, told.clone()));
@@ -121,7 +121,7 @@ impl Session {
         for primary in mirrored {
             let answer = match self.patient.get(&primary.name) {
                 Some(Ok(connection)) => observe::servers(primary, connection).await,
-                Some(Err(error)) => Err(error.clone().into()),
+                Some(Err(error)) => Err(error.clone()),
                 None => continue,
             };
             match answer {
@@ -150,8 +150,7 @@ impl Session {
         if self.silent.is_empty() {
             return Ok(());
         }
-        let here = observe::copied_here(&self.site.catalog.path)
-            .map_err(|error| CommandError { hint: error.hint(), ..CommandError::new(error.to_string()) })?;
+        let here = observe::copied_here(&self.site.catalog.path).map_err(Error::from)?;
         let silent: Vec<String> = self.silent.keys().cloned().collect();
         for (primary, names) in mirror::left_by(&self.site, &self.servers, &silent, &here) {
             self.silent.remove(&primary);
@@ -194,8 +193,7 @@ impl Session {
     /// The servers that are copied no longer, with what is here of them.
     pub fn vanished(&self) -> Result<Vec<Vanished>, CommandError> {
         let is_claimed = |name: &ServerName| self.replicas.iter().any(|replica| replica.name == *name);
-        let here = observe::unclaimed(&self.site, is_claimed)
-            .map_err(|failure| CommandError { hint: failure.hint, ..CommandError::new(failure.message) })?;
+        let here = observe::unclaimed(&self.site, is_claimed)?;
         Ok(vanished(&self.site, &self.replicas, &self.servers, here))
     }
 

@@ -19,6 +19,7 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::error::Error;
 use crate::verify::manifest::Manifest;
 use crate::verify::wal_header::Compression;
 
@@ -29,13 +30,8 @@ pub enum Observed {
     Active(Box<PrimaryInventory>),
     /// Barman is told not to look after it; its sentence, safe to print.
     Inactive(String),
-    /// It could not be observed: what happened, and what to do next.
-    Failed {
-        /// What happened.
-        message: String,
-        /// What to do next.
-        hint: Option<String>,
-    },
+    /// It, or the replica itself, could not be observed.
+    Failed(Error),
 }
 
 /// What a primary has of one server.

@@ -15,7 +15,6 @@
 pub mod catalog;
 pub mod compression;
 mod facts;
-mod failure;
 mod history;
 pub mod inventory;
 pub mod own_barman;
@@ -37,14 +36,14 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
+use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
-use crate::transport::{Connection, TransportError};
+use crate::transport::Connection;
 
 use catalog::{Catalog, CatalogError, Depth};
 use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use primary::Source;
 
-pub use failure::Failure;
 pub use own_barman::{SiteBarman, SiteConfError, read_conf};
 pub use replica::local_backup;
 pub use servers::{Servers, copied_here, servers, unclaimed};
@@ -53,7 +52,7 @@ pub use servers::{Servers, copied_here, servers, unclaimed};
 const CATALOGS_AT_ONCE: usize = 2;
 
 /// What each primary answered when it was called, by its name in the site file.
-pub type Connections = BTreeMap<String, Result<Connection, TransportError>>;
+pub type Connections = BTreeMap<String, Result<Connection, Error>>;
 
 /// Tells which backups a replica will copy, given what both ends have: these are looked at more closely.
 pub type ToCopy<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync);
@@ -132,27 +131,27 @@ impl Observer<'_> {
         let (catalog, answer) = tokio::join!(self.read_catalog(&dirs), self.ask(replica, source.as_ref()));
         let observed = match catalog {
             Ok(catalog) => self.compare(replica, source.as_ref().ok(), answer, catalog, dirs, own).await,
-            Err(failure) => {
-                let failure = failure.of(format_args!("replica {}, at the site", replica.name));
+            Err(error) => {
+                let error = error.of(format_args!("replica {}, at the site", replica.name));
                 let nothing = self.inventory(Catalog::default(), dirs, own, &answer);
                 let replica = ReplicaInventory { unreadable: true, ..nothing };
-                ReplicaObservation { primary: failure.into(), replica }
+                ReplicaObservation { primary: Observed::Failed(error), replica }
             }
         };
         Ok(observed)
     }
 
     /// The way to a replica's primary.
-    fn source<'s>(&'s self, replica: &'s Replica) -> Result<Source<'s>, Failure> {
+    fn source<'s>(&'s self, replica: &'s Replica) -> Result<Source<'s>, Error> {
         let name = &replica.primary;
-        let unknown = || Failure::new(format!("primary {name}: it was not called"));
+        let unknown = || Error::new(Kind::Internal, format!("primary {name}: it was not called"));
         let primary = self.site.primaries.get(name).ok_or_else(unknown)?;
         let connection = self.connections.get(name).ok_or_else(unknown)?.as_ref();
-        let connection = connection.map_err(|error| Failure::from(error.clone()))?;
+        let connection = connection.map_err(|error| error.clone().with_reason())?;
         Ok(Source { primary, connection, server: &replica.server, purpose: self.purpose, cancel: self.cancel })
     }
 
-    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<Catalog, Failure> {
+    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<Catalog, Error> {
         let dirs = dirs.clone();
         // A semaphore that is never closed always gives its permit.
         let _permit = self.reading.acquire().await;
@@ -168,9 +167,9 @@ impl Observer<'_> {
         Ok(catalog.await??)
     }
 
-    async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Failure>) -> Observed {
+    async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Error>) -> Observed {
         match source {
-            Err(failure) => failure.clone().into(),
+            Err(error) => Observed::Failed(error.clone()),
             Ok(source) => {
                 let _permit = match self.asking.get(replica.primary.as_str()) {
                     Some(semaphore) => semaphore.acquire().await.ok(),
@@ -196,7 +195,7 @@ impl Observer<'_> {
             (Observed::Active(mut there), Some(source)) => {
                 match self.look_closer(replica, source, &mut there, &mut here).await {
                     Ok(()) => Observed::Active(there),
-                    Err(failure) => failure.into(),
+                    Err(error) => Observed::Failed(error),
                 }
             }
             (answer, _) => answer,
@@ -210,7 +209,7 @@ impl Observer<'_> {
         source: &Source<'_>,
         there: &mut PrimaryInventory,
         here: &mut ReplicaInventory,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         source.complete(there, here).await?;
         self.look_at_differing(there, here).await?;
         if self.purpose == Purpose::Status {
@@ -223,7 +222,7 @@ impl Observer<'_> {
     }
 
     /// Finds out which of the WAL files here are whole although the primary's have another size.
-    async fn look_at_differing(&self, there: &PrimaryInventory, here: &mut ReplicaInventory) -> Result<(), Failure> {
+    async fn look_at_differing(&self, there: &PrimaryInventory, here: &mut ReplicaInventory) -> Result<(), Error> {
         let differing = whole::differing(there, here);
         if !differing.is_empty() {
             // A semaphore that is never closed always gives its permit.
@@ -236,7 +235,7 @@ impl Observer<'_> {
     fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: OwnBarman, answer: &Observed) -> ReplicaInventory {
         let primary = match answer {
             Observed::Active(there) => there.barman,
-            Observed::Inactive(_) | Observed::Failed { .. } => None,
+            Observed::Inactive(_) | Observed::Failed(_) => None,
         };
         let signs = version::VersionSigns {
             declared: self.site.catalog.barman,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind};
 
 use super::inventory::{OwnBarman, OwnSection};
 
@@ -42,6 +43,16 @@ pub enum SiteConfError {
         /// The catalog of the site file.
         catalog: PathBuf,
     },
+}
+
+impl From<SiteConfError> for Error {
+    fn from(error: SiteConfError) -> Self {
+        let kind = match &error {
+            SiteConfError::Unreadable { source, .. } => Kind::from(source),
+            SiteConfError::Invalid { .. } | SiteConfError::OtherCatalog { .. } => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string()).because(error)
+    }
 }
 
 /// The site's own Barman, or what holds where there is none.

@@ -14,13 +14,13 @@ use crate::barman::sync_info::listing::{Known, is_told};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::xlogdb::{XlogDb, field_count};
+use crate::error::{Error, Kind};
 use crate::store::locks::{Lock, LockError, LockKind};
 use crate::verify::wal_file;
 
 use super::catalog::backups::{self, Backups, InfoFile};
 use super::catalog::xlogdb::MAX_SIZE;
 use super::catalog::{CatalogError, Depth, files, wals};
-use super::failure::Failure;
 use super::version::{self, VersionSigns};
 
 /// How long a busy xlog.db is waited for.
@@ -45,12 +45,12 @@ pub async fn read(
     dirs: &ServerDirs,
     lock_directory: &Path,
     known: Option<(String, Option<u64>)>,
-) -> Result<OwnCatalog, Failure> {
+) -> Result<OwnCatalog, Error> {
     let installed = version::installed().await;
     let lock = match Lock::acquire(&LockKind::XlogDb.path(lock_directory, &dirs.server), PATIENCE).await {
         Ok(lock) => Some(lock),
         Err(busy @ LockError::Busy { .. }) => {
-            return Err(Failure::new(busy.to_string()).hint("ask again when that process has ended"));
+            return Err(Error::from(busy).hint("ask again when that process has ended"));
         }
         // Who may not write here cannot lock either, and nobody who may is at work in a catalog without a home.
         Err(LockError::Io { .. }) => None,
@@ -67,7 +67,7 @@ pub async fn read(
     .await?
 }
 
-fn from_disk(dirs: &ServerDirs, installed: Option<BarmanVersion>, xlogdb: Xlogdb) -> Result<OwnCatalog, Failure> {
+fn from_disk(dirs: &ServerDirs, installed: Option<BarmanVersion>, xlogdb: Xlogdb) -> Result<OwnCatalog, Error> {
     let found = backups::read(dirs, Depth::Metadata)?;
     let version = decide(installed, &found, &xlogdb);
     let bytes = match xlogdb.bytes {
@@ -129,14 +129,14 @@ fn decide(installed: Option<BarmanVersion>, backups: &Backups, xlogdb: &Xlogdb) 
 }
 
 /// The backups that a Barman of this version finds and tells of.
-fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BTreeMap<BackupId, BackupInfo>, Failure> {
+fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BTreeMap<BackupId, BackupInfo>, Error> {
     let mut told = BTreeMap::new();
     for (id, backup) in &found.by_id {
         let Some((file, true)) = backup.info_for(version, dirs, *id) else { continue };
         if let InfoFile::Broken { info, why } = file
             && info.fields().next().is_none()
         {
-            return Err(Failure::new(format!("the backup.info of {id} cannot be read: {why}"))
+            return Err(Error::new(Kind::Damaged, format!("the backup.info of {id} cannot be read: {why}"))
                 .hint("Barman itself fails on it as well"));
         }
         if file.fields().status().is_ok_and(is_told) {
@@ -148,7 +148,7 @@ fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BT
 
 /// What Barman's `rebuild-xlogdb` would write, which Barmans with `S-xlog.db` run when it is missing; those before
 /// begin an empty one.
-fn rebuilt(dirs: &ServerDirs, version: BarmanVersion) -> Result<Vec<u8>, Failure> {
+fn rebuilt(dirs: &ServerDirs, version: BarmanVersion) -> Result<Vec<u8>, Error> {
     let [named, _] = Layout::readable();
     if Layout::of(version).xlogdb(dirs) != named.xlogdb(dirs) {
         return Ok(Vec::new());
@@ -191,7 +191,7 @@ mod tests {
             path
         }
 
-        fn read(&self, installed: Option<&str>, known: Option<(&str, u64)>) -> Result<OwnCatalog, Failure> {
+        fn read(&self, installed: Option<&str>, known: Option<(&str, u64)>) -> Result<OwnCatalog, Error> {
             let installed = installed.map(|version| version.parse().unwrap());
             let known = known.map(|(name, position)| (name.to_owned(), Some(position)));
             let xlogdb = Xlogdb::read(&self.dirs, installed, known.as_ref())?;

@@ -7,13 +7,13 @@ use super::inventory::{Copied, Holds};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary, Site};
 use crate::store::staging::OWN_DIRECTORY;
 use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
 use super::catalog::{CatalogError, Depth, files, last_apply};
-use super::failure::Failure;
 use super::inventory::OwnSection;
 use super::own_barman::SiteBarman;
 
@@ -27,16 +27,16 @@ pub struct Servers {
 }
 
 /// Asks a primary which servers it has.
-pub async fn servers(primary: &Primary, connection: &Connection) -> Result<Servers, Failure> {
+pub async fn servers(primary: &Primary, connection: &Connection) -> Result<Servers, Error> {
     let answer = match (&connection.commands, &primary.access) {
-        (Some(commands), _) => commands.list_servers().await.map(|stdout| parse(&stdout)).map_err(Failure::from),
+        (Some(commands), _) => commands.list_servers().await.map(|stdout| parse(&stdout)),
         (None, Access::Path(home)) => {
             let home = home.clone();
-            tokio::task::spawn_blocking(move || in_catalog(&home)).await?.map_err(Failure::from)
+            tokio::task::spawn_blocking(move || in_catalog(&home)).await?.map_err(Error::from)
         }
-        (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
+        (None, Access::Ssh { .. }) => Err(Error::new(Kind::Internal, "the connection runs no commands")),
     };
-    answer.map_err(|failure| failure.of(format_args!("primary {}", primary.name)))
+    answer.map_err(|error| error.with_reason().of(format_args!("primary {}", primary.name)))
 }
 
 /// The servers of which an apply left something at a site, with the primary that each is a copy of where that is noted.
@@ -55,10 +55,7 @@ pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>
 ///
 /// A copy is told by what an apply left in it. One that is told by nothing but the mode of its backups counts only where
 /// barman.conf says that no Barman copies it, and what the site's own Barman works on is never one.
-pub fn unclaimed(
-    site: &Site,
-    is_claimed: impl Fn(&ServerName) -> bool,
-) -> Result<BTreeMap<ServerName, Copied>, Failure> {
+pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Result<BTreeMap<ServerName, Copied>, Error> {
     let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let mut unclaimed = BTreeMap::new();
     for name in in_catalog(&site.catalog.path)?.names.into_iter().filter(|name| !is_claimed(name)) {

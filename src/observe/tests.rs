@@ -13,11 +13,11 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::error::Kind;
 use crate::plan::backup;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
-use crate::transport::TransportErrorKind;
 use crate::transport::fake::{FakePrimary, Fault};
 use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
@@ -172,7 +172,7 @@ fn active(observation: ReplicaObservation) -> PrimaryInventory {
 
 fn failure(observation: ReplicaObservation) -> String {
     match observation.primary {
-        Observed::Failed { message, .. } => message,
+        Observed::Failed(error) => error.message,
         other => panic!("{other:?}"),
     }
 }
@@ -370,7 +370,7 @@ async fn a_list_out_of_order_is_a_note() {
 async fn an_unreachable_primary_leaves_the_site_observed() {
     let world = World::new();
     world.copy_all("3.19.1/pg15");
-    let error = TransportError::new(TransportErrorKind::Unreachable, "primary fra: no route to host");
+    let error = Error::new(Kind::Unreachable, "primary fra: no route to host");
     let observation = world.observe(BTreeMap::from([("fra".into(), Err(error))])).await;
     assert_eq!(observation.replica.backups.len(), 3);
     assert_eq!(failure(observation), "primary fra: no route to host");
@@ -379,9 +379,9 @@ async fn an_unreachable_primary_leaves_the_site_observed() {
 
 #[tokio::test]
 async fn a_line_that_is_lost_midway_is_a_failure_of_this_replica() {
-    let fake = primary("3.19.1/pg15").fault(Fault::FullAfter(0)).fault(Fault::Fail(TransportErrorKind::Lost));
+    let fake = primary("3.19.1/pg15").fault(Fault::FullAfter(0)).fault(Fault::Fail(Kind::Lost));
     let message = failure(World::new().observe_fake(&fake).await);
-    assert_eq!(message, "primary fra, server main: scripted: connection lost");
+    assert_eq!(message, "primary fra, server main: scripted: lost");
 }
 
 #[tokio::test]

@@ -50,8 +50,8 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
     };
     let here = &observed.replica;
     match &observed.primary {
-        Observed::Failed { message, hint } => {
-            plan.outcome = Outcome::Unobserved { message: message.clone(), hint: hint.clone() };
+        Observed::Failed(error) => {
+            plan.outcome = Outcome::Unobserved(error.clone());
             unobserved(&mut plan, replica, here, now);
         }
         Observed::Inactive(sentence) => {

@@ -323,7 +323,7 @@ fn unplanned(replica: &ReplicaPlan) -> Vec<String> {
         Outcome::Planned => Vec::new(),
         Outcome::Inactive(sentence) => vec![sentence.clone()],
         Outcome::Blocked(blockers) => blockers.iter().map(|blocker| render::blocker(replica, blocker)).collect(),
-        Outcome::Unobserved { message, .. } => vec![message.clone()],
+        Outcome::Unobserved(error) => vec![error.message.clone()],
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, Kind};
 use crate::observe::inventory::Observed;
 use crate::plan::saved::desired::hex;
 use crate::plan::saved::{SavedPlan, SiteFile};
@@ -88,7 +89,7 @@ fn plans_that_could_not_be_made_are_saved_all_the_same() {
     let mut saved = sample().saved();
     for primary in [
         Observed::Inactive("Skipping inactive server".to_owned()),
-        Observed::Failed { message: "no route to host".to_owned(), hint: Some("look".to_owned()) },
+        Observed::Failed(Error::new(Kind::Unreachable, "no route to host").hint("look")),
     ] {
         let case = sample();
         let mut observation = case.observation();

@@ -219,7 +219,7 @@ impl Unplanned {
                 let told: Vec<String> = blockers.iter().map(|blocker| render::blocker(plan, blocker)).collect();
                 told.join("; ")
             }
-            Planning::Unobserved { message, .. } => message.clone(),
+            Planning::Unobserved(error) => error.message.clone(),
         };
         Some(Self { replica: plan.name.to_string(), reason: render::clean(&reason) })
     }

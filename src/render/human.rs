@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::error::Error;
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::cost::totals::Totals;
 
@@ -119,7 +120,7 @@ pub fn blocks(plan: &Plan, remarks: &Remarks, whys: &Whys, style: Style, margin:
         block.extend(table::lines(&rows, margin, columns));
         let mut below = Vec::new();
         // A comment on a pull request says it before everything else.
-        if let Outcome::Unobserved { hint: Some(hint), .. } = &replica.outcome
+        if let Outcome::Unobserved(Error { hint: Some(hint), .. }) = &replica.outcome
             && margin == Margin::Terminal
             && hints.insert((&replica.primary, hint))
         {
@@ -166,7 +167,7 @@ fn state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
     let here = here.unwrap_or_else(|| "; not recoverable here".to_owned());
     match &replica.outcome {
         Outcome::Inactive(sentence) => (Ink::Change, format!("inactive at the primary: {}{here}", sentence.trim())),
-        Outcome::Unobserved { message, .. } => (Ink::Remove, format!("not observed: {}{here}", message.trim())),
+        Outcome::Unobserved(error) => (Ink::Remove, format!("not observed: {}{here}", error.message.trim())),
         Outcome::Blocked(_) => (Ink::Remove, format!("blocked: nothing is done until this is settled{here}")),
         Outcome::Planned => planned_state(replica, all, verbose),
     }

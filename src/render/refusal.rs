@@ -17,8 +17,8 @@ pub fn refusal(refusal: &Refusal) -> String {
         Refusal::OtherSite { planned, now } => {
             format!("it is a plan of site {}, and the site file is of {}", clean(planned), clean(now))
         }
-        Refusal::Unobserved { replica, message, .. } => {
-            format!("replica {replica} could not be looked at again: {message}")
+        Refusal::Unobserved { replica, error } => {
+            format!("replica {replica} could not be looked at again: {error}")
         }
         Refusal::Stale(changes) => format!("it is stale: {}", listed(changes)),
     }
@@ -28,8 +28,7 @@ pub fn refusal(refusal: &Refusal) -> String {
 pub fn advice(refusal: &Refusal) -> &str {
     match refusal {
         Refusal::OtherSite { .. } => "name the site file that it was made with: -f FILE",
-        Refusal::Unobserved { hint: Some(hint), .. } => hint,
-        Refusal::Unobserved { hint: None, .. } => "apply it when the primary answers",
+        Refusal::Unobserved { error, .. } => error.hint.as_deref().unwrap_or("apply it when the primary answers"),
         Refusal::Stale(_) => "plan again, review it, and apply the new one",
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::Error;
 use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::reason::Note;
 
@@ -131,7 +132,7 @@ pub fn urgent(plan: &Plan, verbose: bool) -> Vec<(Remark, String)> {
 }
 
 fn not_observed(replica: &ReplicaPlan) -> Option<Remark> {
-    let Outcome::Unobserved { message, hint } = &replica.outcome else { return None };
+    let Outcome::Unobserved(Error { message, hint, .. }) = &replica.outcome else { return None };
     let hint = hint.as_ref().map(|hint| format!("; {}", hint.trim())).unwrap_or_default();
     Some(Remark { label: "error", sentence: format!("not observed: {}{hint}", message.trim()) })
 }
@@ -151,7 +152,7 @@ fn who(plan: &Plan, owners: &[usize], verbose: bool) -> String {
 
 /// Why nothing was observed of a replica.
 pub fn unobserved(plan: &ReplicaPlan) -> Vec<Remark> {
-    let Outcome::Unobserved { message, hint } = &plan.outcome else { return Vec::new() };
+    let Outcome::Unobserved(Error { message, hint, .. }) = &plan.outcome else { return Vec::new() };
     let hint = hint.clone().map(|sentence| Remark { label: "hint", sentence });
     std::iter::once(Remark { label: "error", sentence: message.trim().to_owned() }).chain(hint).collect()
 }

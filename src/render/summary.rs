@@ -130,7 +130,7 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
     let word = |replica: &ReplicaPlan| match &replica.outcome {
         Outcome::Planned | Outcome::Inactive(_) => None,
         Outcome::Blocked(_) => Some(format!("{} (blocked)", replica.name)),
-        Outcome::Unobserved { .. } => Some(format!("{} (not observed)", replica.name)),
+        Outcome::Unobserved(_) => Some(format!("{} (not observed)", replica.name)),
     };
     let names: Vec<String> = plan.replicas.iter().filter_map(word).collect();
     (!names.is_empty()).then(|| ("Not planned:", format!("{}.", list(&names))))

@@ -39,7 +39,7 @@ fn not_planned(plan: &Plan) -> Option<String> {
     let number = |wanted: fn(&Outcome) -> bool| plan.replicas.iter().filter(|r| wanted(&r.outcome)).count() as u64;
     let kinds = [
         (number(|outcome| matches!(outcome, Outcome::Blocked(_))), "blocked"),
-        (number(|outcome| matches!(outcome, Outcome::Unobserved { .. })), "not observed"),
+        (number(|outcome| matches!(outcome, Outcome::Unobserved(_))), "not observed"),
         (plan.replicas.iter().filter(|replica| !replica.held.is_empty()).count() as u64, "held"),
     ];
     let kinds: Vec<String> =

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::barman::ids::{BackupId, ServerName, is_unprintable};
+use crate::error::{Error, Kind};
 
 /// How often a busy lock is tried again.
 const POLL: Duration = Duration::from_millis(100);
@@ -83,6 +84,16 @@ pub enum LockError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        match &error {
+            LockError::Busy { .. } => Self::new(Kind::Busy, error.to_string()),
+            LockError::Io { source, .. } => Self::new(Kind::from(source), format!("{error}: {source}")),
+        }
+        .because(error)
+    }
 }
 
 fn describe(holder: Option<&Holder>) -> String {

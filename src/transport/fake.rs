@@ -14,11 +14,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::paths::{PARTIAL_DIR, landing};
-use super::{
-    BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, RemoteFile, TransportError,
-    TransportErrorKind, What,
-};
+use super::{BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, RemoteFile, What};
 use crate::barman::ids::ServerName;
+use crate::error::{Error, Kind};
 
 /// What goes wrong in one call. Each fault is used up by the next call it fits; a fault pushed K times fails K times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub enum Fault {
     /// Nothing comes until the copy is cancelled.
     Hang,
     /// The next listing, command or copy fails with this.
-    Fail(TransportErrorKind),
+    Fail(Kind),
 }
 
 /// A scripted primary; clones are the same one.
@@ -112,10 +110,10 @@ impl FakePrimary {
         state.faults.pop_front()
     }
 
-    fn simple_call(&self, what: String) -> Result<(), TransportError> {
+    fn simple_call(&self, what: String) -> Result<(), Error> {
         match self.call(what) {
             Some(Fault::Fail(kind)) => Err(scripted(kind)),
-            Some(Fault::CutAfter(_) | Fault::Hang) => Err(scripted(TransportErrorKind::Lost)),
+            Some(Fault::CutAfter(_) | Fault::Hang) => Err(scripted(Kind::Lost)),
             Some(Fault::FullAfter(_)) | None => Ok(()),
         }
     }
@@ -130,19 +128,19 @@ impl FakePrimary {
     }
 }
 
-fn scripted(kind: TransportErrorKind) -> TransportError {
-    TransportError::new(kind, format!("scripted: {kind}"))
+fn scripted(kind: Kind) -> Error {
+    Error::new(kind, format!("scripted: {}", kind.label()))
 }
 
 #[async_trait]
 impl BarmanCommands for FakePrimary {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
         self.simple_call(format!("sync-info {server}"))?;
         let answer = self.state().sync_info.get(server.as_str()).cloned();
-        answer.ok_or_else(|| scripted(TransportErrorKind::CommandFailed))
+        answer.ok_or_else(|| scripted(Kind::CommandFailed))
     }
 
-    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+    async fn list_servers(&self) -> Result<Vec<u8>, Error> {
         self.simple_call("list-servers".to_owned())?;
         Ok(self.state().list_servers.clone())
     }
@@ -150,11 +148,11 @@ impl BarmanCommands for FakePrimary {
 
 #[async_trait]
 impl Files for FakePrimary {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         self.simple_call(format!("list {}", request.directory.display()))?;
         let files = self.below(&request.directory);
         if files.is_empty() {
-            return Err(scripted(TransportErrorKind::NotFound));
+            return Err(scripted(Kind::NotFound));
         }
         let only = super::local::Only::new(&request.only);
         let name = |part: &Path| part.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -172,16 +170,16 @@ impl Files for FakePrimary {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         let (mut budget, end) = match self.call(format!("fetch {}", request.from.display())) {
             Some(Fault::Fail(kind)) => return Err(scripted(kind)),
             Some(Fault::Hang) => {
                 cancel.cancelled().await;
-                return Err(TransportError::cancelled());
+                return Err(Error::interrupted());
             }
-            Some(Fault::CutAfter(bytes)) => (bytes, TransportErrorKind::Lost),
-            Some(Fault::FullAfter(bytes)) => (bytes, TransportErrorKind::NoSpace),
-            None => (u64::MAX, TransportErrorKind::Other),
+            Some(Fault::CutAfter(bytes)) => (bytes, Kind::Lost),
+            Some(Fault::FullAfter(bytes)) => (bytes, Kind::NoSpace),
+            None => (u64::MAX, Kind::Other),
         };
         let there = self.below(&request.from);
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
@@ -196,7 +194,7 @@ impl Files for FakePrimary {
         let mut fetched = Fetched::default();
         for path in paths {
             if cancel.is_cancelled() {
-                return Err(TransportError::cancelled());
+                return Err(Error::interrupted());
             }
             let Some(content) = there.get(&path) else {
                 fetched.missing.push(path);
@@ -251,7 +249,7 @@ mod tests {
         };
         let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
         let error = connection.files.fetch(&request, &counter, &cancel).await.unwrap_err();
-        assert_eq!((error.kind, counter.get()), (TransportErrorKind::Lost, 6));
+        assert_eq!((error.kind, counter.get()), (Kind::Lost, 6));
         assert_eq!(fs::read(into.path().join(PARTIAL_DIR).join("b")).unwrap(), b"6");
         let fetched = connection.files.fetch(&request, &counter, &cancel).await.unwrap();
         assert_eq!((fetched.transferred, fetched.missing), (3, vec![PathBuf::from("c")]));

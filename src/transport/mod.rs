@@ -9,7 +9,6 @@
 //! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
 
 mod activity;
-pub mod error;
 #[cfg(test)]
 pub mod fake;
 mod local;
@@ -30,8 +29,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
+use crate::error::Error;
 use crate::site::model::{Access, Primary};
-pub use error::{TransportError, TransportErrorKind};
 use patience::{Line, Patience};
 pub use patient::Told;
 pub use private_dir::PrivateDir;
@@ -50,13 +49,9 @@ pub struct Connection {
 /// Opens the way to a primary.
 ///
 /// `runtime_dir` is where the private directory of the ssh socket is made (`XDG_RUNTIME_DIR`, or `/tmp`). When `cancel`
-/// fires, everything that runs through the connection ends with an error of the kind `Cancelled`. The caller ends the
+/// fires, everything that runs through the connection ends with an error of the kind `Interrupted`. The caller ends the
 /// connection with [`Connection::close`]; one that is dropped is ended too, but blocks its thread for a moment.
-pub async fn open(
-    primary: &Primary,
-    runtime_dir: &Path,
-    cancel: &CancellationToken,
-) -> Result<Connection, TransportError> {
+pub async fn open(primary: &Primary, runtime_dir: &Path, cancel: &CancellationToken) -> Result<Connection, Error> {
     match &primary.access {
         Access::Ssh { words } => {
             let masters = ssh::Masters::open(primary, words, runtime_dir, cancel).await?;
@@ -104,10 +99,10 @@ pub trait BarmanCommands: Send + Sync {
     /// The standard output of `barman sync-info SERVER`, as it came: banners and noise included.
     ///
     /// A non-zero exit is an error that carries the end of stderr; an exit of 0 proves nothing about the form.
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError>;
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error>;
 
     /// The standard output of `barman list-servers --minimal`, as it came.
-    async fn list_servers(&self) -> Result<Vec<u8>, TransportError>;
+    async fn list_servers(&self) -> Result<Vec<u8>, Error>;
 }
 
 /// Lists and copies files of a primary.
@@ -116,7 +111,7 @@ pub trait Files: Send + Sync {
     /// Lists regular files below a directory, in the order of their paths.
     ///
     /// Names that are not valid UTF-8, or contain control characters, are an error.
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError>;
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error>;
 
     /// Copies files into a directory that exists. Each appears under its name only when it is whole.
     ///
@@ -127,12 +122,8 @@ pub trait Files: Send + Sync {
     ///
     /// Unfinished work lies beside the files in directories whose names start with [`paths::SCRATCH_PREFIX`]; before the
     /// directory is published, [`paths::remove_scratch`] removes what a crash left of it.
-    async fn fetch(
-        &self,
-        request: &Fetch,
-        counter: &ByteCounter,
-        cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError>;
+    async fn fetch(&self, request: &Fetch, counter: &ByteCounter, cancel: &CancellationToken)
+    -> Result<Fetched, Error>;
 
     /// Ends the connection that the files come through, and with it that of [`BarmanCommands`].
     async fn close(&self) {}

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::barman::ids::is_unprintable;
-
-use super::{TransportError, TransportErrorKind};
+use crate::error::{Error, Kind};
 
 /// What the names of the transport's own directories start with; they lie beside the files that are being copied.
 pub const SCRATCH_PREFIX: &str = ".antipode-";
@@ -78,7 +77,7 @@ pub(super) fn relative_path_fault(path: &Path) -> Option<&'static str> {
 }
 
 /// Checks a directory at the primary: absolute, and printable.
-pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), TransportError> {
+pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), Error> {
     let fault = match directory.to_str() {
         None => "it is not UTF-8",
         Some(text) if text.chars().any(is_unprintable) => "it contains a control or formatting character",
@@ -90,16 +89,16 @@ pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), Tra
         "primary {primary}: the directory {} is refused: {fault}",
         directory.display().to_string().escape_debug()
     );
-    Err(TransportError::new(TransportErrorKind::Untrusted, message))
+    Err(Error::new(Kind::Untrusted, message))
 }
 
 /// Checks paths relative to a directory at the primary.
-pub(super) fn check_relative(primary: &str, paths: &[PathBuf]) -> Result<(), TransportError> {
+pub(super) fn check_relative(primary: &str, paths: &[PathBuf]) -> Result<(), Error> {
     for path in paths {
         if let Some(fault) = relative_path_fault(path) {
             let path = path.display().to_string();
             let message = format!("primary {primary}: the path {} is refused: {fault}", path.escape_debug());
-            return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+            return Err(Error::new(Kind::Untrusted, message));
         }
     }
     Ok(())
@@ -184,7 +183,7 @@ mod tests {
         }
         for bad in ["var", "", "/a/../b", "/a\nb"] {
             let error = check_directory("p", Path::new(bad)).unwrap_err();
-            assert_eq!(error.kind, TransportErrorKind::Untrusted);
+            assert_eq!(error.kind, Kind::Untrusted);
             assert!(!error.message.contains('\n'));
         }
     }

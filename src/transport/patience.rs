@@ -13,7 +13,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::TransportError;
+use crate::error::{Error, Retry};
 
 /// How long a line is waited for, and how often it is tried meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +84,15 @@ impl Line {
 /// Tries, and tries again what may pass, as long as something arrives or the patience lasts.
 ///
 /// `arrived` tells how much is here, and is asked after each attempt that failed. `told` hears of each wait. When `cancel`
-/// fires a wait ends at once, with an error of the kind `Cancelled`.
-pub async fn persist<T, A: Future<Output = Result<T, TransportError>>, P: Future<Output = u64>>(
+/// fires a wait ends at once, with an error of the kind `Interrupted`.
+pub async fn persist<T, A: Future<Output = Result<T, Error>>, P: Future<Output = u64>>(
     patience: Patience,
     line: &Line,
     cancel: &CancellationToken,
     mut attempt: impl FnMut() -> A,
     arrived: impl Fn() -> P,
-    told: impl Fn(&TransportError, Wait),
-) -> Result<T, TransportError> {
+    told: impl Fn(&Error, Wait),
+) -> Result<T, Error> {
     // From the first loss on: how long it took to notice that one is no waiting.
     let (mut since, mut most, mut pauses) = (None, arrived().await, patience.pauses());
     loop {
@@ -101,7 +101,7 @@ pub async fn persist<T, A: Future<Output = Result<T, TransportError>>, P: Future
                 line.brought();
                 return Ok(done);
             }
-            Err(error) if !error.kind.can_be_retried() || cancel.is_cancelled() => return Err(error),
+            Err(error) if error.kind.retry() != Retry::Line || cancel.is_cancelled() => return Err(error),
             Err(error) => error,
         };
         let here = arrived().await;
@@ -118,7 +118,7 @@ pub async fn persist<T, A: Future<Output = Result<T, TransportError>>, P: Future
         told(&error, Wait { waited, pause });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = cancel.cancelled() => return Err(TransportError::cancelled()),
+            () = cancel.cancelled() => return Err(Error::interrupted()),
         }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use super::*;
-    use crate::transport::TransportErrorKind as Kind;
+    use crate::error::Kind;
 
     const BRIEF: Patience = Patience {
         first_pause: Duration::from_secs(1),
@@ -156,11 +156,11 @@ mod tests {
                     0 => Ok(()),
                     losses => {
                         self.losses.set(losses - 1);
-                        Err(TransportError::new(Kind::Lost, "lost"))
+                        Err(Error::new(Kind::Lost, "lost"))
                     }
                 }
             };
-            let told = |_: &TransportError, wait| self.waits.borrow_mut().push(wait);
+            let told = |_: &Error, wait| self.waits.borrow_mut().push(wait);
             let arrived = || async { self.here.get() };
             persist(BRIEF, line, cancel, attempt, arrived, told).await.map_err(|error| error.kind)
         }
@@ -209,7 +209,7 @@ mod tests {
             cancel.cancel();
         };
         let (ended, ()) = tokio::join!(copy.run(&line, &cancel), interrupt);
-        assert_eq!((ended, begin.elapsed()), (Err(Kind::Cancelled), Duration::from_millis(300_500)));
+        assert_eq!((ended, begin.elapsed()), (Err(Kind::Interrupted), Duration::from_millis(300_500)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -217,7 +217,7 @@ mod tests {
         let count = Cell::new(0);
         let attempt = || async {
             count.set(count.get() + 1);
-            Err::<(), _>(TransportError::new(Kind::PermissionDenied, "no"))
+            Err::<(), _>(Error::new(Kind::PermissionDenied, "no"))
         };
         let ended =
             persist(BRIEF, &Line::default(), &CancellationToken::new(), attempt, || async { 0 }, |_, _| {}).await;

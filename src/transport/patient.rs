@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
+use crate::error::Error;
 
 use super::patience::{Line, Patience, Wait, persist};
-use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError};
+use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, RemoteFile};
 
 /// Is told, with the primary's name, what was lost and how long it has been waited for.
-pub type Told = Arc<dyn Fn(&str, &TransportError, Wait) + Send + Sync>;
+pub type Told = Arc<dyn Fn(&str, &Error, Wait) + Send + Sync>;
 
 /// Asks through another connection, and asks again what may pass.
 pub(super) struct Patient<T: ?Sized> {
@@ -30,10 +31,7 @@ pub(super) struct Manner {
 
 impl<I: ?Sized> Patient<I> {
     /// An answer comes whole or not at all, so that nothing but one is progress.
-    async fn ask<T, A: Future<Output = Result<T, TransportError>>>(
-        &self,
-        attempt: impl FnMut() -> A,
-    ) -> Result<T, TransportError> {
+    async fn ask<T, A: Future<Output = Result<T, Error>>>(&self, attempt: impl FnMut() -> A) -> Result<T, Error> {
         let Manner { primary, patience, line, cancel, told } = self.manner.as_ref();
         persist(*patience, line, cancel, attempt, || async { 0 }, |error, wait| told(primary, error, wait)).await
     }
@@ -41,18 +39,18 @@ impl<I: ?Sized> Patient<I> {
 
 #[async_trait]
 impl BarmanCommands for Patient<dyn BarmanCommands> {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
         self.ask(|| self.inner.sync_info(server)).await
     }
 
-    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+    async fn list_servers(&self) -> Result<Vec<u8>, Error> {
         self.ask(|| self.inner.list_servers()).await
     }
 }
 
 #[async_trait]
 impl Files for Patient<dyn Files> {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         self.ask(|| self.inner.list(request)).await
     }
 
@@ -61,7 +59,7 @@ impl Files for Patient<dyn Files> {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         self.ask(|| self.inner.fetch(request, counter, cancel)).await
     }
 

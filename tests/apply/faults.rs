@@ -1,14 +1,14 @@
 //! Every call to the primary fails once, in every way.
 
 use antipode::demo::catalog::SECOND_BACKUP;
-use antipode::transport::TransportErrorKind;
+use antipode::error::Kind;
 
 use super::faulty::{Faulty, Reach};
 use super::ground::{Ground, TestSite};
 use super::readable::assert_readable;
 
 /// A kind that is not tried again: the next apply must do it.
-const FOR_GOOD: TransportErrorKind = TransportErrorKind::CommandFailed;
+const FOR_GOOD: Kind = Kind::CommandFailed;
 
 /// Fails each call of an apply once, and demands that the next apply finishes the work. `most` tells how many bytes both
 /// may transfer together, given a site that nothing disturbed and what it transferred.
@@ -60,7 +60,7 @@ async fn a_site_catches_up_whatever_call_failed_before() {
 async fn a_line_that_breaks_once_is_tried_again_within_the_apply() {
     let ground = Ground::new().await;
     let site = ground.empty_site("site");
-    let faulty = Faulty::new(2, Reach::Half, TransportErrorKind::Lost);
+    let faulty = Faulty::new(2, Reach::Half, Kind::Lost);
     let (_, summary) = site.apply(Some(&faulty)).await;
     assert!(faulty.has_failed());
     assert_eq!(summary.failed, []);
@@ -71,7 +71,7 @@ async fn a_line_that_breaks_once_is_tried_again_within_the_apply() {
 async fn a_full_disk_stops_only_what_does_not_fit() {
     let ground = Ground::new().await;
     let site = ground.empty_site("site");
-    let faulty = Faulty::about(SECOND_BACKUP, Reach::Half, TransportErrorKind::NoSpace);
+    let faulty = Faulty::about(SECOND_BACKUP, Reach::Half, Kind::NoSpace);
     let (plan, summary) = site.apply(Some(&faulty)).await;
     let [(address, failure)] = &summary.failed[..] else { panic!("{:?}", summary.failed) };
     assert_eq!(address.as_str(), format!("main/backup/{SECOND_BACKUP}"));

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use antipode::transport::{
-    ByteCounter, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What,
-};
+use antipode::error::{Error, Kind};
+use antipode::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +27,14 @@ pub struct Faulty {
     /// Those that are still to succeed.
     before: AtomicUsize,
     reach: Reach,
-    kind: TransportErrorKind,
+    kind: Kind,
     inner: Mutex<Option<Arc<dyn Files>>>,
     transferred: AtomicU64,
 }
 
 impl Faulty {
     /// The call after this many fails.
-    pub fn new(before: usize, reach: Reach, kind: TransportErrorKind) -> Arc<Self> {
+    pub fn new(before: usize, reach: Reach, kind: Kind) -> Arc<Self> {
         Arc::new(Self {
             about: "",
             before: AtomicUsize::new(before),
@@ -47,7 +46,7 @@ impl Faulty {
     }
 
     /// The first call fails that is about this directory.
-    pub fn about(directory: &'static str, reach: Reach, kind: TransportErrorKind) -> Arc<Self> {
+    pub fn about(directory: &'static str, reach: Reach, kind: Kind) -> Arc<Self> {
         let faulty = Self { about: directory, ..Arc::into_inner(Self::new(0, reach, kind)).unwrap() };
         Arc::new(faulty)
     }
@@ -81,8 +80,8 @@ impl Faulty {
         self.before.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(0)
     }
 
-    fn error(&self) -> TransportError {
-        TransportError::new(self.kind, format!("primary frankfurt: the call failed: {}", self.kind))
+    fn error(&self) -> Error {
+        Error::new(self.kind, format!("primary frankfurt: the call failed: {}", self.kind.label()))
     }
 
     async fn pass_on(
@@ -90,7 +89,7 @@ impl Faulty {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         let fetched = self.inner().fetch(request, counter, cancel).await?;
         self.transferred.fetch_add(fetched.transferred, Ordering::SeqCst);
         Ok(fetched)
@@ -99,7 +98,7 @@ impl Faulty {
 
 #[async_trait]
 impl Files for Faulty {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         if self.fails_now(&request.directory) { Err(self.error()) } else { self.inner().list(request).await }
     }
 
@@ -108,7 +107,7 @@ impl Files for Faulty {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         if !self.fails_now(&request.from) {
             return self.pass_on(request, counter, cancel).await;
         }

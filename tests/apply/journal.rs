@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use antipode::apply::journal::{self, Measurements};
 use antipode::barman::last_apply::{LastApply, Measured};
+use antipode::error::Kind;
 use antipode::events::Summary;
 use antipode::store::staging::Staging;
-use antipode::transport::TransportErrorKind;
 use jiff::Timestamp;
 
 use super::faulty::{Faulty, Reach};
@@ -39,7 +39,7 @@ async fn an_apply_that_succeeded_is_noted_also_when_it_had_nothing_to_do() {
 async fn an_apply_that_failed_in_part_is_not_noted() {
     let ground = Ground::new().await;
     let site = ground.empty_site("site");
-    let (_, summary) = site.apply(Some(&Faulty::new(3, Reach::Half, TransportErrorKind::CommandFailed))).await;
+    let (_, summary) = site.apply(Some(&Faulty::new(3, Reach::Half, Kind::CommandFailed))).await;
     assert!(!summary.failed.is_empty());
     assert_eq!(noted(&site), None);
     site.converge().await;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use antipode::transport::{ByteCounter, Connection, Fetch, Fetched, List, TransportError, TransportErrorKind as Kind};
+use antipode::error::{Error, Kind};
+use antipode::transport::{ByteCounter, Connection, Fetch, Fetched, List};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,7 @@ impl Copying {
     }
 
     /// Copies slowly, does something to what runs when the copy is half-way, and tells how it ended.
-    async fn disturbed(&self, connection: &Connection, disturb: impl Fn(&Path)) -> Result<Fetched, TransportError> {
+    async fn disturbed(&self, connection: &Connection, disturb: impl Fn(&Path)) -> Result<Fetched, Error> {
         let (counter, never) = (ByteCounter::default(), CancellationToken::new());
         let slow = self.request(Some(1 << 20));
         let (ended, ()) = tokio::join!(connection.files.fetch(&slow, &counter, &never), async {

@@ -12,26 +12,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use antipode::error::{Error, Kind, Retry};
 use antipode::site::model::Primary;
-use antipode::transport::{
-    self, ByteCounter, Compare, Connection, Fetch, Fetched, List, TransportError, TransportErrorKind as Kind, What,
-};
+use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, List, What};
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
 
 /// Of a big file that is copied slowly: enough to be cut off at leisure.
 const BIG: usize = 8_000_000;
 
-async fn open(sshd: &Sshd, primary: &Primary) -> Result<Connection, TransportError> {
+async fn open(sshd: &Sshd, primary: &Primary) -> Result<Connection, Error> {
     transport::open(primary, &sshd.runtime(), &CancellationToken::new()).await
 }
 
-async fn sync_info(connection: &Connection, server: &str) -> Result<String, TransportError> {
+async fn sync_info(connection: &Connection, server: &str) -> Result<String, Error> {
     let answer = connection.commands.as_ref().unwrap().sync_info(&server.parse().unwrap()).await;
     answer.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-async fn fetch(connection: &Connection, request: &Fetch) -> Result<Fetched, TransportError> {
+async fn fetch(connection: &Connection, request: &Fetch) -> Result<Fetched, Error> {
     connection.files.fetch(request, &ByteCounter::default(), &CancellationToken::new()).await
 }
 
@@ -82,7 +81,7 @@ async fn commands_are_quoted_answered_and_judged() {
     assert!(servers.ends_with(b"main\narchive\n"));
 
     let error = sync_info(&connection, "fails").await.unwrap_err();
-    assert_eq!((error.kind, error.stderr.as_str()), (Kind::CommandFailed, "ERROR: Unknown server"));
+    assert_eq!((error.kind, error.said()), (Kind::CommandFailed, "ERROR: Unknown server"));
     assert!(error.message.contains("frankfurt") && error.message.contains("exited with 1"), "{}", error.message);
     let error = sync_info(&connection, "killed").await.unwrap_err();
     assert_eq!(error.kind, Kind::CommandFailed, "{error}");
@@ -101,7 +100,7 @@ async fn a_command_that_is_missing_slow_or_interrupted_ends() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         cancel.cancel();
     });
-    assert_eq!(answer.unwrap_err().kind, Kind::Cancelled);
+    assert_eq!(answer.unwrap_err().kind, Kind::Interrupted);
 
     primary.barman_command = vec!["no-such-barman".into()];
     let connection = open(&sshd, &primary).await.unwrap();
@@ -264,7 +263,7 @@ async fn a_cut_off_file_goes_on_where_it_stopped() {
         eventually("progress", || counter.get() > 1_500_000).await;
         cancel.cancel();
     });
-    assert_eq!(cut.unwrap_err().kind, Kind::Cancelled);
+    assert_eq!(cut.unwrap_err().kind, Kind::Interrupted);
     assert_eq!(names(&target), [".antipode-partial", ".antipode-partial/16384"]);
     eventually("the primary's rsync ends", || Sshd::programs_about(source).is_empty()).await;
 
@@ -314,7 +313,7 @@ async fn a_lost_connection_is_said_and_opened_again() {
         assert!(ended.status.success());
     });
     let error = lost.unwrap_err();
-    assert!(error.kind == Kind::Lost && error.kind.can_be_retried(), "{error:?}");
+    assert!(error.kind == Kind::Lost && error.kind.retry() == Retry::Line, "{error:?}");
     assert!(sync_info(&connection, "main").await.is_ok());
 }
 

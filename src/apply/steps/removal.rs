@@ -17,6 +17,7 @@ use crate::barman::ids::BackupId;
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::error::Error;
 use crate::events::Failure;
 use crate::observe;
 use crate::observe::catalog::Depth;
@@ -45,7 +46,7 @@ pub async fn remove_backup(
 /// The replica as the site's disk has it now.
 fn look_here(dirs: &ServerDirs, barman: BarmanVersion, depth: Depth) -> Result<ReplicaInventory, Failure> {
     observe::look_here(dirs.clone(), barman, depth).map_err(|error| {
-        let hint = error.hint();
+        let Error { message: error, hint, .. } = error.into();
         let failure = Failure::new(format!("nothing is deleted, as the catalog could not be read again: {error}"));
         Failure { hint, ..failure }
     })

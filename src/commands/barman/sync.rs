@@ -88,9 +88,7 @@ fn refuse_unplanned(plan: &Plan) -> Result<(), CommandError> {
             Outcome::Inactive(sentence) => {
                 return Err(CommandError::new(format!("{}: its primary says: {sentence}", replica.name)));
             }
-            Outcome::Unobserved { message, hint } => {
-                return Err(CommandError { hint: hint.clone(), ..CommandError::new(message.clone()) });
-            }
+            Outcome::Unobserved(error) => return Err(error.clone().into()),
             Outcome::Blocked(_) => {
                 return Err(CommandError::new(format!("{}: the plan is blocked", replica.name))
                     .hint("`antipode plan` says by what, and what to do about it"));

@@ -16,9 +16,9 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::source;
 use crate::commands::terminal::{self, Terminal};
 use crate::cycle::Session;
-use crate::error::{CommandError, Exit};
+use crate::error::{CommandError, Error, Exit};
 use crate::observe::own_catalog::{self, OwnCatalog};
-use crate::observe::{Failure, primary};
+use crate::observe::primary;
 use crate::stdout;
 
 use super::conf_file::ConfFile;
@@ -89,8 +89,8 @@ fn places(file: &ConfFile, server: &ServerName) -> Result<(ServerDirs, std::path
     Ok((conf.dirs, locks))
 }
 
-fn failed(server: &ServerName, failure: Failure) -> CommandError {
-    CommandError { hint: failure.hint, ..CommandError::new(format!("{server}: {}", failure.message)) }
+fn failed(server: &ServerName, error: Error) -> CommandError {
+    error.of(server).into()
 }
 
 fn print(

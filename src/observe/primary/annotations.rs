@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::barman::layout::{Layout, ServerDirs};
-use crate::observe::failure::Failure;
+use crate::error::Error;
 use crate::observe::inventory::PrimaryInventory;
 
 use super::fetched::{FetchedFiles, Fetcher};
@@ -18,7 +18,7 @@ use super::fetched::{FetchedFiles, Fetcher};
 const MAX_SIZE: u64 = 64;
 
 /// Adds the annotations of every backup.
-pub async fn add(fetcher: &Fetcher<'_>, there: &mut PrimaryInventory) -> Result<(), Failure> {
+pub async fn add(fetcher: &Fetcher<'_>, there: &mut PrimaryInventory) -> Result<(), Error> {
     let dirs = there.directories.clone();
     let found = Annotations::fetch(fetcher, &dirs, there.backups.keys().copied()).await?;
     for (id, backup) in &mut there.backups {
@@ -44,7 +44,7 @@ impl Annotations {
         fetcher: &Fetcher<'_>,
         dirs: &ServerDirs,
         ids: impl Iterator<Item = BackupId>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let mut wanted: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
         let paths = ids.flat_map(|id| {
             Layout::readable().into_iter().flat_map(move |layout| [layout.keep(dirs, id), layout.delete_this(dirs, id)])

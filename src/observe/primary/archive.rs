@@ -16,10 +16,10 @@ use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::xlogdb::XlogDb;
-use crate::observe::failure::Failure;
+use crate::error::{Error, Kind};
 use crate::observe::history;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
-use crate::transport::{List, RemoteFile, TransportErrorKind};
+use crate::transport::{List, RemoteFile};
 
 use super::fetched::Fetcher;
 use super::lists::{FetchedLists, Lines};
@@ -39,7 +39,7 @@ pub async fn add(
     there: &mut PrimaryInventory,
     here: &ReplicaInventory,
     cache: Option<Cache>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let dirs = there.directories.clone();
     let mut lists = FetchedLists::fetch(fetcher, &dirs, cache).await?;
     let told = std::mem::take(&mut there.wals);
@@ -83,18 +83,18 @@ impl OnDisk {
 
 /// Everything on the disk, sorted by name. An archive that nothing is known of may not be there yet: Barman makes the
 /// directory when the first WAL arrives.
-async fn list(fetcher: &Fetcher<'_>, directory: &Path, may_be_absent: bool) -> Result<Vec<OnDisk>, Failure> {
+async fn list(fetcher: &Fetcher<'_>, directory: &Path, may_be_absent: bool) -> Result<Vec<OnDisk>, Error> {
     let only = PATTERNS.map(str::to_owned).to_vec();
     let listed = fetcher.files.list(&List { directory: directory.to_owned(), recursive: true, only }).await;
     let files = match listed {
-        Err(error) if error.kind == TransportErrorKind::NotFound && may_be_absent => Vec::new(),
+        Err(error) if error.kind == Kind::NotFound && may_be_absent => Vec::new(),
         listed => listed?,
     };
     if files.len() > MAX_FILES {
-        return Err(Failure::new(format!(
-            "its WAL archive has {} files, and no more than {MAX_FILES} are looked at",
-            files.len()
-        ))
+        return Err(Error::new(
+            Kind::Untrusted,
+            format!("its WAL archive has {} files, and no more than {MAX_FILES} are looked at", files.len()),
+        )
         .hint("let its Barman delete what no backup needs: see `retention_policy`"));
     }
     let mut on_disk: Vec<OnDisk> = files.iter().filter_map(OnDisk::of).collect();
@@ -155,7 +155,7 @@ async fn add_histories(
     there: &mut PrimaryInventory,
     here: &ReplicaInventory,
     on_disk: &[OnDisk],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let sizes: BTreeMap<Timeline, u64> = on_disk.iter().filter_map(history_of).collect();
     // What tells nothing here may be spoilt.
     let is_known = |history: &&HistoryFile, size| history.size == size && !history.ancestors.is_empty();

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Kind};
 use crate::observe::catalog::files;
-use crate::observe::failure::Failure;
-use crate::transport::{
-    ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, TransportError, TransportErrorKind, What,
-};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, What};
 
 use crate::store::cache::Cache;
 
@@ -48,23 +46,22 @@ enum Directory {
 #[derive(Debug)]
 pub enum FetchError {
     /// The transfer failed.
-    Transport(TransportError),
+    Transport(Error),
     /// What came has no place here, or more came than may.
-    Here(Failure),
+    Here(Error),
 }
 
 impl FetchError {
     /// Whether the directory is not there at the primary.
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Transport(error) if error.kind == TransportErrorKind::NotFound)
+        matches!(self, Self::Transport(error) if error.kind == Kind::NotFound)
     }
 }
 
-impl From<FetchError> for Failure {
+impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Transport(error) => error.into(),
-            FetchError::Here(failure) => failure,
+            FetchError::Transport(error) | FetchError::Here(error) => error,
         }
     }
 }
@@ -88,7 +85,8 @@ impl Fetcher<'_> {
         let scratch = std::env::temp_dir();
         let directory = PrivateDir::make_in(&scratch).map_err(|error| {
             let message = format!("no private directory can be made in {}: {error}", scratch.display());
-            FetchError::Here(Failure::new(message).hint("set TMPDIR to a directory that can be written"))
+            let error = Error::new(Kind::from(&error), message).because(error);
+            FetchError::Here(error.hint("set TMPDIR to a directory that can be written"))
         })?;
         let fetched = self.fetch_into(directory.path(), from, paths, largest, basis).await?;
         Ok(FetchedFiles::new(Directory::Private(directory), fetched))
@@ -144,7 +142,7 @@ impl Fetcher<'_> {
             fetched = fetching => fetched.map_err(FetchError::Transport),
             () = exceeded(&counter, most) => {
                 let message = format!("more than {most} bytes came of {}, and files there are not so large", from.display());
-                Err(FetchError::Here(Failure::new(message).hint("see what the primary has there")))
+                Err(FetchError::Here(Error::new(Kind::Untrusted, message).hint("see what the primary has there")))
             }
         }
     }
@@ -158,8 +156,8 @@ async fn exceeded(counter: &ByteCounter, most: u64) {
 }
 
 /// Whether a transfer may have failed for what is in the directory that it goes to, or for its file system.
-fn may_come_from_here(kind: TransportErrorKind) -> bool {
-    use TransportErrorKind::{NoSpace, NotFound, Other, PermissionDenied, ReadOnly, Untrusted};
+fn may_come_from_here(kind: Kind) -> bool {
+    use Kind::{NoSpace, NotFound, Other, PermissionDenied, ReadOnly, Untrusted};
     matches!(kind, NotFound | PermissionDenied | NoSpace | ReadOnly | Untrusted | Other)
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::wal_entry::WalEntry;
+use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFile;
-use crate::observe::failure::Failure;
 
 use super::archive::MAX_FILES;
 use super::fetched::{FetchedFiles, Fetcher};
@@ -40,7 +40,7 @@ pub struct FetchedLists {
 
 impl FetchedLists {
     /// Fetches what there is.
-    pub async fn fetch(fetcher: &Fetcher<'_>, dirs: &ServerDirs, cache: Option<Cache>) -> Result<Self, Failure> {
+    pub async fn fetch(fetcher: &Fetcher<'_>, dirs: &ServerDirs, cache: Option<Cache>) -> Result<Self, Error> {
         let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
         let names: Vec<PathBuf> = Layout::readable().into_iter().filter_map(name).collect();
         let from = dirs.xlogdb_directory.clone();
@@ -57,7 +57,7 @@ impl FetchedLists {
     }
 
     /// What the list says; `None` where the primary has none.
-    pub async fn read(&self) -> Result<Option<Lines>, Failure> {
+    pub async fn read(&self) -> Result<Option<Lines>, Error> {
         let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
         let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
         if bytes.len() as u64 > MAX_SIZE {
@@ -67,13 +67,13 @@ impl FetchedLists {
     }
 
     /// The same, if the primary has changed it meanwhile.
-    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<Lines>, Failure> {
+    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<Lines>, Error> {
         let is_new = self.files.fetch_again(fetcher, &self.from, self.names.clone(), MAX_SIZE).await?;
         if is_new { self.read().await } else { Ok(None) }
     }
 }
 
-fn lines(bytes: &mut Vec<u8>) -> Result<Lines, Failure> {
+fn lines(bytes: &mut Vec<u8>) -> Result<Lines, Error> {
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
     if count > MAX_FILES {
@@ -83,7 +83,7 @@ fn lines(bytes: &mut Vec<u8>) -> Result<Lines, Failure> {
     Ok(Lines { fault: list.is_faulty().then(|| FAULT.to_owned()), entries: list.entries })
 }
 
-fn too_long(what: &str) -> Failure {
-    Failure::new(format!("its xlog.db {what}, and no more is read"))
+fn too_long(what: &str) -> Error {
+    Error::new(Kind::Untrusted, format!("its xlog.db {what}, and no more is read"))
         .hint("see what wrote it; `barman rebuild-xlogdb` at the primary makes it anew")
 }

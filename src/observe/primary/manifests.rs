@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::barman::ids::BackupId;
+use crate::error::Error;
 use crate::observe::catalog::base::MANIFEST;
-use crate::observe::failure::Failure;
 use crate::observe::inventory::PrimaryInventory;
 use crate::verify::manifest::{Manifest, ManifestError};
 
@@ -25,7 +25,7 @@ pub async fn add(
     there: &mut PrimaryInventory,
     ids: &BTreeSet<BackupId>,
     cache: Option<Cache>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let bases = &there.directories.basebackups_directory;
     let is_cached = cache.is_some();
     let mut manifests = fetch(fetcher, bases, ids.clone(), cache).await?;
@@ -51,7 +51,7 @@ async fn fetch(
     bases: &Path,
     ids: BTreeSet<BackupId>,
     cache: Option<Cache>,
-) -> Result<Manifests, Failure> {
+) -> Result<Manifests, Error> {
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
     let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), MAX_MANIFEST, cache).await?;
     let reading = tokio::task::spawn_blocking(move || {

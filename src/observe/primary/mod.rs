@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
+use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
 
 use super::Purpose;
 use super::facts::base_kind;
-use super::failure::Failure;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
 use crate::store::cache::{Cache, Kept, Use};
 use fetched::Fetcher;
@@ -51,20 +51,20 @@ impl Source<'_> {
         let answer = match (&self.connection.commands, &self.primary.access) {
             (Some(commands), _) => sync_info::ask(commands.as_ref(), self.server).await,
             (None, Access::Path(home)) => path::read(home, self.server).await.map(active),
-            (None, Access::Ssh { .. }) => Err(Failure::new("the connection runs no commands")),
+            (None, Access::Ssh { .. }) => Err(Error::new(Kind::Internal, "the connection runs no commands")),
         };
-        answer.unwrap_or_else(|failure| self.failed(failure).into())
+        answer.unwrap_or_else(|error| Observed::Failed(self.failed(error)))
     }
 
     /// Adds the archive and the history files, and the annotations, which sync-info does not know.
-    pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Failure> {
+    pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Error> {
         let fetcher = self.fetcher();
         let cache = self.cache(here, Kept::Lists).await?;
-        archive::add(&fetcher, there, here, cache).await.map_err(|failure| self.failed(failure))?;
+        archive::add(&fetcher, there, here, cache).await.map_err(|error| self.failed(error))?;
         if self.connection.commands.is_none() {
             return Ok(());
         }
-        annotations::add(&fetcher, there).await.map_err(|failure| self.failed(failure))
+        annotations::add(&fetcher, there).await.map_err(|error| self.failed(error))
     }
 
     /// Adds what is only worth knowing of backups that are copied: the manifests of those that may share files with
@@ -74,15 +74,15 @@ impl Source<'_> {
         there: &mut PrimaryInventory,
         here: &ReplicaInventory,
         to_copy: &BTreeSet<BackupId>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         // Files are shared with a backup that is here, or with another one that comes.
         let are_shared = to_copy.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
         let wanted = if are_shared { to_copy.clone() } else { BTreeSet::new() };
         let cache = self.cache(here, Kept::Manifests).await?;
-        manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|failure| self.failed(failure))
+        manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|error| self.failed(error))
     }
 
-    async fn cache(&self, here: &ReplicaInventory, kept: Kept) -> Result<Option<Cache>, Failure> {
+    async fn cache(&self, here: &ReplicaInventory, kept: Kept) -> Result<Option<Cache>, Error> {
         let purpose = match self.purpose {
             Purpose::Plan { refresh: true } => Use::Refresh,
             Purpose::Plan { refresh: false } => Use::Keep,
@@ -97,12 +97,13 @@ impl Source<'_> {
         Fetcher { files: self.connection.files.as_ref(), cancel: self.cancel, bandwidth: self.primary.bandwidth }
     }
 
-    fn failed(&self, failure: Failure) -> Failure {
+    fn failed(&self, error: Error) -> Error {
+        let error = error.with_reason();
         let name = format!("primary {}", self.primary.name);
-        if failure.message.starts_with(&name) {
-            return failure;
+        if error.message.starts_with(&name) {
+            return error;
         }
-        failure.of(format_args!("{name}, server {}", self.server))
+        error.of(format_args!("{name}, server {}", self.server))
     }
 }
 

@@ -5,21 +5,21 @@ use std::path::Path;
 
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind};
 use crate::observe::catalog::backups::InfoFile;
 use crate::observe::catalog::{Catalog, Depth};
-use crate::observe::failure::Failure;
 use crate::observe::inventory::{BaseKind, PrimaryInventory};
 use crate::observe::version::likely;
 
 /// Reads a server of the catalog at `home`.
-pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Failure> {
+pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Error> {
     let dirs = ServerDirs::of_catalog(home, server.clone());
     let (dirs, catalog) =
         tokio::task::spawn_blocking(move || Catalog::read(&dirs, Depth::Metadata).map(|catalog| (dirs, catalog)))
             .await??;
     if !catalog.exists {
         let path = dirs.backup_directory.display();
-        return Err(Failure::new(format!("there is no directory {path}"))
+        return Err(Error::new(Kind::NotFound, format!("there is no directory {path}"))
             .hint("set `server:` if it has another name than the replica; is the file system mounted?"));
     }
     Ok(inventory(catalog, dirs))

@@ -6,15 +6,15 @@ use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, SyncInfoError, frame};
 use crate::barman::xlogdb::XlogDb;
-use crate::observe::failure::Failure;
+use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observed, PrimaryInventory};
-use crate::transport::{BarmanCommands, TransportError, TransportErrorKind};
+use crate::transport::BarmanCommands;
 
 /// What every Barman since 2.19 says of a name that is not in its configuration.
 const UNKNOWN_SERVER: &str = "Unknown server '";
 
 /// Runs sync-info and reads its answer.
-pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<Observed, Failure> {
+pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<Observed, Error> {
     let stdout = commands.sync_info(server).await.map_err(|error| refused(error, server))?;
     let server = server.clone();
     // Hundreds of megabytes for a million WAL files: not on a thread that others wait for.
@@ -22,22 +22,22 @@ pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<O
 }
 
 /// Why a primary does not answer.
-pub fn refused(error: TransportError, server: &ServerName) -> Failure {
-    if error.kind == TransportErrorKind::CommandFailed && error.stderr.contains(UNKNOWN_SERVER) {
-        return Failure::new(format!("its Barman has no server named {server}"))
+pub fn refused(error: Error, server: &ServerName) -> Error {
+    if error.kind == Kind::CommandFailed && error.said().contains(UNKNOWN_SERVER) {
+        return Error::new(Kind::NotFound, format!("its Barman has no server named {server}"))
             .hint("see `barman list-servers` there, and set `server:` if it has another name than the replica");
     }
-    let is_barmans = error.kind == TransportErrorKind::CommandFailed && error.hint.is_none();
-    let failure = Failure::from(error);
+    let is_barmans = error.kind == Kind::CommandFailed && error.hint.is_none();
+    let error = error.with_reason();
     if is_barmans {
-        failure.hint(format!("run `barman sync-info {server}` at the primary; its log says more"))
+        error.hint(format!("run `barman sync-info {server}` at the primary; its log says more"))
     } else {
-        failure
+        error
     }
 }
 
-fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Failure> {
-    let invalid = |error: SyncInfoError| Failure::new(error.to_string()).hint(advice(&error, server));
+fn read(stdout: &[u8], server: &ServerName) -> Result<Observed, Error> {
+    let invalid = |error: SyncInfoError| Error::new(Kind::Untrusted, error.to_string()).hint(advice(&error, server));
     match frame(stdout).map_err(invalid)? {
         Framed::Inactive(sentence) => Ok(Observed::Inactive(sentence)),
         Framed::Json(json) => {
@@ -66,13 +66,13 @@ fn advice(error: &SyncInfoError, server: &ServerName) -> String {
     }
 }
 
-fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Failure> {
+fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Error> {
     if let Some(other) = info.config.name.as_ref().filter(|name| *name != server) {
-        return Err(Failure::new(format!("sync-info answered for the server {other}"))
+        return Err(Error::new(Kind::Untrusted, format!("sync-info answered for the server {other}"))
             .hint("does the ssh key force a command with a fixed server name?"));
     }
     let directories = directories(&info.config, server).ok_or_else(|| {
-        Failure::new("sync-info does not say where the server's files are (`backup_directory`)")
+        Error::new(Kind::Untrusted, "sync-info does not say where the server's files are (`backup_directory`)")
             .hint(format!("run `barman sync-info {server}` at the primary and look at `config`"))
     })?;
     let mut notes = Vec::new();
@@ -113,12 +113,12 @@ mod tests {
     fn a_server_that_the_primary_does_not_have_is_named() {
         let server = "nosuch".parse().unwrap();
         let stderr = include_bytes!("../../../tests/fixtures/3.19.1/pg15/primary/sync-info-unknown.stderr");
-        let error = TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(stderr);
+        let error =
+            Error::new(Kind::CommandFailed, "exit status 1").saying(String::from_utf8_lossy(stderr).into_owned());
         let failure = refused(error, &server);
         assert_eq!(failure.message, "its Barman has no server named nosuch");
         assert!(failure.hint.is_some());
-        let error =
-            TransportError::new(TransportErrorKind::CommandFailed, "exit status 1").with_stderr(b"ERROR: no disk");
+        let error = Error::new(Kind::CommandFailed, "exit status 1").saying("ERROR: no disk".to_owned());
         assert_eq!(refused(error, &server).message, "exit status 1: ERROR: no disk");
     }
 }

@@ -19,6 +19,7 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
+use crate::error::Error;
 
 use super::cost::estimate::Pace;
 use super::held::Held;
@@ -69,7 +70,7 @@ impl Plan {
     /// Whether some replica could not be planned, or has something that waits for a person.
     pub fn is_blocked(&self) -> bool {
         let is_unplanned =
-            |replica: &ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved { .. });
+            |replica: &ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved(_));
         self.replicas.iter().any(|replica| is_unplanned(replica) || !replica.held.is_empty())
     }
 }
@@ -117,12 +118,7 @@ pub enum Outcome {
     /// Something forbids any action.
     Blocked(Vec<Blocker>),
     /// The primary could not be observed.
-    Unobserved {
-        /// What happened.
-        message: String,
-        /// What to do next.
-        hint: Option<String>,
-    },
+    Unobserved(Error),
 }
 
 /// What the executor must know of a replica besides its actions.

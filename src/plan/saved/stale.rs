@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::error::Error;
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
 use crate::site::model::{Replica, Site};
 
@@ -36,10 +37,8 @@ pub enum Refusal {
     Unobserved {
         /// The replica.
         replica: String,
-        /// What happened.
-        message: String,
-        /// What to do next.
-        hint: Option<String>,
+        /// Why not.
+        error: Error,
     },
     /// Things that it relies on have changed.
     Stale(Vec<Change>),
@@ -115,9 +114,8 @@ impl Compared<'_> {
                     now: Value::Inactive(sentence.trim().to_owned()),
                 }]);
             }
-            Observed::Failed { message, hint } => {
-                let (message, hint) = (message.clone(), hint.clone());
-                return Err(Refusal::Unobserved { replica: name.to_owned(), message, hint });
+            Observed::Failed(error) => {
+                return Err(Refusal::Unobserved { replica: name.to_owned(), error: error.clone() });
             }
         }
         let Some(grounds) = Grounds::new(self.planned, self.replica, self.observed, self.now) else {

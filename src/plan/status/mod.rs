@@ -203,7 +203,7 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
     }
     match &plan.outcome {
         Outcome::Blocked(_) => Verdict::Blocked,
-        Outcome::Unobserved { .. } => Verdict::PrimaryUnreachable,
+        Outcome::Unobserved(_) => Verdict::PrimaryUnreachable,
         Outcome::Inactive(_) => Verdict::Inactive,
         Outcome::Planned if !plan.held.is_empty() => Verdict::Blocked,
         Outcome::Planned if !plan.shortfalls.is_empty() => Verdict::Incomplete,
@@ -220,7 +220,7 @@ fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> 
             wanted: Some(backup::diff(&replica.policy, primary, &observed.replica, now).kept.len()),
             at_primary: Some(usable(primary)),
         },
-        Observed::Inactive(_) | Observed::Failed { .. } => Backups { here, wanted: None, at_primary: None },
+        Observed::Inactive(_) | Observed::Failed(_) => Backups { here, wanted: None, at_primary: None },
     }
 }
 

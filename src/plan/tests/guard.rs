@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
+use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observed, OwnBarman, OwnSection, ReplicaObservation};
 use crate::plan::action::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
@@ -130,7 +131,7 @@ fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
     let case = case(ONE, ONE);
     for primary in [
         Observed::Inactive("server main is inactive".to_owned()),
-        Observed::Failed { message: "no route to host".to_owned(), hint: None },
+        Observed::Failed(Error::new(Kind::Unreachable, "no route to host")),
     ] {
         let observed = ReplicaObservation { primary, replica: case.here.clone() };
         let plan = crate::plan::replica::plan(&case.replica, None, &observed, case.now);

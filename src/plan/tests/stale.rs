@@ -6,6 +6,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::SystemId;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{SegmentSize, WalName};
+use crate::error::{Error, Kind};
 use crate::observe::inventory::{BaseState, Observed, OwnSection, PrimaryBackup};
 use crate::plan::saved::stale::{self, Present};
 use crate::site::model::{Rule, Selection, WalsFrom};
@@ -442,8 +443,8 @@ fn a_primary_that_does_not_answer_is_told_apart_from_a_stale_plan() {
         stale::check(&saved, &Present { site: &site, replicas: &replicas, observation: &observation, now: planned.now })
             .unwrap_err()
     };
-    let hint = Some("call the network people".to_owned());
-    let failed = refusal(Observed::Failed { message: "no route to host".to_owned(), hint });
+    let error = Error::new(Kind::Unreachable, "no route to host").hint("call the network people");
+    let failed = refusal(Observed::Failed(error));
     assert_eq!(crate::render::refusal(&failed), "replica main could not be looked at again: no route to host");
     assert_eq!(crate::render::advice_on_refusal(&failed), "call the network people");
     let inactive = refusal(Observed::Inactive("Skipping inactive server main\n".to_owned()));

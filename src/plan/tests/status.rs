@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
+use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
 use crate::plan::status::{Backups, ReplicaStatus, Verdict, status};
 
@@ -23,7 +24,7 @@ impl Case {
     }
 
     pub fn unreachable(&self) -> ReplicaStatus {
-        self.status_as(Observed::Failed { message: "no route to host".to_owned(), hint: None })
+        self.status_as(Observed::Failed(Error::new(Kind::Unreachable, "no route to host")))
     }
 
     fn inactive(&self) -> ReplicaStatus {

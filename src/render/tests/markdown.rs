@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use super::situations;
+use crate::error::{Error, Kind};
 use crate::plan::action::Plan;
 use crate::render::{Whys, markdown};
 
@@ -144,7 +145,7 @@ proptest! {
             replica.notes.push(crate::plan::reason::Note::Primary(text.clone()));
             replica.warnings.push(crate::plan::reason::Warning::OwnRetention(text.clone()));
         }
-        plan.replicas[1].outcome = crate::plan::action::Outcome::Unobserved { message: text.clone(), hint: Some(text) };
+        plan.replicas[1].outcome = crate::plan::action::Outcome::Unobserved(Error::new(Kind::Other, text.clone()).hint(text));
         let text = comment(&plan, limit);
         check(&plan, &text);
     }

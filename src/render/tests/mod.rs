@@ -10,6 +10,7 @@ mod status;
 
 use std::num::NonZeroUsize;
 
+use crate::error::{Error, Kind};
 use crate::plan::tests::build::*;
 
 use super::{Form, Style, Whys, plan as render};
@@ -167,7 +168,7 @@ fn what_all_replicas_have_in_common_is_said_once() {
 fn a_plan_without_any_change_beside_an_unreachable_primary() {
     let unreachable = ReplicaPlan {
         primary: "madrid".into(),
-        outcome: Outcome::Unobserved { message: "Connection refused".into(), hint: None },
+        outcome: Outcome::Unobserved(Error::new(Kind::Unreachable, "Connection refused")),
         ..replica("crm")
     };
     golden("unreachable_only", &site(vec![unreachable, replica("main")]));

@@ -12,6 +12,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::error::{Error, Kind};
 use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{
     BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
@@ -325,9 +326,10 @@ replicas:
   old: {primary: frankfurt}
   web: {primary: madrid}
 ";
-    let refused = || Observed::Failed {
-        message: "ssh: connect to host barman.mad.example.com port 22: Connection refused".into(),
-        hint: Some("see whether `ssh barman@barman.mad.example.com true` works from here".into()),
+    let refused = || {
+        let message = "ssh: connect to host barman.mad.example.com port 22: Connection refused";
+        let hint = "see whether `ssh barman@barman.mad.example.com true` works from here";
+        Observed::Failed(Error::new(Kind::Unreachable, message).hint(hint))
     };
     let all = [
         ("crm", ends(TWO_BACKUPS, TWO_BACKUPS).not_answered(refused())),
@@ -402,7 +404,7 @@ fn hostile() -> Situation {
         };
     });
     let message = "line one\r\n```\n</details>\n<b>line two\u{8}\u{8} ask @dba at https://example.com/?a=1&b=2";
-    let hint = Some("run `ssh \u{1b}[31m`".to_owned());
-    let gone = ends("", "").not_answered(Observed::Failed { message: message.into(), hint });
+    let error = Error::new(Kind::Other, message).hint("run `ssh \u{1b}[31m`");
+    let gone = ends("", "").not_answered(Observed::Failed(error));
     Situation::new("hostile", &file, [(name.to_owned(), odd), ("other --> <script>".to_owned(), gone)])
 }

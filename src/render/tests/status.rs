@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Error, Kind};
 use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
 use crate::plan::reason::{Blocker, Note, Warning};
 use crate::plan::recovery::objective::Objective;
@@ -82,10 +82,10 @@ fn blocked() -> (ReplicaPlan, ReplicaStatus) {
 fn unreachable(name: &str, rpo: Option<u64>) -> (ReplicaPlan, ReplicaStatus) {
     let mut plan = replica(name);
     plan.primary = "tokyo".into();
-    plan.outcome = Outcome::Unobserved {
-        message: "primary tokyo: it refuses connections on port 22\u{1b}[2J".into(),
-        hint: Some("check that sshd runs there".into()),
-    };
+    plan.outcome = Outcome::Unobserved(
+        Error::new(Kind::Unreachable, "primary tokyo: it refuses connections on port 22\u{1b}[2J")
+            .hint("check that sshd runs there"),
+    );
     let verdict = if rpo == Some(60) { Verdict::ObjectiveMissed } else { Verdict::PrimaryUnreachable };
     let status = stands(&plan, verdict, rpo);
     (plan, status)
@@ -101,10 +101,10 @@ fn inactive() -> (ReplicaPlan, ReplicaStatus) {
 fn unreadable() -> (ReplicaPlan, ReplicaStatus) {
     let mut plan = replica("sealed");
     plan.before = Recovery::default();
-    plan.outcome = Outcome::Unobserved {
-        message: "replica sealed, at the site: /var/lib/barman/sealed cannot be read: Permission denied".into(),
-        hint: Some("run as the user that owns the catalog, usually barman".into()),
-    };
+    let message = "replica sealed, at the site: /var/lib/barman/sealed cannot be read: Permission denied";
+    plan.outcome = Outcome::Unobserved(
+        Error::new(Kind::PermissionDenied, message).hint("run as the user that owns the catalog, usually barman"),
+    );
     let status = ReplicaStatus { backups: Backups::default(), ..stands(&plan, Verdict::Unreadable, None) };
     (plan, status)
 }

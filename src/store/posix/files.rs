@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::error::{Error, Kind};
+
 /// A catalog cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be read: {source}", path.display().to_string().escape_debug())]
@@ -24,11 +26,16 @@ impl CatalogError {
     pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self { path: path.to_owned(), source }
     }
+}
 
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let denied = self.source.kind() == io::ErrorKind::PermissionDenied;
-        denied.then(|| "run as the user that owns the catalog, usually barman".to_owned())
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        let told = Self::new(Kind::from(&error.source), error.to_string());
+        let told = match told.kind {
+            Kind::PermissionDenied => told.hint("run as the user that owns the catalog, usually barman"),
+            _ => told,
+        };
+        told.because(error)
     }
 }
 

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use super::bucket::Bucket;
 use super::failure;
 use super::source::open_below;
+use crate::error::Error;
 use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
-use crate::transport::{ByteCounter, Compare, Fetch, Fetched, TransportError};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched};
 
 /// Between two looks at the interruption.
 const CHUNK: u64 = 8 << 20;
@@ -41,7 +42,7 @@ impl<'a> Copier<'a> {
         request: &'a Fetch,
         counter: &'a ByteCounter,
         stop: impl Fn() -> bool + 'a,
-    ) -> Result<Self, TransportError> {
+    ) -> Result<Self, Error> {
         // Tells a directory that is missing from files that are.
         fs::read_dir(&request.from).map_err(|error| failure(primary, &request.from, &error))?;
         let bucket = Bucket::new(request.bandwidth);
@@ -61,7 +62,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Makes a directory with the mode of the source; its time follows when it is full.
-    pub(super) fn directory(&self, path: &Path) -> Result<(), TransportError> {
+    pub(super) fn directory(&self, path: &Path) -> Result<(), Error> {
         let (source, target) = (self.request.from.join(path), self.request.into.join(path));
         let made = match fs::symlink_metadata(&target) {
             Ok(metadata) if metadata.is_dir() => Ok(()),
@@ -76,7 +77,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Gives a directory the time of the source.
-    pub(super) fn directory_times(&self, path: &Path) -> Result<(), TransportError> {
+    pub(super) fn directory_times(&self, path: &Path) -> Result<(), Error> {
         let target = self.request.into.join(path);
         let Ok(modified) = fs::symlink_metadata(self.request.from.join(path)).and_then(|metadata| metadata.modified())
         else {
@@ -88,7 +89,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Makes a symbolic link, unless it points out of the tree.
-    pub(super) fn link(&mut self, path: &Path) -> Result<(), TransportError> {
+    pub(super) fn link(&mut self, path: &Path) -> Result<(), Error> {
         let target = self.request.into.join(path);
         let Ok(points_to) = fs::read_link(self.request.from.join(path)) else {
             self.vanished(path.to_owned());
@@ -109,9 +110,9 @@ impl<'a> Copier<'a> {
     }
 
     /// Copies a file to its place below the target directory.
-    pub(super) fn file(&mut self, path: &Path, landing: &Path) -> Result<(), TransportError> {
+    pub(super) fn file(&mut self, path: &Path, landing: &Path) -> Result<(), Error> {
         if (self.stop)() {
-            return Err(TransportError::cancelled());
+            return Err(Error::interrupted());
         }
         let target = self.request.into.join(landing);
         let source = open_below(&self.request.from, path)
@@ -132,7 +133,7 @@ impl<'a> Copier<'a> {
         let from_primary = basis.is_none();
         match self.grow(basis.unwrap_or(source), &target, &wanted, from_primary) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(TransportError::cancelled()),
+            Ok(false) => Err(Error::interrupted()),
             Err(error) => Err(failure(self.primary, &target, &error)),
         }
     }

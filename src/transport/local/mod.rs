@@ -17,12 +17,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
+use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX, is_gone};
-use super::{
-    ByteCounter, Fetch, Fetched, Files, List, MAX_LISTED, RemoteFile, TransportError, TransportErrorKind, What,
-};
+use super::{ByteCounter, Fetch, Fetched, Files, List, MAX_LISTED, RemoteFile, What};
 use copy::Copier;
 pub(super) use pattern::Only;
 
@@ -34,18 +33,18 @@ pub(super) struct LocalFiles {
 
 impl LocalFiles {
     /// Files of the catalog at `home`, which must be a directory.
-    pub(super) fn open(primary: &Primary, home: &Path, cancel: &CancellationToken) -> Result<Self, TransportError> {
+    pub(super) fn open(primary: &Primary, home: &Path, cancel: &CancellationToken) -> Result<Self, Error> {
         let files = Self { primary: primary.name.clone(), cancel: cancel.clone() };
         match fs::read_dir(home) {
             Ok(_) => Ok(files),
-            Err(error) => Err(failure(&files.primary, home, &error).with_hint("is it mounted?")),
+            Err(error) => Err(failure(&files.primary, home, &error).hint("is it mounted?")),
         }
     }
 }
 
 #[async_trait]
 impl Files for LocalFiles {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         paths::check_directory(&self.primary, &request.directory)?;
         let (primary, request, cancel) = (self.primary.clone(), request.clone(), self.cancel.clone());
         blocking(move || list(&primary, &request, &cancel)).await
@@ -56,7 +55,7 @@ impl Files for LocalFiles {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         paths::check_directory(&self.primary, &request.from)?;
         // A child: when this future is dropped, the copying thread must end too.
         let cancel = cancel.child_token();
@@ -71,15 +70,11 @@ impl Files for LocalFiles {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TransportError> + Send + 'static,
-) -> Result<T, TransportError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|stopped| Err(TransportError::new(TransportErrorKind::Other, stopped.to_string())))
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
 }
 
-fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, TransportError> {
+fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, Error> {
     let root = &request.directory;
     fs::read_dir(root).map_err(|error| failure(primary, root, &error))?;
     let depth = if request.recursive { usize::MAX } else { 1 };
@@ -88,7 +83,7 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
     let mut entries = WalkDir::new(root).min_depth(1).max_depth(depth).into_iter();
     while let Some(entry) = entries.next() {
         if cancel.is_cancelled() {
-            return Err(TransportError::cancelled());
+            return Err(Error::interrupted());
         }
         let entry = match entry {
             Ok(entry) => entry,
@@ -107,7 +102,7 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
         match entry.metadata() {
             Ok(_) if files.len() == MAX_LISTED => {
                 let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
-                return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+                return Err(Error::new(Kind::Untrusted, message));
             }
             Ok(metadata) => files.push(RemoteFile { path, size: metadata.len(), mtime: metadata.mtime() }),
             Err(error) if is_gone(&error) => {}
@@ -118,7 +113,7 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
     Ok(files)
 }
 
-fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetched, TransportError> {
+fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetched, Error> {
     if !request.into.is_dir() {
         let error = io::Error::from(io::ErrorKind::NotFound);
         return Err(failure(primary, &request.into, &error));
@@ -131,7 +126,7 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
                     "{}: a file would be written through this symbolic link",
                     request.into.join(link).display()
                 );
-                return Err(TransportError::new(TransportErrorKind::Untrusted, message));
+                return Err(Error::new(Kind::Untrusted, message));
             }
             for path in wanted {
                 copier.file(path, paths::landing(path, *flatten))?;
@@ -149,7 +144,7 @@ fn tree(
     exclude: &[PathBuf],
     only_directories: bool,
     copier: &mut Copier<'_>,
-) -> Result<(), TransportError> {
+) -> Result<(), Error> {
     let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
     // Their times are set when nothing is written into them any more, the deepest first.
     let mut directories = BTreeSet::new();
@@ -188,22 +183,15 @@ fn relative(root: &Path, path: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }
 
-fn walk_failure(primary: &str, root: &Path, error: walkdir::Error) -> TransportError {
+fn walk_failure(primary: &str, root: &Path, error: walkdir::Error) -> Error {
     let path = error.path().unwrap_or(root).to_owned();
     failure(primary, &path, &io::Error::from(error))
 }
 
 /// The error for a path that could not be read or written.
-fn failure(primary: &str, path: &Path, error: &io::Error) -> TransportError {
-    let kind = match error.kind() {
-        io::ErrorKind::NotFound => TransportErrorKind::NotFound,
-        io::ErrorKind::PermissionDenied => TransportErrorKind::PermissionDenied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TransportErrorKind::NoSpace,
-        io::ErrorKind::ReadOnlyFilesystem => TransportErrorKind::ReadOnly,
-        _ => TransportErrorKind::Other,
-    };
+fn failure(primary: &str, path: &Path, error: &io::Error) -> Error {
     let path = path.display().to_string();
-    TransportError::new(kind, format!("primary {primary}: {}: {error}", path.escape_debug()))
+    Error::new(Kind::from(error), format!("primary {primary}: {}: {error}", path.escape_debug()))
 }
 
 #[cfg(test)]

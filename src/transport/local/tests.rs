@@ -53,7 +53,7 @@ impl Bench {
         }
     }
 
-    async fn fetch(&self, request: &Fetch) -> Result<Fetched, TransportError> {
+    async fn fetch(&self, request: &Fetch) -> Result<Fetched, Error> {
         self.files.fetch(request, &ByteCounter::default(), &self.cancel).await
     }
 
@@ -86,7 +86,7 @@ async fn a_listing_is_sorted_and_filtered() {
     request.recursive = false;
     assert_eq!(bench.files.list(&request).await.unwrap().len(), 1);
     request.directory = bench.source.join("nope");
-    assert_eq!(bench.files.list(&request).await.unwrap_err().kind, TransportErrorKind::NotFound);
+    assert_eq!(bench.files.list(&request).await.unwrap_err().kind, Kind::NotFound);
 }
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn no_link_is_followed_out_of_the_source_or_through_the_target() {
     assert_eq!(fetched.missing, [PathBuf::from("etc/passwd")]);
     symlink(&bench.source, bench.target.join("sub dir")).unwrap();
     let error = bench.fetch(&bench.request(files(&["sub dir/it's b"], false))).await.unwrap_err();
-    assert_eq!(error.kind, TransportErrorKind::Untrusted);
+    assert_eq!(error.kind, Kind::Untrusted);
     let error = bench.fetch(&bench.request(files(&["../a"], true))).await.unwrap_err();
-    assert_eq!(error.kind, TransportErrorKind::Untrusted);
+    assert_eq!(error.kind, Kind::Untrusted);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn an_interrupted_file_goes_on_where_it_stopped() {
     });
     let error = bench.files.fetch(&request, &counter, &cancel).await.unwrap_err();
     watcher.await.unwrap();
-    assert_eq!(error.kind, TransportErrorKind::Cancelled);
+    assert_eq!(error.kind, Kind::Interrupted);
     assert_eq!(bench.names(), [".antipode-partial", ".antipode-partial/big"]);
     let fetched = bench.fetch(&Fetch { bandwidth: None, ..request }).await.unwrap();
     assert!(fetched.transferred > 0 && fetched.transferred < 4_000_000);

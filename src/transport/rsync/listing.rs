@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+use crate::error::{Error, Kind};
 use crate::transport::paths::relative_path_fault;
-use crate::transport::{MAX_LISTED, RemoteFile, TransportError, TransportErrorKind};
+use crate::transport::{MAX_LISTED, RemoteFile};
 
 /// Longer than the line of any path, each byte of it escaped.
 const LONGEST_LINE: usize = 64 << 10;
@@ -23,7 +24,7 @@ pub(super) struct Listing<'a> {
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
     files: Vec<RemoteFile>,
-    refused: Option<TransportError>,
+    refused: Option<Error>,
 }
 
 impl<'a> Listing<'a> {
@@ -48,7 +49,7 @@ impl<'a> Listing<'a> {
     }
 
     /// The regular files, in the order of their paths.
-    pub(super) fn finish(mut self) -> Result<Vec<RemoteFile>, TransportError> {
+    pub(super) fn finish(mut self) -> Result<Vec<RemoteFile>, Error> {
         self.end_line();
         if let Some(refused) = self.refused {
             return Err(refused);
@@ -66,7 +67,7 @@ impl<'a> Listing<'a> {
         match file(line) {
             Ok(_) if self.files.len() == MAX_LISTED => {
                 let message = format!("primary {}: a listing of more than {MAX_LISTED} files is refused", self.primary);
-                self.refused = Some(TransportError::new(TransportErrorKind::Untrusted, message));
+                self.refused = Some(Error::new(Kind::Untrusted, message));
             }
             Ok(file) => self.files.push(file),
             Err(why) => {
@@ -80,7 +81,7 @@ impl<'a> Listing<'a> {
     fn refuse(&mut self, why: &str) {
         let line = String::from_utf8_lossy(&self.begun[..self.begun.len().min(300)]).into_owned();
         let message = format!("primary {}: a listing has the line {line:?}: {why}", self.primary);
-        self.refused = Some(TransportError::new(TransportErrorKind::Untrusted, message));
+        self.refused = Some(Error::new(Kind::Untrusted, message));
         self.begun.clear();
     }
 }
@@ -141,7 +142,7 @@ fn octal(digits: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn parse(primary: &str, listing: &[u8]) -> Result<Vec<RemoteFile>, TransportError> {
+    fn parse(primary: &str, listing: &[u8]) -> Result<Vec<RemoteFile>, Error> {
         // In pieces that end anywhere, as a pipe gives them.
         let mut whole = Listing::new(primary);
         listing.chunks(7).for_each(|piece| whole.read(piece));
@@ -183,10 +184,10 @@ mod tests {
         for name in ["../up", "/abs", "a/../b", "nul\\#000", ""] {
             let line = format!("-rw-r--r--           1 2026/11/22 13:09:35 {name}\n");
             let error = parse("p", line.as_bytes()).unwrap_err();
-            assert_eq!(error.kind, TransportErrorKind::Untrusted, "{name}");
+            assert_eq!(error.kind, Kind::Untrusted, "{name}");
         }
         for line in [&b"-rw-r--r-- 1,000 2026/11/22 13:09:35 x\n"[..], b"-\n"] {
-            assert_eq!(parse("p", line).unwrap_err().kind, TransportErrorKind::Untrusted);
+            assert_eq!(parse("p", line).unwrap_err().kind, Kind::Untrusted);
         }
     }
 

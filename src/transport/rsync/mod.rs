@@ -12,7 +12,6 @@ mod version;
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,13 +25,14 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 use super::activity::Allowance;
 use super::paths::{self, SCRATCH_PREFIX};
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, TransportError, TransportErrorKind, What};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, What};
 use arguments::{Way, fetch_arguments, list_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
@@ -56,7 +56,7 @@ impl RsyncFiles {
         self.masters.primary()
     }
 
-    async fn way(&self, lease: &Lease) -> Result<Way, TransportError> {
+    async fn way(&self, lease: &Lease) -> Result<Way, Error> {
         let version = *self.version.get_or_try_init(version::local).await?;
         Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
     }
@@ -71,7 +71,7 @@ impl RsyncFiles {
         arguments: Vec<OsString>,
         task: Task<'_>,
         on_output: impl FnMut(&[u8]) + Send,
-    ) -> Result<Ended, TransportError> {
+    ) -> Result<Ended, Error> {
         let mut command = rsync();
         command.args(arguments);
         // Either interruption ends it: of the whole connection, or of this transfer.
@@ -84,7 +84,7 @@ impl RsyncFiles {
             either.cancel();
             std::future::pending::<()>().await;
         };
-        let ended = tokio::select! { ended = running => ended, () = relay => return Err(TransportError::cancelled()) };
+        let ended = tokio::select! { ended = running => ended, () = relay => return Err(Error::interrupted()) };
         let ended = ended.map_err(|error| version::not_runnable(&error))?;
         if ended.how == How::Silent {
             // The line itself may be what is frozen.
@@ -94,20 +94,16 @@ impl RsyncFiles {
     }
 
     /// What could let a copy write outside its directory, or cannot work at all.
-    fn check_fetch(&self, request: &Fetch) -> Result<(), TransportError> {
+    fn check_fetch(&self, request: &Fetch) -> Result<(), Error> {
         paths::check_directory(self.primary(), &request.from)?;
         if !request.into.is_dir() {
-            return Err(here(TransportErrorKind::NotFound, &request.into, "the directory does not exist"));
+            return Err(here(Kind::NotFound, &request.into, "the directory does not exist"));
         }
         let What::Files { paths: wanted, flatten } = &request.what else { return Ok(()) };
         paths::check_relative(self.primary(), wanted)?;
         if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
             let link = request.into.join(link);
-            return Err(here(
-                TransportErrorKind::Untrusted,
-                &link,
-                "a file would be written through this symbolic link",
-            ));
+            return Err(here(Kind::Untrusted, &link, "a file would be written through this symbolic link"));
         }
         Ok(())
     }
@@ -115,7 +111,7 @@ impl RsyncFiles {
 
 #[async_trait]
 impl Files for RsyncFiles {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, TransportError> {
+    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         paths::check_directory(self.primary(), &request.directory)?;
         let lease = self.masters.lease().await?;
         let way = self.way(&lease).await?;
@@ -138,11 +134,11 @@ impl Files for RsyncFiles {
         request: &Fetch,
         counter: &ByteCounter,
         cancel: &CancellationToken,
-    ) -> Result<Fetched, TransportError> {
+    ) -> Result<Fetched, Error> {
         self.check_fetch(request)?;
         let lease = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(TransportError::cancelled()),
+            () = cancel.cancelled() => return Err(Error::interrupted()),
             lease = self.masters.lease() => lease?,
         };
         let way = self.way(&lease).await?;
@@ -161,7 +157,7 @@ impl Files for RsyncFiles {
         let request = request.clone();
         tokio::task::spawn_blocking(move || look_again(&request, fetched))
             .await
-            .unwrap_or_else(|stopped| Err(TransportError::new(TransportErrorKind::Other, stopped.to_string())))
+            .unwrap_or_else(|stopped| Err(stopped.into()))
     }
 
     async fn close(&self) {
@@ -170,7 +166,7 @@ impl Files for RsyncFiles {
 }
 
 /// Does not believe rsync's silence: a file that is not here is missing, a link that leads out is removed.
-fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, TransportError> {
+fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Error> {
     match &request.what {
         What::Files { paths, flatten } => {
             // rsync skips what is not a regular file, and exits with 0.
@@ -183,7 +179,7 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Transpor
         What::Directories { .. } => {}
         What::Tree { .. } => {
             let removed = paths::remove_escaping_links(&request.into)
-                .map_err(|error| here(TransportErrorKind::Other, &request.into, &error.to_string()))?;
+                .map_err(|error| here(Kind::from(&error), &request.into, &error.to_string()))?;
             fetched.refused.extend(removed);
         }
     }
@@ -195,20 +191,12 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Transpor
 }
 
 /// A private directory for rsync's temporary files: what a kill leaves there is found again.
-fn scratch_in(directory: &Path) -> Result<TempDir, TransportError> {
+fn scratch_in(directory: &Path) -> Result<TempDir, Error> {
     tempfile::Builder::new()
         .prefix(SCRATCH_PREFIX)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(directory)
-        .map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => TransportErrorKind::NoSpace,
-                io::ErrorKind::ReadOnlyFilesystem => TransportErrorKind::ReadOnly,
-                io::ErrorKind::PermissionDenied => TransportErrorKind::PermissionDenied,
-                _ => TransportErrorKind::Other,
-            };
-            here(kind, directory, &error.to_string())
-        })
+        .map_err(|error| here(Kind::from(&error), directory, &error.to_string()))
 }
 
 /// What `--files-from` reads: the names, each with a NUL behind it.
@@ -223,8 +211,8 @@ fn files_from(what: &What) -> Vec<u8> {
 }
 
 /// An error about a path at the site.
-fn here(kind: TransportErrorKind, path: &Path, what: &str) -> TransportError {
-    TransportError::new(kind, format!("{}: {what}", path.display()))
+fn here(kind: Kind, path: &Path, what: &str) -> Error {
+    Error::new(kind, format!("{}: {what}", path.display()))
 }
 
 /// rsync, with nothing of the environment that changes what it does.

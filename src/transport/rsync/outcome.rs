@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Kind};
 use crate::transport::process::{Ended, How};
 use crate::transport::text::printable_tail;
-use crate::transport::{TransportError, TransportErrorKind as Kind};
 
 const ENOENT: i32 = 2;
 const EACCES: i32 = 13;
@@ -61,23 +61,23 @@ impl Complaint {
 }
 
 /// The files that the primary does not have, or why the copy failed.
-pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, TransportError> {
+pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     let failure = |kind, what: &str| {
-        TransportError::new(kind, format!("primary {}: {what}", asked.primary)).with_stderr(&ended.stderr)
+        Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(printable_tail(&ended.stderr))
     };
     if stderr.contains("unknown option") || stderr.contains("invalid option") {
         // Exit code 12 like a lost connection, but trying again does not help.
         return Err(failure(Kind::ProgramTooOld, "its rsync does not know what ours asks of it")
-            .with_hint("upgrade rsync there to 3.2.3 or newer"));
+            .hint("upgrade rsync there to 3.2.3 or newer"));
     }
     let complaints: Vec<Complaint> = stderr.lines().filter_map(complaint).collect();
     if let Some(error) = full_or_read_only(&complaints, asked) {
-        return Err(error.with_stderr(&ended.stderr));
+        return Err(error.saying(printable_tail(&ended.stderr)));
     }
     let code = match ended.how {
         How::Exited(code) => code,
-        How::Cancelled => return Err(TransportError::cancelled()),
+        How::Cancelled => return Err(Error::interrupted()),
         How::Silent => return Err(failure(Kind::Lost, SILENT)),
         How::Killed(signal) => {
             let what = format!("rsync was ended here by signal {signal} (is this machine short of memory?)");
@@ -87,23 +87,23 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Tra
     match code {
         0 | 23 | 24 if !ended.is_output_whole => Err(failure(Kind::Lost, "the output of rsync was cut off")),
         0 => Ok(Vec::new()),
-        2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").with_hint(
+        2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").hint(
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
-        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.with_stderr(&ended.stderr)),
+        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.saying(printable_tail(&ended.stderr))),
         // With a list of names, a directory that is not there ends the connection too.
         10 | 12 if complaints.iter().any(Complaint::is_about_directory) => {
             let complaints: Vec<_> = complaints.into_iter().filter(Complaint::is_about_directory).collect();
             Err(refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
-                .with_stderr(&ended.stderr))
+                .saying(printable_tail(&ended.stderr)))
         }
-        126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").with_hint("install rsync there")),
+        126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync there")),
         code => Err(match lost(code, &stderr) {
             Some(what) => failure(Kind::Lost, what),
             None => refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
-                .with_stderr(&ended.stderr),
+                .saying(printable_tail(&ended.stderr)),
         }),
     }
 }
@@ -126,7 +126,7 @@ fn lost(code: i32, stderr: &str) -> Option<&'static str> {
 }
 
 /// Our own disk comes first: whatever else is said follows from it.
-fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<TransportError> {
+fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error> {
     complaints.iter().filter(|complaint| complaint.side == Side::Here).find_map(|complaint| {
         let (kind, what) = match complaint.errno {
             ENOSPC => (Kind::NoSpace, "the file system here is full"),
@@ -135,12 +135,12 @@ fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<Trans
             _ => return None,
         };
         let path = printable_tail(complaint.path.to_string_lossy().as_bytes());
-        Some(TransportError::new(kind, format!("primary {}: {what} ({path})", asked.primary)))
+        Some(Error::new(kind, format!("primary {}: {what} ({path})", asked.primary)))
     })
 }
 
 /// Exit codes 23 and 24: all that could be copied was. Missing files are an answer, anything else is an error.
-fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, TransportError> {
+fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
     let mut missing: BTreeSet<PathBuf> =
         stderr.lines().filter_map(vanished).map(|path| relative(&path, asked)).collect();
     let named: BTreeSet<&PathBuf> = asked.paths.iter().collect();
@@ -159,17 +159,17 @@ fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<V
     }
     if let Some(line) = stderr.lines().find(|line| is_other_error(line)) {
         let what = printable_tail(line.as_bytes());
-        return Err(TransportError::new(Kind::Other, format!("primary {}: {what}", asked.primary)));
+        return Err(Error::new(Kind::Other, format!("primary {}: {what}", asked.primary)));
     }
     if missing.is_empty() {
         let message = format!("primary {}: rsync could not copy everything", asked.primary);
-        return Err(TransportError::new(Kind::Other, message));
+        return Err(Error::new(Kind::Other, message));
     }
     Ok(missing.into_iter().collect())
 }
 
 /// The error that the first of these complaints is.
-fn refused(complaints: &[Complaint], asked: Asked<'_>) -> Option<TransportError> {
+fn refused(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error> {
     let complaint = complaints.first()?;
     let path = printable_tail(complaint.path.to_string_lossy().as_bytes());
     let (there, user) = match complaint.side {
@@ -181,7 +181,7 @@ fn refused(complaints: &[Complaint], asked: Asked<'_>) -> Option<TransportError>
         ENOENT => (Kind::NotFound, format!("{path} does not exist {there}")),
         _ => (Kind::Other, printable_tail(complaint.line.as_bytes())),
     };
-    Some(TransportError::new(kind, format!("primary {}: {what}", asked.primary)))
+    Some(Error::new(kind, format!("primary {}: {what}", asked.primary)))
 }
 
 fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {
@@ -232,8 +232,9 @@ fn unescaped(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Retry;
 
-    fn judged(code: i32, stderr: &str, paths: &[&str]) -> Result<Vec<PathBuf>, TransportError> {
+    fn judged(code: i32, stderr: &str, paths: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let ended = Ended { how: How::Exited(code), stderr: stderr.into(), is_output_whole: true };
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
         judge(&ended, Asked { primary: "p", directory: Path::new("/src"), paths: &paths })
@@ -328,12 +329,12 @@ mod tests {
         let again: BTreeSet<i32> = again.collect();
         for code in 1..=255 {
             let error = judged(code, "", &[]).unwrap_err();
-            assert_eq!(error.kind.can_be_retried(), again.contains(&code), "{code}: {error}");
-            assert_ne!(error.kind, Kind::Cancelled, "{code}");
+            assert_eq!(error.kind.retry() == Retry::Line, again.contains(&code), "{code}: {error}");
+            assert_ne!(error.kind, Kind::Interrupted, "{code}");
         }
         assert_eq!(judged(0, "", &[]), Ok(vec![]));
         let too_long = "[Receiver] exceeded --max-alloc=1073741824 setting (file=flist.c, line=304)\n";
-        assert!(!judged(22, too_long, &[]).unwrap_err().kind.can_be_retried());
+        assert_eq!(judged(22, too_long, &[]).unwrap_err().kind.retry(), Retry::Person);
     }
 
     #[test]
@@ -342,7 +343,7 @@ mod tests {
             let ended = Ended { how, stderr: Vec::new(), is_output_whole };
             judge(&ended, Asked { primary: "p", directory: Path::new("/src"), paths: &[] }).map_err(|error| error.kind)
         };
-        assert_eq!(judged(How::Cancelled, true), Err(Kind::Cancelled));
+        assert_eq!(judged(How::Cancelled, true), Err(Kind::Interrupted));
         for (how, is_output_whole) in [
             (How::Silent, true),
             (How::Killed(9), true),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::transport::{TransportError, TransportErrorKind};
+use crate::error::{Error, Kind};
 
 /// Three numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ const OLDEST: Version = Version([3, 2, 3]);
 pub(super) const QUOTES: Version = Version([3, 2, 4]);
 
 /// Asks the rsync of this machine.
-pub(super) async fn local() -> Result<Version, TransportError> {
+pub(super) async fn local() -> Result<Version, Error> {
     let output = super::rsync().arg("--version").output().await.map_err(|error| not_runnable(&error))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let first = text.lines().next().unwrap_or_default();
@@ -26,18 +26,18 @@ pub(super) async fn local() -> Result<Version, TransportError> {
 }
 
 /// rsync could not be started.
-pub(super) fn not_runnable(error: &io::Error) -> TransportError {
+pub(super) fn not_runnable(error: &io::Error) -> Error {
     let message = format!("`rsync` cannot be run on this machine: {error}");
-    TransportError::new(TransportErrorKind::ProgramMissing, message).with_hint("install rsync 3.2.3 or newer")
+    Error::new(Kind::ProgramMissing, message).hint("install rsync 3.2.3 or newer")
 }
 
-fn too_old(found: Option<Version>, line: &str) -> TransportError {
+fn too_old(found: Option<Version>, line: &str) -> Error {
     let found = match found {
         Some(Version([major, minor, patch])) => format!("is {major}.{minor}.{patch}"),
         None => format!("calls itself {:?}", line.chars().take(80).collect::<String>()),
     };
     let message = format!("the rsync of this machine {found}; 3.2.3 or newer is needed");
-    TransportError::new(TransportErrorKind::ProgramTooOld, message).with_hint("upgrade rsync")
+    Error::new(Kind::ProgramTooOld, message).hint("upgrade rsync")
 }
 
 /// From `rsync  version 3.2.7  protocol version 31`.

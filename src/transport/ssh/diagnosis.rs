@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Kind};
 use crate::transport::text::printable_tail;
-use crate::transport::{TransportError, TransportErrorKind as Kind};
 
 /// Who was called, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +19,14 @@ impl Destination<'_> {
         self.words.last().map_or("", String::as_str)
     }
 
-    fn error(&self, kind: Kind, what: &str, stderr: &[u8]) -> TransportError {
-        TransportError::new(kind, format!("primary {} ({}): {what}", self.primary, self.host())).with_stderr(stderr)
+    fn error(&self, kind: Kind, what: &str, stderr: &[u8]) -> Error {
+        Error::new(kind, format!("primary {} ({}): {what}", self.primary, self.host())).saying(printable_tail(stderr))
     }
 
     /// ssh was still busy when our patience ended.
-    pub(super) fn timed_out(&self, patience: Duration, stderr: &[u8]) -> TransportError {
+    pub(super) fn timed_out(&self, patience: Duration, stderr: &[u8]) -> Error {
         let what = format!("no connection after {} s", patience.as_secs());
-        self.error(Kind::Unreachable, &what, stderr)
-            .with_hint("raise `timeouts.connect` of the primary if it is only slow")
+        self.error(Kind::Unreachable, &what, stderr).hint("raise `timeouts.connect` of the primary if it is only slow")
     }
 
     /// A command that the user can run to see more.
@@ -131,7 +130,7 @@ const SYMPTOMS: &[Symptom] = &[
 ];
 
 /// The error for an ssh that ended with this code instead of opening a connection.
-pub(super) fn diagnose(destination: Destination<'_>, code: Option<i32>, stderr: &[u8]) -> TransportError {
+pub(super) fn diagnose(destination: Destination<'_>, code: Option<i32>, stderr: &[u8]) -> Error {
     let said = printable_tail(stderr);
     let Some(symptom) = SYMPTOMS.iter().find(|symptom| said.contains(symptom.fragment)) else {
         let what = match code {
@@ -139,7 +138,7 @@ pub(super) fn diagnose(destination: Destination<'_>, code: Option<i32>, stderr: 
             None => "ssh was ended by a signal".to_owned(),
         };
         let hint = format!("run it by hand: {} true", destination.by_hand());
-        return destination.error(Kind::Other, &what, stderr).with_hint(hint);
+        return destination.error(Kind::Other, &what, stderr).hint(hint);
     };
     let hint = match symptom.hint {
         Hint::Text(text) => text.to_owned(),
@@ -154,7 +153,7 @@ pub(super) fn diagnose(destination: Destination<'_>, code: Option<i32>, stderr: 
             forget(&said)
         ),
     };
-    destination.error(symptom.kind, symptom.what, stderr).with_hint(hint)
+    destination.error(symptom.kind, symptom.what, stderr).hint(hint)
 }
 
 /// `ssh-keyscan` for the name that ssh looked up.
@@ -180,7 +179,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn of(stderr: &str) -> TransportError {
+    fn of(stderr: &str) -> Error {
         let words = ["ssh", "-p", "2222", "barman@fra"].map(String::from);
         diagnose(Destination { primary: "frankfurt", words: &words }, Some(255), stderr.as_bytes())
     }

@@ -23,11 +23,11 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Timeouts};
 
 use super::diagnosis::{Destination, diagnose};
 use crate::transport::private_dir::{NAME_LENGTH, PrivateDir};
-use crate::transport::{TransportError, TransportErrorKind};
 
 /// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
 const SESSIONS: usize = 8;
@@ -98,7 +98,7 @@ impl Masters {
         words: &[String],
         runtime_dir: &Path,
         cancel: &CancellationToken,
-    ) -> Result<Arc<Self>, TransportError> {
+    ) -> Result<Arc<Self>, Error> {
         // The streams, and one command beside them.
         let wanted = usize::try_from(primary.streams.get()).unwrap_or(SESSIONS).saturating_add(1);
         let count = wanted.div_ceil(SESSIONS);
@@ -128,10 +128,8 @@ impl Masters {
     }
 
     /// Waits for a free session, and makes sure that its master lives.
-    pub(in crate::transport) async fn lease(&self) -> Result<Lease, TransportError> {
-        let closed = || {
-            TransportError::new(TransportErrorKind::Lost, format!("primary {}: the connection is closed", self.primary))
-        };
+    pub(in crate::transport) async fn lease(&self) -> Result<Lease, Error> {
+        let closed = || Error::new(Kind::Lost, format!("primary {}: the connection is closed", self.primary));
         let turn = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
         let (slot, session) = self
             .slots
@@ -142,7 +140,7 @@ impl Masters {
         Ok(Lease { master, _session: session, _turn: turn })
     }
 
-    async fn living(&self, slot: &Slot) -> Result<Arc<Master>, TransportError> {
+    async fn living(&self, slot: &Slot) -> Result<Arc<Master>, Error> {
         let mut place = slot.master.lock().await;
         if let Some(master) = place.as_ref() {
             let is_retired = master.is_retired.load(Ordering::Relaxed);
@@ -157,7 +155,7 @@ impl Masters {
     }
 
     /// Runs `ssh -f`, which returns when the primary has let us in.
-    async fn start(&self) -> Result<Master, TransportError> {
+    async fn start(&self) -> Result<Master, Error> {
         tracing::info!(primary = self.primary, "opens a connection");
         let (directory, socket) = self.socket()?;
         let program = self.words.first().cloned().unwrap_or_else(|| "ssh".to_owned());
@@ -177,7 +175,7 @@ impl Masters {
         let patience = self.timeouts.connect * 2 + Duration::from_secs(5);
         let status = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(TransportError::cancelled()),
+            () = self.cancel.cancelled() => return Err(Error::interrupted()),
             status = tokio::time::timeout(patience, child.wait()) => status,
         };
         let said = fs::read(&log).unwrap_or_default();
@@ -195,7 +193,7 @@ impl Masters {
     }
 
     /// A private directory for the socket, in the runtime directory or, where the path would be too long, in `/tmp`.
-    fn socket(&self) -> Result<(PrivateDir, PathBuf), TransportError> {
+    fn socket(&self) -> Result<(PrivateDir, PathBuf), Error> {
         let name = NAME_LENGTH + "//ssh".len();
         let fits = self.runtime_dir.as_os_str().len() + name < SOCKET_PATH_LIMIT;
         let parent = if fits { self.runtime_dir.as_path() } else { Path::new("/tmp") };
@@ -204,14 +202,14 @@ impl Masters {
         Ok((directory, socket))
     }
 
-    fn unusable(&self, directory: &Path, error: &std::io::Error) -> TransportError {
+    fn unusable(&self, directory: &Path, error: &std::io::Error) -> Error {
         let message = format!("primary {}: no socket can be made in {}: {error}", self.primary, directory.display());
-        TransportError::new(TransportErrorKind::Other, message).with_hint("set XDG_RUNTIME_DIR to a directory of yours")
+        Error::new(Kind::from(error), message).hint("set XDG_RUNTIME_DIR to a directory of yours")
     }
 
-    fn no_ssh(&self, program: &str, error: &std::io::Error) -> TransportError {
+    fn no_ssh(&self, program: &str, error: &std::io::Error) -> Error {
         let message = format!("primary {}: `{program}` cannot be run on this machine: {error}", self.primary);
-        TransportError::new(TransportErrorKind::ProgramMissing, message).with_hint("install the OpenSSH client")
+        Error::new(Kind::ProgramMissing, message).hint("install the OpenSSH client")
     }
 
     /// Ends every master.

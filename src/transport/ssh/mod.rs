@@ -12,12 +12,13 @@ use openssh::{Child, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::barman::ids::ServerName;
+use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 pub(super) use master::{Lease, Masters};
 
-use super::text::Tail;
-use super::{BarmanCommands, TransportError, TransportErrorKind};
+use super::BarmanCommands;
+use super::text::{Tail, printable_tail};
 
 /// The longest answer that is believed: five million WAL segments.
 const ANSWER_LIMIT: usize = 1 << 30;
@@ -48,19 +49,19 @@ impl SshBarman {
     }
 
     /// The stdout of Barman with these arguments.
-    async fn barman(&self, arguments: &[&str]) -> Result<Vec<u8>, TransportError> {
+    async fn barman(&self, arguments: &[&str]) -> Result<Vec<u8>, Error> {
         let what = format!("`barman {}`", arguments.join(" "));
         tracing::info!(primary = self.masters.primary(), "runs {what}");
         tokio::select! {
             biased;
-            () = self.masters.cancel().cancelled() => Err(TransportError::cancelled()),
+            () = self.masters.cancel().cancelled() => Err(Error::interrupted()),
             answer = tokio::time::timeout(self.timeout, self.run(arguments, &what)) => {
                 answer.unwrap_or_else(|_elapsed| Err(self.timed_out(&what)))
             }
         }
     }
 
-    async fn run(&self, arguments: &[&str], what: &str) -> Result<Vec<u8>, TransportError> {
+    async fn run(&self, arguments: &[&str], what: &str) -> Result<Vec<u8>, Error> {
         let lease = self.masters.lease().await?;
         let (every, patience) = self.look;
         tokio::select! {
@@ -72,7 +73,7 @@ impl SshBarman {
         }
     }
 
-    async fn answer(&self, session: &Session, arguments: &[&str], what: &str) -> Result<Vec<u8>, TransportError> {
+    async fn answer(&self, session: &Session, arguments: &[&str], what: &str) -> Result<Vec<u8>, Error> {
         let mut words = self.command.iter().map(String::as_str).chain(arguments.iter().copied());
         // `command` and `args` quote every word: the remote shell expands nothing.
         let mut child = session
@@ -97,17 +98,11 @@ impl SshBarman {
     }
 
     /// What the end of a command means. Only this tells: stdout ends in the same way when the connection is lost.
-    async fn end_of(
-        &self,
-        child: Child<&Session>,
-        session: &Session,
-        what: &str,
-        stderr: &[u8],
-    ) -> Result<(), TransportError> {
+    async fn end_of(&self, child: Child<&Session>, session: &Session, what: &str, stderr: &[u8]) -> Result<(), Error> {
         let primary = self.masters.primary();
         let failed = |why: &str| {
             let message = format!("primary {primary}: {what} {why}");
-            Err(TransportError::new(TransportErrorKind::CommandFailed, message).with_stderr(stderr))
+            Err(Error::new(Kind::CommandFailed, message).saying(printable_tail(stderr)))
         };
         match child.wait().await {
             Ok(status) if status.success() => Ok(()),
@@ -125,39 +120,39 @@ impl SshBarman {
         }
     }
 
-    fn missing(&self, stderr: &[u8]) -> TransportError {
+    fn missing(&self, stderr: &[u8]) -> Error {
         let program = self.command.first().map_or("barman", String::as_str);
         let message = format!("primary {}: there is no program `{program}`", self.masters.primary());
-        TransportError::new(TransportErrorKind::ProgramMissing, message).with_stderr(stderr).with_hint(
+        Error::new(Kind::ProgramMissing, message).saying(printable_tail(stderr)).hint(
             "a login shell may find it where ssh's does not: give its full path as `barman.command` of the primary",
         )
     }
 
-    fn lost(&self, what: &str, why: &dyn std::fmt::Display, stderr: &[u8]) -> TransportError {
+    fn lost(&self, what: &str, why: &dyn std::fmt::Display, stderr: &[u8]) -> Error {
         let message = format!("primary {}: the connection was lost during {what}: {why}", self.masters.primary());
-        TransportError::new(TransportErrorKind::Lost, message).with_stderr(stderr)
+        Error::new(Kind::Lost, message).saying(printable_tail(stderr))
     }
 
-    fn timed_out(&self, what: &str) -> TransportError {
+    fn timed_out(&self, what: &str) -> Error {
         let seconds = self.timeout.as_secs();
         let message = format!("primary {}: {what} took longer than {seconds} s", self.masters.primary());
-        TransportError::new(TransportErrorKind::TimedOut, message)
-            .with_hint("a long WAL archive takes Barman minutes to list: raise `timeouts.sync_info` of the primary")
+        Error::new(Kind::TimedOut, message)
+            .hint("a long WAL archive takes Barman minutes to list: raise `timeouts.sync_info` of the primary")
     }
 
-    fn too_long(&self, what: &str) -> TransportError {
+    fn too_long(&self, what: &str) -> Error {
         let message = format!("primary {}: {what} answered more than 1 GiB", self.masters.primary());
-        TransportError::new(TransportErrorKind::Untrusted, message)
+        Error::new(Kind::Untrusted, message)
     }
 }
 
 #[async_trait]
 impl BarmanCommands for SshBarman {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, TransportError> {
+    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
         self.barman(&["sync-info", server.as_str()]).await
     }
 
-    async fn list_servers(&self) -> Result<Vec<u8>, TransportError> {
+    async fn list_servers(&self) -> Result<Vec<u8>, Error> {
         self.barman(&["list-servers", "--minimal"]).await
     }
 }
