@@ -55,6 +55,7 @@ pub mod commands;
 pub mod cycle;
 pub mod demo;
 pub mod diag;
+mod english;
 pub mod error;
 pub mod events;
 pub mod manual;

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 16] = [
+const DIRECTIONS: [(&str, &[&str]); 17] = [
+    ("english", &[]),
     ("barman", &[]),
     ("diag", &["barman"]),
     ("error", &["barman"]),
@@ -17,16 +18,16 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
     ("observe", &["barman", "error", "site", "store", "transport", "verify"]),
     ("plan", &["barman", "error", "observe", "site", "verify"]),
     ("events", &["plan", "transport"]),
-    ("render", &["barman", "error", "events", "observe", "plan", "site"]),
+    ("render", &["barman", "english", "error", "events", "observe", "plan", "site"]),
     ("plan_file", &["barman", "plan", "render"]),
-    ("apply", &["barman", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
-    ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "render", "site", "transport"]),
+    ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
+    ("cycle", &["apply", "barman", "english", "error", "events", "observe", "plan", "site", "transport"]),
     ("progress", &["apply", "error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
 
 /// Modules that compute and nothing else.
-const PURE: [&str; 5] = ["plan", "plan_file", "render", "site", "barman"];
+const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "english"];
 
 /// Names and calls that stand for an effect.
 const IMPURE: [&str; 18] = [

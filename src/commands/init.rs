@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli;
+use crate::english::count;
 use crate::error::{CommandError, Exit};
 use crate::observe::{SiteConfError, read_conf};
 use crate::render::clean;
@@ -71,11 +72,10 @@ fn site_name() -> String {
 }
 
 fn summary(translation: &Translation) -> String {
-    let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let mut told = format!(
         "{} of {}\n",
-        count(translation.replicas, "replica", "replicas"),
-        count(translation.primaries, "primary", "primaries")
+        count(translation.replicas as u64, "replica"),
+        count(translation.primaries as u64, "primary")
     );
     for remark in &translation.remarks {
         told.push_str(&format!("  {}\n", clean(remark)));

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
+use crate::english::list;
 use crate::error::CommandError;
 use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::Refusal;
 use crate::plan_file::{self, FileError};
-use crate::render::{self, units::list};
+use crate::render;
 use crate::store::posix::durable;
 
 use super::terminal::{self, Terminal};

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use crate::apply::RunLockError;
+use crate::english::list;
 use crate::error::{CommandError, Error, Exit};
 use crate::plan::scope::ScopeError;
-use crate::render::units::list;
 
 impl From<RunLockError> for CommandError {
     fn from(error: RunLockError) -> Self {

@@ -11,7 +11,8 @@ use crate::plan::recovery::shortfall::Shortfall;
 
 use super::clean;
 use super::tree::segment_size;
-use super::units::{bytes, count, duration, exact, list, timestamp};
+use super::units::{bytes, duration, timestamp};
+use crate::english::{count, exact, list};
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;

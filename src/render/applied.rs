@@ -8,7 +8,8 @@ use crate::plan::action::{Address, Plan};
 use crate::plan::cost::totals::{Things, Totals};
 
 use super::summary;
-use super::units::{bytes, count, duration};
+use super::units::{bytes, duration};
+use crate::english::count;
 
 /// Tells how an apply went.
 pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {

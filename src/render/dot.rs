@@ -14,8 +14,9 @@ use super::deed::deed;
 use super::ink::clean;
 use super::table::Mark;
 use super::tree;
-use super::units::{bytes, count};
+use super::units::bytes;
 use super::verdict::verdict;
+use crate::english::count;
 
 /// So many steps can be laid out with curves in a few seconds; more get straight lines.
 const MANY: usize = 200;

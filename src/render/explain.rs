@@ -16,8 +16,9 @@ use crate::site::{KeyPath, Quotes};
 use super::deed::deed;
 use super::ink::clean;
 use super::table::Mark;
-use super::units::{bytes, count, list};
+use super::units::bytes;
 use super::{diff, reason};
+use crate::english::{count, list};
 
 /// So many addresses are named in a sentence.
 const NAMED: usize = 4;

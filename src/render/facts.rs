@@ -7,7 +7,7 @@ use crate::plan::reason::Blocker;
 use crate::plan::saved::facts::{Fact, Side, Tally, Topic, Value};
 
 use super::reason::xlogdb as finding;
-use super::units::{count, exact, list};
+use crate::english::{count, exact, list};
 
 /// What a fact is about.
 pub fn topic(topic: Topic) -> &'static str {

@@ -5,7 +5,8 @@ use crate::plan::held::{Difference, Held, HeldFile, HeldKey};
 
 use super::table::{Branch, Detail, Mark, Row};
 use super::tree::segment_size;
-use super::units::{bytes, count, exact, list};
+use super::units::bytes;
+use crate::english::{count, exact, list};
 
 /// So many keys or addresses are named in a sentence.
 const NAMED: usize = 3;

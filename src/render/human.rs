@@ -10,8 +10,9 @@ use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{Remarks, labelled};
 use super::summary;
 use super::table::{self, Margin, Mark};
-use super::units::{count, duration, timestamp};
+use super::units::{duration, timestamp};
 use super::{Style, Whys, held, tree, vanished};
+use crate::english::count;
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;

@@ -13,9 +13,9 @@ use super::ink::Line;
 use super::inline::{inline, longest_run};
 use super::remarks::{self, Remarks};
 use super::table::Margin;
-use super::units::{count, exact};
 use super::verdict::verdict;
 use super::{Style, Whys, human, summary, vanished};
+use crate::english::{count, exact};
 
 /// The plan as Markdown of at most so many characters.
 ///

@@ -8,7 +8,8 @@ use crate::barman::ids::ServerName;
 
 use super::ink::clean;
 use super::remarks::Remark;
-use super::units::{duration, list};
+use super::units::duration;
+use crate::english::list;
 
 /// The replicas of one run are named as long as they are no more than this.
 const NAMED: usize = 4;

@@ -8,7 +8,7 @@ use crate::observe::inventory::XlogFinding;
 use crate::plan::action::{Action, Change};
 use crate::plan::reason::Reason;
 
-use super::units::{count, exact, list, plural};
+use crate::english::{count, exact, list, plural};
 
 /// So many keys are named in a phrase; the lines below it show all.
 const NAMED_KEYS: usize = 4;

@@ -6,7 +6,7 @@ use crate::plan::saved::stale::{Change, Refusal};
 
 use super::clean;
 use super::facts::{side, topic, value};
-use super::units::count;
+use crate::english::count;
 
 /// So many changes are named.
 const NAMED: usize = 5;

@@ -7,8 +7,8 @@ use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::reason::Note;
 
 use super::ink::{Ink, Line, width, wrap};
-use super::units::{count, list};
 use super::{Style, advice, held};
+use crate::english::{count, list};
 
 /// What this many replicas have in common is said once.
 const COMMON: usize = 4;

@@ -12,8 +12,9 @@ use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
-use super::units::{bytes, count, duration, list, timestamp};
+use super::units::{bytes, duration, timestamp};
 use super::{Style, advice, human, ongoing, vanished};
+use crate::english::{count, list};
 
 /// The space between two columns.
 const GAP: usize = 3;

@@ -6,7 +6,8 @@ use crate::plan::cost::estimate::{self, Basis, Estimate};
 use crate::plan::cost::totals::{Things, Totals};
 
 use super::ink::width;
-use super::units::{bytes, count, exact, list, rate, rough_duration, timestamp};
+use super::units::{bytes, rate, rough_duration, timestamp};
+use crate::english::{count, exact, list};
 
 /// The windows of more replicas than this are not all told.
 const MANY: usize = 20;

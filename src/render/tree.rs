@@ -9,8 +9,9 @@ use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan};
 
 use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};
-use super::units::{bytes, count, exact, plural};
+use super::units::bytes;
 use super::{diff, reason};
+use crate::english::{count, exact, plural};
 
 /// More rows of a kind than this are not all shown.
 const MANY: usize = 20;

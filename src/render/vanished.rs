@@ -4,7 +4,8 @@ use crate::observe::inventory::Holds;
 use crate::plan::status::vanished::{Cause, Vanished};
 
 use super::remarks::Remark;
-use super::units::{count, duration, timestamp};
+use super::units::{duration, timestamp};
+use crate::english::count;
 
 /// A warning for each of them.
 pub fn warnings(vanished: &[Vanished]) -> Vec<Remark> {

@@ -4,7 +4,8 @@ use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::cost::totals::Totals;
 
 use super::summary;
-use super::units::{bytes, count};
+use super::units::bytes;
+use crate::english::count;
 
 /// The verdict without the site's name.
 pub fn verdict(plan: &Plan) -> String {

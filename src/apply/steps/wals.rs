@@ -20,6 +20,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::layout::{ServerDirs, wal_path};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::english::count;
 use crate::events::{Failure, FailureKind};
 use crate::observe::catalog::{files as disk_files, starts, wals as archive};
 use crate::plan::action::WalBatch;
@@ -438,12 +439,8 @@ fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
         if is_named { why.clone() } else { format!("{name}: {why}") }
     };
     let told = first_few(refused.iter().map(tell));
-    Err(Failure::new(format!("{} not placed: {told}", files(refused.len())))
+    Err(Failure::new(format!("{} not placed: {told}", count(refused.len() as u64, "WAL file")))
         .hint("the other files of this range are in place; plan again to see what the primary has now"))
-}
-
-fn files(count: usize) -> String {
-    if count == 1 { "1 WAL file".to_owned() } else { format!("{count} WAL files") }
 }
 
 /// Ships a timeline's history file. Where the primary's xlog.db does not list it, it is described by itself.
