@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::plan::action::{Address, Change};
-use crate::plan::order::graph::Part;
+use crate::plan::action::Address;
+use crate::plan::action::words::Deed;
 use crate::transport::ByteCounter;
 use crate::transport::patience::Wait;
 
@@ -59,36 +59,6 @@ pub enum Event {
     },
     /// Nothing new is started any more.
     Interrupted,
-}
-
-/// What a step does, in the words that progress is told in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deed {
-    /// While it is done: `copying`.
-    pub doing: &'static str,
-    /// When it is done: `copied and verified`.
-    pub done: &'static str,
-}
-
-impl Deed {
-    /// The words for a part of a change.
-    pub fn of(change: &Change, part: Part) -> Self {
-        let (doing, done) = match (change, part) {
-            (Change::CreateServer, _) => ("creating", "created"),
-            (Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. }, _) => ("rewriting", "rewritten"),
-            (Change::ShipHistory { .. } | Change::AddWals(_), _) => ("shipping", "shipped"),
-            (Change::RepairWals(_), _) => ("shipping again", "repaired"),
-            (Change::AddBackup(_), Part::Publish) => ("publishing", "published"),
-            (Change::AddBackup(_), _) => ("copying", "copied and verified"),
-            (Change::RepairBackup(_), _) => ("copying what is damaged", "repaired and verified"),
-            (Change::UpdateInfo { .. } | Change::SetKeep { .. }, _) => ("writing", "written"),
-            (Change::LinkTablespaces { .. }, _) => ("linking", "linked"),
-            (Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. }, _) => {
-                ("deleting", "deleted")
-            }
-        };
-        Self { doing, done }
-    }
 }
 
 /// Why a step failed.

@@ -116,6 +116,50 @@ fn a_module_that_is_gone_is_missed() {
     sources("nowhere");
 }
 
+/// A kind of change that a wildcard passes over would be free of the budget and unknown to estimates.
+#[test]
+fn whoever_tells_kinds_of_change_apart_forbids_wildcards() {
+    let mut found = Vec::new();
+    for (path, code) in DIRECTIONS.iter().flat_map(|(module, _)| sources(module)) {
+        let is_asking = ["Change::", "Effect::", "Prerequisite::"].iter().any(|kind| names(&code, kind));
+        if is_asking && !code.contains("#![deny(clippy::wildcard_enum_match_arm)]") {
+            found.push(format!("{}: wildcards are allowed", path.display()));
+        }
+        if passes_over(&code) {
+            found.push(format!("{}: kinds are passed over", path.display()));
+        }
+    }
+    assert!(found.is_empty(), "a kind of change may be passed over in silence:\n{}", found.join("\n"));
+}
+
+#[test]
+fn kinds_that_are_passed_over_are_found() {
+    for code in [
+        "if let Change::AddBackup(copy) = change {}",
+        "let Some(Change::CreateServer) = change else { return };",
+        "matches!(change, Change::AddBackup(_))",
+        "if let Change::AddBackup(copy) | Change::RepairBackup(copy) = change {}",
+    ] {
+        assert!(passes_over(&compact(code)), "{code}");
+    }
+    for code in ["match change { Change::CreateServer => 1 }", "let change = Change::CreateServer;", "matches!(x, Y)"] {
+        assert!(!passes_over(&compact(code)), "{code}");
+    }
+    assert!(names("(Change::CreateServer", "Change::") && !names("StaleChange::Key", "Change::"));
+}
+
+/// Whether a variant of an enum is named in code without spaces.
+fn names(code: &str, kind: &str) -> bool {
+    code.match_indices(kind).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Whether code without spaces picks some kinds of change and is silent about the rest.
+fn passes_over(code: &str) -> bool {
+    let begins = ["let", "letSome("].map(|begin| format!("{begin}Change::"));
+    let asks = |at: usize| code[at..].split(')').next().is_some_and(|call| names(call, "Change::"));
+    begins.iter().any(|begin| code.contains(begin)) || code.match_indices("matches!(").any(|(at, _)| asks(at))
+}
+
 /// The effects that code without spaces names.
 fn effects(code: &str) -> impl Iterator<Item = &'static str> + use<> {
     let std: BTreeSet<String> = named(code, "std::").into_iter().map(|name| format!("std::{name}")).collect();

@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::plan::{Plan, bytes_to_copy};
+use crate::plan::Plan;
+use crate::plan::action::Action;
 
 use super::slots::Urgency;
 
@@ -49,7 +50,7 @@ impl Budget {
         let mut state = State::default();
         if limit.is_some() {
             let needs = plan.replicas.iter().enumerate().flat_map(|(replica, planned)| {
-                let need = move |(place, action)| ((place, replica), bytes_to_copy(action));
+                let need = move |(place, action): (usize, &Action)| ((place, replica), action.bytes_to_copy());
                 planned.actions.iter().enumerate().map(need)
             });
             // Sizes leave out the protocol, and directories.

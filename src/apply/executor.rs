@@ -21,7 +21,7 @@ use crate::transport::ByteCounter;
 
 use super::budget::Budget;
 use super::slots::Urgency;
-use crate::events::{Deed, Event, Failure, FailureKind, Observer, Summary};
+use crate::events::{Event, Failure, FailureKind, Observer, Summary};
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
@@ -227,7 +227,7 @@ impl<'a> Executor<'a> {
         if let Some(action) = self.action(step) {
             observer.notice(&Event::Started {
                 address: action.address.clone(),
-                deed: Deed::of(&action.change, step.part),
+                deed: action.change.deed(step.part),
                 total: steps.total(step),
                 counter: counter.clone(),
             });
@@ -252,7 +252,7 @@ impl<'a> Executor<'a> {
                 if step.part != Part::Copy {
                     self.summary.done.push(address.clone());
                 }
-                let deed = Deed::of(&action.change, step.part);
+                let deed = action.change.deed(step.part);
                 self.course.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }

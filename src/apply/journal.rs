@@ -3,6 +3,8 @@
 //! They are written when the work is done. A catalog that takes none, as its disk is full or read-only by now, is no
 //! failure: nothing depends on them.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, io};
 
@@ -12,7 +14,9 @@ use crate::barman::findings::{self, Findings};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::{LastApply, Measured};
 use crate::plan::Plan;
-use crate::plan::action::{Action, Address, Change, Outcome, ReplicaPlan, Target};
+use crate::plan::action::kinds::Effect;
+use crate::plan::action::{Action, Address};
+use crate::plan::{Outcome, ReplicaPlan, Target};
 use crate::store::staging::{OWN_DIRECTORY, Staging};
 
 use crate::events::Summary;
@@ -69,10 +73,18 @@ fn keep_of(target: &Target, settled: impl Iterator<Item = BackupId>, found: Find
 
 /// The backup whose bytes an action brings or takes.
 fn backup_of(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::AddBackup(copy) | Change::RepairBackup(copy) => Some(copy.id),
-        Change::RemoveBackup { id, .. } => Some(*id),
-        _ => None,
+    match action.change.effect() {
+        Effect::BackupComes(copy) | Effect::FilesCome(copy) => Some(copy.id),
+        Effect::BackupGoes { id, .. } => Some(id),
+        Effect::Server
+        | Effect::List
+        | Effect::History(_)
+        | Effect::WalsCome(_)
+        | Effect::WalsGo(..)
+        | Effect::Info(..)
+        | Effect::Links(_)
+        | Effect::Keep(..)
+        | Effect::StagingGoes(_) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
-use crate::plan::action::Target;
+use crate::plan::Target;
 use crate::store::staging::Staging;
 use crate::transport::paths;
 

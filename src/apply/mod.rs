@@ -61,7 +61,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
-use crate::plan::action::ReplicaPlan;
+use crate::plan::ReplicaPlan;
 use crate::site::model::{Primary, Replica};
 use crate::transport::Connection;
 use crate::transport::patience::Patience;

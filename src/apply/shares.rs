@@ -3,8 +3,12 @@
 //! rsync is told its limit when it starts, so a share counts on every transfer that can run beside it: those that the
 //! plan has, and no more at a time than there are streams.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::plan::Plan;
-use crate::plan::action::{Change, ReplicaPlan};
+use crate::plan::ReplicaPlan;
+use crate::plan::action::Action;
+use crate::plan::action::kinds::Effect;
 use crate::site::model::{Primary, Replica};
 
 use super::count;
@@ -41,20 +45,19 @@ impl AtOnce {
 
 /// The transfers of a replica that nothing but the streams keeps from running at the same time.
 fn transfers(planned: &ReplicaPlan) -> usize {
-    let of_action = |change: &Change| match change {
-        Change::AddBackup(_) | Change::RepairBackup(_) | Change::ShipHistory { .. } => 1,
-        Change::AddWals(batch) | Change::RepairWals(batch) => commits(&batch.entries).len(),
-        Change::CreateServer
-        | Change::RepairXlogDb { .. }
-        | Change::RewriteSyncWals { .. }
-        | Change::UpdateInfo { .. }
-        | Change::LinkTablespaces { .. }
-        | Change::SetKeep { .. }
-        | Change::RemoveBackup { .. }
-        | Change::RemoveStaging { .. }
-        | Change::RemoveWals { .. } => 0,
+    let of_action = |action: &Action| match action.change.effect() {
+        Effect::BackupComes(_) | Effect::FilesCome(_) | Effect::History(_) => 1,
+        Effect::WalsCome(batch) => commits(&batch.entries).len(),
+        Effect::Server
+        | Effect::List
+        | Effect::Info(..)
+        | Effect::Links(_)
+        | Effect::Keep(..)
+        | Effect::WalsGo(..)
+        | Effect::BackupGoes { .. }
+        | Effect::StagingGoes(_) => 0,
     };
-    planned.actions.iter().map(|action| of_action(&action.change)).sum()
+    planned.actions.iter().map(of_action).sum()
 }
 
 #[cfg(test)]
@@ -66,8 +69,10 @@ mod tests {
     use super::*;
     use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
     use crate::barman::wal_entry::{Mtime, WalEntry};
-    use crate::plan::action::{Action, Address, Outcome, Recovery, WalBatch};
+    use crate::plan::Outcome;
+    use crate::plan::action::{Action, Address, Change, WalBatch};
     use crate::plan::reason::Reason;
+    use crate::plan::recovery::Recovery;
     use crate::site::model::{Access, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
 
     fn primary(streams: u32, bandwidth: u64) -> Primary {
@@ -116,7 +121,7 @@ mod tests {
             needed_by: None,
             accepted: false,
         };
-        let address = Address::single(&replica.name, "wal");
+        let address: Address = format!("{}/wal", replica.name).parse().unwrap();
         ReplicaPlan {
             name: replica.name.clone(),
             primary: replica.primary.clone(),

@@ -3,10 +3,10 @@
 use crate::cli;
 use crate::cycle::{Planned, Session};
 use crate::error::{CommandError, Error, Exit};
-use crate::plan::action::{Outcome, Plan};
 use crate::plan::explain::Knowledge;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::scope::Scope;
+use crate::plan::{Outcome, Plan};
 use crate::render::{self, Origin, Whys};
 use crate::site::mirror;
 use crate::site::suggest::{near, one_of};

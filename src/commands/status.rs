@@ -7,7 +7,6 @@ use crate::cli::{self, TextOrJson};
 use crate::cycle::Session;
 use crate::error::{CommandError, Exit};
 use crate::observe::Purpose;
-use crate::observe::catalog::Depth;
 use crate::plan;
 use crate::plan::status::{SiteStatus, Verdict, status};
 use crate::render;
@@ -38,12 +37,7 @@ async fn tell(
 ) -> Result<Exit, CommandError> {
     session.mirror_what_is_here()?;
     let now = Timestamp::now();
-    let depth = match arguments.depth {
-        cli::Depth::Lists => Depth::Lists,
-        cli::Depth::Changed => Depth::Changed,
-        cli::Depth::Everything => Depth::Everything,
-    };
-    let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
+    let observation = session.observe(&session.replicas, Purpose::Status, now).await?;
     let mut plan = plan::plan(site, &session.replicas, &observation, now);
     plan.vanished = session.vanished()?;
     let mut status = status(&plan, &session.replicas, &observation, now);
@@ -88,7 +82,7 @@ fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::action::Recovery;
+    use crate::plan::recovery::Recovery;
     use crate::plan::status::{Backups, ReplicaStatus};
 
     fn stands(verdict: Verdict) -> ReplicaStatus {

@@ -10,9 +10,10 @@ use crate::barman::ids::{BackupId, SystemId};
 use crate::observe::inventory::{OwnSection, PrimaryBackup, PrimaryInventory, ReplicaInventory};
 use crate::site::model::{Replica, WalsFrom};
 
-use super::action::{Action, Change, Recovery};
+use super::action::Action;
 use super::backup::BackupDiff;
 use super::reason::{Blocker, Warning};
+use super::recovery::Recovery;
 use super::recovery::{branch, objective};
 use super::wal::wanted;
 
@@ -112,7 +113,7 @@ pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
     }
     // Of an inactive server Barman enforces nothing.
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));
-    let needed = actions.iter().map(bytes_to_copy).sum();
+    let needed = actions.iter().map(Action::bytes_to_copy).sum();
     warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     warnings
 }
@@ -133,19 +134,4 @@ pub fn behind_objective(rpo: Option<Duration>, before: &Recovery, after: &Recove
     let objective = objective::judge(rpo, before, now).filter(|objective| !objective.kept)?;
     let mended = objective::judge(rpo, after, now).is_some_and(|objective| objective.kept);
     before.window.map(|_| Warning::BehindObjective { lag: objective.loss, rpo: objective.rpo, mended })
-}
-
-/// The bytes that an action brings over the wire, as an upper bound.
-pub fn bytes_to_copy(action: &Action) -> u64 {
-    match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => batch.bytes(),
-        Change::AddBackup(copy) => {
-            let reused = copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes);
-            // Files that are reused come into staging first: what is there has them in it.
-            copy.size.saturating_sub(reused.max(copy.staged))
-        }
-        Change::RepairBackup(copy) => copy.size,
-        Change::ShipHistory { size, .. } => *size,
-        _ => 0,
-    }
 }

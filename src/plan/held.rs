@@ -13,15 +13,16 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::barman::ids::{BackupId, ServerName};
-use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::ids::BackupId;
+use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::{PrimaryBackup, Published};
 use crate::site::model::Policy;
 use crate::site::pattern::Pattern;
 
 use super::action::Address;
-use super::wal::shipping::WalActions;
+use super::action::address::Names;
+use super::wal::runs::Run;
 
 /// Something that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -134,21 +135,11 @@ pub fn accepts_wal(policy: &Policy, name: WalName) -> bool {
 }
 
 /// What waits of WAL files that were gathered into runs.
-pub fn wals(
-    replica: &ServerName,
-    segment_size: SegmentSize,
-    runs: &[(Option<WalRange>, Vec<HeldFile>)],
-) -> impl Iterator<Item = Held> {
-    let actions = WalActions { replica, segment_size };
+pub fn wals(names: Names<'_>, runs: &[Run<HeldFile>]) -> impl Iterator<Item = Held> {
     runs.iter().map(move |(range, files)| Held {
-        address: actions.address(*range, files.first().map(|file| file.name)),
+        address: names.wals(*range, files.first().map(|file| file.name)),
         what: Difference::Wals { range: *range, files: files.clone() },
     })
-}
-
-/// The address of a timeline's history file.
-pub fn history_address(replica: &ServerName, timeline: Timeline) -> Address {
-    Address::new(replica, "history", format_args!("{:08X}", timeline.0))
 }
 
 /// The keys of what waits.

@@ -4,7 +4,7 @@
 //!
 //! | question | room |
 //! | --- | --- |
-//! | what is done for one replica, in full | `replica` |
+//! | what a plan is, and how that of a replica is made | `model`, `replica` |
 //! | which backups it is to have, and which may go | [`backup`] |
 //! | which WAL it is to have, and which may go | [`wal`] |
 //! | what an action is | [`action`]; why it is there, or is not: [`reason`] |
@@ -24,6 +24,7 @@ pub mod cost;
 pub mod explain;
 mod guard;
 pub mod held;
+mod model;
 pub mod order;
 pub mod reason;
 pub mod recovery;
@@ -38,8 +39,7 @@ use jiff::Timestamp;
 use crate::observe::inventory::Observation;
 use crate::site::model::{Replica, Site};
 
-pub use action::Plan;
-pub use guard::bytes_to_copy;
+pub use model::{Narrowed, Outcome, Plan, ReplicaPlan, Target};
 
 /// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
 /// its mirrors stand for.

@@ -88,6 +88,23 @@ pub enum Reason {
     NoBackupNeedsIt,
 }
 
+impl Reason {
+    /// Whether an interrupted copy is cleaned up.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::InterruptedAndGone | Self::InterruptedAndUnselected)
+    }
+
+    /// Whether something that is here is wrong, or is replaced.
+    pub fn is_of_what_is_here(&self) -> bool {
+        matches!(self, Self::SizeDiffers { .. } | Self::ContentDamaged { .. } | Self::Accepted { .. })
+    }
+
+    /// Whether something follows the primary rather than being repaired.
+    pub fn follows_primary(&self) -> bool {
+        matches!(self, Self::SyncWalsBehind | Self::InfoDiffers(_) | Self::InfoAccepted(_) | Self::NotReadBy(_))
+    }
+}
+
 /// Why a replica is not planned at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]

@@ -1,5 +1,7 @@
 //! Plan for one replica: the differences become actions, in the order in which they are worth doing.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -16,18 +18,21 @@ use crate::site::model::{Policy, Replica, Reuse};
 use crate::site::pattern::Pattern;
 use crate::verify::manifest::barman_path;
 
-use super::action::{Action, Address, BackupCopy, Change, Outcome, Recovery, ReplicaPlan, ReusedFiles, Target};
+use super::action::address::{Names, Sort};
+use super::action::{Action, BackupCopy, Change, ReusedFiles};
 use super::backup::reuse::Sources;
 use super::backup::{self, BackupDiff, Kept};
 use super::cost::estimate::Pace;
 use super::held::{self, Difference, Held, HeldKey};
 use super::order::stages::Stage;
 use super::reason::{Note, Reason, Warning};
+use super::recovery::Recovery;
 use super::recovery::shortfall;
 use super::recovery::window::needed;
 use super::wal::segment_size;
-use super::wal::shipping::WalActions;
+use super::wal::shipping::{delete, ship};
 use super::wal::{self, WalDiff};
+use super::{Outcome, ReplicaPlan, Target};
 use super::{guard, recovery};
 use crate::observe::wal_files::wal_files;
 
@@ -154,33 +159,28 @@ impl Planner<'_> {
 
     /// What waits for a person.
     fn held(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Held> {
-        let name = &self.replica.name;
+        let names = self.names();
         let info = |(id, keys): (&BackupId, &Vec<HeldKey>)| Held {
-            address: self.address("info", *id),
+            address: self.names().backup(Sort::Info, *id),
             what: Difference::Info { backup: *id, keys: keys.clone() },
         };
         let history = |what: &Difference| {
             let Difference::History { timeline, .. } = what else { return None };
-            Some(Held { address: held::history_address(name, *timeline), what: what.clone() })
+            Some(Held { address: names.history(*timeline), what: what.clone() })
         };
         let infos = backups.held.iter().map(info);
         let histories = wals.held_histories.iter().filter_map(history);
-        let size = self.wal_actions().segment_size;
-        infos.chain(histories).chain(held::wals(name, size, &wals.held)).collect()
+        infos.chain(histories).chain(held::wals(names, &wals.held)).collect()
     }
 
     /// What an apply refused, and what is planned again.
     fn refused_before(&self, actions: &[Action]) -> Vec<Warning> {
         let planned = |id: &BackupId| {
-            let is_it = |action: &Action| match &action.change {
-                Change::AddBackup(copy) | Change::RepairBackup(copy) => copy.id == *id,
-                _ => false,
-            };
-            actions.iter().any(is_it)
+            actions.iter().filter_map(|action| action.change.effect().copied()).any(|copy| copy.id == *id)
         };
         let refused = self.here.findings.iter().filter_map(|(id, finding)| match finding {
             Finding::Refused(why) if planned(id) => Some(Warning::RefusedBefore { backup: *id, why: why.clone() }),
-            _ => None,
+            Finding::Refused(_) | Finding::LinksLeftOut { .. } => None,
         });
         refused.collect()
     }
@@ -191,7 +191,7 @@ impl Planner<'_> {
             Finding::LinksLeftOut { count, first } if here.contains(id) => {
                 Some(Note::LinksLeftOut { backup: *id, count: *count, first: first.clone() })
             }
-            _ => None,
+            Finding::Refused(_) | Finding::LinksLeftOut { .. } => None,
         });
         left_out.collect()
     }
@@ -216,7 +216,7 @@ impl Planner<'_> {
         let mut actions = self.groundwork(wals);
         actions.extend(self.histories(wals));
         let mut sources = Sources::new(self.primary, self.here);
-        let wal_actions = self.wal_actions();
+        let names = self.names();
         for (number, stage) in backups.stages.iter().enumerate() {
             if let Stage::Backup(id) = stage
                 && let Some(kept) = backups.kept.get(id)
@@ -228,9 +228,9 @@ impl Planner<'_> {
             }
             let differing = wals.differing.remove(&number).unwrap_or_default();
             let accepted = wals.accepted.remove(&number).unwrap_or_default();
-            actions.extend(differing.into_iter().chain(accepted).map(|batch| wal_actions.repair(batch)));
             let missing = wals.missing.remove(&number).unwrap_or_default();
-            actions.extend(missing.into_iter().map(|batch| wal_actions.add(batch)));
+            let batches = differing.into_iter().chain(accepted).chain(missing);
+            actions.extend(batches.map(|batch| ship(names, batch)));
         }
         actions.extend(self.removals(backups, wals));
         actions
@@ -238,10 +238,9 @@ impl Planner<'_> {
 
     /// What must be right before the first WAL is placed.
     fn groundwork(&self, wals: &WalDiff) -> Vec<Action> {
-        let name = &self.replica.name;
+        let names = self.names();
         if !self.here.exists {
-            let address = Address::single(name, "server");
-            return vec![Action { address, change: Change::CreateServer, reason: Reason::MissingHere }];
+            return vec![names.action(Change::CreateServer, Reason::MissingHere)];
         }
         let mut actions = Vec::new();
         if !wals.xlogdb.is_empty() {
@@ -250,31 +249,27 @@ impl Planner<'_> {
             let on_disk =
                 on_disk.filter(|file| file.here.is_some() && file.whole.is_none() && file.undescribed.is_none());
             let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
-            actions.push(Action {
-                address: Address::single(name, "xlog.db"),
-                change: Change::RepairXlogDb { entries: known.copied().collect() },
-                reason: Reason::XlogDb(wals.xlogdb.clone()),
-            });
+            let change = Change::RepairXlogDb { entries: known.copied().collect() };
+            actions.push(names.action(change, Reason::XlogDb(wals.xlogdb.clone())));
         }
         if let Some(to) = self.sync_wals().filter(|to| self.here.sync_wals != Some(*to)) {
             let from = self.here.sync_wals;
             let reason = if from.is_some() { Reason::SyncWalsBehind } else { Reason::SyncWalsBroken };
-            let address = Address::single(name, "sync-wals.info");
-            actions.push(Action { address, change: Change::RewriteSyncWals { from, to }, reason });
+            actions.push(names.action(Change::RewriteSyncWals { from, to }, reason));
         }
         actions
     }
 
     fn histories(&self, wals: &WalDiff) -> Vec<Action> {
-        let action = |missing: &wal::MissingHistory| Action {
-            address: held::history_address(&self.replica.name, missing.timeline),
-            change: Change::ShipHistory { timeline: missing.timeline, entry: missing.entry, size: missing.there },
-            reason: match (missing.here, missing.there) {
-                (None, _) => Reason::MissingHere,
-                (Some(here), there) if missing.accepted => Reason::Accepted { here, there, files: 1 },
-                (Some(here), there) if here == there => Reason::ContentDamaged { files: 1 },
-                (Some(here), there) => Reason::SizeDiffers { here, there, files: 1 },
-            },
+        let reason = |missing: &wal::MissingHistory| match (missing.here, missing.there) {
+            (None, _) => Reason::MissingHere,
+            (Some(here), there) if missing.accepted => Reason::Accepted { here, there, files: 1 },
+            (Some(here), there) if here == there => Reason::ContentDamaged { files: 1 },
+            (Some(here), there) => Reason::SizeDiffers { here, there, files: 1 },
+        };
+        let action = |missing: &wal::MissingHistory| {
+            let (timeline, entry, size) = (missing.timeline, missing.entry, missing.there);
+            self.names().action(Change::ShipHistory { timeline, entry, size }, reason(missing))
         };
         wals.histories.iter().map(action).collect()
     }
@@ -286,7 +281,7 @@ impl Planner<'_> {
         if let Some(reason) = &kept.copy {
             let adopt = local.is_some_and(|local| local.base != BaseState::Absent);
             let change = Change::AddBackup(Box::new(BackupCopy { adopt, ..self.copy(id, kept, sources) }));
-            actions.push(Action { address: self.address("backup", id), change, reason: reason.clone() });
+            actions.push(self.names().action(change, reason.clone()));
         } else if let Some((published, local)) = local.and_then(|l| Some((l.published.as_ref()?, l))) {
             let held = backups.held.get(&id).map(Vec::as_slice).unwrap_or_default();
             // What is held is not mended with the files of what may be something else.
@@ -301,13 +296,9 @@ impl Planner<'_> {
         actions
     }
 
-    /// What names the actions for its WAL.
-    fn wal_actions(&self) -> WalActions<'_> {
-        WalActions { replica: &self.replica.name, segment_size: segment_size::of(self.primary, self.here) }
-    }
-
-    fn address(&self, kind: &str, id: BackupId) -> Address {
-        Address::new(&self.replica.name, kind, id)
+    /// What its actions are named by.
+    fn names(&self) -> Names<'_> {
+        Names { replica: &self.replica.name, segment_size: segment_size::of(self.primary, self.here) }
     }
 
     fn copy(&self, id: BackupId, kept: &Kept, sources: &Sources<'_>) -> BackupCopy {
@@ -348,7 +339,7 @@ impl Planner<'_> {
         };
         let reason = Reason::FilesDamaged(files);
         let change = Change::RepairBackup(Box::new(BackupCopy { size, ..copy }));
-        Some(Action { address: self.address("backup", id), change, reason })
+        Some(self.names().action(change, reason))
     }
 
     /// Bytes of these files of a backup, as far as the primary's manifest tells.
@@ -362,7 +353,7 @@ impl Planner<'_> {
         let oids = local.unlinked.clone();
         let reason = Reason::Unlinked(oids.len());
         let change = Change::LinkTablespaces { id, oids };
-        (!local.unlinked.is_empty()).then(|| Action { address: self.address("tablespaces", id), change, reason })
+        (!local.unlinked.is_empty()).then(|| self.names().action(change, reason))
     }
 
     /// What backup.info should say, for a backup that is here. What the primary says of one that is not complete
@@ -378,7 +369,7 @@ impl Planner<'_> {
             metadata_reason(published, &to, self.here)?
         };
         let change = Change::UpdateInfo { id, from: Box::new(published.info.clone()), to: Box::new(to) };
-        Some(Action { address: self.address("info", id), change, reason })
+        Some(self.names().action(change, reason))
     }
 
     /// A keep annotation is shipped; one that is set at the site is never removed, nor made to keep less.
@@ -386,7 +377,7 @@ impl Planner<'_> {
         let to = kept.keep?;
         let from = local.and_then(|local| local.keep);
         let change = Change::SetKeep { id, from, to };
-        (from != Some(to)).then(|| Action { address: self.address("keep", id), change, reason: Reason::KeptAtPrimary })
+        (from != Some(to)).then(|| self.names().action(change, Reason::KeptAtPrimary))
     }
 
     fn removals(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Action> {
@@ -398,15 +389,12 @@ impl Planner<'_> {
                 parent: published.and_then(|p| p.facts.parent),
                 leaves: leaves.to_vec(),
             };
-            Action { address: self.address("backup", *id), change, reason: reason.clone() }
+            self.names().action(change, reason.clone())
         };
-        let staging = backups.stale_staging.iter().map(|(id, reason)| Action {
-            address: self.address("staging", *id),
-            change: Change::RemoveStaging { id: *id },
-            reason: reason.clone(),
-        });
-        let wal_actions = self.wal_actions();
-        let unneeded = wals.unneeded.iter().map(|(range, files)| wal_actions.remove(*range, files.clone()));
+        let names = self.names();
+        let staging = backups.stale_staging.iter();
+        let staging = staging.map(|(id, reason)| names.action(Change::RemoveStaging { id: *id }, reason.clone()));
+        let unneeded = wals.unneeded.iter().map(|(range, files)| delete(names, *range, files.clone()));
         let zombies = backups.zombies.iter().map(|zombie| remove(zombie, &[]));
         let leaves = recovery::recoverable_after(self.primary, self.here, backups, &wals.after);
         let pruned = backups.pruned.iter().map(|pruned| remove(pruned, &leaves));

@@ -9,18 +9,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::ids::ServerName;
-use crate::plan::action::verb::Verb;
-use crate::plan::action::{Action, Address, Change, Narrowed, Outcome, Plan, Recovery, ReplicaPlan, Target};
+use crate::plan::action::kinds::Traffic;
+use crate::plan::action::words::Verb;
+use crate::plan::action::{Action, Address, Change};
 use crate::plan::cost::estimate::{self, Basis, Pace};
 use crate::plan::cost::totals::Totals;
-use crate::plan::cost::traffic::Traffic;
 use crate::plan::held::Held;
 use crate::plan::order::graph::Dependency;
 use crate::plan::reason::{Note, Reason, Warning};
+use crate::plan::recovery::Recovery;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::saved::desired::Desired;
 use crate::plan::saved::facts::{FACTS_VERSION, Fact};
 use crate::plan::status::vanished::Vanished;
+use crate::plan::{Narrowed, Outcome, Plan, ReplicaPlan, Target};
 use crate::render;
 
 use crate::plan::saved::{Facts, SavedPlan, SiteFile, sha256};
@@ -167,7 +169,7 @@ struct Estimate {
 
 impl Estimate {
     fn of(action: &Action, pace: Pace) -> Self {
-        let Traffic { bytes_to_copy, bytes_reused, bytes_freed } = Traffic::of(action);
+        let Traffic { bytes_to_copy, is_upper_bound: _, bytes_reused, bytes_freed } = action.change.traffic();
         let time = estimate::of_action(action, pace);
         let (seconds, basis) = (time.map(|time| time.seconds), time.map(|time| time.basis));
         Self { bytes_to_copy, bytes_reused, bytes_freed, seconds, basis }
@@ -294,8 +296,8 @@ impl ReplicaDocument {
 impl ActionDocument {
     fn of(action: &Action, facts: &Facts, needs: Vec<Address>, pace: Pace) -> Self {
         Self {
-            verb: Verb::of(action),
-            kind: action.address.kind().to_owned(),
+            verb: action.verb(),
+            kind: action.address.sort().to_owned(),
             reason: action.reason.clone(),
             why: render::why(action, None),
             estimate: Estimate::of(action, pace),

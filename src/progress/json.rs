@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_step_is_told_of_when_bytes_arrive_and_now_and_then_when_none_do() {
-        let address = Address::new(&"main".parse().unwrap(), "backup", "20261122T092435");
+        let address: Address = "main/backup/20261122T092435".parse().unwrap();
         let counter = ByteCounter::default();
         let mut step = Step { since: Instant::now(), total: 9, counter: counter.clone(), told: 0, silent: 0 };
         let told: Vec<u64> = (1..=2 * SILENT).filter(|_| step.tick(&address).is_some()).collect();

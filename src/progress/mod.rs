@@ -57,14 +57,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::events::{Deed, Failure};
+    use crate::events::Failure;
     use crate::plan::action::Address;
+    use crate::plan::action::words::Deed;
     use crate::transport::ByteCounter;
 
     #[test]
     fn events_are_told_in_whole_sentences() {
-        let address = Address::new(&"main".parse().unwrap(), "backup", "20261122T092435");
-        let deed = Deed { doing: "copying", done: "copied and verified" };
+        let address: Address = "main/backup/20261122T092435".parse().unwrap();
+        let deed = Deed::new("copy", "copying", "copied and verified");
         let started = |total| Event::Started { address: address.clone(), deed, total, counter: ByteCounter::default() };
         let finished =
             Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };

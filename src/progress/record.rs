@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use crate::error::{CommandError, Exit};
 use crate::events::Failure;
+use crate::plan::Outcome as Planning;
 use crate::plan::Plan;
-use crate::plan::action::verb::Verb;
-use crate::plan::action::{Action, Address, Outcome as Planning, ReplicaPlan};
-use crate::plan::bytes_to_copy;
+use crate::plan::ReplicaPlan;
+use crate::plan::action::words::Verb;
+use crate::plan::action::{Action, Address};
 use crate::plan::cost::totals::Totals;
 use crate::render;
 
@@ -229,9 +230,9 @@ impl PlannedAction {
     fn of(action: &Action) -> Self {
         Self {
             address: action.address.to_string(),
-            verb: Verb::of(action),
+            verb: action.verb(),
             reason: render::clean(&render::why(action, None)),
-            bytes: bytes_to_copy(action),
+            bytes: action.bytes_to_copy(),
         }
     }
 }

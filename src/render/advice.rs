@@ -4,10 +4,10 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
-use crate::plan::action::{Outcome, ReplicaPlan};
 use crate::plan::reason::{Blocker, HeldPrune, Note, Warning};
 use crate::plan::recovery::OtherBranch;
 use crate::plan::recovery::shortfall::Shortfall;
+use crate::plan::{Outcome, ReplicaPlan};
 
 use super::clean;
 use super::tree::segment_size;

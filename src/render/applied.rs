@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::events::Summary;
-use crate::plan::action::{Address, Plan};
+use crate::plan::Plan;
+use crate::plan::action::Address;
 use crate::plan::cost::totals::{Things, Totals};
 
 use super::summary;

@@ -1,7 +1,6 @@
 //! What a step does, and how much it is, in two or three words.
 
-use crate::plan::action::{Action, Change};
-use crate::plan::bytes_to_copy;
+use crate::plan::action::Action;
 use crate::plan::order::graph::Part;
 
 use super::tree;
@@ -9,25 +8,14 @@ use super::units::bytes;
 
 /// `ship 48 segments, 768 MiB`
 pub fn deed(action: &Action, part: Part) -> String {
-    let verb = match (&action.change, part) {
-        (_, Part::Publish) => return "publish".to_owned(),
-        (_, Part::Copy) => "copy",
-        (Change::CreateServer, _) => "create",
-        (Change::ShipHistory { .. } | Change::AddWals(_), _) => "ship",
-        (Change::RepairWals(_), _) => "ship again",
-        (Change::AddBackup(_), _) => "copy and publish",
-        (Change::RepairXlogDb { .. } | Change::RepairBackup(_), _) => "repair",
-        (Change::RewriteSyncWals { .. } | Change::UpdateInfo { .. }, _) => "rewrite",
-        (Change::LinkTablespaces { .. }, _) => "link",
-        (Change::SetKeep { .. }, _) => "set",
-        (Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. }, _) => "delete",
-    };
-    let size = match &action.change {
+    let words = action.change.deed(part);
+    if part == Part::Publish {
+        return words.to_do.to_owned();
+    }
+    let size = match action.change.effect().published().filter(|copy| copy.reuse.is_some()) {
         // What is taken from another backup here does not come over the wire.
-        Change::AddBackup(copy) if copy.reuse.is_some() => {
-            format!("{} of {}", bytes(bytes_to_copy(action)), bytes(copy.size))
-        }
-        _ => tree::size(action),
+        Some(copy) => format!("{} of {}", bytes(action.bytes_to_copy()), bytes(copy.size)),
+        None => tree::size(action),
     };
-    if size.is_empty() { verb.to_owned() } else { format!("{verb} {size}") }
+    if size.is_empty() { words.to_do.to_owned() } else { format!("{} {size}", words.to_do) }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 use crate::plan::order::critical_path::{CriticalPath, critical_path};
 use crate::plan::order::graph::{Dependency, StepGraph};
 

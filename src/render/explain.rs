@@ -1,9 +1,12 @@
 //! Why one action is planned: what both ends have, which line of the site file asks for it, what it waits for.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::plan::action::{Action, Address, Change, ReusedFiles};
+use crate::plan::action::kinds::Effect;
+use crate::plan::action::{Action, Address, ReusedFiles};
 use crate::plan::backup::selection::Selector;
 use crate::plan::explain::asked_by::Demand;
 use crate::plan::explain::{Knowledge, Known};
@@ -103,15 +106,10 @@ fn sentence(action: &Action) -> String {
 
 /// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
 pub fn files(action: &Action) -> Vec<String> {
-    let damaged = match &action.reason {
-        Reason::FilesDamaged(files) if files.len() > 1 => Some(format!("missing or damaged: {}.", named_files(files))),
-        _ => None,
-    };
-    let reuse = match &action.change {
-        Change::AddBackup(copy) => copy.reuse.as_ref(),
-        // Of those of a repair only the damaged ones matter, and they are named.
-        _ => None,
-    };
+    let damaged = if let Reason::FilesDamaged(files) = &action.reason { files.as_slice() } else { &[] };
+    let damaged = (damaged.len() > 1).then(|| format!("missing or damaged: {}.", named_files(damaged)));
+    // Of those of a repair only the damaged ones matter, and they are named.
+    let reuse = action.change.effect().published().and_then(|copy| copy.reuse.as_ref());
     damaged.into_iter().chain(reuse.map(reused)).collect()
 }
 
@@ -127,7 +125,7 @@ fn named_files(files: &[PathBuf]) -> String {
 
 /// What a backup.info says and what it will say, where they differ.
 fn rewritten(action: &Action) -> Vec<String> {
-    let Change::UpdateInfo { from, to, .. } = &action.change else { return Vec::new() };
+    let Effect::Info(_, [from, to]) = action.change.effect() else { return Vec::new() };
     let lines = diff::lines(from, to, false);
     let side = |mark: Mark, head: &str| {
         let lines = lines.iter().filter(|line| line.mark == Some(mark));
@@ -159,7 +157,7 @@ fn order(known: &Known<'_>) -> Vec<String> {
         sentences.push("It needs nothing before.".to_owned());
     }
     if !neighbours.needs.is_empty() {
-        let verb = if matches!(known.action.change, Change::AddBackup(_)) { "is published after" } else { "needs" };
+        let verb = if known.action.change.effect().published().is_some() { "is published after" } else { "needs" };
         sentences.push(format!("It {verb} {}.", names(&neighbours.needs)));
     }
     if !neighbours.after.is_empty() {

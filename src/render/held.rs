@@ -1,6 +1,6 @@
 //! What waits for a person, with both values, and what lets it go on.
 
-use crate::plan::action::ReplicaPlan;
+use crate::plan::ReplicaPlan;
 use crate::plan::held::{Difference, Held, HeldFile, HeldKey};
 
 use super::table::{Branch, Detail, Mark, Row};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::cost::totals::Totals;
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{Remarks, labelled};

@@ -7,7 +7,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 
 use super::ink::Line;
 use super::inline::{inline, longest_run};

@@ -39,7 +39,7 @@ mod verdict;
 
 use std::num::NonZeroUsize;
 
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 
 pub use advice::{blocker, note, shortfall, warning};
 pub use applied::applied;

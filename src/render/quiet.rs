@@ -1,6 +1,6 @@
 //! A plan for people who want to know only what is wrong, and what will be done in a few lines.
 
-use crate::plan::action::{Plan, ReplicaPlan};
+use crate::plan::{Plan, ReplicaPlan};
 
 use super::human::{narrowed, summary_lines, write};
 use super::remarks::{Remark, remarks, unobserved};

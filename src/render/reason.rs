@@ -1,5 +1,7 @@
 //! Why a row is there: one short phrase for each typed reason.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::path::Path;
 
 use crate::barman::ids::BackupId;
@@ -33,16 +35,25 @@ pub fn phrase(action: &Action, under: Option<BackupId>) -> String {
         Change::SetKeep { from: Some(from), to, .. } => {
             format!("`{}` here, `{}` at the primary", keep(*from), keep(*to))
         }
-        _ => phrase,
+        Change::RepairXlogDb { .. }
+        | Change::RewriteSyncWals { from: None, .. }
+        | Change::ShipHistory { .. }
+        | Change::AddWals(_)
+        | Change::AddBackup(_)
+        | Change::RepairBackup(_)
+        | Change::UpdateInfo { .. }
+        | Change::LinkTablespaces { .. }
+        | Change::SetKeep { from: None, .. }
+        | Change::RemoveBackup { .. }
+        | Change::RemoveStaging { .. }
+        | Change::RemoveWals { .. } => phrase,
     }
 }
 
 /// What is wrong with xlog.db, a line each, where that is too much for the phrase.
 pub fn findings(reason: &Reason) -> Vec<String> {
-    match reason {
-        Reason::XlogDb(findings) if findings.len() > SHORT_LIST => findings.iter().map(|f| xlogdb(*f)).collect(),
-        _ => Vec::new(),
-    }
+    let Reason::XlogDb(findings) = reason else { return Vec::new() };
+    if findings.len() > SHORT_LIST { findings.iter().map(|finding| xlogdb(*finding)).collect() } else { Vec::new() }
 }
 
 /// How Barman writes a keep annotation.

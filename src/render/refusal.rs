@@ -2,7 +2,7 @@
 //!
 //! What a saved plan says comes from a file, and is made harmless here.
 
-use crate::plan::saved::stale::{Change, Refusal};
+use crate::plan::saved::stale::{Deviation, Refusal};
 
 use super::clean;
 use super::facts::{side, topic, value};
@@ -34,7 +34,7 @@ pub fn advice(refusal: &Refusal) -> &str {
 }
 
 /// The first changes, a line each, and how many more there are.
-fn listed(changes: &[Change]) -> String {
+fn listed(changes: &[Deviation]) -> String {
     let mut text = match changes.len() {
         1 => "something that it relies on has changed".to_owned(),
         n => format!("{} that it relies on have changed", count(n as u64, "thing")),
@@ -46,15 +46,15 @@ fn listed(changes: &[Change]) -> String {
     text
 }
 
-fn sentence(change: &Change) -> String {
+fn sentence(change: &Deviation) -> String {
     match change {
-        Change::Key(key) => {
+        Deviation::Key(key) => {
             let value =
                 |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), |value| format!("`{value}`"));
             let (planned, now) = (value(&key.planned), value(&key.now));
             format!("`{}`: planned with {}, now {}", clean(&key.path), clean(&planned), clean(&now))
         }
-        Change::Fact { subject, side: at, topic: about, planned, now } => {
+        Deviation::Fact { subject, side: at, topic: about, planned, now } => {
             let planned = planned.as_ref().map_or_else(|| "not noted".into(), |planned| value(*about, planned));
             let (subject, planned, now) = (clean(subject), clean(&planned), clean(&value(*about, now)));
             format!("{subject}: {}, {}: planned: {planned}; now: {now}", topic(*about), side(*at))

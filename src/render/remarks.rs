@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::reason::Note;
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::{Ink, Line, width, wrap};
 use super::{Style, advice, held};

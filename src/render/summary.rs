@@ -1,9 +1,9 @@
 //! What a plan comes to, said in a few lines.
 
-use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
-use crate::plan::bytes_to_copy;
 use crate::plan::cost::estimate::{self, Basis, Estimate};
 use crate::plan::cost::totals::{Things, Totals};
+use crate::plan::recovery::Recovery;
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::width;
 use super::units::{bytes, rate, rough_duration, timestamp};
@@ -184,7 +184,7 @@ fn time(estimate: Estimate, is_upper_bound: bool) -> String {
 
 /// The room at the site. Replicas may be on different file systems; then the least is told.
 fn free(plan: &Plan) -> Option<String> {
-    let copies = plan.replicas.iter().filter(|r| r.actions.iter().any(|action| bytes_to_copy(action) > 0));
+    let copies = plan.replicas.iter().filter(|r| r.actions.iter().any(|action| action.bytes_to_copy() > 0));
     let rooms: Vec<u64> = copies.filter_map(|replica| replica.target.as_ref()?.free).collect();
     let (least, most) = (rooms.iter().min()?, rooms.iter().max()?);
     let same = bytes(*least) == bytes(*most);

@@ -1,11 +1,16 @@
 //! Actions become rows: what a backup needs hangs under it, and many of a kind become a few.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::ids::BackupId;
 use crate::barman::wal::SegmentSize;
-use crate::plan::action::verb::Verb;
-use crate::plan::action::{Action, BackupCopy, Change, ReplicaPlan};
+use crate::plan::ReplicaPlan;
+use crate::plan::action::kinds::Effect;
+use crate::plan::action::words::Verb;
+use crate::plan::action::{Action, BackupCopy};
+use crate::plan::cost::totals::Things;
 
 use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};
@@ -55,7 +60,7 @@ pub fn segment_size(replica: &ReplicaPlan) -> SegmentSize {
 
 /// What happens to an action's thing.
 pub fn mark(action: &Action) -> Mark {
-    match Verb::of(action) {
+    match action.verb() {
         Verb::Add => Mark::Add,
         Verb::Repair | Verb::Update => Mark::Change,
         Verb::Prune => Mark::Remove,
@@ -64,35 +69,34 @@ pub fn mark(action: &Action) -> Mark {
 
 /// The backup that an action copies.
 fn copied_backup(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::AddBackup(copy) | Change::RepairBackup(copy) => Some(copy.id),
-        _ => None,
-    }
+    action.change.effect().copied().map(|copy| copy.id)
 }
 
 /// The backup that an action is done for.
 fn belongs_to(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::SetKeep { id, .. } | Change::UpdateInfo { id, .. } | Change::LinkTablespaces { id, .. } => Some(*id),
-        _ => needed_by(action),
-    }
-}
-
-/// The backup that is not consistent without an action's WAL.
-fn needed_by(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => batch.needed_by,
-        _ => None,
+    match action.change.effect() {
+        Effect::Keep(id, _) | Effect::Info(id, _) | Effect::Links(id) => Some(id),
+        Effect::WalsCome(batch) => batch.needed_by,
+        Effect::Server
+        | Effect::List
+        | Effect::History(_)
+        | Effect::BackupComes(_)
+        | Effect::FilesCome(_)
+        | Effect::WalsGo(..)
+        | Effect::BackupGoes { .. }
+        | Effect::StagingGoes(_) => None,
     }
 }
 
 /// Whether two neighbours may be shown as one. A backup is always shown: somebody must agree to its deletion.
 fn is_alike(a: &Action, b: &Action) -> bool {
-    let never =
-        |action: &Action| copied_backup(action).is_some() || matches!(action.change, Change::RemoveBackup { .. });
+    let is_backup = |action: &Action| {
+        copied_backup(action).is_some() || matches!(action.change.effect(), Effect::BackupGoes { .. })
+    };
+    let needed_by = |action: &Action| action.change.effect().shipped().and_then(|batch| batch.needed_by);
     mark(a) == mark(b)
         && std::mem::discriminant(&a.change) == std::mem::discriminant(&b.change)
-        && !never(a)
+        && !is_backup(a)
         && needed_by(a) == needed_by(b)
 }
 
@@ -128,11 +132,9 @@ impl Builder<'_> {
 
     /// The address without the replica, as words; a range of WAL in the form for readers.
     fn noun(&self, action: &Action) -> String {
-        let range = match &action.change {
-            Change::AddWals(batch) | Change::RepairWals(batch) => batch.range,
-            Change::RemoveWals { range, .. } => *range,
-            _ => None,
-        };
+        let effect = action.change.effect();
+        let shipped = || effect.shipped().and_then(|batch| batch.range);
+        let range = if let Effect::WalsGo(range, _) = effect { range } else { shipped() };
         match range {
             Some(range) => format!("wal {}", range.display(self.size)),
             None => action.address.as_str().split('/').skip(1).collect::<Vec<_>>().join(" "),
@@ -150,12 +152,19 @@ impl Builder<'_> {
     }
 
     fn own_details(&self, action: &Action) -> Vec<Detail> {
-        match &action.change {
-            Change::AddBackup(copy) => dim(copy_details(copy)),
-            Change::RepairBackup(_) => dim(vec!["copies only what is missing or differs".to_owned()]),
-            Change::RepairXlogDb { .. } => dim(reason::findings(&action.reason)),
-            Change::UpdateInfo { from, to, .. } => diff::lines(from, to, self.verbose),
-            _ => Vec::new(),
+        match action.change.effect() {
+            Effect::BackupComes(copy) => dim(copy_details(copy)),
+            Effect::FilesCome(_) => dim(vec!["copies only what is missing or differs".to_owned()]),
+            Effect::List => dim(reason::findings(&action.reason)),
+            Effect::Info(_, [from, to]) => diff::lines(from, to, self.verbose),
+            Effect::Server
+            | Effect::History(_)
+            | Effect::WalsCome(_)
+            | Effect::WalsGo(..)
+            | Effect::Links(_)
+            | Effect::Keep(..)
+            | Effect::BackupGoes { .. }
+            | Effect::StagingGoes(_) => Vec::new(),
         }
     }
 }
@@ -189,19 +198,17 @@ fn copy_details(copy: &BackupCopy) -> Vec<String> {
 
 /// How much an action is about.
 pub fn size(action: &Action) -> String {
-    match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => wal_size(batch.segments(), batch.bytes()),
-        Change::RemoveWals { files, .. } => {
-            let segments = files.keys().filter(|name| name.segment().is_some()).count();
-            wal_size(segments as u64, files.values().sum())
-        }
+    let traffic = action.change.traffic();
+    match action.change.effect() {
+        Effect::WalsCome(batch) => wal_size(batch.segments(), traffic.bytes_to_copy),
+        Effect::WalsGo(_, files) => wal_size(Things::wals(files.keys().copied()).wal_segments, traffic.bytes_freed),
         // Without a manifest nobody knows how much is damaged.
-        Change::RepairBackup(copy) if copy.size == 0 => String::new(),
-        Change::AddBackup(copy) | Change::RepairBackup(copy) => bytes(copy.size),
-        Change::RemoveBackup { size, .. } => size.map(bytes).unwrap_or_default(),
-        Change::ShipHistory { size, .. } => bytes(*size),
-        Change::SetKeep { to, .. } => reason::keep(*to).to_owned(),
-        _ => String::new(),
+        Effect::FilesCome(copy) if copy.size == 0 => String::new(),
+        Effect::BackupComes(copy) | Effect::FilesCome(copy) => bytes(copy.size),
+        Effect::BackupGoes { size, .. } => size.map(bytes).unwrap_or_default(),
+        Effect::History(_) => bytes(traffic.bytes_to_copy),
+        Effect::Keep(_, to) => reason::keep(to).to_owned(),
+        Effect::Server | Effect::List | Effect::Info(..) | Effect::Links(_) | Effect::StagingGoes(_) => String::new(),
     }
 }
 
@@ -215,24 +222,16 @@ fn wal_size(segments: u64, total: u64) -> String {
 /// One row for those that are not shown.
 fn more(hidden: &[&Action], branch: Branch) -> Row {
     let n = hidden.len() as u64;
-    let noun = match hidden.first().map(|action| &action.change) {
-        Some(Change::AddWals(_) | Change::RepairWals(_) | Change::RemoveWals { .. }) => plural(n, "range"),
-        _ => String::new(),
+    let things = |action: &&Action| action.change.things(&action.reason);
+    let is_wal = |things: &Things| things.wal_segments + things.wal_files > 0;
+    let noun = if hidden.first().map(things).is_some_and(|things| is_wal(&things)) {
+        plural(n, "range")
+    } else {
+        String::new()
     };
-    let (mut files, mut total) = (0, 0);
-    for action in hidden {
-        match &action.change {
-            Change::AddWals(batch) | Change::RepairWals(batch) => {
-                files += batch.segments();
-                total += batch.bytes();
-            }
-            Change::RemoveWals { files: removed, .. } => {
-                files += removed.keys().filter(|name| name.segment().is_some()).count() as u64;
-                total += removed.values().sum::<u64>();
-            }
-            _ => {}
-        }
-    }
+    let files = hidden.iter().map(things).map(|things| things.wal_segments).sum();
+    let traffic = hidden.iter().map(|action| action.change.traffic());
+    let total = traffic.map(|traffic| traffic.bytes_to_copy.saturating_add(traffic.bytes_freed)).sum();
     Row {
         branch,
         mark: Mark::More,

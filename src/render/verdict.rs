@@ -1,7 +1,7 @@
 //! A plan in one line: what is done, what is not planned, what is copied and freed.
 
-use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::cost::totals::Totals;
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::summary;
 use super::units::bytes;

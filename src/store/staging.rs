@@ -58,11 +58,6 @@ impl<'a> Staging<'a> {
         self.own().join("findings.json")
     }
 
-    /// What is remembered of the bases that were looked at.
-    pub fn looks(self) -> PathBuf {
-        self.own().join("looks.json")
-    }
-
     /// What is remembered of the WAL files that were looked at.
     pub fn looked(self) -> PathBuf {
         self.own().join("looked")

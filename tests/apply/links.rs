@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use antipode::plan::action::ReplicaPlan;
+use antipode::plan::ReplicaPlan;
 use antipode::plan::reason::{Note, Warning};
 
 use super::ground::{Ground, TestSite};

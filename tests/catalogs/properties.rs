@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use antipode::plan::action::{Change, Outcome, ReplicaPlan};
+use antipode::plan::action::Change;
 use antipode::plan::status::Verdict;
+use antipode::plan::{Outcome, ReplicaPlan};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

@@ -4,8 +4,9 @@
 //! over the same two ends is empty. So the disk is looked at again when a step is done, with the eyes of the next plan
 //! ([`crate::observe`]). Bytes were proved before they were published, and are not read once more.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use crate::apply::failure::first_few;
 use crate::apply::replica_run::blocking;
@@ -15,7 +16,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
-use crate::events::{Deed, Failure};
+use crate::events::Failure;
 use crate::observe::catalog::xlogdb::XlogDbFiles;
 use crate::observe::catalog::{self, CatalogError, backups, files, wals};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
@@ -32,17 +33,13 @@ type Faults = Result<Vec<String>, CatalogError>;
 pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
     let target = job.run.target;
     let change = &job.action.change;
-    let staging = match change {
-        Change::RemoveStaging { id } => job.run.staging().base(*id),
-        _ => PathBuf::new(),
-    };
-    let here = Here { dirs: target.here.clone(), barman: target.barman, sync_wals: target.sync_wals, staging };
-    let Some(look) = look(change, part) else { return Ok(()) };
+    let here = Here { dirs: target.here.clone(), barman: target.barman, sync_wals: target.sync_wals };
+    let Some(look) = look(job, part) else { return Ok(()) };
     let faults = blocking(move || Ok(look(&here)?)).await?;
     if faults.is_empty() {
         return Ok(());
     }
-    let done = Deed::of(change, part).done;
+    let done = change.deed(part).done;
     Err(Failure::new(format!("it was {done}, and still {}", first_few(faults.into_iter())))
         .hint("look for what is in its way there, such as a link or another program, and plan again"))
 }
@@ -51,8 +48,8 @@ pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
 type Look = Box<dyn FnOnce(&Here) -> Faults + Send>;
 
 /// What tells whether a change is made; `None` where a later step tells.
-fn look(change: &Change, part: Part) -> Option<Look> {
-    Some(match change {
+fn look(job: Job<'_>, part: Part) -> Option<Look> {
+    Some(match &job.action.change {
         Change::CreateServer => Box::new(Here::ground),
         Change::RewriteSyncWals { to, .. } => {
             let to = *to;
@@ -92,7 +89,10 @@ fn look(change: &Change, part: Part) -> Option<Look> {
             let (id, parent) = (*id, *parent);
             Box::new(move |here| here.removed(id, parent))
         }
-        Change::RemoveStaging { .. } => Box::new(Here::staging),
+        Change::RemoveStaging { id } => {
+            let staging = job.run.staging().base(*id);
+            Box::new(move |_| Ok(fault(files::is_directory(&staging)?, || format!("{} is here", staging.display()))))
+        }
         Change::RemoveWals { files, .. } => {
             let names: Vec<WalName> = files.keys().copied().collect();
             Box::new(move |here| here.removed_wals(&names))
@@ -105,8 +105,6 @@ struct Here {
     dirs: ServerDirs,
     barman: BarmanVersion,
     sync_wals: Option<(WalName, u64)>,
-    /// What was to be removed of staging.
-    staging: PathBuf,
 }
 
 impl Here {
@@ -169,14 +167,8 @@ impl Here {
     }
 
     fn backup(&self, id: BackupId) -> Result<LocalBackup, CatalogError> {
-        let nothing = || LocalBackup {
-            published: None,
-            base: BaseState::Absent,
-            looked_at: None,
-            unlinked: vec![],
-            keep: None,
-            manifest: None,
-        };
+        let nothing =
+            || LocalBackup { published: None, base: BaseState::Absent, unlinked: vec![], keep: None, manifest: None };
         let found = backups::read_one(&self.dirs, id)?;
         Ok(found.map_or_else(nothing, |found| local_backup(id, found, self.barman, &self.dirs)))
     }
@@ -232,10 +224,6 @@ impl Here {
         };
         Ok(Some(published.info.children_backup_ids().unwrap_or_default().contains(&child)))
     }
-
-    fn staging(&self) -> Faults {
-        Ok(fault(files::is_directory(&self.staging)?, || format!("{} is here", self.staging.display())))
-    }
 }
 
 fn base(local: &LocalBackup) -> Vec<String> {
@@ -272,7 +260,7 @@ mod tests {
     fn here(home: &tempfile::TempDir) -> Here {
         PrimaryCatalog::create(home.path(), "main").unwrap().first_day().unwrap();
         let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
-        Here { dirs, barman: BARMAN, sync_wals: None, staging: home.path().join("staging") }
+        Here { dirs, barman: BARMAN, sync_wals: None }
     }
 
     #[test]

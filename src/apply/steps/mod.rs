@@ -1,6 +1,8 @@
 //! The steps of a plan: each checks its precondition again, works under a temporary name, publishes last, and then looks
 //! whether the disk is as it was planned.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod base;
 mod confirm;
 mod metadata;
@@ -141,8 +143,8 @@ impl Steps for PlanSteps<'_> {
 
     fn total(&self, step: Step) -> u64 {
         match self.plan.action(step) {
-            Some(action) if step.part != Part::Publish => crate::plan::bytes_to_copy(action),
-            _ => 0,
+            Some(action) if step.part != Part::Publish => action.bytes_to_copy(),
+            Some(_) | None => 0,
         }
     }
 }

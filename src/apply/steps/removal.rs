@@ -61,7 +61,7 @@ async fn remove_held(
     let (dirs, layout, barman) = (job.run.target.here.clone(), job.run.layout, job.run.target.barman);
     blocking(move || {
         if !leaves.is_empty()
-            && let Some(broken) = promise::broken(&look_here(&dirs, barman, Depth::Everything)?, &leaves, id)
+            && let Some(broken) = promise::broken(&look_here(&dirs, barman, Depth::Bases)?, &leaves, id)
         {
             return Err(Failure::new(format!("backup {id} is not deleted: {broken}"))
                 .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));

@@ -13,7 +13,7 @@ use crate::cycle::{Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
-use crate::plan::action::Outcome;
+use crate::plan::Outcome;
 use crate::plan::scope::{Scope, ScopeError};
 use crate::plan::{self, Plan};
 use crate::site::Site;

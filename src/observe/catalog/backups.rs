@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
@@ -13,10 +11,8 @@ use crate::barman::version::BarmanVersion;
 use crate::observe::inventory::{BackupFacts, BaseState};
 
 use super::files::{self, CatalogError};
-use super::looks::{Looks, Mark};
 use super::{Depth, base};
 use crate::store::parallel;
-use crate::verify::base::Announced;
 
 /// More than any backup.info: the largest part of it is a list of tablespaces.
 const MAX_INFO: u64 = 16 << 20;
@@ -32,8 +28,6 @@ pub struct Backups {
     pub signs: BTreeSet<DiskSign>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
-    /// What a run at another depth need not look at.
-    pub looks: Looks,
 }
 
 /// One backup of a catalog.
@@ -45,8 +39,6 @@ pub struct CatalogBackup {
     in_base: Option<InfoFile>,
     /// What is on disk of its base; `Absent` when it was not looked at.
     pub base: BaseState,
-    /// When that was, if it was in an earlier run.
-    pub looked_at: Option<Timestamp>,
     /// Its keep annotation.
     pub keep: Option<Keep>,
     /// Whether it is being deleted.
@@ -111,8 +103,8 @@ pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Backups, CatalogError> {
         let backup = backups.read_metadata(dirs, id)?;
         backups.by_id.insert(id, backup);
     }
-    if depth != Depth::Metadata {
-        backups.judge_bases(dirs, depth)?;
+    if depth == Depth::Bases {
+        backups.judge_bases(dirs)?;
     }
     Ok(backups)
 }
@@ -123,8 +115,7 @@ pub fn read_one(dirs: &ServerDirs, id: BackupId) -> Result<Option<CatalogBackup>
     if backup.info().is_none() && !files::is_directory(&dirs.base(id))? {
         return Ok(None);
     }
-    let announced = backup.info().map(|info| Announced::of(info.fields())).unwrap_or_default();
-    backup.base = base::state(&dirs.base(id), &announced)?;
+    backup.base = base::state(&dirs.base(id), backup.info().map(InfoFile::fields))?;
     Ok(Some(backup))
 }
 
@@ -172,7 +163,7 @@ impl Backups {
             keep = keep.or(self.read_keep(&layout.keep(dirs, id), id)?);
             going_away |= files::size(&layout.delete_this(dirs, id))?.is_some();
         }
-        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, looked_at: None, keep, going_away })
+        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
     }
 
     fn read_info(path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
@@ -196,50 +187,13 @@ impl Backups {
         Ok(keep.ok())
     }
 
-    fn judge_bases(&mut self, dirs: &ServerDirs, depth: Depth) -> Result<(), CatalogError> {
-        let mut looks = Looks::read(dirs, Timestamp::now());
+    fn judge_bases(&mut self, dirs: &ServerDirs) -> Result<(), CatalogError> {
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
-        let judged = parallel::map(&backups, |(id, backup)| Judged::of(backup, dirs, **id, depth, &looks));
-        for ((id, backup), judged) in backups.iter_mut().zip(judged) {
-            let Judged { state, looked_at, mark } = judged?;
-            match mark {
-                Some(mark) if state == BaseState::Complete => looks.note(**id, mark),
-                None if looked_at.is_some() => looks.carry(**id),
-                Some(_) | None => {}
-            }
-            (backup.base, backup.looked_at) = (state, looked_at);
+        let states =
+            parallel::map(&backups, |(id, backup)| base::state(&dirs.base(**id), backup.info().map(InfoFile::fields)));
+        for ((_, backup), state) in backups.iter_mut().zip(states) {
+            backup.base = state?;
         }
-        self.looks = looks;
         Ok(())
-    }
-}
-
-/// What is on disk of a base.
-struct Judged {
-    state: BaseState,
-    /// When it was looked at, if it was not now.
-    looked_at: Option<Timestamp>,
-    /// What it was known by before it was looked at now.
-    mark: Option<Mark>,
-}
-
-impl Judged {
-    fn of(
-        backup: &CatalogBackup,
-        dirs: &ServerDirs,
-        id: BackupId,
-        depth: Depth,
-        looks: &Looks,
-    ) -> Result<Self, CatalogError> {
-        let (base, info) = (dirs.base(id), backup.info().map(InfoFile::fields));
-        let announced = info.map(Announced::of).unwrap_or_default();
-        // A base that cannot be walked shows nothing; looking at it tells why.
-        let mark = || looks.mark(&base, &announced).ok();
-        let looked_at = looks.believed(id, depth, mark).filter(|_| files::is_directory(&base).unwrap_or(false));
-        if looked_at.is_some() {
-            return Ok(Self { state: BaseState::Complete, looked_at, mark: None });
-        }
-        let mark = mark();
-        Ok(Self { state: base::state(&base, &announced)?, looked_at, mark })
     }
 }

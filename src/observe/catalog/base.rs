@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::barman::backup_info::BackupInfo;
 use crate::observe::inventory::BaseState;
 use crate::store::posix::files::{self, CatalogError};
 use crate::verify::base::{Announced, look};
 
 pub use crate::verify::base::{MANIFEST, manifest};
 
-/// Compares a base with what is known to belong to it.
-pub fn state(base: &Path, announced: &Announced) -> Result<BaseState, CatalogError> {
+/// Compares a base with what is known to belong to it. `info` is what its backup.info says, where there is one.
+pub fn state(base: &Path, info: Option<&BackupInfo>) -> Result<BaseState, CatalogError> {
+    let announced = info.map(Announced::of).unwrap_or_default();
     if !announced.is_snapshot && !files::is_directory(base)? {
         return Ok(BaseState::Absent);
     }
-    let files = damaged(look(base, announced)?.into_iter().map(|fault| fault.path));
+    let files = damaged(look(base, &announced)?.into_iter().map(|fault| fault.path));
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 

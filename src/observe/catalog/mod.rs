@@ -6,7 +6,6 @@
 
 pub mod backups;
 pub mod base;
-pub mod looks;
 mod remembered;
 pub mod starts;
 pub mod wals;
@@ -36,17 +35,13 @@ use xlogdb::XlogDbFiles;
 /// More than any of Barman's small files.
 const MAX_SMALL: u64 = 64 << 10;
 
-/// How much is looked at. What is not is as an earlier run saw it ([`looks`]); what none saw is looked at.
+/// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Everything but the files of the bases and of the archive, which nothing is said of.
+    /// Everything.
+    Bases,
+    /// Everything but the files of the bases and of the archive.
     Metadata,
-    /// The archive, and of the backups their metadata.
-    Lists,
-    /// And the bases whose directories show a change.
-    Changed,
-    /// And all other bases.
-    Everything,
 }
 
 /// One server of a catalog.
@@ -87,11 +82,15 @@ impl Catalog {
         if !exists {
             return Ok(Self::default());
         }
-        let (mut wals, mut unsound, mut remembered) = Default::default();
-        if depth != Depth::Metadata {
-            wals = wals::read(&dirs.wals_directory, &dirs.server)?;
-            (unsound, remembered) = starts::look(dirs, &std::mem::take(&mut wals.stamps));
-        }
+        let mut wals = match depth {
+            Depth::Bases => wals::read(&dirs.wals_directory, &dirs.server)?,
+            Depth::Metadata => WalFiles::default(),
+        };
+        let stamps = std::mem::take(&mut wals.stamps);
+        let (unsound, remembered) = match depth {
+            Depth::Bases => starts::look(dirs, &stamps),
+            Depth::Metadata => (BTreeMap::new(), Remembered::default()),
+        };
         Ok(Self {
             exists,
             backups: backups::read(dirs, depth)?,

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::barman::layout::ServerDirs;
@@ -24,7 +23,7 @@ const MAGIC: &[u8] = b"antipode: how WAL begins, 1\n";
 /// More than the marks of a hundred million files.
 const MAX_SIZE: u64 = 1 << 30;
 /// A change that is not older than this may not be the last one with its time.
-pub(super) const TICK: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_secs(2);
 
 /// Marks of files, each with how it begins.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -58,9 +57,24 @@ impl Remembered {
 
     /// Keeps what was noted in this run for the next one, where our own directory takes it.
     pub fn keep(&self, dirs: &ServerDirs) {
-        if self.old != self.new {
-            write(dirs, &Staging::new(dirs, true, true).looked(), &self.content());
+        if self.old != self.new
+            && let Err(error) = self.write(dirs)
+        {
+            tracing::debug!(server = %dirs.server, "what was looked at is not remembered: {error}");
         }
+    }
+
+    fn write(&self, dirs: &ServerDirs) -> io::Result<()> {
+        let staging = Staging::new(dirs, true, true);
+        let own = std::fs::symlink_metadata(staging.own())?;
+        // What another user wrote there, the catalog's owner could not replace.
+        if !own.is_dir() || own.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let mut file = tempfile::Builder::new().prefix(".antipode-").suffix(".tmp").tempfile_in(staging.own())?;
+        file.write_all(&self.content())?;
+        file.persist(staging.looked())?;
+        Ok(())
     }
 
     fn content(&self) -> Vec<u8> {
@@ -88,25 +102,6 @@ fn parse(stored: &[u8]) -> Option<BTreeMap<u64, Beginning>> {
     if rest.is_empty() { marks.iter().map(mark).collect() } else { None }
 }
 
-/// Replaces what is remembered, where our own directory of the server takes it. What is lost is looked at again.
-pub(super) fn write(dirs: &ServerDirs, path: &Path, content: &[u8]) {
-    let own = Staging::new(dirs, true, true).own();
-    let written = || {
-        let metadata = std::fs::symlink_metadata(&own)?;
-        // What another user wrote there, the catalog's owner could not replace.
-        if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let mut file = tempfile::Builder::new().prefix(".antipode-").suffix(".tmp").tempfile_in(&own)?;
-        file.write_all(content)?;
-        file.persist(path)?;
-        Ok::<_, io::Error>(())
-    };
-    if let Err(error) = written() {
-        tracing::debug!(server = %dirs.server, "what was looked at is not remembered: {error}");
-    }
-}
-
 /// What a file is known by. Another release may hash otherwise: then everything is looked at once more.
 fn mark(name: WalName, stamp: Stamp) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -118,6 +113,7 @@ fn mark(name: WalName, stamp: Stamp) -> u64 {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn ground() -> (tempfile::TempDir, ServerDirs, WalName) {
         let home = tempfile::tempdir().unwrap();

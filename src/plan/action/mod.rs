@@ -1,196 +1,28 @@
-//! What a plan consists of: actions that know their address, their reason and what they wait for.
+//! What an action is: a change of one thing, with its address and its reason.
 
-pub mod verb;
+pub mod address;
+pub mod kinds;
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::BackupInfo;
-use crate::barman::ids::{BackupId, InvalidId, ServerName, SystemId, is_unprintable, textual_id};
+use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::barman::layout::ServerDirs;
-use crate::barman::version::BarmanVersion;
-use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
-use crate::error::Error;
 
-use super::cost::estimate::Pace;
-use super::held::Held;
-use super::reason::{Blocker, Note, Reason, Warning};
-use super::recovery::shortfall::Shortfall;
-use super::recovery::window::Window;
+use super::reason::Reason;
 use super::saved::forms;
-use super::status::vanished::Vanished;
 
-/// What will be done at one site, and why.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The site's name.
-    pub site: String,
-    /// `barman_home` at the site.
-    pub catalog: PathBuf,
-    /// One for each replica, in the order of their names.
-    pub replicas: Vec<ReplicaPlan>,
-    /// Servers that are copied no longer, by their names.
-    pub vanished: Vec<Vanished>,
-    /// What it was narrowed to, when it is not the whole plan.
-    pub narrowed: Option<Narrowed>,
-}
+use words::Verb;
 
-/// The part of a plan that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Narrowed {
-    /// Only these, and what they need; everything when there are none.
-    pub targets: Vec<String>,
-    /// Not these, nor what needs them.
-    pub excluded: Vec<String>,
-    /// How many replicas were not planned at all.
-    pub replicas: usize,
-}
-
-impl Plan {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.replicas.iter().all(|replica| replica.actions.is_empty())
-    }
-
-    /// How many actions it was narrowed not to have.
-    pub fn left_out(&self) -> usize {
-        self.replicas.iter().map(|replica| replica.left_out).sum()
-    }
-
-    /// Whether some replica could not be planned, or has something that waits for a person.
-    pub fn is_blocked(&self) -> bool {
-        let is_unplanned =
-            |replica: &ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved(_));
-        self.replicas.iter().any(|replica| is_unplanned(replica) || !replica.held.is_empty())
-    }
-}
-
-/// What will be done for one replica.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReplicaPlan {
-    /// Its name at the site.
-    pub name: ServerName,
-    /// The primary's name in the site file.
-    pub primary: String,
-    /// The server's name at the primary.
-    pub server: ServerName,
-    /// Whether it could be planned.
-    pub outcome: Outcome,
-    /// What the executor must know besides the actions; `None` unless it was planned.
-    pub target: Option<Target>,
-    /// In the order in which they are shown and, where nothing else decides, started: newest recoverable point first.
-    pub actions: Vec<Action>,
-    /// What is good here, differs at the primary, and waits for a person.
-    pub held: Vec<Held>,
-    /// What recovery can reach now.
-    pub before: Recovery,
-    /// What recovery will be able to reach.
-    pub after: Recovery,
-    /// What will be lacking of what is wanted when every action is done; without a primary's answer, what is lacking
-    /// now.
-    pub shortfalls: Vec<Shortfall>,
-    /// What the user should do something about.
-    pub warnings: Vec<Warning>,
-    /// What the user should know; nothing is done about it.
-    pub notes: Vec<Note>,
-    /// How many actions the plan was narrowed not to have.
-    pub left_out: usize,
-}
-
-/// Whether a replica could be planned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Outcome {
-    /// It was; it may have no actions.
-    Planned,
-    /// The primary's Barman does not look after the server; its sentence.
-    Inactive(String),
-    /// Something forbids any action.
-    Blocked(Vec<Blocker>),
-    /// The primary could not be observed.
-    Unobserved(Error),
-}
-
-/// What the executor must know of a replica besides its actions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// Where its files are at the site.
-    pub here: ServerDirs,
-    /// Where its files are at the primary.
-    pub there: ServerDirs,
-    /// The version of Barman to write for.
-    pub barman: BarmanVersion,
-    /// The size of its WAL segments, by which ranges of them are numbered: that of 16 MiB where nothing tells another.
-    pub segment_size: SegmentSize,
-    /// The sizes that segments which are placed may have: those of its clusters, as far as anything tells. None where
-    /// nothing does: then the header of each segment tells its own.
-    pub segment_sizes: Vec<SegmentSize>,
-    /// What sync-wals.info must say before the first WAL is placed; `None` when the primary archived none.
-    pub sync_wals: Option<(WalName, u64)>,
-    /// Systems whose WAL may be placed; none when no backup tells.
-    pub systems: Vec<SystemId>,
-    /// Free bytes here in round numbers, when they could be asked.
-    pub free: Option<u64>,
-    /// How fast bytes of it may arrive, and did.
-    pub pace: Pace,
-}
-
-/// What recovery can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Recovery {
-    /// The window, in WAL; `None` when no backup is recoverable.
-    pub window: Option<Window>,
-    /// When its oldest backup ended.
-    pub from: Option<Timestamp>,
-    /// When its last segment was archived at the primary.
-    pub to: Option<Timestamp>,
-    /// How many backups are recoverable.
-    pub backups: usize,
-    /// How many of them are full ones, which stand without another.
-    pub full_backups: usize,
-    /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
-    pub lag: Option<Lag>,
-}
-
-impl ReplicaPlan {
-    /// Whether the site has, and can recover from, everything that it should have.
-    pub fn is_in_sync(&self) -> bool {
-        let is_whole = self.outcome == Outcome::Planned && self.left_out == 0;
-        let waits = !self.held.is_empty() || !self.shortfalls.is_empty();
-        is_whole && self.actions.is_empty() && !waits && self.before.window.is_some()
-    }
-}
-
-impl Recovery {
-    /// Whether the primary is known to have nothing newer.
-    pub fn is_level(&self) -> bool {
-        self.lag.is_some_and(|lag| lag.segments == 0)
-    }
-}
-
-/// How far a recovery window's end is behind the primary's newest WAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Lag {
-    /// Segments that the primary archived after it.
-    pub segments: u64,
-    /// Their stored bytes.
-    pub bytes: u64,
-    /// Seconds between the two archivings; `None` when no window ends.
-    pub seconds: Option<i64>,
-}
+pub use address::Address;
 
 /// One change of one thing.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,56 +35,15 @@ pub struct Action {
     pub reason: Reason,
 }
 
-/// The stable name of an action, such as `main/backup/20261122T092435`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Address(String);
-textual_id!(Address, r"^[^/]+/[^/]+(/[^/]+)?$");
-
-impl Address {
-    /// The address of a thing of a replica.
-    pub fn new(replica: &ServerName, kind: &str, name: impl fmt::Display) -> Self {
-        Self(format!("{replica}/{kind}/{name}"))
+impl Action {
+    /// The bytes that it brings over the wire, as an upper bound.
+    pub fn bytes_to_copy(&self) -> u64 {
+        self.change.traffic().bytes_to_copy
     }
 
-    /// The address of a thing of which a replica has one.
-    pub fn single(replica: &ServerName, kind: &str) -> Self {
-        Self(format!("{replica}/{kind}"))
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The name of the replica.
-    pub fn replica(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
-    }
-
-    /// What kind of thing it is the address of: `backup`, `wal`, `xlog.db`.
-    pub fn kind(&self) -> &str {
-        self.0.split('/').nth(1).unwrap_or_default()
-    }
-}
-
-impl FromStr for Address {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let mut parts = text.split('/');
-        let is_replica = parts.next().is_some_and(|name| name.parse::<ServerName>().is_ok());
-        let is_whole = (1..=2).contains(&parts.clone().count()) && parts.all(|part| !part.is_empty());
-        if is_replica && is_whole && !text.chars().any(is_unprintable) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(InvalidId::new("address", text, "expected a form such as main/backup/20261122T092435"))
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+    /// What it comes to, in one word.
+    pub fn verb(&self) -> Verb {
+        self.change.verb(&self.reason)
     }
 }
 
@@ -375,6 +166,11 @@ pub struct WalBatch {
 }
 
 impl WalBatch {
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = WalName> {
+        self.entries.iter().map(|entry| entry.name)
+    }
+
     /// Stored bytes of all its files.
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(|entry| entry.size).sum()

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::action::{Action, Plan, ReplicaPlan};
-use crate::plan::guard::bytes_to_copy;
+use crate::plan::action::Action;
+use crate::plan::{Plan, ReplicaPlan};
 
 /// How fast bytes of a replica may arrive, and did; in bytes per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ impl Pace {
 
 /// How long an action will take when nothing is copied beside it; `None` when it copies nothing or nobody can say.
 pub fn of_action(action: &Action, pace: Pace) -> Option<Estimate> {
-    let bytes = bytes_to_copy(action);
+    let bytes = action.bytes_to_copy();
     [Basis::Measured, Basis::Limit]
         .into_iter()
         .find_map(|basis| Portion { bytes, rate: pace.on(basis)? }.of(bytes, basis))
@@ -84,7 +84,7 @@ struct Copying<'a> {
 
 impl<'a> Copying<'a> {
     fn of(replica: &'a ReplicaPlan) -> Option<Self> {
-        let bytes = replica.actions.iter().map(bytes_to_copy).fold(0, u64::saturating_add);
+        let bytes = replica.actions.iter().map(Action::bytes_to_copy).fold(0, u64::saturating_add);
         let pace = replica.target.as_ref()?.pace;
         (bytes > 0).then_some(Self { primary: &replica.primary, bytes, pace })
     }

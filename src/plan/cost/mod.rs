@@ -2,4 +2,3 @@
 
 pub mod estimate;
 pub mod totals;
-pub mod traffic;

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::traffic::Traffic;
-use crate::plan::action::verb::Verb;
-use crate::plan::action::{Action, Change, Plan, ReplicaPlan, WalBatch};
-use crate::plan::reason::Reason;
+use crate::barman::wal::WalName;
+use crate::plan::action::Action;
+use crate::plan::action::words::Verb;
+use crate::plan::{Plan, ReplicaPlan};
 
 /// Everything that a plan does, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -73,21 +73,17 @@ impl Totals {
     }
 
     fn count(&mut self, action: &Action) {
-        let things = match Verb::of(action) {
+        let things = match action.verb() {
             Verb::Add => &mut self.add,
             Verb::Repair => &mut self.repair,
             Verb::Update => &mut self.update,
             Verb::Prune => &mut self.prune,
         };
-        things.count(action);
-        let traffic = Traffic::of(action);
+        *things = things.with(action.change.things(&action.reason));
+        let traffic = action.change.traffic();
         self.bytes_to_copy = self.bytes_to_copy.saturating_add(traffic.bytes_to_copy);
         self.bytes_freed = self.bytes_freed.saturating_add(traffic.bytes_freed);
-        self.copy_is_upper_bound |= match &action.change {
-            Change::AddBackup(copy) => copy.adopt || copy.resume,
-            Change::RepairBackup(copy) => copy.reuse.is_some(),
-            _ => false,
-        };
+        self.copy_is_upper_bound |= traffic.is_upper_bound;
     }
 }
 
@@ -104,33 +100,25 @@ impl Things {
             + self.interrupted_copies
     }
 
-    fn count(&mut self, action: &Action) {
-        let was_interrupted = matches!(action.reason, Reason::InterruptedAndGone | Reason::InterruptedAndUnselected);
-        match &action.change {
-            Change::CreateServer => self.servers += 1,
-            Change::RepairXlogDb { .. }
-            | Change::RewriteSyncWals { .. }
-            | Change::UpdateInfo { .. }
-            | Change::LinkTablespaces { .. } => {
-                self.metadata_files += 1;
-            }
-            Change::ShipHistory { .. } => self.history_files += 1,
-            Change::AddWals(batch) | Change::RepairWals(batch) => self.count_wals(batch),
-            Change::RemoveStaging { .. } => self.interrupted_copies += 1,
-            Change::RemoveBackup { .. } if was_interrupted => self.interrupted_copies += 1,
-            Change::AddBackup(_) | Change::RepairBackup(_) | Change::RemoveBackup { .. } => self.backups += 1,
-            Change::SetKeep { .. } => self.keep_annotations += 1,
-            Change::RemoveWals { files, .. } => {
-                let segments = files.keys().filter(|name| name.segment().is_some()).count() as u64;
-                self.wal_segments += segments;
-                self.wal_files += files.len() as u64 - segments;
-            }
-        }
+    /// WAL files: whole segments, and others.
+    pub fn wals(names: impl Iterator<Item = WalName>) -> Self {
+        names.fold(Self::default(), |mut things, name| {
+            *(if name.segment().is_some() { &mut things.wal_segments } else { &mut things.wal_files }) += 1;
+            things
+        })
     }
 
-    fn count_wals(&mut self, batch: &WalBatch) {
-        let segments = batch.segments();
-        self.wal_segments += segments;
-        self.wal_files += batch.entries.len() as u64 - segments;
+    /// These and others.
+    fn with(self, other: Self) -> Self {
+        Self {
+            servers: self.servers + other.servers,
+            backups: self.backups + other.backups,
+            wal_segments: self.wal_segments + other.wal_segments,
+            wal_files: self.wal_files + other.wal_files,
+            history_files: self.history_files + other.history_files,
+            keep_annotations: self.keep_annotations + other.keep_annotations,
+            metadata_files: self.metadata_files + other.metadata_files,
+            interrupted_copies: self.interrupted_copies + other.interrupted_copies,
+        }
     }
 }

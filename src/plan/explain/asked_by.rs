@@ -1,5 +1,7 @@
 //! What in a site file asks for an action, by the key that a reader would change to be without it.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -9,7 +11,8 @@ use crate::observe::inventory::{Observed, ReplicaObservation};
 use crate::site::KeyPath;
 use crate::site::model::{Replica, WalsFrom};
 
-use crate::plan::action::{Action, Change};
+use crate::plan::action::Action;
+use crate::plan::action::kinds::Effect;
 use crate::plan::backup;
 use crate::plan::backup::selection::{Candidate, Selector, selectors};
 use crate::plan::reason::Reason;
@@ -75,21 +78,16 @@ impl<'a> Demands<'a> {
 
     /// What asks for an action, the most telling first.
     pub fn of(&self, action: &Action) -> Vec<Demand> {
-        match &action.change {
-            Change::CreateServer
-            | Change::RepairXlogDb { .. }
-            | Change::RewriteSyncWals { .. }
-            | Change::ShipHistory { .. } => vec![Demand::Replica],
-            Change::AddWals(batch) | Change::RepairWals(batch) => match batch.needed_by {
+        match action.change.effect() {
+            Effect::Server | Effect::List | Effect::History(_) => vec![Demand::Replica],
+            Effect::WalsCome(batch) => match batch.needed_by {
                 Some(id) => std::iter::once(Demand::NeededBy(id)).chain(self.of_backup(id)).collect(),
                 None => vec![self.wals_from()],
             },
-            Change::AddBackup(copy) | Change::RepairBackup(copy) => self.of_backup(copy.id),
-            Change::UpdateInfo { id, .. } | Change::LinkTablespaces { id, .. } | Change::SetKeep { id, .. } => {
-                self.of_backup(*id)
-            }
-            Change::RemoveBackup { .. } | Change::RemoveStaging { .. } => vec![removal(&action.reason)],
-            Change::RemoveWals { .. } => vec![self.prune(), self.wals_from()],
+            Effect::BackupComes(copy) | Effect::FilesCome(copy) => self.of_backup(copy.id),
+            Effect::Info(id, _) | Effect::Links(id) | Effect::Keep(id, _) => self.of_backup(id),
+            Effect::BackupGoes { .. } | Effect::StagingGoes(_) => vec![removal(&action.reason)],
+            Effect::WalsGo(..) => vec![self.prune(), self.wals_from()],
         }
     }
 
@@ -100,9 +98,9 @@ impl<'a> Demands<'a> {
             return vec![Demand::Stays];
         }
         // What follows another is there because of what asks for that one.
-        let basis = selectors.iter().find_map(|selector| match selector {
-            Selector::Follows(root) => Some(self.of_backup(*root)),
-            _ => None,
+        let basis = selectors.iter().find_map(|selector| {
+            let Selector::Follows(root) = selector else { return None };
+            Some(self.of_backup(*root))
         });
         selectors.iter().copied().map(Demand::Selected).chain(basis.unwrap_or_default()).collect()
     }
@@ -118,9 +116,11 @@ impl<'a> Demands<'a> {
 }
 
 fn removal(reason: &Reason) -> Demand {
-    match reason {
-        Reason::Unselected(_) => Demand::PruneUnselected,
-        Reason::GoneAtPrimary => Demand::PruneGone,
-        _ => Demand::CleanUp,
+    if let Reason::Unselected(_) = reason {
+        Demand::PruneUnselected
+    } else if *reason == Reason::GoneAtPrimary {
+        Demand::PruneGone
+    } else {
+        Demand::CleanUp
     }
 }

@@ -9,7 +9,8 @@ use crate::observe::inventory::Observation;
 use crate::observe::wal_files::find;
 use crate::site::model::Replica;
 
-use super::action::{Action, Change, Plan};
+use super::Plan;
+use super::action::Action;
 use super::order::waits::{Neighbours, Waits};
 use super::saved::facts::{Fact, Grounds};
 use asked_by::{Demand, Demands};
@@ -78,7 +79,7 @@ impl<'a> Knowledge<'a> {
         let wal = || {
             let (replica, name) = address.split_once("/wal/")?;
             let name: WalName = name.parse().ok()?;
-            all().find(|(_, planned, action)| planned.name.as_str() == replica && ships(action, name))
+            all().find(|(_, planned, action)| planned.name.as_str() == replica && is_about(action, name))
         };
         exact.or_else(wal).map(|(place, _, _)| place)
     }
@@ -100,10 +101,8 @@ impl<'a> Knowledge<'a> {
 }
 
 /// Whether an action ships or deletes a WAL file.
-fn ships(action: &Action, name: WalName) -> bool {
-    match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => find(&batch.entries, name).is_some(),
-        Change::RemoveWals { files, .. } => files.contains_key(&name),
-        _ => false,
-    }
+fn is_about(action: &Action, name: WalName) -> bool {
+    let effect = action.change.effect();
+    effect.shipped().is_some_and(|batch| find(&batch.entries, name).is_some())
+        || effect.deleted().is_some_and(|files| files.contains_key(&name))
 }

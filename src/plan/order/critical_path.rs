@@ -6,8 +6,8 @@ use petgraph::algo::toposort;
 use petgraph::graph::NodeIndex;
 
 use super::graph::{Part, Step, StepGraph};
-use crate::plan::action::Plan;
-use crate::plan::bytes_to_copy;
+use crate::plan::Plan;
+use crate::plan::action::Action;
 
 /// A longest path through a plan's graph.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,6 +58,6 @@ fn longest(ways: impl Iterator<Item = (NodeIndex, Reached)>) -> Option<(NodeInde
 fn weight(plan: &Plan, step: Step) -> u64 {
     match step.part {
         Part::Publish => 0,
-        Part::Whole | Part::Copy => plan.action(step).map_or(0, bytes_to_copy),
+        Part::Whole | Part::Copy => plan.action(step).map_or(0, Action::bytes_to_copy),
     }
 }

@@ -1,13 +1,16 @@
 //! The plan as a graph: what must be done before what.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::barman::ids::BackupId;
 
-use crate::plan::action::{Action, BackupCopy, Change, Plan, ReplicaPlan, WalBatch};
-use crate::plan::reason::Reason;
+use crate::plan::action::kinds::{Effect, Prerequisite};
+use crate::plan::action::{Action, BackupCopy, WalBatch};
+use crate::plan::{Plan, ReplicaPlan};
 
 /// A step of an action. Most actions are one step; a backup is copied first and published when all it needs is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +82,7 @@ impl<'a> Builder<'a> {
     fn new(graph: &mut StepGraph, index: usize, replica: &'a ReplicaPlan) -> Self {
         let mut node = |action, part| graph.add_node(Step { replica: index, action, part });
         let place = |(i, action): (usize, &'a Action)| {
-            let ends = if let Change::AddBackup(_) = action.change {
+            let ends = if action.change.effect().published().is_some() {
                 Ends { begin: node(i, Part::Copy), end: node(i, Part::Publish) }
             } else {
                 let whole = node(i, Part::Whole);
@@ -95,35 +98,30 @@ impl<'a> Builder<'a> {
         let groundwork: Vec<Placed> = actions.iter().copied().filter(|(action, _)| is_groundwork(action)).collect();
         for (i, (action, at)) in actions.iter().enumerate() {
             let earlier = actions.get(..i).unwrap_or_default();
-            match &action.change {
-                Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. } => {
-                    self.needs(at.begin, earlier, is_groundwork);
-                }
-                // xlog.db and sync-wals.info must be right before the first WAL is placed.
-                Change::ShipHistory { .. } | Change::AddWals(_) | Change::RepairWals(_) => {
-                    self.needs(at.begin, &groundwork, |_| true);
-                }
-                Change::AddBackup(copy) => {
+            match action.change.needs(&action.reason) {
+                Prerequisite::Nothing => {}
+                Prerequisite::EarlierGroundwork => self.needs(at.begin, earlier, is_groundwork),
+                Prerequisite::Groundwork => self.needs(at.begin, &groundwork, |_| true),
+                Prerequisite::Publication(copy) => {
                     self.edge(at.begin, at.end, Dependency::Needs);
-                    self.needs(at.begin, &groundwork, |other| matches!(other.change, Change::CreateServer));
+                    self.needs(at.begin, &groundwork, |other| other.change.effect() == Effect::Server);
                     self.needs(at.end, &groundwork, |_| true);
                     self.connect_publication(at.end, copy, &actions);
                     self.connect_basis(at.begin, copy, &actions);
                 }
-                Change::RepairBackup(copy) => self.connect_basis(at.begin, copy, &actions),
-                Change::SetKeep { id, .. } => self.needs(at.begin, earlier, |other| copied(other) == Some(*id)),
-                Change::RemoveBackup { id, .. } if !is_interrupted(&action.reason) => {
-                    self.needs(at.begin, earlier, |other| !is_removal(other) || is_child(other, *id));
+                Prerequisite::Basis(copy) => self.connect_basis(at.begin, copy, &actions),
+                Prerequisite::Published(id) => self.needs(at.begin, earlier, |other| published(other) == Some(id)),
+                Prerequisite::AllThatComes(id) => {
+                    self.needs(at.begin, earlier, |other| {
+                        let effect = other.change.effect();
+                        let is_child =
+                            matches!(effect, Effect::BackupGoes { parent: Some(parent), .. } if parent == id);
+                        !effect.is_removal() || is_child
+                    });
                 }
-                Change::RemoveWals { .. } => {
-                    self.needs(at.begin, earlier, |other| !matches!(other.change, Change::RemoveWals { .. }));
+                Prerequisite::AllButWal => {
+                    self.needs(at.begin, earlier, |other| other.change.effect().deleted().is_none());
                 }
-                // What an interrupted copy left is in nobody's way: it is removed at any time.
-                Change::CreateServer
-                | Change::UpdateInfo { .. }
-                | Change::LinkTablespaces { .. }
-                | Change::RemoveBackup { .. }
-                | Change::RemoveStaging { .. } => {}
             }
         }
         for ((from, to), dependency) in self.edges {
@@ -148,17 +146,22 @@ impl<'a> Builder<'a> {
     /// A backup appears after what makes it consistent, and after what it builds on.
     fn connect_publication(&mut self, publish: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
         for (action, other) in actions {
-            let dependency = match &action.change {
-                Change::AddWals(batch) | Change::RepairWals(batch) => {
-                    needs_batch(copy, batch).then_some(Dependency::Needs)
+            let dependency = match action.change.effect() {
+                Effect::WalsCome(batch) => needs_batch(copy, batch).then_some(Dependency::Needs),
+                Effect::History(timeline) => {
+                    copy.needed.is_some_and(|needed| timeline <= needed.timeline).then_some(Dependency::Needs)
                 }
-                Change::ShipHistory { timeline, .. } => {
-                    copy.needed.is_some_and(|needed| *timeline <= needed.timeline).then_some(Dependency::Needs)
-                }
-                Change::AddBackup(parent) => (copy.parent == Some(parent.id)).then_some(Dependency::Needs),
+                Effect::BackupComes(parent) => (copy.parent == Some(parent.id)).then_some(Dependency::Needs),
                 // Both write the parent's backup.info: the child's name is added to what is repaired first.
-                Change::UpdateInfo { id, .. } => (copy.parent == Some(*id)).then_some(Dependency::After),
-                _ => None,
+                Effect::Info(id, _) => (copy.parent == Some(id)).then_some(Dependency::After),
+                Effect::Server
+                | Effect::List
+                | Effect::FilesCome(_)
+                | Effect::Links(_)
+                | Effect::Keep(..)
+                | Effect::WalsGo(..)
+                | Effect::BackupGoes { .. }
+                | Effect::StagingGoes(_) => None,
             };
             if let Some(dependency) = dependency {
                 self.edge(other.end, publish, dependency);
@@ -169,7 +172,7 @@ impl<'a> Builder<'a> {
     /// A backup is copied after the one that it takes files from, whatever became of that.
     fn connect_basis(&mut self, begin: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
         let basis = copy.reuse.as_ref().map(|reuse| reuse.from);
-        for (_, other) in actions.iter().filter(|(action, _)| basis.is_some() && copied(action) == basis) {
+        for (_, other) in actions.iter().filter(|(action, _)| basis.is_some() && published(action) == basis) {
             self.edge(other.end, begin, Dependency::After);
         }
     }
@@ -184,26 +187,10 @@ fn needs_batch(copy: &BackupCopy, batch: &WalBatch) -> bool {
 }
 
 fn is_groundwork(action: &Action) -> bool {
-    matches!(action.change, Change::CreateServer | Change::RepairXlogDb { .. } | Change::RewriteSyncWals { .. })
-}
-
-fn is_removal(action: &Action) -> bool {
-    matches!(action.change, Change::RemoveBackup { .. } | Change::RemoveStaging { .. } | Change::RemoveWals { .. })
-}
-
-/// Whether an action deletes a backup that builds on this one.
-fn is_child(action: &Action, id: BackupId) -> bool {
-    matches!(action.change, Change::RemoveBackup { parent: Some(parent), .. } if parent == id)
+    action.change.effect().is_groundwork()
 }
 
 /// The backup that an action publishes.
-fn copied(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::AddBackup(copy) => Some(copy.id),
-        _ => None,
-    }
-}
-
-fn is_interrupted(reason: &Reason) -> bool {
-    matches!(reason, Reason::InterruptedAndGone | Reason::InterruptedAndUnselected)
+fn published(action: &Action) -> Option<BackupId> {
+    action.change.effect().published().map(|copy| copy.id)
 }

@@ -7,7 +7,8 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::graph::{Dependency, StepGraph};
-use crate::plan::action::{Address, Plan};
+use crate::plan::Plan;
+use crate::plan::action::Address;
 
 /// The plan's graph, asked by actions.
 pub struct Waits<'a> {

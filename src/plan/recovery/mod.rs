@@ -3,6 +3,8 @@
 //! The windows are those of branches, and the branch that counts is the one that is alive: the one that grew last at the
 //! primary. Where no backup here leads to it, the best window of another branch is told, and how far that is behind.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub(super) mod branch;
 pub mod objective;
 pub mod promise;
@@ -21,13 +23,51 @@ use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory};
 
-use super::action::{Action, Change, Lag, Recovery};
+use super::action::Action;
+use super::action::kinds::Effect;
 use super::backup::{self, BackupDiff};
 use super::held;
 use super::reason::Reason;
 use crate::observe::wal_files::{WalFile, find, wal_files};
 use branch::{Branch, Signs, archived_at, branches, is_ahead, within};
 use window::{Archive, Reach, Segments, Window, reach, recoverable};
+
+/// What recovery can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// The window, in WAL; `None` when no backup is recoverable.
+    pub window: Option<Window>,
+    /// When its oldest backup ended.
+    pub from: Option<Timestamp>,
+    /// When its last segment was archived at the primary.
+    pub to: Option<Timestamp>,
+    /// How many backups are recoverable.
+    pub backups: usize,
+    /// How many of them are full ones, which stand without another.
+    pub full_backups: usize,
+    /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
+    pub lag: Option<Lag>,
+}
+
+impl Recovery {
+    /// Whether the primary is known to have nothing newer.
+    pub fn is_level(&self) -> bool {
+        self.lag.is_some_and(|lag| lag.segments == 0)
+    }
+}
+
+/// How far a recovery window's end is behind the primary's newest WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lag {
+    /// Segments that the primary archived after it.
+    pub segments: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// Seconds between the two archivings; `None` when no window ends.
+    pub seconds: Option<i64>,
+}
 
 /// Nothing of an archive whose primary did not say anything is known to be gone.
 static NOTHING: BTreeSet<WalName> = BTreeSet::new();
@@ -124,25 +164,30 @@ pub fn with(primary: &PrimaryInventory, here: &ReplicaInventory, actions: &[Acti
     let mut histories = here.histories.clone();
     let (mut comes, mut goes) = (Vec::new(), BTreeSet::new());
     for action in actions {
-        match &action.change {
-            Change::AddBackup(copy) | Change::RepairBackup(copy) => {
+        match action.change.effect() {
+            Effect::BackupComes(copy) | Effect::FilesCome(copy) => {
                 facts.extend(primary.backups.get(&copy.id).map(|backup| (copy.id, &backup.facts)));
                 whole.insert(copy.id);
             }
             // What it says of itself may be wrong until then, but for what is held.
-            Change::UpdateInfo { id, .. } if facts.contains_key(id) && !is_held(primary, here, action, *id) => {
-                facts.extend(primary.backups.get(id).filter(|b| backup::is_usable(b)).map(|b| (*id, &b.facts)));
+            Effect::Info(id, _) if facts.contains_key(&id) && !is_held(primary, here, action, id) => {
+                facts.extend(primary.backups.get(&id).filter(|b| backup::is_usable(b)).map(|b| (id, &b.facts)));
             }
-            Change::RemoveBackup { id, .. } => {
-                facts.remove(id);
-                whole.remove(id);
+            Effect::BackupGoes { id, .. } => {
+                facts.remove(&id);
+                whole.remove(&id);
             }
-            Change::ShipHistory { timeline, .. } => {
-                histories.extend(primary.histories.get(timeline).map(|history| (*timeline, history.clone())));
+            Effect::History(timeline) => {
+                histories.extend(primary.histories.get(&timeline).map(|history| (timeline, history.clone())));
             }
-            Change::AddWals(batch) | Change::RepairWals(batch) => comes.extend(batch.entries.iter().map(|e| e.name)),
-            Change::RemoveWals { files, .. } => goes.extend(files.keys().copied()),
-            _ => {}
+            Effect::WalsCome(batch) => comes.extend(batch.names()),
+            Effect::WalsGo(_, files) => goes.extend(files.keys().copied()),
+            Effect::Server
+            | Effect::List
+            | Effect::Info(..)
+            | Effect::Links(_)
+            | Effect::Keep(..)
+            | Effect::StagingGoes(_) => {}
         }
     }
     let mut segments = Segments::of_sizes(facts.values().map(|facts| facts.segment_size));

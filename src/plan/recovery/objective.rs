@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::branch::is_ahead;
-use crate::plan::action::Recovery;
+use crate::plan::recovery::Recovery;
 
 /// The recovery point objective of a replica, and how it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,8 @@ use crate::barman::ids::ServerName;
 use crate::observe::inventory::Observation;
 use crate::site::model::{Replica, Site};
 
-use super::action::{Address, Plan};
+use super::Plan;
+use super::action::Address;
 use desired::{Desired, hex};
 use facts::{Fact, Grounds};
 

@@ -9,7 +9,7 @@ use crate::site::model::{Replica, Site};
 use super::SavedPlan;
 use super::desired::{ChangedKey, Desired};
 use super::facts::{Fact, Grounds, Side, Topic, Value};
-use crate::plan::action::ReplicaPlan;
+use crate::plan::ReplicaPlan;
 
 /// A site as it is wanted and observed when a saved plan is to be applied.
 pub struct Present<'a> {
@@ -41,12 +41,12 @@ pub enum Refusal {
         error: Error,
     },
     /// Things that it relies on have changed.
-    Stale(Vec<Change>),
+    Stale(Vec<Deviation>),
 }
 
 /// Something that a plan relies on and that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum Deviation {
     /// A key of the site file.
     Key(ChangedKey),
     /// Something that was found.
@@ -80,8 +80,9 @@ pub fn check(saved: &SavedPlan, present: &Present<'_>) -> Result<(), Refusal> {
         let keys = saved.desired.changes(&desired, present.site, &planned.name);
         // What another desired state asks for says nothing of the one that was planned for.
         let is_as_wanted = keys.is_empty();
-        changes
-            .extend(keys.into_iter().map(Change::Key).filter(|change| !changes.contains(change)).collect::<Vec<_>>());
+        changes.extend(
+            keys.into_iter().map(Deviation::Key).filter(|change| !changes.contains(change)).collect::<Vec<_>>(),
+        );
         let replica = present.replicas.iter().find(|replica| replica.name == planned.name);
         let observed = present.observation.replicas.get(&planned.name);
         if let (true, Some(replica), Some(observed)) = (is_as_wanted, replica, observed) {
@@ -101,12 +102,12 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    fn changes(&self) -> Result<Vec<Change>, Refusal> {
+    fn changes(&self) -> Result<Vec<Deviation>, Refusal> {
         let name = self.planned.name.as_str();
         match &self.observed.primary {
             Observed::Active(_) => {}
             Observed::Inactive(sentence) => {
-                return Ok(vec![Change::Fact {
+                return Ok(vec![Deviation::Fact {
                     subject: name.to_owned(),
                     side: Side::Primary,
                     topic: Topic::Activity,
@@ -134,11 +135,11 @@ impl Compared<'_> {
 }
 
 /// The facts that are not what they were, or not what they must be.
-fn differences(subject: &str, planned: &[Fact], now: &[Fact]) -> Vec<Change> {
+fn differences(subject: &str, planned: &[Fact], now: &[Fact]) -> Vec<Deviation> {
     let change = |fact: &Fact| {
         let was = planned.iter().find(|was| was.side == fact.side && was.topic == fact.topic).map(|was| &was.value);
         let expected = if was == Some(&fact.value) { Some(fact.required.as_ref().unwrap_or(&fact.value)) } else { was };
-        (expected != Some(&fact.value)).then(|| Change::Fact {
+        (expected != Some(&fact.value)).then(|| Deviation::Fact {
             subject: subject.to_owned(),
             side: fact.side,
             topic: fact.topic,

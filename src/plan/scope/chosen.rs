@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::visit::EdgeRef;
 
-use crate::plan::action::{Action, Change, Plan};
+use crate::plan::Plan;
+use crate::plan::action::{Action, Change, WalBatch};
 use crate::plan::order::graph::{Dependency, Step};
 
 use super::{Scope, ScopeError};
@@ -106,9 +107,8 @@ impl Pattern {
 }
 
 fn names_one(wals: Wals, change: &Change) -> bool {
-    match change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => batch.entries.iter().any(|e| wals.contain(e.name)),
-        Change::RemoveWals { files, .. } => files.keys().any(|name| wals.contain(*name)),
-        _ => false,
-    }
+    let effect = change.effect();
+    let shipped = effect.shipped().into_iter().flat_map(WalBatch::names);
+    let deleted = effect.deleted().into_iter().flat_map(BTreeMap::keys).copied();
+    shipped.chain(deleted).any(|name| wals.contain(name))
 }

@@ -1,11 +1,14 @@
 //! Batches of WAL cut where a pattern begins or ends, and put together again where all of it stays.
 
-use std::collections::BTreeMap;
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::barman::wal_set::WalRange;
-use crate::plan::action::{Action, Change, ReplicaPlan, WalBatch};
-use crate::plan::wal::shipping::WalActions;
+use crate::plan::ReplicaPlan;
+use crate::plan::action::address::Names;
+use crate::plan::action::kinds::Effect;
+use crate::plan::action::{Action, WalBatch};
+use crate::plan::wal::shipping::{delete, ship};
 
 use crate::site::pattern::Pattern;
 
@@ -19,12 +22,11 @@ pub struct Origin {
 /// Cuts a replica's batches so that each is named by a pattern with all of its files, or with none. One without a range
 /// has the name of its first file, and stays whole when that is asked for.
 pub fn cut(plan: &mut ReplicaPlan, patterns: &[&Pattern]) -> Vec<Origin> {
-    let size = segment_size(plan);
-    let wal_actions = WalActions { replica: &plan.name, segment_size: size };
+    let names = Names { replica: &plan.name, segment_size: segment_size(plan) };
     let mut origins = Vec::new();
     let mut pieces = Vec::new();
     for (place, action) in std::mem::take(&mut plan.actions).into_iter().enumerate() {
-        let cut = pieces_of(action, wal_actions, patterns);
+        let cut = pieces_of(action, names, patterns);
         origins.extend((0..cut.len()).map(|piece| Origin { action: place, piece }));
         pieces.extend(cut);
     }
@@ -34,7 +36,7 @@ pub fn cut(plan: &mut ReplicaPlan, patterns: &[&Pattern]) -> Vec<Origin> {
 
 /// Keeps some pieces, and joins those that were one. How many actions are not whole any more.
 pub fn keep(plan: &mut ReplicaPlan, origins: &[Origin], keeps: impl Fn(usize) -> bool) -> usize {
-    let wal_actions = WalActions { replica: &plan.name, segment_size: segment_size(plan) };
+    let names = Names { replica: &plan.name, segment_size: segment_size(plan) };
     let mut kept: Vec<(Origin, Action)> = Vec::new();
     let mut left_out: Vec<usize> = Vec::new();
     for (place, (action, origin)) in std::mem::take(&mut plan.actions).into_iter().zip(origins).enumerate() {
@@ -44,7 +46,7 @@ pub fn keep(plan: &mut ReplicaPlan, origins: &[Origin], keeps: impl Fn(usize) ->
         }
         let follows = |last: &&mut (Origin, Action)| last.0.action == origin.action && last.0.piece + 1 == origin.piece;
         if let Some(last) = kept.last_mut().filter(follows) {
-            *last = (*origin, joined(&last.1, action, wal_actions));
+            *last = (*origin, joined(&last.1, action, names));
         } else {
             kept.push((*origin, action));
         }
@@ -58,37 +60,27 @@ fn segment_size(plan: &ReplicaPlan) -> SegmentSize {
     plan.target.as_ref().map(|target| target.segment_size).unwrap_or_default()
 }
 
-fn pieces_of(action: Action, wal_actions: WalActions<'_>, patterns: &[&Pattern]) -> Vec<Action> {
+fn pieces_of(action: Action, names: Names<'_>, patterns: &[&Pattern]) -> Vec<Action> {
     if patterns.iter().any(|pattern| pattern.is_address_of(&action)) {
         return vec![action];
     }
-    let size = wal_actions.segment_size;
+    let size = names.segment_size;
     let side = |name: WalName| -> Vec<bool> {
         patterns.iter().filter_map(|pattern| pattern.wals()).map(|wals| wals.contain(name)).collect()
     };
-    match &action.change {
-        Change::AddWals(batch) => match cut_batch(batch, side, size) {
-            pieces if pieces.len() > 1 => pieces.into_iter().map(|piece| wal_actions.add(piece)).collect(),
-            _ => vec![action],
-        },
-        Change::RepairWals(batch) => match cut_batch(batch, side, size) {
-            pieces if pieces.len() > 1 => pieces.into_iter().map(|piece| wal_actions.repair(piece)).collect(),
-            _ => vec![action],
-        },
-        Change::RemoveWals { range, files } => {
-            let listed: Vec<(WalName, u64)> = files.iter().map(|(name, bytes)| (*name, *bytes)).collect();
-            let pieces: Vec<_> = listed.chunk_by(|a, b| side(a.0) == side(b.0)).collect();
-            if pieces.len() < 2 {
-                return vec![action];
-            }
-            let remove = |piece: &[(WalName, u64)]| {
-                let range = range.and_then(|range| part(range, piece.iter().map(|(name, _)| *name), size));
-                wal_actions.remove(range, piece.iter().copied().collect())
-            };
-            pieces.into_iter().map(remove).collect()
-        }
-        _ => vec![action],
+    let effect = action.change.effect();
+    let mut pieces: Vec<Action> = Vec::new();
+    if let Some(batch) = effect.shipped() {
+        pieces.extend(cut_batch(batch, side, size).into_iter().map(|piece| ship(names, piece)));
+    } else if let Effect::WalsGo(range, files) = effect {
+        let listed: Vec<(WalName, u64)> = files.iter().map(|(name, bytes)| (*name, *bytes)).collect();
+        let piece = |piece: &[(WalName, u64)]| {
+            let range = range.and_then(|range| part(range, piece.iter().map(|(name, _)| *name), size));
+            delete(names, range, piece.iter().copied().collect())
+        };
+        pieces.extend(listed.chunk_by(|a, b| side(a.0) == side(b.0)).map(piece));
     }
+    if pieces.len() > 1 { pieces } else { vec![action] }
 }
 
 fn cut_batch(batch: &WalBatch, side: impl Fn(WalName) -> Vec<bool>, size: SegmentSize) -> Vec<WalBatch> {
@@ -111,16 +103,16 @@ fn part(range: WalRange, names: impl Iterator<Item = WalName>, size: SegmentSize
 }
 
 /// Two pieces that follow each other, as the one action that they were.
-fn joined(one: &Action, next: Action, wal_actions: WalActions<'_>) -> Action {
-    match (&one.change, next.change) {
-        (Change::AddWals(one), Change::AddWals(next)) => wal_actions.add(joined_batch(one, next)),
-        (Change::RepairWals(one), Change::RepairWals(next)) => wal_actions.repair(joined_batch(one, next)),
-        (Change::RemoveWals { range, files }, Change::RemoveWals { range: next, files: more }) => {
-            let files: BTreeMap<WalName, u64> = files.iter().map(|(name, size)| (*name, *size)).chain(more).collect();
-            wal_actions.remove(joined_range(*range, next), files)
-        }
-        (_, change) => Action { change, ..next },
+fn joined(one: &Action, next: Action, names: Names<'_>) -> Action {
+    let (before, after) = (one.change.effect(), next.change.effect());
+    if let (Some(one), Some(next)) = (before.shipped(), after.shipped()) {
+        return ship(names, joined_batch(one, next.clone()));
     }
+    if let (Effect::WalsGo(range, files), Effect::WalsGo(next, more)) = (before, after) {
+        let files = files.iter().chain(more).map(|(name, size)| (*name, *size)).collect();
+        return delete(names, joined_range(range, next), files);
+    }
+    next
 }
 
 fn joined_batch(one: &WalBatch, mut next: WalBatch) -> WalBatch {

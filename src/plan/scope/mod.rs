@@ -15,9 +15,10 @@ use crate::observe::inventory::{Observation, Observed};
 use crate::site::model::Replica;
 use crate::site::suggest::near;
 
-use super::action::{Change, Narrowed, Plan, ReplicaPlan};
+use super::action::Action;
 use super::reason::{Note, Warning};
-use super::{bytes_to_copy, recovery};
+use super::recovery;
+use super::{Narrowed, Plan, ReplicaPlan};
 
 pub use crate::site::pattern::{Pattern, Thing, Wals};
 
@@ -172,27 +173,21 @@ impl Plan {
 
 /// Corrects what a replica's plan says of itself after actions were taken out.
 fn settle(plan: &mut ReplicaPlan, observation: &Observation, now: Timestamp) {
-    let copied: BTreeSet<BackupId> = plan.actions.iter().filter_map(|action| added(&action.change)).collect();
+    let copied: BTreeSet<BackupId> =
+        plan.actions.iter().filter_map(|action| Some(action.change.effect().published()?.id)).collect();
     let Some(observed) = observation.replicas.get(&plan.name) else { return };
     let here = &observed.replica;
     for action in &mut plan.actions {
         // A backup that is not copied has no files for another one, unless it is here already.
-        if let Change::AddBackup(copy) | Change::RepairBackup(copy) = &mut action.change {
+        if let Some(reuse) = action.change.reuse_mut() {
             let has_files = |id: BackupId| copied.contains(&id) || here.published().any(|facts| facts.id == id);
-            copy.reuse = copy.reuse.take().filter(|reuse| has_files(reuse.from));
+            *reuse = reuse.take().filter(|reuse| has_files(reuse.from));
         }
     }
     plan.warnings.retain(|warning| !matches!(warning, Warning::NoSpace { .. }));
-    let needed = plan.actions.iter().map(bytes_to_copy).sum();
+    let needed = plan.actions.iter().map(Action::bytes_to_copy).sum();
     plan.warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     if let Observed::Active(primary) = &observed.primary {
         plan.after = recovery::with(primary, here, &plan.actions, now);
-    }
-}
-
-fn added(change: &Change) -> Option<BackupId> {
-    match change {
-        Change::AddBackup(copy) => Some(copy.id),
-        _ => None,
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory};
-use crate::plan::action::{Plan, ReplicaPlan};
+use crate::plan::action::address::Sort;
+use crate::plan::{Plan, ReplicaPlan};
 use crate::site::suggest::near;
 
 use super::ScopeError;
@@ -10,10 +11,6 @@ use crate::site::pattern::{Pattern, Thing, Wals};
 
 /// How many addresses are proposed.
 const PROPOSED: usize = 3;
-
-/// The sorts of things that a replica has one of, or many.
-const KINDS: [&str; 10] =
-    ["server", "xlog.db", "sync-wals.info", "history", "wal", "backup", "info", "tablespaces", "keep", "staging"];
 
 /// Refuses a pattern that names nothing that this replica has or is to have.
 pub fn check(pattern: &Pattern, plan: &Plan, observation: &Observation) -> Result<(), ScopeError> {
@@ -36,12 +33,12 @@ pub fn check(pattern: &Pattern, plan: &Plan, observation: &Observation) -> Resul
 fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
     match (pattern.kind.as_deref(), &pattern.thing) {
         (None, _) => true,
-        (Some(kind), None) => KINDS.contains(&kind),
+        (Some(kind), None) => is_sort(kind),
         (Some("history"), Some(Thing::Named(name))) => {
             here.histories.keys().any(|timeline| format!("{:08X}", timeline.0) == *name)
         }
         (Some(kind), Some(Thing::Named(name))) => {
-            KINDS.contains(&kind) && backup(name).is_some_and(|id| here.published().any(|facts| facts.id == id))
+            is_sort(kind) && backup(name).is_some_and(|id| here.published().any(|facts| facts.id == id))
         }
         (Some(_), Some(Thing::Wals(wals))) => here.wals.keys().any(|name| wals.contain(*name)),
     }
@@ -50,7 +47,7 @@ fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
 /// Whether the primary has it, although nothing is planned for it.
 fn is_there(pattern: &Pattern, primary: &PrimaryInventory) -> bool {
     let listed = |wals: Wals| primary.wals.iter().any(|entry| wals.contain(entry.name));
-    if !pattern.kind.as_deref().is_some_and(|kind| KINDS.contains(&kind)) {
+    if !pattern.kind.as_deref().is_some_and(is_sort) {
         return false;
     }
     match &pattern.thing {
@@ -60,16 +57,20 @@ fn is_there(pattern: &Pattern, primary: &PrimaryInventory) -> bool {
     }
 }
 
+fn is_sort(text: &str) -> bool {
+    Sort::ALL.iter().any(|sort| sort.as_str() == text)
+}
+
 fn backup(name: &str) -> Option<BackupId> {
     name.parse().ok()
 }
 
 fn proposals(pattern: &Pattern, planned: &ReplicaPlan) -> Vec<String> {
-    let kinds: Vec<String> = KINDS.iter().map(|kind| format!("{}/{kind}", planned.name)).collect();
+    let sorts = Sort::ALL.map(|sort| format!("{}/{}", planned.name, sort.as_str()));
     let planned = planned.actions.iter().map(|action| action.address.as_str());
     let known: Vec<&str> = match pattern.thing {
         Some(_) => planned.collect(),
-        None => kinds.iter().map(String::as_str).collect(),
+        None => sorts.iter().map(String::as_str).collect(),
     };
     near(&pattern.to_string(), &known).into_iter().take(PROPOSED).map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::Mtime;
 use crate::barman::wal_set::WalRange;
-use crate::plan::action::Outcome;
+use crate::plan::Outcome;
 use crate::plan::reason::{Note, Warning};
 use crate::plan::recovery::OtherBranch;
 use crate::plan::recovery::shortfall::Shortfall;

@@ -11,12 +11,12 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::wal_set::WalRange;
-use crate::plan::action::{
-    Action, Address, BackupCopy, Change, Lag, Outcome, Plan, Recovery, ReplicaPlan, Target, WalBatch,
-};
+use crate::plan::action::{Action, BackupCopy, Change, WalBatch};
 use crate::plan::cost::estimate::Pace;
 use crate::plan::reason::Reason;
 use crate::plan::recovery::window::{Point, Window};
+use crate::plan::recovery::{Lag, Recovery};
+use crate::plan::{Outcome, Plan, ReplicaPlan, Target};
 
 pub const MIB: u64 = 1 << 20;
 pub const GIB: u64 = 1 << 30;
@@ -95,7 +95,7 @@ impl ReplicaPlan {
         self.actions.extend(actions);
         for action in &mut self.actions {
             let rest = action.address.as_str().split_once('/').unwrap().1.to_owned();
-            action.address = Address::single(&self.name, &rest);
+            action.address = format!("{}/{rest}", self.name).parse().unwrap();
         }
         self
     }
@@ -114,7 +114,7 @@ impl ReplicaPlan {
 
 /// An action whose address names the replica `x` until `ReplicaPlan::of` corrects it.
 pub fn action(kind: &str, change: Change, reason: Reason) -> Action {
-    Action { address: Address::single(&server("x"), kind), change, reason }
+    Action { address: format!("x/{kind}").parse().unwrap(), change, reason }
 }
 
 pub fn create() -> Action {

@@ -13,10 +13,11 @@ use crate::observe::inventory::{
     BackupFacts, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation,
 };
 use crate::observe::wal_files::wal_files;
-use crate::plan::action::{Action, Change, Outcome, Plan, ReplicaPlan};
+use crate::plan::action::{Action, Change};
 use crate::plan::reason::{Blocker, Reason};
 use crate::plan::saved::stale::{self, Present, Refusal};
 use crate::plan::saved::{SavedPlan, SiteFile};
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 use crate::site::Site;
 use crate::site::model::{Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::barman::last_apply::{LastApply, Measured};
-use crate::plan::action::{Plan, ReplicaPlan};
 use crate::plan::cost::estimate::{Basis, Estimate, Pace, of_action, of_plan};
+use crate::plan::{Plan, ReplicaPlan};
 
 use super::case::{Case, case, whole};
 

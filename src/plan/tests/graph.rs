@@ -4,7 +4,7 @@ use petgraph::algo::{has_path_connecting, is_cyclic_directed};
 use petgraph::graph::NodeIndex;
 
 use crate::observe::inventory::XlogFinding;
-use crate::plan::action::ReplicaPlan;
+use crate::plan::ReplicaPlan;
 use crate::plan::order::graph::{Dependency, Part, StepGraph};
 
 use super::case::{Case, case, whole, words};

@@ -6,7 +6,7 @@ use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observed, OwnBarman, OwnSection, ReplicaObservation};
-use crate::plan::action::Outcome;
+use crate::plan::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
 use super::case::{Case, case};

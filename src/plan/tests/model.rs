@@ -10,7 +10,8 @@ use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{BackupFacts, BaseState, LocalBackup, PrimaryInventory, Published, ReplicaInventory};
-use crate::plan::action::{BackupCopy, Change, ReplicaPlan};
+use crate::plan::ReplicaPlan;
+use crate::plan::action::{BackupCopy, Change};
 use crate::plan::order::graph::Part;
 
 use super::case::{Case, whole};
@@ -119,7 +120,6 @@ impl Model<'_> {
         let backup = LocalBackup {
             published: Some(published),
             base: BaseState::Complete,
-            looked_at: None,
             unlinked: Vec::new(),
             keep,
             manifest: there.manifest.clone(),

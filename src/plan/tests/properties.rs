@@ -7,9 +7,10 @@ use proptest::prelude::*;
 
 use crate::barman::ids::BackupId;
 use crate::observe::wal_files::{WalFile, wal_files};
-use crate::plan::action::{Change, Outcome, ReplicaPlan};
+use crate::plan::action::Change;
 use crate::plan::reason::Reason;
 use crate::plan::recovery::window::{Segments, recoverable};
+use crate::plan::{Outcome, ReplicaPlan};
 
 use super::case::{Case, whole, words};
 use super::generate::any_case;

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
-use crate::plan::action::{Outcome, Plan, ReplicaPlan};
 use crate::plan::order::graph::Dependency;
 use crate::plan::recovery;
 use crate::plan::scope::{Pattern, Scope, ScopeError};
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::case::{Case, case, whole, words};
 use super::generate::any_case;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::situations;
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 use crate::plan::order::critical_path::critical_path;
 use crate::plan::order::graph::Part;
 use crate::plan::reason::Reason;

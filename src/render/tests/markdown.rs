@@ -7,7 +7,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use super::situations;
 use crate::error::{Error, Kind};
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 use crate::render::{Whys, markdown};
 
 fn comment(plan: &Plan, max_chars: usize) -> String {
@@ -145,7 +145,7 @@ proptest! {
             replica.notes.push(crate::plan::reason::Note::Primary(text.clone()));
             replica.warnings.push(crate::plan::reason::Warning::OwnRetention(text.clone()));
         }
-        plan.replicas[1].outcome = crate::plan::action::Outcome::Unobserved(Error::new(Kind::Other, text.clone()).hint(text));
+        plan.replicas[1].outcome = crate::plan::Outcome::Unobserved(Error::new(Kind::Other, text.clone()).hint(text));
         let text = comment(&plan, limit);
         check(&plan, &text);
     }

@@ -14,11 +14,11 @@ use crate::error::{Error, Kind};
 use crate::plan::tests::build::*;
 
 use super::{Form, Style, Whys, plan as render};
-use crate::plan::action::{Narrowed, Outcome, Plan, ReplicaPlan};
 use crate::plan::cost::estimate::Pace;
 use crate::plan::cost::totals::Totals;
 use crate::plan::reason::{HeldPrune, Note, Warning};
 use crate::plan::recovery::shortfall::Shortfall;
+use crate::plan::{Narrowed, Outcome, Plan, ReplicaPlan};
 
 /// A text for people of a plan of which nothing else is known.
 fn human(plan: &Plan, style: Style) -> String {

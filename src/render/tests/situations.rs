@@ -17,7 +17,7 @@ use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{
     BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
 };
-use crate::plan::action::Plan;
+use crate::plan::Plan;
 use crate::plan::explain::Knowledge;
 use crate::plan::tests::notation::{self, id};
 use crate::render::{Origin, Whys};

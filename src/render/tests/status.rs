@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, Kind};
-use crate::plan::action::{Outcome, Plan, Recovery, ReplicaPlan};
 use crate::plan::reason::{Blocker, Note, Warning};
+use crate::plan::recovery::Recovery;
 use crate::plan::recovery::objective::Objective;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::tests::build::*;
+use crate::plan::{Outcome, Plan, ReplicaPlan};
 use crate::render::Style;
 use crate::render::status::{Told, status};
 use crate::render::status_json::status_json;
@@ -35,7 +36,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
         objective: rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) }),
         last_apply: plan.before.window.map(|_| "2026-11-22T09:26:30Z".parse().unwrap()),
         last_apply_is_ahead: false,
-        backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9), ..Backups::default() },
+        backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9) },
         ongoing: None,
     }
 }

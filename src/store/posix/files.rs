@@ -142,23 +142,8 @@ fn read_regular(path: &Path, offset: u64, limit: u64) -> io::Result<Option<Vec<u
 
 /// The size of a regular file; `None` when there is none.
 pub fn size(path: &Path) -> Result<Option<u64>, CatalogError> {
-    Ok(stamp(path)?.map(|stamp| stamp.size))
-}
-
-/// The stamp of a regular file; `None` when there is none.
-pub fn stamp(path: &Path) -> Result<Option<Stamp>, CatalogError> {
     let regular = regular(fs::symlink_metadata(path)).map_err(CatalogError::at(path))?;
-    Ok(regular.map(|metadata| Stamp::of(&metadata)))
-}
-
-/// The stamp of a directory that is no link to one, which changes when an entry comes, goes or is renamed; `None` when
-/// there is none.
-pub fn stamp_of_directory(path: &Path) -> Result<Option<Stamp>, CatalogError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => Ok(Some(metadata).filter(fs::Metadata::is_dir).map(|metadata| Stamp::of(&metadata))),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(CatalogError::at(path)(error)),
-    }
+    Ok(regular.map(|metadata| metadata.len()))
 }
 
 fn regular(metadata: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadata>> {

@@ -10,6 +10,8 @@
 //! by the clock of the apply, as what it deletes cannot be brought back: it needs the selection to leave the backup out
 //! still, nothing that stays to build on it, and as many recoverable backups to be left as the plan said.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod backup;
 mod outlook;
 mod removal;
@@ -25,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use crate::observe::inventory::{Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use crate::site::model::Replica;
 
-use crate::plan::action::{Action, Change, ReplicaPlan};
+use crate::plan::ReplicaPlan;
+use crate::plan::action::{Action, Change};
 use outlook::Outlook;
 
 pub use value::{Tally, Topic, Value};

@@ -1,5 +1,7 @@
 //! What a replica will hold once the actions of its plan are done, judged by a fresh observation.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -8,7 +10,9 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal::{Segment, WalName};
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory};
 use crate::observe::wal_files::{WalFile, wal_files};
-use crate::plan::action::{Action, Change, ReplicaPlan};
+use crate::plan::ReplicaPlan;
+use crate::plan::action::kinds::Effect;
+use crate::plan::action::{Action, WalBatch};
 use crate::plan::backup::{self, Kept};
 use crate::plan::recovery::window::Segments;
 use crate::plan::wal::wanted::Wanted;
@@ -88,31 +92,17 @@ fn segments(
 }
 
 fn shipped(action: &Action) -> impl Iterator<Item = Segment> {
-    let entries = match &action.change {
-        Change::AddWals(batch) | Change::RepairWals(batch) => batch.entries.as_slice(),
-        _ => &[],
-    };
-    entries.iter().filter_map(|entry| entry.name.segment())
+    action.change.effect().shipped().into_iter().flat_map(WalBatch::names).filter_map(WalName::segment)
 }
 
 fn removed_wals(action: &Action) -> impl Iterator<Item = WalName> {
-    let files = match &action.change {
-        Change::RemoveWals { files, .. } => Some(files),
-        _ => None,
-    };
-    files.into_iter().flat_map(BTreeMap::keys).copied()
+    action.change.effect().deleted().into_iter().flat_map(BTreeMap::keys).copied()
 }
 
 fn removes(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::RemoveBackup { id, .. } => Some(*id),
-        _ => None,
-    }
+    if let Effect::BackupGoes { id, .. } = action.change.effect() { Some(id) } else { None }
 }
 
 fn copies(action: &Action) -> Option<BackupId> {
-    match &action.change {
-        Change::AddBackup(copy) => Some(copy.id),
-        _ => None,
-    }
+    action.change.effect().published().map(|copy| copy.id)
 }

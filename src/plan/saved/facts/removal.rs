@@ -33,6 +33,7 @@ impl Grounds<'_> {
         Fact::here(Topic::Children, child).must_be(Value::Nothing)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "any other reason says that the backup itself is here")]
     fn reason_holds(&self, id: BackupId, reason: &Reason) -> Vec<Fact> {
         let prune = self.replica.policy.prune;
         let allowed = |topic, is: bool| Fact::desired(topic, Value::Allowed(is)).must_be(Value::Allowed(true));
@@ -43,7 +44,7 @@ impl Grounds<'_> {
             }
             Reason::InterruptedAndGone => vec![self.gone(id)],
             Reason::InterruptedAndUnselected => vec![self.not_selected(id)],
-            // The backup itself is here, so that what was left of a copy is of no use.
+            // What was left of a copy is of no use then.
             _ => vec![self.backup_here(id)],
         }
     }

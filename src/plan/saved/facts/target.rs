@@ -3,7 +3,7 @@
 use crate::barman::ids::SystemId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::SegmentSize;
-use crate::plan::action::Target;
+use crate::plan::Target;
 use crate::plan::wal::segment_size;
 use crate::plan::{backup, guard, replica};
 

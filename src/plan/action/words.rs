@@ -1,0 +1,37 @@
+//! The words for what is done. Which kind of change has which is in `kinds`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What an action comes to, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// The site does not have it.
+    #[default]
+    Add,
+    /// It is damaged.
+    Repair,
+    /// It was right once, and follows the primary.
+    Update,
+    /// It is deleted.
+    Prune,
+}
+
+/// What a step of an action does to its thing, in the words that a plan and its progress are told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// Before it is done: `copy`.
+    pub to_do: &'static str,
+    /// While it is done: `copying`.
+    pub doing: &'static str,
+    /// When it is done: `copied and verified`.
+    pub done: &'static str,
+}
+
+impl Deed {
+    /// The words for before, while and when it is done.
+    pub const fn new(to_do: &'static str, doing: &'static str, done: &'static str) -> Self {
+        Self { to_do, doing, done }
+    }
+}
