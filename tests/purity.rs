@@ -21,13 +21,39 @@ const DIRECTIONS: [(&str, &[&str]); 17] = [
     ("render", &["barman", "english", "error", "events", "observe", "plan", "site"]),
     ("plan_file", &["barman", "plan", "render"]),
     ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
-    ("cycle", &["apply", "barman", "english", "error", "events", "observe", "plan", "site", "transport"]),
+    ("cycle", &["apply", "barman", "english", "error", "events", "observe", "plan", "site", "store", "transport"]),
     ("progress", &["apply", "error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
 
 /// Modules that compute and nothing else.
 const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "english"];
+
+/// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
+/// applies see it through [`antipode::store`].
+const TOUCHING: [(&str, &str); 8] = [
+    ("apply/locks.rs", "the runs' own locks, which lie beside the servers"),
+    ("apply/ongoing.rs", "the same"),
+    ("commands", "files that a user names"),
+    ("cycle/session.rs", "the directory of sockets"),
+    ("demo", "catalogs that are made up"),
+    ("observe/own_barman.rs", "barman.conf"),
+    ("store", "the catalogs at the site"),
+    ("transport", "what a copy brings, where it was told to"),
+];
+
+/// Names and calls that touch a file system.
+const TOUCHES: [&str; 9] = [
+    "std::fs",
+    "unix::fs",
+    "rustix::fs",
+    "walkdir",
+    "tempfile",
+    "path.exists()",
+    "path.is_file()",
+    "path.is_dir()",
+    "posix::durable",
+];
 
 /// Names and calls that stand for an effect.
 const IMPURE: [&str; 18] = [
@@ -75,6 +101,34 @@ fn modules_name_only_those_below_them() {
         }
     }
     assert!(found.is_empty(), "a module names one that is not below it:\n{}", found.join("\n"));
+}
+
+#[test]
+fn only_the_store_touches_the_catalogs_at_the_site() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for path in below(&root) {
+        let code = compact(&fs::read_to_string(&path).unwrap());
+        let Some(touch) = touches(&code) else { continue };
+        let path = path.strip_prefix(&root).unwrap();
+        match TOUCHING.iter().find(|(may, _)| path.starts_with(may)) {
+            Some((may, _)) => drop(seen.insert(*may)),
+            None => wrong.push(format!("{}: {touch}", path.display())),
+        }
+    }
+    assert!(wrong.is_empty(), "a file system is touched beside the store:\n{}", wrong.join("\n"));
+    let idle: Vec<_> = TOUCHING.iter().filter(|(may, _)| !seen.contains(may)).collect();
+    assert!(idle.is_empty(), "these touch none: {idle:?}");
+}
+
+#[test]
+fn a_touch_is_found_however_it_is_written() {
+    for code in ["use std::{fmt, fs};", "std::fs::read(path)", "use walkdir::WalkDir;", "if path\n    .exists() {"] {
+        assert!(touches(&compact(code)).is_some(), "{code}");
+    }
+    for code in ["use crate::store::File;", "entry.kind.is_dir()", "// std::fs"] {
+        assert_eq!(touches(&compact(code)), None, "{code}");
+    }
 }
 
 /// A direction that nothing takes allows what nobody meant to allow.
@@ -168,6 +222,12 @@ fn effects(code: &str) -> impl Iterator<Item = &'static str> + use<> {
         Some(_) => std.contains(*effect),
         None => code.contains(effect),
     })
+}
+
+/// The first thing by which code without spaces touches a file system.
+fn touches(code: &str) -> Option<&'static str> {
+    let imports_fs = named(code, "std::").contains("fs");
+    TOUCHES.into_iter().find(|touch| if *touch == "std::fs" { imports_fs } else { code.contains(touch) })
 }
 
 /// The first names behind a prefix in code without spaces, those in braces too.

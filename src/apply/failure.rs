@@ -1,11 +1,8 @@
-//! How the errors below become failures of a step: what happened to which file, and what to do.
-
-use std::io;
-use std::path::Path;
+//! How the errors below become failures of a step.
 
 use crate::error::{Error, Kind};
-use crate::observe::catalog::CatalogError;
 use crate::store::locks::LockError;
+use crate::store::{CatalogError, ChangeError};
 
 use crate::events::{Failure, FailureKind};
 
@@ -26,6 +23,12 @@ impl From<Error> for Failure {
             _ => FailureKind::Failed,
         };
         Self { kind, message, hint }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        Error::from(error).into()
     }
 }
 
@@ -50,31 +53,4 @@ pub fn first_few(faults: impl ExactSizeIterator<Item = String>) -> String {
     let named: Vec<String> = faults.take(NAMED).collect();
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     format!("{}{more}", named.join("; "))
-}
-
-/// What was being done to a file when the system refused.
-pub trait Doing<T> {
-    /// Names the deed and the file, as in `cannot write /var/lib/barman/main/wals/main-xlog.db`.
-    fn doing(self, deed: &str, path: &Path) -> Result<T, Failure>;
-}
-
-impl<T> Doing<T> for io::Result<T> {
-    fn doing(self, deed: &str, path: &Path) -> Result<T, Failure> {
-        self.map_err(|error| {
-            let failure = Failure::new(format!("cannot {deed} {}: {error}", path.display()));
-            match advice(&error) {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })
-    }
-}
-
-fn advice(error: &io::Error) -> Option<&'static str> {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(MAKE_ROOM),
-        io::ErrorKind::PermissionDenied => Some("run as the user that owns the catalog"),
-        io::ErrorKind::ReadOnlyFilesystem => Some(READ_ONLY),
-        _ => None,
-    }
 }

@@ -6,28 +6,28 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::{fs, io};
 
 use jiff::Timestamp;
 
 use crate::barman::findings::{self, Findings};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::{LastApply, Measured};
+use crate::observe::catalog;
 use crate::plan::Plan;
 use crate::plan::action::kinds::Effect;
 use crate::plan::action::{Action, Address};
-use crate::plan::{Outcome, ReplicaPlan, Target};
-use crate::store::staging::{OWN_DIRECTORY, Staging};
+use crate::plan::{Outcome, ReplicaPlan};
+use crate::store::{ChangeError, Place, Store};
 
+use super::Stores;
 use crate::events::Summary;
-use crate::store::posix::durable;
 
 /// What was measured of each replica, by its name.
 pub type Measurements = BTreeMap<ServerName, Measured>;
 
 /// Notes the success of each replica that was planned and of which nothing is left to do. One that had no actions is
 /// among them: somebody who watches wants to see that applies go on.
-pub fn note(plan: &Plan, summary: &Summary, measured: &Measurements, ended: Timestamp) {
+pub fn note(plan: &Plan, stores: Stores<'_>, summary: &Summary, measured: &Measurements, ended: Timestamp) {
     let failed = summary.failed.iter().map(|(address, _)| address).chain(&summary.skipped);
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
@@ -39,36 +39,31 @@ pub fn note(plan: &Plan, summary: &Summary, measured: &Measurements, ended: Time
     for replica in plan.replicas.iter().filter(has_succeeded) {
         let Some(target) = &replica.target else { continue };
         let measured = measured.get(&replica.name).copied().unwrap_or_default();
-        if let Err(error) = write(target, &replica.primary, measured, ended) {
+        if let Err(error) = write(stores(&target.here).as_ref(), &replica.primary, measured, ended) {
             tracing::warn!(replica = %replica.name, "this apply succeeded, and the note of it cannot be written: {error}");
         }
     }
 }
 
 /// Keeps what was found of the backups that were copied, in the place of what earlier applies found of them.
-pub fn keep(plan: &Plan, summary: &Summary, found: &BTreeMap<ServerName, Findings>) {
+pub fn keep(plan: &Plan, stores: Stores<'_>, summary: &Summary, found: &BTreeMap<ServerName, Findings>) {
     let done: BTreeSet<&Address> = summary.done.iter().collect();
     for replica in &plan.replicas {
         let Some(target) = &replica.target else { continue };
         let found = found.get(&replica.name).cloned().unwrap_or_default();
         let settled = replica.actions.iter().filter(|action| done.contains(&action.address)).filter_map(backup_of);
-        if let Err(error) = keep_of(target, settled, found) {
+        if let Err(error) = keep_of(stores(&target.here).as_ref(), settled, found) {
             tracing::warn!(replica = %replica.name, "what was found at the primary cannot be noted: {error}");
         }
     }
 }
 
-fn keep_of(target: &Target, settled: impl Iterator<Item = BackupId>, found: Findings) -> io::Result<()> {
-    let path = Staging::new(&target.here, true, true).findings();
-    let before = fs::read(&path).ok().and_then(|bytes| findings::parse(&bytes)).unwrap_or_default();
+fn keep_of(store: &dyn Store, settled: impl Iterator<Item = BackupId>, found: Findings) -> Result<(), ChangeError> {
+    let before = catalog::findings(store);
     let mut now = before.clone();
     settled.for_each(|id| drop(now.remove(&id)));
     now.extend(found);
-    if now == before {
-        return Ok(());
-    }
-    durable::create_private_directory(&target.here.backup_directory.join(OWN_DIRECTORY))?;
-    durable::write(&path, &findings::write(&now))
+    if now == before { Ok(()) } else { store.write(Place::Findings, &findings::write(&now)) }
 }
 
 /// The backup whose bytes an action brings or takes.
@@ -88,12 +83,10 @@ fn backup_of(action: &Action) -> Option<BackupId> {
     }
 }
 
-fn write(target: &Target, primary: &str, measured: Measured, ended: Timestamp) -> io::Result<()> {
-    let path = Staging::new(&target.here, true, true).last_apply();
-    let before = fs::read(&path).ok().and_then(|bytes| LastApply::parse(&bytes));
+fn write(store: &dyn Store, primary: &str, measured: Measured, ended: Timestamp) -> Result<(), ChangeError> {
+    let before = catalog::last_apply(store);
     // An apply that brought little says nothing of the line; what an earlier one found still holds.
     let earlier = || before.filter(|before| before.primary == primary)?.measured;
     let measured = measured.rate().map(|_| measured).or_else(earlier);
-    durable::create_private_directory(&target.here.backup_directory.join(OWN_DIRECTORY))?;
-    durable::write(&path, &LastApply { ended, primary: primary.to_owned(), measured }.write())
+    store.write(Place::LastApply, &LastApply { ended, primary: primary.to_owned(), measured }.write())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::barman::ids::ServerName;
 use crate::store::locks::{Lock, LockError, LockKind};
-use crate::store::staging::OWN_DIRECTORY;
+use crate::store::posix::places::OWN_DIRECTORY;
 
 use super::ongoing;
 use super::replica_run::{Held, ReplicaRun};

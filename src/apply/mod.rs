@@ -8,7 +8,8 @@
 //! - **xlog.db is true before it grows.** It exists, sorted and without doubles, and sync-wals.info says what was
 //!   observed, before the first WAL file is placed; otherwise Barman would rebuild the one and copy everything
 //!   again because of the other.
-//! - **What a disk lost is never published** ([`disk`]), nor believed by a later run ([`staged`]).
+//! - **What a disk lost is never published** ([`crate::store::posix::disk`]), nor believed by a later run
+//!   ([`crate::store::staged`]).
 //! - **Nobody else is in the way.** The locks are taken in one order for each server: the run's own, then
 //!   Barman's cron and sync-wal locks from its first step to its last, then those of a backup while it is
 //!   copied or deleted, and the xlog.db lock only around reading it again, rewriting and renaming it. Of two backups at
@@ -47,22 +48,22 @@ mod piece;
 mod replica_run;
 mod shares;
 mod slots;
-mod staged;
 mod steps;
 mod xlogdb;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::layout::ServerDirs;
 use crate::plan::Plan;
 use crate::plan::ReplicaPlan;
 use crate::site::model::{Primary, Replica};
+use crate::store::Store;
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
@@ -72,10 +73,13 @@ use executor::{Course, Executor};
 use journal::Measurements;
 pub use locks::{RunLock, RunLockError, RunLocks};
 pub use ongoing::{Pulse, ongoing};
-use replica_run::{Locking, Moving, ReplicaRun};
+use replica_run::{Moving, ReplicaRun};
 use shares::AtOnce;
 use slots::Slots;
 use steps::PlanSteps;
+
+/// Opens the catalog of a server that has these directories.
+pub type Stores<'a> = &'a (dyn Fn(&ServerDirs) -> Arc<dyn Store> + Sync);
 
 /// What an apply needs besides the plan.
 pub struct Means<'a> {
@@ -85,8 +89,8 @@ pub struct Means<'a> {
     pub primaries: &'a BTreeMap<String, Primary>,
     /// Open ways to those that could be reached.
     pub connections: &'a BTreeMap<String, Connection>,
-    /// Barman's lock directory at the site.
-    pub lock_directory: PathBuf,
+    /// Opens the catalog of a server at the site.
+    pub stores: Stores<'a>,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
     /// How long a line that was lost is waited for.
@@ -126,17 +130,17 @@ pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, canc
     let steps = PlanSteps::new(plan, runs);
     let parallelism = means.limits.parallelism;
     let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
-    let (summary, ()) = tokio::join!(Executor::new(course).run(), leftovers::sweep(plan, cancel));
-    journal::note(plan, &summary, &steps.measured(), Timestamp::now());
-    journal::keep(plan, &summary, &steps.findings());
+    let (summary, ()) = tokio::join!(Executor::new(course).run(), leftovers::sweep(plan, means.stores, cancel));
+    journal::note(plan, means.stores, &summary, &steps.measured(), Timestamp::now());
+    journal::keep(plan, means.stores, &summary, &steps.findings());
     summary
 }
 
 /// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that all
 /// is well. The caller holds the run's own lock of each server.
-pub async fn idle(plan: &Plan, cancel: &CancellationToken) {
-    leftovers::sweep(plan, cancel).await;
-    journal::note(plan, &Summary::default(), &Measurements::new(), Timestamp::now());
+pub async fn idle(plan: &Plan, stores: Stores<'_>, cancel: &CancellationToken) {
+    leftovers::sweep(plan, stores, cancel).await;
+    journal::note(plan, stores, &Summary::default(), &Measurements::new(), Timestamp::now());
 }
 
 /// What all replicas of an apply share.
@@ -168,8 +172,8 @@ fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '
         line: Arc::clone(&connection.line),
         patience: means.patience,
     };
-    let locking = Locking { directory: means.lock_directory.clone(), patience: means.lock_timeout };
-    Ok(ReplicaRun::new(target, moving, locking, shared.cancel, shared.observer))
+    let store = (means.stores)(&target.here);
+    Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, shared.cancel, shared.observer))
 }
 
 fn count(streams: NonZeroU32) -> usize {

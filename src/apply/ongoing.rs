@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::barman::ids::ServerName;
 use crate::plan::status::ongoing::Ongoing;
 use crate::store::locks::{Lock, read_holder};
-use crate::store::staging::OWN_DIRECTORY;
+use crate::store::posix::places::OWN_DIRECTORY;
 
 /// The run's own lock of a server.
 pub(super) fn lock(catalog: &Path, server: &ServerName) -> PathBuf {

@@ -1,13 +1,11 @@
 //! What the steps of one replica share during an apply.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OnceCell, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::findings::{Finding, Findings};
@@ -18,8 +16,9 @@ use crate::error::Error;
 use crate::plan::Target;
 use crate::plan::action::Address;
 use crate::site::model::Reuse;
-use crate::store::locks::{Lock, LockKind};
-use crate::store::staging::Staging;
+use crate::store::locks::{self as store_locks, Lock, LockKind};
+use crate::store::staged::Staged;
+use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, paths};
 
@@ -27,7 +26,6 @@ use super::budget::Budget;
 use super::meter::Meter;
 use super::piece::Piece;
 use super::slots::{Slot, Slots, Urgency};
-use super::staged::Staged;
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
 use crate::events::{Event, Failure, FailureKind, Observer};
@@ -74,15 +72,6 @@ pub struct Transfer<'a> {
     pub piece: Option<Piece>,
 }
 
-/// Where Barman's locks are and how long a busy one is waited for.
-#[derive(Debug, Clone)]
-pub struct Locking {
-    /// `barman_lock_directory`
-    pub directory: PathBuf,
-    /// How long a busy lock is waited for.
-    pub patience: Duration,
-}
-
 /// One of Barman's locks, held until it is dropped.
 pub struct Held {
     // In this order: the lock is free before the next step gets its turn.
@@ -112,22 +101,22 @@ pub struct ReplicaRun<'a> {
     pub target: &'a Target,
     /// The layout of that Barman.
     pub layout: Layout,
+    /// Its catalog.
+    pub store: Arc<dyn Store>,
     /// How bytes are moved.
     pub moving: Moving,
-    /// Where Barman's locks are.
-    pub locking: Locking,
+    /// How long a busy lock is waited for.
+    pub lock_patience: Duration,
     /// Systems whose WAL may be placed.
     pub systems: BTreeSet<SystemId>,
     /// Lines that xlog.db is still to get.
     pub ledger: Ledger,
-    /// What lies in staging, and whether it is believed.
-    pub staged: Staged,
+    /// What lies in staging, from the first time that something is written there.
+    staged: OnceCell<Arc<Staged>>,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
     /// Is told of retries.
     pub observer: &'a dyn Observer,
-    bases_inside: bool,
-    wals_inside: bool,
     /// Locks of the server, held from its first step to its last.
     server_locks: Mutex<Option<[Held; 2]>>,
     /// Locks of backups that are being copied, held until they are published.
@@ -138,38 +127,46 @@ pub struct ReplicaRun<'a> {
 }
 
 impl<'a> ReplicaRun<'a> {
-    /// Looks where the directories are, and shares the rest.
+    /// Nothing is done yet.
     pub fn new(
         target: &'a Target,
+        store: Arc<dyn Store>,
         moving: Moving,
-        locking: Locking,
+        lock_patience: Duration,
         cancel: &'a CancellationToken,
         observer: &'a dyn Observer,
     ) -> Self {
-        let inside = |directory: &Path| on_same_file_system(&target.here.backup_directory, directory);
         Self {
             layout: Layout::of(target.barman),
-            bases_inside: inside(&target.here.basebackups_directory),
-            wals_inside: inside(&target.here.wals_directory),
             systems: target.systems.iter().copied().collect(),
             ledger: Ledger::default(),
-            staged: Staged::default(),
+            staged: OnceCell::new(),
             server_locks: Mutex::default(),
             backup_locks: Mutex::default(),
             turns: Turns::default(),
             meter: Meter::default(),
             found: Mutex::default(),
             target,
+            store,
             moving,
-            locking,
+            lock_patience,
             cancel,
             observer,
         }
     }
 
-    /// Where things grow before they are published.
-    pub fn staging(&self) -> Staging<'_> {
-        Staging::new(&self.target.here, self.bases_inside, self.wals_inside)
+    /// To be called before each write to staging: the first call marks it.
+    pub async fn staged(&self) -> Result<Arc<Staged>, Failure> {
+        let begin = || async {
+            let store = Arc::clone(&self.store);
+            blocking(move || Ok(Arc::new(Staged::begin(store)?))).await
+        };
+        self.staged.get_or_try_init(begin).await.cloned()
+    }
+
+    /// Where a place is on this host: for what is copied into it, and for messages.
+    pub fn local(&self, place: Place) -> PathBuf {
+        self.store.local(place.into())
     }
 
     /// Locks the server and removes what killed runs left in the way.
@@ -183,7 +180,10 @@ impl<'a> ReplicaRun<'a> {
     /// Lets go of the server.
     pub async fn end(&self) {
         drop(self.server().take());
-        self.staged.end(self).await;
+        let Some(staged) = self.staged.get().cloned() else { return };
+        if let Err(failure) = blocking(move || Ok(staged.end()?)).await {
+            tracing::warn!("what lies in staging will be compared by the next apply: {failure}");
+        }
     }
 
     fn server(&self) -> std::sync::MutexGuard<'_, Option<[Held; 2]>> {
@@ -194,10 +194,9 @@ impl<'a> ReplicaRun<'a> {
     /// Takes one of Barman's locks of this server, waiting while it is busy. An interruption ends the waiting; a lock
     /// that is free is taken all the same, so that what is in place can still be published.
     pub async fn lock(&self, kind: LockKind) -> Result<Held, Failure> {
-        let path = kind.path(&self.locking.directory, &self.target.here.server);
         let held = async {
             let turn = self.turns.take(kind).await;
-            Ok(Held { _lock: Lock::acquire(&path, self.locking.patience).await?, _turn: turn })
+            Ok(Held { _lock: store_locks::acquire(self.store.as_ref(), kind, self.lock_patience).await?, _turn: turn })
         };
         tokio::select! {
             biased;
@@ -340,17 +339,4 @@ pub async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(Failure::new(format!("internal error, please report it: {error}"))),
     }
-}
-
-/// Whether a rename from one to the other can work. What does not exist yet will be made below what does.
-fn on_same_file_system(a: &Path, b: &Path) -> bool {
-    match (device(a), device(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => true,
-    }
-}
-
-fn device(path: &Path) -> io::Result<u64> {
-    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
-    Ok(existing.metadata()?.dev())
 }

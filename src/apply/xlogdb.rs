@@ -4,24 +4,19 @@
 //! the archive is, lines are collected, and the file is rewritten when that takes but a small part of the time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
-use crate::observe::catalog::files;
-use crate::observe::catalog::xlogdb::MAX_SIZE;
 use crate::store::locks::LockKind;
+use crate::store::xlogdb;
 
-use super::failure::Doing;
 use super::replica_run::{ReplicaRun, blocking};
 use crate::events::Failure;
-use crate::store::posix::durable;
 
 /// Lines that xlog.db is still to get.
 #[derive(Debug, Default)]
@@ -71,42 +66,13 @@ pub async fn rewrite(
     change: impl FnOnce(XlogDb) -> XlogDb + Send + 'static,
 ) -> Result<(), Failure> {
     let lock = run.lock(LockKind::XlogDb).await?;
-    let (layout, version, dirs) = (run.layout, run.target.barman, run.target.here.clone());
+    let (store, layout, version) = (Arc::clone(&run.store), run.layout, run.target.barman);
     blocking(move || {
-        let written = rewrite_now(layout, version, &dirs, change);
+        let written = xlogdb::rewrite(store.as_ref(), layout, version, change);
         drop(lock);
-        written
+        Ok(written?)
     })
     .await
-}
-
-fn rewrite_now(
-    layout: Layout,
-    version: BarmanVersion,
-    dirs: &ServerDirs,
-    change: impl FnOnce(XlogDb) -> XlogDb,
-) -> Result<(), Failure> {
-    let path = layout.xlogdb(dirs);
-    let (lines, others) = read(layout, dirs)?;
-    let content = change(lines).write(version);
-    durable::write(&path, &content).doing("write", &path)?;
-    for other in others {
-        durable::remove_file(&other).doing("remove", &other)?;
-    }
-    Ok(())
-}
-
-/// The lines that are there, under the name of this layout or else of another, and the files under other names.
-fn read(layout: Layout, dirs: &ServerDirs) -> Result<(XlogDb, Vec<PathBuf>), Failure> {
-    let path = layout.xlogdb(dirs);
-    let mut others: Vec<_> = Layout::readable().iter().map(|other| other.xlogdb(dirs)).collect();
-    others.retain(|other| *other != path && other.exists());
-    for candidate in std::iter::once(&path).chain(&others) {
-        if let Some(bytes) = files::read(candidate, MAX_SIZE)? {
-            return Ok((XlogDb::parse(&bytes), others.clone()));
-        }
-    }
-    Ok((XlogDb::default(), others))
 }
 
 /// The list that is true: every file on disk once, described by the primary, or else by the old line, or else by itself.

@@ -129,6 +129,11 @@ impl Layout {
         self.info_in_meta
     }
 
+    /// Whether the name of the server is in the name of xlog.db.
+    pub fn names_xlogdb(self) -> bool {
+        self.named_xlogdb
+    }
+
     /// Where xlog.db is.
     pub fn xlogdb(self, dirs: &ServerDirs) -> PathBuf {
         if !self.named_xlogdb {

@@ -16,6 +16,7 @@ use crate::observe::version::{self, VersionSigns};
 use crate::render::clean;
 use crate::site::model::{Access, Replica, Site};
 use crate::stdout;
+use crate::store::Posix;
 
 use super::interrupt::Interrupt;
 use super::source;
@@ -100,7 +101,7 @@ impl<'a> Writer<'a> {
             return Err(CommandError::new(message)
                 .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));
         }
-        let compression = compression(&dirs).map_err(|error| said(&error))?;
+        let compression = compression(&Posix::new(dirs.clone())).map_err(|error| said(&error))?;
         let backup = compression.backup.as_ref().map(CodecName::as_str);
         let access = self.site.primaries.get(&replica.primary).map(|primary| &primary.access);
         let section = ReplicaSection {

@@ -9,6 +9,7 @@ use crate::barman::ids::ServerName;
 use crate::error::CommandError;
 use crate::events::{Observer, Summary};
 use crate::plan::Plan;
+use crate::store::Posix;
 use crate::transport::patience::Patience;
 
 use super::Session;
@@ -65,11 +66,17 @@ impl Session {
             replicas: &self.replicas,
             primaries: &self.site.primaries,
             connections: &connections,
-            lock_directory: self.lock_directory()?,
+            stores: &Posix::opener(self.lock_directory()?),
             lock_timeout: bounds.lock_timeout,
             patience: Patience::APPLYING,
             limits: bounds.limits,
         };
         Ok(apply::apply(plan, &means, observer, &self.cancel).await)
+    }
+
+    /// What an apply does of a plan that has nothing to do. Whoever calls holds the run's own lock.
+    pub async fn idle(&self, plan: &Plan) -> Result<(), CommandError> {
+        apply::idle(plan, &Posix::opener(self.lock_directory()?), &self.cancel).await;
+        Ok(())
     }
 }

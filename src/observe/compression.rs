@@ -1,12 +1,12 @@
 //! How a replica's newest WAL and newest backup are compressed, as its own catalog shows. The primary's barman.conf has
 //! the same, but may not be reachable.
 
-use crate::barman::layout::ServerDirs;
 use crate::barman::wal_entry::{CodecName, WalEntry};
 
+use super::catalog::Depth;
 use super::catalog::backups::{self, CatalogBackup, InfoFile};
 use super::catalog::xlogdb::XlogDbFiles;
-use super::catalog::{CatalogError, Depth};
+use crate::store::{CatalogError, Store};
 
 /// What the values of `compression` and `backup_compression` would be; `None` for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,11 +18,11 @@ pub struct Compression {
 }
 
 /// Reads it from the lists of a catalog; one that is not there yet tells nothing.
-pub fn compression(dirs: &ServerDirs) -> Result<Compression, CatalogError> {
-    let xlogdb = XlogDbFiles::read(dirs)?;
+pub fn compression(store: &dyn Store) -> Result<Compression, CatalogError> {
+    let xlogdb = XlogDbFiles::read(store)?;
     let is_segment = |entry: &&WalEntry| entry.name.segment().is_some();
     let newest = xlogdb.any().and_then(|file| file.entries.iter().rfind(is_segment));
-    let backups = backups::read(dirs, Depth::Metadata)?;
+    let backups = backups::read(store, Depth::Metadata)?;
     let info = backups.by_id.values().rev().find_map(CatalogBackup::info).map(InfoFile::fields);
     let backup = info.and_then(|info| info.compression()).and_then(|name| name.parse().ok());
     Ok(Compression { wal: newest.and_then(|entry| entry.compression), backup })
@@ -31,12 +31,15 @@ pub fn compression(dirs: &ServerDirs) -> Result<Compression, CatalogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::barman::layout::ServerDirs;
+    use crate::store::Posix;
 
     #[test]
     fn the_newest_of_each_kind_decides() {
         let home = tempfile::tempdir().unwrap();
         let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
-        assert_eq!(compression(&dirs).unwrap(), Compression::default());
+        let store = Posix::new(dirs.clone());
+        assert_eq!(compression(&store).unwrap(), Compression::default());
         for directory in ["wals", "meta"] {
             std::fs::create_dir_all(dirs.backup_directory.join(directory)).unwrap();
         }
@@ -46,6 +49,6 @@ mod tests {
             let info = format!("status=FAILED\ncompression={codec}\n");
             std::fs::write(dirs.meta_directory.join(format!("202611{day}T000000-backup.info")), info).unwrap();
         }
-        assert_eq!(compression(&dirs).unwrap(), Compression { wal: "zstd".parse().ok(), backup: None });
+        assert_eq!(compression(&store).unwrap(), Compression { wal: "zstd".parse().ok(), backup: None });
     }
 }

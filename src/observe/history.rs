@@ -4,10 +4,8 @@ use std::io::Read;
 
 use crate::barman::history::HistoryFile;
 use crate::barman::wal::Timeline;
+use crate::store::wals::MAX_HISTORY;
 use crate::verify::wal_header::Compression;
-
-/// More than the history of any timeline: each line is a promotion.
-pub const MAX_SIZE: u64 = 1 << 20;
 
 /// Reads a history file from its bytes in the archive. One that is encrypted or damaged tells no ancestry.
 pub fn read(timeline: Timeline, stored: &[u8]) -> HistoryFile {
@@ -16,7 +14,7 @@ pub fn read(timeline: Timeline, stored: &[u8]) -> HistoryFile {
         return HistoryFile::parse(timeline, size, stored);
     };
     let mut text = Vec::new();
-    let decoded = compression.decoder(stored).and_then(|decoder| decoder.take(MAX_SIZE).read_to_end(&mut text));
+    let decoded = compression.decoder(stored).and_then(|decoder| decoder.take(MAX_HISTORY).read_to_end(&mut text));
     HistoryFile::parse(timeline, size, if decoded.is_ok() { &text } else { b"" })
 }
 

@@ -38,9 +38,10 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
+use crate::store::{CatalogError, Posix, Store};
 use crate::transport::Connection;
 
-use catalog::{Catalog, CatalogError, Depth};
+use catalog::{Catalog, Depth};
 use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use primary::Source;
 
@@ -100,9 +101,14 @@ pub async fn observe<'a>(
 }
 
 /// What a replica holds as the site alone tells, looked at exactly as for a plan. It blocks for as long as the disk takes.
-pub fn look_here(dirs: ServerDirs, version: BarmanVersion, depth: Depth) -> Result<ReplicaInventory, CatalogError> {
-    let catalog = Catalog::read(&dirs, depth)?;
-    Ok(replica::inventory(catalog, dirs, OwnBarman::default(), version))
+pub fn look_here(
+    store: &dyn Store,
+    dirs: ServerDirs,
+    version: BarmanVersion,
+    depth: Depth,
+) -> Result<ReplicaInventory, CatalogError> {
+    let catalog = Catalog::read(store, &dirs.server, depth)?;
+    Ok(replica::inventory(catalog, store, dirs, OwnBarman::default(), version))
 }
 
 fn streams(primary: &Primary) -> usize {
@@ -157,10 +163,11 @@ impl Observer<'_> {
         let _permit = self.reading.acquire().await;
         let is_plan = matches!(self.purpose, Purpose::Plan { .. });
         let catalog = tokio::task::spawn_blocking(move || {
-            let catalog = Catalog::read(&dirs, Depth::Bases)?;
+            let store = Posix::new(dirs.clone());
+            let catalog = Catalog::read(&store, &dirs.server, Depth::Bases)?;
             // A status leaves the catalog as it is.
             if is_plan {
-                catalog.remembered.keep(&dirs);
+                catalog.remembered.keep(&store);
             }
             Ok::<_, CatalogError>(catalog)
         });
@@ -217,7 +224,8 @@ impl Observer<'_> {
             return Ok(());
         }
         let to_copy = (self.to_copy)(replica, there, here);
-        replica::read_reuse_manifests(here, &to_copy)?;
+        let store = Posix::new(here.directories.clone());
+        replica::read_reuse_manifests(here, &store, &to_copy)?;
         source.look_closer(there, here, &to_copy).await
     }
 
@@ -227,7 +235,8 @@ impl Observer<'_> {
         if !differing.is_empty() {
             // A semaphore that is never closed always gives its permit.
             let _permit = self.reading.acquire().await;
-            whole::note(here, tokio::task::spawn_blocking(move || whole::read(&differing)).await??);
+            let store = Posix::new(here.directories.clone());
+            whole::note(here, tokio::task::spawn_blocking(move || whole::read(&store, &differing)).await??);
         }
         Ok(())
     }
@@ -243,7 +252,7 @@ impl Observer<'_> {
             disk: catalog.version_bounds(),
             primary,
         };
-        replica::inventory(catalog, dirs, own, signs.decide())
+        replica::inventory(catalog, &Posix::new(dirs.clone()), dirs, own, signs.decide())
     }
 }
 

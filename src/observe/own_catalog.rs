@@ -8,19 +8,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::barman::backup_info::BackupInfo;
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::{DiskSign, Layout, ServerDirs, version_bounds};
 use crate::barman::sync_info::listing::{Known, is_told};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::xlogdb::{XlogDb, field_count};
 use crate::error::{Error, Kind};
-use crate::store::locks::{Lock, LockError, LockKind};
-use crate::verify::wal_file;
+use crate::store::locks::{self, LockError, LockKind};
+use crate::store::{CatalogError, Place, Posix, Store, xlogdb};
 
+use super::catalog::Depth;
 use super::catalog::backups::{self, Backups, InfoFile};
-use super::catalog::xlogdb::MAX_SIZE;
-use super::catalog::{CatalogError, Depth, files, wals};
+use super::catalog::xlogdb::described;
 use super::version::{self, VersionSigns};
 
 /// How long a busy xlog.db is waited for.
@@ -47,7 +47,8 @@ pub async fn read(
     known: Option<(String, Option<u64>)>,
 ) -> Result<OwnCatalog, Error> {
     let installed = version::installed().await;
-    let lock = match Lock::acquire(&LockKind::XlogDb.path(lock_directory, &dirs.server), PATIENCE).await {
+    let store = Posix::new(dirs.clone()).locking_in(lock_directory);
+    let lock = match locks::acquire(&store, LockKind::XlogDb, PATIENCE).await {
         Ok(lock) => Some(lock),
         Err(busy @ LockError::Busy { .. }) => {
             return Err(Error::from(busy).hint("ask again when that process has ended"));
@@ -55,26 +56,31 @@ pub async fn read(
         // Who may not write here cannot lock either, and nobody who may is at work in a catalog without a home.
         Err(LockError::Io { .. }) => None,
     };
-    let dirs = dirs.clone();
+    let server = dirs.server.clone();
     tokio::task::spawn_blocking(move || {
-        let mut xlogdb = Xlogdb::read(&dirs, installed, known.as_ref())?;
+        let mut xlogdb = Xlogdb::read(&store, installed, known.as_ref())?;
         if lock.is_none() {
             xlogdb.drop_unfinished_line();
         }
         drop(lock);
-        from_disk(&dirs, installed, xlogdb)
+        from_disk(&store, &server, installed, xlogdb)
     })
     .await?
 }
 
-fn from_disk(dirs: &ServerDirs, installed: Option<BarmanVersion>, xlogdb: Xlogdb) -> Result<OwnCatalog, Error> {
-    let found = backups::read(dirs, Depth::Metadata)?;
+fn from_disk(
+    store: &dyn Store,
+    server: &ServerName,
+    installed: Option<BarmanVersion>,
+    xlogdb: Xlogdb,
+) -> Result<OwnCatalog, Error> {
+    let found = backups::read(store, Depth::Metadata)?;
     let version = decide(installed, &found, &xlogdb);
     let bytes = match xlogdb.bytes {
         Some(bytes) => bytes,
-        None => rebuilt(dirs, version)?,
+        None => rebuilt(store, server, version)?,
     };
-    Ok(OwnCatalog { version, backups: told(&found, dirs, version)?, xlogdb: bytes, offset: xlogdb.offset })
+    Ok(OwnCatalog { version, backups: told(&found, version)?, xlogdb: bytes, offset: xlogdb.offset })
 }
 
 /// xlog.db under the name that it has.
@@ -88,23 +94,23 @@ struct Xlogdb {
 
 impl Xlogdb {
     fn read(
-        dirs: &ServerDirs,
+        store: &dyn Store,
         installed: Option<BarmanVersion>,
         known: Option<&(String, Option<u64>)>,
     ) -> Result<Self, CatalogError> {
-        let [named, plain] = Layout::readable().map(|layout| layout.xlogdb(dirs));
-        let mut xlogdb =
-            Self { named: files::size(&named)?.is_some(), plain: files::size(&plain)?.is_some(), ..Self::default() };
-        let wants_plain = installed.is_some_and(|version| Layout::of(version).xlogdb(dirs) == plain);
-        let path = if xlogdb.plain && (wants_plain || !xlogdb.named) { plain } else { named };
+        let [named, plain] = Layout::readable();
+        let has = |layout| store.size(Place::XlogDb(layout));
+        let mut xlogdb = Self { named: has(named)?.is_some(), plain: has(plain)?.is_some(), ..Self::default() };
+        let wants_plain = installed.is_some_and(|version| !Layout::of(version).names_xlogdb());
+        let layout = if xlogdb.plain && (wants_plain || !xlogdb.named) { plain } else { named };
         if let Some((name, Some(position))) = known {
-            let tail = files::read_from(&path, *position, MAX_SIZE)?;
+            let tail = xlogdb::bytes_from(store, layout, *position)?;
             let known = Known { name, position: Some(*position) };
             if let Some(tail) = tail.filter(|tail| known.begins(tail)) {
                 return Ok(Self { bytes: Some(tail), offset: *position, ..xlogdb });
             }
         }
-        xlogdb.bytes = files::read(&path, MAX_SIZE)?;
+        xlogdb.bytes = xlogdb::bytes(store, layout)?;
         Ok(xlogdb)
     }
 
@@ -129,10 +135,10 @@ fn decide(installed: Option<BarmanVersion>, backups: &Backups, xlogdb: &Xlogdb) 
 }
 
 /// The backups that a Barman of this version finds and tells of.
-fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BTreeMap<BackupId, BackupInfo>, Error> {
+fn told(found: &Backups, version: BarmanVersion) -> Result<BTreeMap<BackupId, BackupInfo>, Error> {
     let mut told = BTreeMap::new();
     for (id, backup) in &found.by_id {
-        let Some((file, true)) = backup.info_for(version, dirs, *id) else { continue };
+        let Some((file, true)) = backup.info_for(version) else { continue };
         if let InfoFile::Broken { info, why } = file
             && info.fields().next().is_none()
         {
@@ -148,19 +154,11 @@ fn told(found: &Backups, dirs: &ServerDirs, version: BarmanVersion) -> Result<BT
 
 /// What Barman's `rebuild-xlogdb` would write, which Barmans with `S-xlog.db` run when it is missing; those before
 /// begin an empty one.
-fn rebuilt(dirs: &ServerDirs, version: BarmanVersion) -> Result<Vec<u8>, Error> {
-    let [named, _] = Layout::readable();
-    if Layout::of(version).xlogdb(dirs) != named.xlogdb(dirs) {
+fn rebuilt(store: &dyn Store, server: &ServerName, version: BarmanVersion) -> Result<Vec<u8>, Error> {
+    if !Layout::of(version).names_xlogdb() {
         return Ok(Vec::new());
     }
-    let mut entries = Vec::new();
-    for name in wals::read(&dirs.wals_directory, &dirs.server)?.sizes.into_keys() {
-        if matches!(name, WalName::Partial(_)) {
-            continue;
-        }
-        let path = dirs.wal(name);
-        entries.push(wal_file::describe(name, &path).map_err(CatalogError::at(&path))?);
-    }
+    let entries = described(store, server)?.into_values().filter(|entry| !matches!(entry.name, WalName::Partial(_)));
     Ok(XlogDb::new(entries).write(version))
 }
 
@@ -194,8 +192,9 @@ mod tests {
         fn read(&self, installed: Option<&str>, known: Option<(&str, u64)>) -> Result<OwnCatalog, Error> {
             let installed = installed.map(|version| version.parse().unwrap());
             let known = known.map(|(name, position)| (name.to_owned(), Some(position)));
-            let xlogdb = Xlogdb::read(&self.dirs, installed, known.as_ref())?;
-            from_disk(&self.dirs, installed, xlogdb)
+            let store = Posix::new(self.dirs.clone());
+            let xlogdb = Xlogdb::read(&store, installed, known.as_ref())?;
+            from_disk(&store, &self.dirs.server, installed, xlogdb)
         }
     }
 

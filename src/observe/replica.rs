@@ -7,15 +7,16 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
-use crate::verify::tablespaces;
+use crate::store::{CatalogError, Place, Root, Store};
 
 use super::catalog::backups::{CatalogBackup, InfoFile};
-use super::catalog::{Catalog, CatalogError, base, files};
+use super::catalog::{Catalog, base};
 use super::inventory::{BaseState, LocalBackup, OwnBarman, Published, ReplicaInventory};
 
 /// Tells what a Barman of this version has in hand.
 pub fn inventory(
     catalog: Catalog,
+    store: &dyn Store,
     directories: ServerDirs,
     own_barman: OwnBarman,
     version: BarmanVersion,
@@ -27,16 +28,16 @@ pub fn inventory(
         exists: catalog.exists,
         unreadable: false,
         barman: version,
-        backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, &directories))).collect(),
+        backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, store))).collect(),
         wals: catalog.wals.sizes,
         unsound: catalog.unsound,
         whole: BTreeMap::new(),
-        xlogdb: catalog.xlogdb.into_state(&directories, version),
-        histories: catalog.wals.histories,
+        xlogdb: catalog.xlogdb.into_state(version),
+        histories: catalog.histories,
         sync_wals: catalog.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
         staged: catalog.staged,
         own_barman,
-        free: files::free(&directories.basebackups_directory),
+        free: store.free(),
         identity: catalog.identity,
         last_apply: catalog.last_apply,
         findings: catalog.findings,
@@ -46,8 +47,8 @@ pub fn inventory(
 }
 
 /// Tells what a Barman of this version has in hand of one backup.
-pub fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, dirs: &ServerDirs) -> LocalBackup {
-    let published = match backup.info_for(version, dirs, id) {
+pub fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion, store: &dyn Store) -> LocalBackup {
+    let published = match backup.info_for(version) {
         Some((InfoFile::Readable(metadata), is_read)) => Some(Published {
             facts: metadata.facts.clone(),
             info: metadata.info.clone(),
@@ -57,19 +58,23 @@ pub fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion,
         Some((InfoFile::Broken { .. }, _)) | None => None,
     };
     let oids = published.as_ref().map_or(&[][..], |published| &published.facts.tablespaces);
-    let unlinked = tablespaces::unlinked(&dirs.base(id), oids);
+    let unlinked = store.unlinked(id, oids);
     LocalBackup { published, base: backup.base, unlinked, keep: backup.keep, manifest: None }
 }
 
 /// Reads the manifests of the backups whose files a copy of the `missing` ones can share: for each the nearest
 /// complete one before it, or after it.
-pub fn read_reuse_manifests(here: &mut ReplicaInventory, missing: &BTreeSet<BackupId>) -> Result<(), CatalogError> {
+pub fn read_reuse_manifests(
+    here: &mut ReplicaInventory,
+    store: &dyn Store,
+    missing: &BTreeSet<BackupId>,
+) -> Result<(), CatalogError> {
     let whole: BTreeSet<BackupId> =
         here.backups.iter().filter(|(id, local)| !missing.contains(id) && is_whole(local)).map(|(id, _)| *id).collect();
     let nearest = |id: &BackupId| whole.range(..id).next_back().or_else(|| whole.range(id..).next()).copied();
     let bases: BTreeSet<BackupId> = missing.iter().filter_map(nearest).collect();
     for id in bases {
-        let manifest = base::manifest(&here.directories.base(id))?;
+        let manifest = base::manifest(Root::new(store, Place::Base(id)))?;
         if let Some(local) = here.backups.get_mut(&id) {
             local.manifest = manifest.map(Arc::new);
         }

@@ -9,11 +9,11 @@ use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary, Site};
-use crate::store::staging::OWN_DIRECTORY;
+use crate::store::{CatalogError, Posix, home};
 use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
-use super::catalog::{CatalogError, Depth, files, last_apply};
+use super::catalog::{Depth, last_apply};
 use super::inventory::OwnSection;
 use super::own_barman::SiteBarman;
 
@@ -32,7 +32,8 @@ pub async fn servers(primary: &Primary, connection: &Connection) -> Result<Serve
         (Some(commands), _) => commands.list_servers().await.map(|stdout| parse(&stdout)),
         (None, Access::Path(home)) => {
             let home = home.clone();
-            tokio::task::spawn_blocking(move || in_catalog(&home)).await?.map_err(Error::from)
+            let names = tokio::task::spawn_blocking(move || home::servers(&home)).await??;
+            Ok(Servers { names: names.into_iter().collect(), ignored: Vec::new() })
         }
         (None, Access::Ssh { .. }) => Err(Error::new(Kind::Internal, "the connection runs no commands")),
     };
@@ -42,10 +43,10 @@ pub async fn servers(primary: &Primary, connection: &Connection) -> Result<Serve
 /// The servers of which an apply left something at a site, with the primary that each is a copy of where that is noted.
 pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>>, CatalogError> {
     let mut servers = BTreeMap::new();
-    for name in in_catalog(catalog)?.names {
+    for name in home::servers(catalog)? {
         let dirs = ServerDirs::of_catalog(catalog, name.clone());
-        if files::is_directory(&dirs.backup_directory.join(OWN_DIRECTORY))? {
-            servers.insert(name, last_apply(&dirs).map(|last| last.primary));
+        if home::is_ours(&dirs)? {
+            servers.insert(name, last_apply(&Posix::new(dirs)).map(|last| last.primary));
         }
     }
     Ok(servers)
@@ -58,10 +59,11 @@ pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>
 pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Result<BTreeMap<ServerName, Copied>, Error> {
     let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let mut unclaimed = BTreeMap::new();
-    for name in in_catalog(&site.catalog.path)?.names.into_iter().filter(|name| !is_claimed(name)) {
+    for name in home::servers(&site.catalog.path)?.into_iter().filter(|name| !is_claimed(name)) {
         let (dirs, own) = barman.server(&name)?;
         let is_at_rest = !own.active || own.idle;
-        let backups = backups::read(&dirs, Depth::Metadata).ok();
+        let store = Posix::new(dirs.clone());
+        let backups = backups::read(&store, Depth::Metadata).ok();
         let is_copy = match own.section {
             OwnSection::Present if !is_at_rest => false,
             OwnSection::Unknown => is_ours(&dirs),
@@ -70,7 +72,7 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
             }
         };
         if is_copy {
-            let primary = last_apply(&dirs).map(|last| last.primary);
+            let primary = last_apply(&store).map(|last| last.primary);
             unclaimed.insert(name, Copied { primary, holds: holds(dirs, backups.as_ref()) });
         }
     }
@@ -79,7 +81,7 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
 
 /// Whether an apply left something there. Where that cannot be read, it is not known to be anybody else's.
 fn is_ours(dirs: &ServerDirs) -> bool {
-    files::is_directory(&dirs.backup_directory.join(OWN_DIRECTORY)).unwrap_or(true)
+    home::is_ours(dirs).unwrap_or(true)
 }
 
 fn has_passive(backups: &Backups) -> bool {
@@ -121,19 +123,6 @@ fn parse(stdout: &[u8]) -> Servers {
     Servers { names: names.into_iter().collect(), ignored }
 }
 
-/// The directories of a `barman_home` that a Barman made for servers.
-fn in_catalog(home: &Path) -> Result<Servers, CatalogError> {
-    let mut names = BTreeSet::new();
-    for entry in files::list(home)?.into_iter().filter(|entry| entry.kind.is_dir()) {
-        let Ok(name) = entry.name.parse() else { continue };
-        let directory = home.join(&entry.name);
-        if files::is_directory(&directory.join("base"))? || files::is_directory(&directory.join("meta"))? {
-            names.insert(name);
-        }
-    }
-    Ok(Servers { names: names.into_iter().collect(), ignored: Vec::new() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,15 +141,5 @@ mod tests {
     #[test]
     fn a_primary_without_servers_prints_nothing() {
         assert_eq!(parse(b""), Servers::default());
-    }
-
-    #[test]
-    fn servers_of_a_catalog_are_its_directories() {
-        let home = tempfile::tempdir().unwrap();
-        for directory in ["main/base", "new/meta", ".antipode/base", "lost+found", "all/base"] {
-            std::fs::create_dir_all(home.path().join(directory)).unwrap();
-        }
-        std::os::unix::fs::symlink("main", home.path().join("link")).unwrap();
-        assert_eq!(names(&in_catalog(home.path()).unwrap()), ["main", "new"]);
     }
 }

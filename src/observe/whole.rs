@@ -1,34 +1,32 @@
 //! Which WAL files of the site are whole although the primary's have another size: each is read to its end, so that
 //! nothing good is taken for broken because the primary says so.
 
-use std::path::PathBuf;
-
 use super::wal_files::{WalFile, find, wal_files};
 use crate::barman::wal::WalName;
+use crate::store::{CatalogError, Place, Store, parallel};
 use crate::verify::wal_file;
 use crate::verify::wal_form::Form;
 use crate::verify::wal_header::Compression;
 
-use super::catalog::CatalogError;
 use super::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
-use crate::store::parallel;
 
 /// A WAL file here, and how it is stored when it is whole.
 pub type Read = (WalName, Option<Option<Compression>>);
 
-/// The segments that both ends have, each with another size, and where they are here.
-pub fn differing(there: &PrimaryInventory, here: &ReplicaInventory) -> Vec<(WalName, PathBuf)> {
-    let files = wal_files(Some(there), here).filter(|file| differs(file, there));
-    files.map(|file| (file.name, here.directories.wal(file.name))).collect()
+/// The segments that both ends have, each with another size.
+pub fn differing(there: &PrimaryInventory, here: &ReplicaInventory) -> Vec<WalName> {
+    wal_files(Some(there), here).filter(|file| differs(file, there)).map(|file| file.name).collect()
 }
 
 /// Reads files to their ends. It blocks for as long as that takes.
-pub fn read(files: &[(WalName, PathBuf)]) -> Result<Vec<Read>, CatalogError> {
-    let one = |file: &(WalName, PathBuf)| {
-        let (name, path) = file;
-        Ok((*name, wal_file::read_to_the_end(*name, path).map_err(CatalogError::at(path))?))
+pub fn read(store: &dyn Store, names: &[WalName]) -> Result<Vec<Read>, CatalogError> {
+    let one = |name: &WalName| {
+        let at = Place::Wal(*name).into();
+        let error = |source| CatalogError { path: store.local(at), source };
+        let file = store.open(at)?.ok_or_else(|| error(std::io::ErrorKind::NotFound.into()))?;
+        Ok((*name, wal_file::read_to_the_end(*name, &file).map_err(error)?))
     };
-    parallel::map(files, one).into_iter().collect()
+    parallel::map(names, one).into_iter().collect()
 }
 
 /// Notes what was found whole.

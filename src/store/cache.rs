@@ -11,13 +11,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::posix::files;
-use super::staging::Staging;
+use super::posix::{files, places};
 use crate::barman::layout::ServerDirs;
 
 /// What is kept.
@@ -52,12 +51,11 @@ pub struct Cache {
 impl Cache {
     /// Opens a cache of a server; `None` where there is none to be used.
     pub fn open(dirs: &ServerDirs, kept: Kept, purpose: Use) -> Option<Self> {
-        let staging = Staging::new(dirs, true, true);
-        let own = staging.own();
-        let directory = match kept {
-            Kept::Manifests => staging.manifests(),
-            Kept::Lists => staging.lists(),
-        };
+        let own = places::own(dirs);
+        let directory = own.join(match kept {
+            Kept::Manifests => "manifests",
+            Kept::Lists => "lists",
+        });
         let opened = Self::lock(&own, directory, purpose).and_then(|cache| {
             if purpose == Use::Refresh {
                 cache.keep_only(|_| false)?;
@@ -68,14 +66,7 @@ impl Cache {
     }
 
     fn lock(own: &Path, directory: PathBuf, purpose: Use) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(own)?;
-        if !metadata.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        // What another user wrote there, the catalog's owner could not replace.
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
+        files::check_ours(own)?;
         let lock = if purpose == Use::Read {
             let lock = File::open(&directory)?;
             lock.try_lock_shared()?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Store;
 use crate::barman::ids::{BackupId, ServerName, is_unprintable};
 use crate::error::{Error, Kind};
 
@@ -135,15 +136,7 @@ impl Lock {
 
     /// Takes a lock, and tries for `patience` while it is held. Dropping the future gives up.
     pub async fn acquire(path: &Path, patience: Duration) -> Result<Self, LockError> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match Self::try_acquire(path) {
-                Err(LockError::Busy { .. }) if Instant::now() < deadline => {
-                    sleep(POLL.min(deadline - Instant::now())).await;
-                }
-                other => return other,
-            }
-        }
+        patiently(patience, || Self::try_acquire(path)).await
     }
 
     /// Whether somebody holds a lock. It is not taken: for an instant it is shared, which only somebody notices who asks
@@ -169,6 +162,23 @@ impl Lock {
         self.file.set_len(0)?;
         self.file.rewind()?;
         writeln!(self.file, "{}", std::process::id())
+    }
+}
+
+/// Takes one of Barman's locks, and tries for `patience` while it is held. Dropping the future gives up.
+pub async fn acquire(store: &dyn Store, kind: LockKind, patience: Duration) -> Result<Lock, LockError> {
+    patiently(patience, || store.try_lock(kind)).await
+}
+
+async fn patiently(patience: Duration, take: impl Fn() -> Result<Lock, LockError>) -> Result<Lock, LockError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match take() {
+            Err(LockError::Busy { .. }) if Instant::now() < deadline => {
+                sleep(POLL.min(deadline - Instant::now())).await;
+            }
+            other => return other,
+        }
     }
 }
 

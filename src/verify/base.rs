@@ -26,7 +26,7 @@ use crate::barman::ids::SystemId;
 use super::fault::{Fault, FaultKind};
 use super::manifest::Manifest;
 use super::tree;
-use crate::store::posix::files::{self, CatalogError};
+use crate::store::{CatalogError, GoOn, Root};
 use trees::{Listed, OnDisk};
 
 /// Where a base has its manifest.
@@ -103,28 +103,24 @@ fn release(version: u32) -> String {
 
 /// What is wrong with a base, as far as it can be told from names, sizes and a few small files. Nothing is wrong with
 /// files that nobody needs.
-pub fn look(base: &Path, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
+pub fn look(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
     examine(base, announced, &Depth::Sizes)
 }
 
 /// What is wrong with a base, read whole as far as anything tells what is in it. Stops early when `go_on` says no.
-pub fn prove(
-    base: &Path,
-    announced: &Announced,
-    go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<Fault>, CatalogError> {
+pub fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
     examine(base, announced, &Depth::Content(go_on))
 }
 
 /// The manifest of a base; `None` when there is none, or it is damaged.
-pub fn manifest(base: &Path) -> Result<Option<Manifest>, CatalogError> {
-    let bytes = files::read(&base.join(MANIFEST), MAX_MANIFEST)?;
+pub fn manifest(base: Root<'_>) -> Result<Option<Manifest>, CatalogError> {
+    let bytes = base.read(Path::new(MANIFEST), MAX_MANIFEST)?;
     Ok(bytes.and_then(|bytes| Manifest::parse(&bytes).ok()))
 }
 
 /// Whether a base consists of archives, or should: a tree that was compressed on its way is none.
-pub fn is_archived(base: &Path, announced: &Announced) -> Result<bool, CatalogError> {
-    let names: Vec<String> = files::list(&base.join("data"))?.into_iter().map(|entry| entry.name).collect();
+pub fn is_archived(base: Root<'_>, announced: &Announced) -> Result<bool, CatalogError> {
+    let names = base.names(Path::new("data"))?;
     let says_so = announced.packing != Packing::Plain;
     Ok(archive::of("base", &names).is_some() || (says_so && !names.iter().any(|name| name == "PG_VERSION")))
 }
@@ -132,17 +128,17 @@ pub fn is_archived(base: &Path, announced: &Announced) -> Result<bool, CatalogEr
 /// How closely a base is looked at.
 enum Depth<'a> {
     Sizes,
-    Content(&'a (dyn Fn() -> bool + Sync)),
+    Content(GoOn<'a>),
 }
 
-fn examine(base: &Path, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
+fn examine(base: Root<'_>, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
     if announced.is_snapshot {
         return Ok(Vec::new());
     }
     let mut faults = if is_archived(base, announced)? {
         archives(base, announced, depth)?
     } else {
-        match files::read(&base.join(MANIFEST), MAX_MANIFEST)? {
+        match base.read(Path::new(MANIFEST), MAX_MANIFEST)? {
             Some(bytes) => match Manifest::parse(&bytes) {
                 Ok(manifest) => listed(base, announced, &manifest, bytes.len() as u64, depth)?,
                 Err(error) => vec![Fault::new(MANIFEST, error.into())],
@@ -157,7 +153,7 @@ fn examine(base: &Path, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<
 
 /// A tree with a manifest, which rules: what it does not list, nobody needs.
 fn listed(
-    base: &Path,
+    base: Root<'_>,
     announced: &Announced,
     manifest: &Manifest,
     own_size: u64,
@@ -165,7 +161,7 @@ fn listed(
 ) -> Result<Vec<Fault>, CatalogError> {
     let mut faults = match depth {
         Depth::Sizes => tree::compare_sizes(base, manifest)?,
-        Depth::Content(go_on) => tree::verify(base, manifest, go_on).map_err(CatalogError::at(base))?,
+        Depth::Content(go_on) => tree::verify(base, manifest, go_on)?,
     };
     faults.extend(cluster::faults(&Listed::new(base, manifest), announced)?);
     if faults.is_empty() {
@@ -176,18 +172,18 @@ fn listed(
 }
 
 /// A tree without a manifest (PostgreSQL 12 and older, `backup_method = rsync`).
-fn unlisted(base: &Path, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
+fn unlisted(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
     let mut faults = cluster::faults(&OnDisk::new(base), announced)?;
     if faults.is_empty() {
-        faults.extend(size_fault(bytes_below(base)?, announced));
+        faults.extend(size_fault(base.bytes()?, announced));
     }
     Ok(faults)
 }
 
-fn archives(base: &Path, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
+fn archives(base: Root<'_>, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
     let mut faults = archive::look(base, announced)?;
     if faults.is_empty() && announced.packing != Packing::Encrypted {
-        faults.extend(size_fault(bytes_below(base)?, announced));
+        faults.extend(size_fault(base.bytes()?, announced));
     }
     if let Depth::Content(go_on) = depth
         && faults.is_empty()
@@ -201,19 +197,6 @@ fn size_fault(found: u64, announced: &Announced) -> Option<Fault> {
     let announced = announced.size?;
     let is_near = found.saturating_add((announced / 20).max(SLACK)) >= announced;
     (!is_near).then(|| Fault::new(PathBuf::new(), FaultKind::TooSmall { found, announced }))
-}
-
-/// The bytes of all regular files of a base.
-fn bytes_below(directory: &Path) -> Result<u64, CatalogError> {
-    let mut bytes = 0;
-    for entry in files::list(directory)? {
-        if entry.kind.is_dir() {
-            bytes += bytes_below(&entry.path())?;
-        } else {
-            bytes += entry.size()?.unwrap_or(0);
-        }
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ pub mod control_file;
 pub mod fault;
 pub mod filenode_map;
 pub mod manifest;
-pub mod tablespaces;
 pub mod tar;
 pub mod tree;
 pub mod wal_file;

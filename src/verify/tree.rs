@@ -1,7 +1,6 @@
 //! Whether the files of a base backup are those of its backup_manifest.
 
-use std::fs::File;
-use std::io;
+use crate::store::File;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -9,14 +8,14 @@ use rayon::prelude::*;
 use super::checksum::Checksum;
 use super::fault::{Fault, FaultKind};
 use super::manifest::{Manifest, ManifestFile, barman_path};
-use crate::store::posix::files::{self, CatalogError};
+use crate::store::{CatalogError, GoOn, Root};
 
 /// The files that are missing or have another size: what can be told without reading them.
-pub fn compare_sizes(base: &Path, manifest: &Manifest) -> Result<Vec<Fault>, CatalogError> {
+pub fn compare_sizes(base: Root<'_>, manifest: &Manifest) -> Result<Vec<Fault>, CatalogError> {
     let mut faults = Vec::new();
     for (path, file) in &manifest.files {
         let stored = stored_path(base, path)?;
-        let what = size_fault(files::size(&base.join(&stored))?, file);
+        let what = size_fault(base.size(&stored)?, file);
         faults.extend(what.map(|what| Fault::new(stored, what)));
     }
     Ok(faults)
@@ -24,24 +23,24 @@ pub fn compare_sizes(base: &Path, manifest: &Manifest) -> Result<Vec<Fault>, Cat
 
 /// Where a file of a manifest is below the base: below a real directory of `pg_tblspc` where there is one (an in-place
 /// tablespace), else where Barman keeps it.
-fn stored_path(base: &Path, path: &Path) -> Result<PathBuf, CatalogError> {
+fn stored_path(base: Root<'_>, path: &Path) -> Result<PathBuf, CatalogError> {
     let usual = barman_path(path);
-    if usual.starts_with("data") || files::size(&base.join(&usual))?.is_some() {
+    if usual.starts_with("data") || base.size(&usual)?.is_some() {
         return Ok(usual);
     }
     let in_place = Path::new("data").join(path);
     let link_or_directory: PathBuf = in_place.components().take(3).collect();
-    Ok(if files::is_directory(&base.join(link_or_directory))? { in_place } else { usual })
+    Ok(if base.is_directory(&link_or_directory)? { in_place } else { usual })
 }
 
 /// The files that are missing or differ, read whole. Stops early with what it found when `go_on` says no.
-pub fn verify(base: &Path, manifest: &Manifest, go_on: &(dyn Fn() -> bool + Sync)) -> io::Result<Vec<Fault>> {
+pub fn verify(base: Root<'_>, manifest: &Manifest, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
     let files: Vec<(&PathBuf, &ManifestFile)> = manifest.files.iter().collect();
     let faults = files
         .par_iter()
         .take_any_while(|_| go_on())
         .filter_map(|(path, file)| content_fault(base, path, file).transpose())
-        .collect::<io::Result<Vec<Fault>>>();
+        .collect::<Result<Vec<Fault>, CatalogError>>();
     let mut faults = faults?;
     faults.sort();
     Ok(faults)
@@ -55,16 +54,16 @@ fn size_fault(found: Option<u64>, file: &ManifestFile) -> Option<FaultKind> {
     }
 }
 
-fn content_fault(base: &Path, path: &Path, file: &ManifestFile) -> io::Result<Option<Fault>> {
-    let path = stored_path(base, path).map_err(|error| error.source)?;
-    let full = base.join(&path);
-    let opened = files::open(&full)?;
-    let size = opened.as_ref().map(File::metadata).transpose()?.map(|metadata| metadata.len());
+fn content_fault(base: Root<'_>, path: &Path, file: &ManifestFile) -> Result<Option<Fault>, CatalogError> {
+    let path = stored_path(base, path)?;
+    let unreadable = |source| CatalogError { path: base.local(&path), source };
+    let opened = base.open(&path)?;
+    let size = opened.as_ref().map(File::metadata).transpose().map_err(unreadable)?.map(|metadata| metadata.len());
     if let Some(what) = size_fault(size, file) {
         return Ok(Some(Fault::new(path, what)));
     }
     let (Some(opened), Some(expected)) = (opened, &file.checksum) else { return Ok(None) };
-    let found = Checksum::of(expected.algorithm, opened)?;
+    let found = Checksum::of(expected.algorithm, opened).map_err(unreadable)?;
     let differs = FaultKind::Checksum { found: found.to_string(), expected: expected.to_string() };
     Ok((found != *expected).then(|| Fault::new(path, differs)))
 }
@@ -74,6 +73,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::store::{Place, Posix};
     use crate::verify::checksum::Algorithm;
 
     fn manifest(files: &[(&str, &[u8])]) -> Manifest {
@@ -94,6 +94,8 @@ mod tests {
             fs::create_dir_all(base.path().join(path).parent().unwrap()).unwrap();
             fs::write(base.path().join(path), content).unwrap();
         }
+        let store = Posix::at(base.path());
+        let root = Root::new(&store, Place::Server);
         let manifest = manifest(&[
             ("PG_VERSION", b"15\n"),
             ("cut", b"abc"),
@@ -105,10 +107,10 @@ mod tests {
             faults.iter().map(|f| format!("{}: {}", f.path.display(), f.what)).collect()
         };
         assert_eq!(
-            names(compare_sizes(base.path(), &manifest).unwrap()),
+            names(compare_sizes(root, &manifest).unwrap()),
             ["data/cut: it has 2 bytes, not 3", "data/gone: it is missing"]
         );
-        let faults = names(verify(base.path(), &manifest, &|| true).unwrap());
+        let faults = names(verify(root, &manifest, &|| true).unwrap());
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[0].starts_with("data/altered: its checksum is "), "{faults:?}");
     }

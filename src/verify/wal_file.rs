@@ -4,9 +4,8 @@
 //! its name, in the form that is listed, and is as long as that says; a compressed one is decompressed to its end. A
 //! history file tells where its timeline came from, the label of a backup where that began.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use crate::store::File;
+use std::io::{self, Read, Seek};
 use std::time::UNIX_EPOCH;
 
 use crate::barman::history::HistoryFile;
@@ -15,7 +14,6 @@ use crate::barman::wal_entry::{Mtime, WalEntry};
 
 use super::wal_form::Form;
 use super::wal_header::{Compression, Expected, Start, WalFault, check};
-use crate::store::posix::files;
 
 /// More than any history file or label has: each line of a history is a promotion.
 const MOST_TEXT: u64 = 1 << 20;
@@ -23,8 +21,7 @@ const MOST_TEXT: u64 = 1 << 20;
 const MOST_GROWTH: u64 = 2;
 
 /// What a file says of itself, as Barman's `rebuild-xlogdb` finds it: its size, its time, its compression by magic number.
-pub fn describe(name: WalName, path: &Path) -> io::Result<WalEntry> {
-    let file = open(path)?;
+pub fn describe(name: WalName, file: &File) -> io::Result<WalEntry> {
     let metadata = file.metadata()?;
     let seconds = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let mtime = Mtime::new(seconds).ok_or_else(|| io::Error::other("its time of modification is impossible"))?;
@@ -49,19 +46,18 @@ pub enum Beginning {
 }
 
 /// Looks at the beginning of a file. History files are looked at where they are read.
-pub fn begins(name: WalName, path: &Path) -> io::Result<Beginning> {
-    let file = open(path)?;
+pub fn begins(name: WalName, file: &File) -> io::Result<Beginning> {
     let size = file.metadata()?.len();
     if let WalName::History(_) = name {
         return Ok(Beginning::Sound);
     }
-    let start = Start::read(&file)?;
+    let start = Start::read(file)?;
     if let WalName::BackupLabel { .. } = name {
         let form = match start {
             Start::Damaged(compression) => Form::Compressed(compression),
             _ => Form::Plain,
         };
-        let is_good = text(open(path)?, form)?.is_some_and(|text| tells(name, &text));
+        let is_good = text(file, form)?.is_some_and(|text| tells(name, &text));
         return Ok(if is_good { Beginning::Sound } else { beginning(&start) });
     }
     let expected = Expected { system: None, segment_size: None, form: None };
@@ -83,25 +79,24 @@ fn beginning(start: &Start) -> Beginning {
 /// must agree with; its form is that of the line. Errors are those of the system; damaged data is none.
 pub fn verify(
     entry: &WalEntry,
-    path: &Path,
+    file: &File,
     expected: impl FnOnce(&Start) -> Expected,
 ) -> io::Result<Result<(), WalFault>> {
     let name = entry.name;
     let form = Form::listed(entry);
-    let file = open(path)?;
     let size = file.metadata()?.len();
     if matches!(name, WalName::History(_) | WalName::BackupLabel { .. }) {
         let is_good = form.is_hidden() || text(file, form)?.is_some_and(|text| tells(name, &text));
         return Ok(if is_good { Ok(()) } else { Err(WalFault::NotWal { name }) });
     }
-    let start = Start::read(&file)?;
+    let start = Start::read(file)?;
     let expected = Expected { form: Some(form), ..expected(&start) };
     if let Err(fault) = check(name, size, &start, expected) {
         return Ok(Err(fault));
     }
     let Start::Header { header, compression: Some(compression) } = start else { return Ok(Ok(())) };
     let whole = u64::from(header.segment_size);
-    let is_whole = match decompressed(compression, path, size, whole)? {
+    let is_whole = match decompressed(compression, file, size, whole)? {
         Some(bytes) if matches!(name, WalName::Partial(_)) => bytes <= whole,
         bytes => bytes == Some(whole),
     };
@@ -110,10 +105,9 @@ pub fn verify(
 
 /// Whether a WAL file is whole, and how it is stored: its beginning is that of its name, and it has the size of a
 /// segment, or decompresses to just as much. `None` when it is not, or when nobody can look into it.
-pub fn read_to_the_end(name: WalName, path: &Path) -> io::Result<Option<Option<Compression>>> {
-    let file = open(path)?;
+pub fn read_to_the_end(name: WalName, file: &File) -> io::Result<Option<Option<Compression>>> {
     let size = file.metadata()?.len();
-    let start = Start::read(&file)?;
+    let start = Start::read(file)?;
     let expected = Expected { system: None, segment_size: None, form: None };
     let Start::Header { header, compression } = start else { return Ok(None) };
     if check(name, size, &start, expected).is_err() {
@@ -122,29 +116,25 @@ pub fn read_to_the_end(name: WalName, path: &Path) -> io::Result<Option<Option<C
     let whole = u64::from(header.segment_size);
     let stored = match compression {
         None => Some(size),
-        Some(compression) => decompressed(compression, path, size, whole)?,
+        Some(compression) => decompressed(compression, file, size, whole)?,
     };
     Ok((stored == Some(whole)).then_some(compression))
 }
 
-/// A regular file; a link or a pipe in its place is as good as none.
-fn open(path: &Path) -> io::Result<File> {
-    files::open(path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
 /// How much comes out of a compressed file, as far as one byte more than `most`. `None` when it is damaged, or longer than
 /// it could be for so much.
-fn decompressed(compression: Compression, path: &Path, size: u64, most: u64) -> io::Result<Option<u64>> {
+fn decompressed(compression: Compression, mut file: &File, size: u64, most: u64) -> io::Result<Option<u64>> {
     if size > most.saturating_mul(MOST_GROWTH) {
         return Ok(None);
     }
-    let file = io::BufReader::new(open(path)?);
-    let decoder = compression.decoder(file);
+    file.rewind()?;
+    let decoder = compression.decoder(io::BufReader::new(file));
     undamaged(decoder.and_then(|decoder| io::copy(&mut decoder.take(most + 1), &mut io::sink())))
 }
 
 /// The text of a small file that is stored in this form; `None` when that is not what it is.
-fn text(file: File, form: Form) -> io::Result<Option<Vec<u8>>> {
+fn text(mut file: &File, form: Form) -> io::Result<Option<Vec<u8>>> {
+    file.rewind()?;
     let mut stored = Vec::new();
     file.take(MOST_TEXT).read_to_end(&mut stored)?;
     let found = Form::found(Compression::detect(&stored));

@@ -75,7 +75,7 @@ async fn a_full_disk_stops_only_what_does_not_fit() {
     let (plan, summary) = site.apply(Some(&faulty)).await;
     let [(address, failure)] = &summary.failed[..] else { panic!("{:?}", summary.failed) };
     assert_eq!(address.as_str(), format!("main/backup/{SECOND_BACKUP}"));
-    assert!(failure.message.contains("no space"), "{failure:?}");
+    assert!(failure.message.contains("no_space"), "{failure:?}");
     assert!(failure.hint.as_ref().is_some_and(|hint| hint.starts_with("free space")), "{failure:?}");
     // The other backup is published, and all WAL is there.
     assert_eq!(summary.done.len() + 1, plan.replicas[0].actions.len(), "{summary:?}");

@@ -16,6 +16,7 @@ use antipode::plan::backup;
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
+use antipode::store::Posix;
 use antipode::transport;
 use antipode::transport::patience::Patience;
 use antipode::verify::checksum::{Algorithm, Checksum};
@@ -126,6 +127,10 @@ impl TestSite {
         ServerDirs::of_catalog(&self.catalog, "main".parse().unwrap())
     }
 
+    pub fn store(&self) -> Posix {
+        Posix::new(self.dirs())
+    }
+
     pub async fn plan(&self) -> Plan {
         self.plan_over(&self.call().await).await
     }
@@ -180,7 +185,7 @@ impl TestSite {
             replicas: &self.replicas(),
             primaries: &self.site.primaries,
             connections: &connections,
-            lock_directory: self.catalog.clone(),
+            stores: &Posix::opener(self.catalog.clone()),
             lock_timeout: self.lock_timeout,
             patience: IMPATIENT,
             limits,

@@ -8,14 +8,14 @@ use antipode::apply::journal::{self, Measurements};
 use antipode::barman::last_apply::{LastApply, Measured};
 use antipode::error::Kind;
 use antipode::events::Summary;
-use antipode::store::staging::Staging;
+use antipode::store::{Place, Posix, Store};
 use jiff::Timestamp;
 
 use super::faulty::{Faulty, Reach};
 use super::ground::{Ground, TestSite};
 
 fn noted(site: &TestSite) -> Option<LastApply> {
-    LastApply::parse(&fs::read(Staging::new(&site.dirs(), true, true).last_apply()).ok()?)
+    LastApply::parse(&fs::read(site.store().local(Place::LastApply.into())).ok()?)
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn an_apply_that_succeeded_is_noted_also_when_it_had_nothing_to_do() {
     let first = noted(&site).unwrap();
     assert!(begin <= first.ended && first.ended <= Timestamp::now(), "{first:?}");
     assert_eq!(first.primary, "frankfurt");
-    let own = Staging::new(&site.dirs(), true, true).last_apply().parent().unwrap().metadata().unwrap();
+    let own = site.store().local(Place::LastApply.into()).parent().unwrap().metadata().unwrap();
     assert_eq!(own.permissions().mode() & 0o777, 0o700);
 
     let (plan, _) = site.apply(None).await;
@@ -50,7 +50,7 @@ async fn an_apply_that_failed_in_part_is_not_noted() {
 async fn a_note_that_cannot_be_written_fails_nothing() {
     let ground = Ground::new().await;
     let site = ground.day_old_site("site");
-    let path = Staging::new(&site.dirs(), true, true).last_apply();
+    let path = site.store().local(Place::LastApply.into());
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     site.converge().await;
@@ -64,11 +64,17 @@ async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
     site.converge().await;
     let measured = Measured { bytes: 7 << 30, time: Duration::from_secs(100) };
     let before = LastApply { measured: Some(measured), ..noted(&site).unwrap() };
-    fs::write(Staging::new(&site.dirs(), true, true).last_apply(), before.write()).unwrap();
+    fs::write(site.store().local(Place::LastApply.into()), before.write()).unwrap();
 
     let plan = site.plan().await;
     assert_eq!(plan.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
-    journal::note(&plan, &Summary::default(), &Measurements::new(), Timestamp::now());
+    journal::note(
+        &plan,
+        &Posix::opener(site.catalog.clone()),
+        &Summary::default(),
+        &Measurements::new(),
+        Timestamp::now(),
+    );
     let after = noted(&site).unwrap();
     assert_eq!(after.measured, Some(measured));
     assert!(after.ended > before.ended);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use antipode::plan::ReplicaPlan;
 use antipode::plan::reason::{Note, Warning};
+use antipode::store::{Place, Store};
 
 use super::ground::{Ground, TestSite};
 
@@ -67,6 +68,6 @@ async fn why_a_backup_was_refused_is_told_until_it_is_published() {
     let plan = planned(&site).await;
     assert_eq!((plan.actions.as_slice(), told(&plan).as_str()), (&[][..], ""));
     // What is no longer known is not said.
-    fs::remove_file(antipode::store::staging::Staging::new(&site.dirs(), true, true).findings()).unwrap();
+    fs::remove_file(site.store().local(Place::Findings.into())).unwrap();
     assert_eq!(planned(&site).await.actions, []);
 }

@@ -8,15 +8,20 @@ use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::barman::sync_wals::SyncWals;
 use antipode::barman::wal::{Segment, WalName};
 use antipode::barman::xlogdb::XlogDb;
+use antipode::store::{Place, Posix, Root};
 use antipode::verify::manifest::Manifest;
 use antipode::verify::tree;
 
 /// Everything that is listed is there, with its size. Cheap enough for every event of an apply.
 pub fn assert_listed(dirs: &ServerDirs) {
-    let listed = assert_xlogdb(dirs);
+    let (listed, store) = (assert_xlogdb(dirs), Posix::new(dirs.clone()));
     for (id, info) in published(dirs) {
         let manifest = manifest(dirs, id);
-        assert_eq!(tree::compare_sizes(&dirs.base(id), &manifest).unwrap(), [], "{id} is DONE and not whole");
+        assert_eq!(
+            tree::compare_sizes(Root::new(&store, Place::Base(id)), &manifest).unwrap(),
+            [],
+            "{id} is DONE and not whole"
+        );
         assert_consistent(id, &info, &listed);
     }
 }
@@ -24,8 +29,9 @@ pub fn assert_listed(dirs: &ServerDirs) {
 /// As before, and the bytes of each backup are those of its manifest.
 pub fn assert_readable(dirs: &ServerDirs) {
     assert_listed(dirs);
+    let store = Posix::new(dirs.clone());
     for (id, _) in published(dirs) {
-        let faults = tree::verify(&dirs.base(id), &manifest(dirs, id), &|| true).unwrap();
+        let faults = tree::verify(Root::new(&store, Place::Base(id)), &manifest(dirs, id), &|| true).unwrap();
         assert_eq!(faults, [], "{id} is DONE and does not verify");
     }
 }

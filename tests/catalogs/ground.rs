@@ -99,7 +99,7 @@ impl Ground {
                 replicas: &self.replicas(),
                 primaries: &self.site.primaries,
                 connections: &connections,
-                lock_directory: self.catalog.clone(),
+                stores: &antipode::store::Posix::opener(self.catalog.clone()),
                 lock_timeout: Duration::from_secs(5),
                 patience: IMPATIENT,
                 limits: Limits::default(),

@@ -1,29 +1,25 @@
 //! Copying a base: into staging, with what the site has already, verified and durable, and not yet published.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::failure::{Doing, first_few};
+use crate::apply::failure::first_few;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
-use crate::apply::staged::Begun;
 use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
 use crate::events::Failure;
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
-use crate::store::posix::disk::{self, Since};
-use crate::store::posix::durable;
+use crate::store::infos;
+use crate::store::staged::Staged;
+use crate::store::{At, CatalogError, ChangeError, Place, Root, Sharing, Since, Store, Volume};
 use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
-use crate::verify::manifest::Manifest;
-use crate::verify::tablespaces;
 
-use super::{Job, publish, removal, server};
+use super::{Job, publish, removal};
 
 /// Copies a backup into staging and verifies it there. Its locks are held until it is published.
 pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
@@ -36,175 +32,179 @@ pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
 }
 
 async fn copy_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
-    if publish::is_published(job.run, copy.id) {
+    let (store, layout, id) = (Arc::clone(&job.run.store), job.run.layout, copy.id);
+    if blocking(move || Ok(publish::is_published(store.as_ref(), layout, id)?)).await? {
         return Ok(0);
     }
-    let staging = job.run.staging().base(copy.id);
-    let writing = Writing::begin(job, &staging).await?;
+    let writing = Writing::begin(job, Place::Staged(copy.id)).await?;
     prepare(job, copy.id, &writing).await?;
     if let Some(reuse) = &copy.reuse {
-        reuse_files(job, reuse, &staging).await?;
+        reuse_files(job, reuse, writing.place).await?;
     }
     bring(job, copy, &writing).await
 }
 
 /// A base that is being written.
 struct Writing {
+    store: Arc<dyn Store>,
+    place: Place,
+    /// Where that is on this host.
     into: PathBuf,
-    staged: Arc<Begun>,
+    staged: Arc<Staged>,
     since: Since,
 }
 
 impl Writing {
     /// To be called before anything is written into it.
-    async fn begin(job: Job<'_>, into: &Path) -> Result<Self, Failure> {
-        let staged = job.run.staged.begin(job.run).await?;
-        Ok(Self { into: into.to_owned(), since: staged.bases.since(), staged })
+    async fn begin(job: Job<'_>, place: Place) -> Result<Self, Failure> {
+        let staged = job.run.staged().await?;
+        let store = Arc::clone(&job.run.store);
+        Ok(Self { into: job.run.local(place), since: store.since(Volume::Bases)?, store, place, staged })
     }
 
     /// Whether the disk lost a write since then.
     fn lost_some(&self) -> bool {
-        self.staged.bases.since() != self.since
+        self.store.since(Volume::Bases).map_or(true, |since| since != self.since)
+    }
+
+    /// Whether it is where the backup is published.
+    fn is_base(&self) -> bool {
+        matches!(self.place, Place::Base(_))
     }
 
     /// Makes durable what was written.
     async fn sync(&self) -> Result<(), Failure> {
-        let (staged, since, into) = (Arc::clone(&self.staged), self.since, self.into.clone());
-        blocking(move || staged.bases.sync(since, std::slice::from_ref(&into)).doing("sync", &into)).await
+        let (store, since, place) = (Arc::clone(&self.store), self.since, self.place);
+        blocking(move || Ok(store.sync(Volume::Bases, since, &[place.into()])?)).await
+    }
+
+    /// Looks at the files with something that takes a while.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Root<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (store, place) = (Arc::clone(&self.store), self.place);
+        blocking(move || look(Root::new(store.as_ref(), place))).await
     }
 }
 
 /// Copies what is missing of a published backup into its place; each file appears whole.
 pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
     job.run.hold(copy.id).await?;
-    let base = job.run.target.here.base(copy.id);
-    let repaired = repair_held(job, copy, &base).await;
+    let repaired = repair_held(job, copy).await;
     job.run.release(copy.id);
     repaired
 }
 
-async fn repair_held(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<u64, Failure> {
-    let writing = Writing::begin(job, base).await?;
-    let made = base.to_owned();
-    blocking(move || durable::create_directory(&made).doing("create", &made)).await?;
+async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+    let writing = Writing::begin(job, Place::Base(copy.id)).await?;
+    let (store, place) = (Arc::clone(&writing.store), writing.place);
+    blocking(move || Ok(store.make(place)?)).await?;
     let brought = bring(job, copy, &writing).await;
     if brought.is_err() && writing.lost_some() {
-        forget_repaired(job, base).await?;
+        forget_repaired(job, &writing).await?;
     }
     brought
 }
 
 /// Removes what was to be repaired of a published backup: it may be there with its right size by now, and lost.
-async fn forget_repaired(job: Job<'_>, base: &Path) -> Result<(), Failure> {
+async fn forget_repaired(job: Job<'_>, writing: &Writing) -> Result<(), Failure> {
     let Reason::FilesDamaged(files) = &job.action.reason else { return Ok(()) };
-    let files: Vec<PathBuf> = files.iter().map(|file| base.join(file)).filter(|path| !path.is_dir()).collect();
-    blocking(move || files.iter().try_for_each(|path| durable::remove_file(path).doing("remove", path))).await
+    remove_files(writing, files.clone()).await
 }
 
-/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
-/// is one in staging already, that goes on, and the other makes way.
-async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Failure> {
-    let (dirs, layout, staging) = (job.run.target.here.clone(), job.run.layout, writing.into.clone());
-    let (trash, cancel) = (job.run.staging().trash(id), job.run.cancel.clone());
-    let staged = Arc::clone(&writing.staged);
+/// Removes files; a directory in the place of one stays.
+async fn remove_files(writing: &Writing, files: Vec<PathBuf>) -> Result<(), Failure> {
+    let (store, place) = (Arc::clone(&writing.store), writing.place);
     blocking(move || {
-        server::own_directory(&dirs)?;
-        let base = dirs.base(id);
-        if base.exists() {
-            publish::remove_infos(layout, &dirs, id)?;
-        }
-        if base.exists() && staging.exists() {
-            removal::remove_base(&base, &trash, &cancel)?;
-        } else if base.exists() {
-            let above = staging.parent().unwrap_or(&staging);
-            durable::create_directory(above).doing("create", above)?;
-            staged.doubt(id);
-            durable::rename(&base, &staging).doing("move to staging", &base)?;
-        }
-        durable::create_directory(&staging).doing("create", &staging)?;
-        if staged.doubts(id) {
-            disk::evict(std::slice::from_ref(&staging)).doing("read again", &staging)
-        } else {
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// Puts the files that an older backup here shares into staging, before anything is copied.
-async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, staging: &Path) -> Result<(), Failure> {
-    let from = job.run.target.here.base(reuse.from);
-    let (files, staging, how) = (reuse.files.clone(), staging.to_owned(), job.run.moving.reuse);
-    let cancel = job.run.cancel.clone();
-    blocking(move || {
-        for file in files {
-            if cancel.is_cancelled() {
-                return Err(Failure::interrupted());
+        for file in &files {
+            if is_file(store.as_ref(), place.below(file))? {
+                store.remove(place.below(file))?;
             }
-            reuse_file(&from.join(&file), &staging.join(&file), how)?;
         }
         Ok(())
     })
     .await
 }
 
-/// A file that cannot be reused is simply copied from the primary later.
-fn reuse_file(from: &Path, to: &Path, how: Reuse) -> Result<(), Failure> {
-    if to.exists() || !from.is_file() {
-        return Ok(());
-    }
-    if let Some(above) = to.parent() {
-        fs::create_dir_all(above).doing("create", above)?;
-    }
-    let done = match how {
-        Reuse::Auto => fs::hard_link(from, to).or_else(|_| copy_whole(from, to)),
-        Reuse::Link => fs::hard_link(from, to),
-        Reuse::Reflink => reflink(from, to),
-        Reuse::Copy => copy_whole(from, to),
-        Reuse::None => Ok(()),
-    };
-    done.doing("reuse", from)
+/// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
+/// is one in staging already, that goes on, and the other makes way.
+async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Failure> {
+    let (store, layout, place) = (Arc::clone(&writing.store), job.run.layout, writing.place);
+    let (staged, cancel) = (Arc::clone(&writing.staged), job.run.cancel.clone());
+    blocking(move || {
+        let store = store.as_ref();
+        store.make(Place::Own)?;
+        if store.has(Place::Base(id))? {
+            infos::remove(store, layout, id)?;
+            if store.has(place)? {
+                removal::remove_base(store, id, &|| !cancel.is_cancelled())?;
+            } else {
+                staged.doubt(id);
+                store.stage_published(id)?;
+            }
+        }
+        store.make(place)?;
+        if staged.doubts(id) {
+            store.reread(&[place.into()])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
-fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to).map(|_| ())
+/// Puts the files that an older backup here shares into staging, before anything is copied. One that cannot be reused is
+/// simply copied from the primary later.
+async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, to: Place) -> Result<(), Failure> {
+    let Some(how) = sharing(job.run.moving.reuse) else { return Ok(()) };
+    let (store, from, files) = (Arc::clone(&job.run.store), Place::Base(reuse.from), reuse.files.clone());
+    let cancel = job.run.cancel.clone();
+    blocking(move || {
+        for file in files {
+            if cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            store.share(from, to, &file, how)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
-fn reflink(from: &Path, to: &Path) -> io::Result<()> {
-    let source = fs::File::open(from)?;
-    let target = fs::File::create(to)?;
-    let shared = rustix::fs::ioctl_ficlone(&target, &source);
-    if shared.is_err() {
-        fs::remove_file(to)?;
+fn sharing(reuse: Reuse) -> Option<Sharing> {
+    match reuse {
+        Reuse::Auto => Some(Sharing::LinkOrCopy),
+        Reuse::Link => Some(Sharing::Link),
+        Reuse::Reflink => Some(Sharing::Reflink),
+        Reuse::Copy => Some(Sharing::Copy),
+        Reuse::None => None,
     }
-    shared?;
-    target.set_permissions(source.metadata()?.permissions())
 }
 
 /// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
 async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
-    let into = writing.into.as_path();
-    discard(into, spoilt(copy, into).await?).await?;
+    discard(writing, spoilt(copy, writing).await?).await?;
     let mut transferred = fetch(job, copy, writing).await?;
-    let mut faults = check(job, copy, into).await?;
-    if faults.iter().any(|fault| is_file(into, fault)) {
-        discard(into, faults).await?;
+    let mut faults = check(job, copy, writing).await?;
+    if has_files(writing, &faults).await? {
+        discard(writing, faults).await?;
         transferred += fetch(job, copy, writing).await?;
-        faults = check(job, copy, into).await?;
+        faults = check(job, copy, writing).await?;
     }
     if !faults.is_empty() {
         let failure = damaged(copy.id, &faults);
         job.run.note_finding(copy.id, Finding::Refused(first_few(faults.iter().map(told))));
         // What was published once stays as it is: without its broken manifest a base would look better than it is.
-        if !is_place(job, copy, into) {
-            discard(into, faults).await?;
+        if !writing.is_base() {
+            discard(writing, faults).await?;
         }
         return Err(failure);
     }
-    let (tree, oids, base) = (into.to_owned(), copy.tablespaces.clone(), job.run.target.here.base(copy.id));
+    let (store, place, tree) = (Arc::clone(&writing.store), writing.place, writing.into.clone());
+    let (id, oids) = (copy.id, copy.tablespaces.clone());
     blocking(move || {
-        paths::remove_scratch(&tree).doing("remove temporary files of", &tree)?;
-        tablespaces::link(&tree, &base, &oids).doing("link the tablespaces of", &tree)
+        paths::remove_scratch(&tree).map_err(ChangeError::doing("remove temporary files of", &tree))?;
+        Ok(store.link_tablespaces(place, id, &oids)?)
     })
     .await?;
     writing.sync().await?;
@@ -216,44 +216,42 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 /// nothing: then what is there is known by its size, and its content is verified afterwards. The same goes for a copy
 /// in portions. What is doubted and cannot be verified afterwards is compared with the primary's.
 async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
-    let into = writing.into.as_path();
     let exclude = excluded(&copy.tablespaces);
-    let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, into).await?;
+    let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
     let compare = if is_compared { Compare::Content } else { Compare::Times };
-    let knows_times = copy.reuse.is_none() && !is_place(job, copy, into);
+    let knows_times = copy.reuse.is_none() && !writing.is_base();
     if knows_times && job.run.moving.budget.limit().is_none() {
-        return transfer(job, copy, into, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
+        return transfer(job, copy, writing, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
     }
-    let (absent, present) = absent(job, copy, into).await?;
-    let mut transferred = transfer(job, copy, into, Wanted::of(What::Directories { exclude })).await?;
+    let (absent, present) = absent(job, copy, writing).await?;
+    let mut transferred = transfer(job, copy, writing, Wanted::of(What::Directories { exclude })).await?;
     if is_compared && !present.is_empty() {
         let what = What::Files { paths: present, flatten: false };
-        transferred += transfer(job, copy, into, Wanted { what, compare, piece: None }).await?;
+        transferred += transfer(job, copy, writing, Wanted { what, compare, piece: None }).await?;
     }
-    Ok(transferred + fetch_files(job, copy, into, &absent).await?)
+    Ok(transferred + fetch_files(job, copy, writing, &absent).await?)
 }
 
 /// Whether what is here of a base has the checksums of all its files with it.
-async fn proves_content(copy: &BackupCopy, base: &Path) -> Result<bool, Failure> {
-    let (base, announced) = (base.to_owned(), Announced::of(&copy.info));
-    blocking(move || {
-        if verify::is_archived(&base, &announced)? {
+async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Failure> {
+    let announced = Announced::of(&copy.info);
+    let look = move |base: Root<'_>| {
+        if verify::is_archived(base, &announced)? {
             return Ok(false);
         }
-        let bytes = fs::read(base.join(verify::MANIFEST)).unwrap_or_default();
-        let manifest = Manifest::parse(&bytes).ok();
+        let manifest = verify::manifest(base)?;
         Ok(manifest.is_some_and(|manifest| manifest.files.values().all(|file| file.checksum.is_some())))
-    })
-    .await
-}
-
-/// Whether a directory is where the backup is published.
-fn is_place(job: Job<'_>, copy: &BackupCopy, into: &Path) -> bool {
-    into == job.run.target.here.base(copy.id)
+    };
+    writing.look(look).await
 }
 
 /// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
-async fn fetch_files(job: Job<'_>, copy: &BackupCopy, into: &Path, mut files: &[RemoteFile]) -> Result<u64, Failure> {
+async fn fetch_files(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    mut files: &[RemoteFile],
+) -> Result<u64, Failure> {
     let what = |files: &[RemoteFile]| {
         let paths = files.iter().map(|file| file.path.clone()).collect();
         What::Files { paths, flatten: false }
@@ -263,12 +261,12 @@ async fn fetch_files(job: Job<'_>, copy: &BackupCopy, into: &Path, mut files: &[
         let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
         let (now, later) = files.split_at(count);
         if now.is_empty() {
-            let piece = job.piece(into, &first.path, first.size).ok_or_else(Failure::limit_reached)?;
+            let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Failure::limit_reached)?;
             let wanted = Wanted { piece: Some(piece), ..Wanted::of(what(std::slice::from_ref(first))) };
-            transferred += transfer(job, copy, into, wanted).await?;
+            transferred += transfer(job, copy, writing, wanted).await?;
             files = rest;
         } else {
-            transferred += transfer(job, copy, into, Wanted::of(what(now))).await?;
+            transferred += transfer(job, copy, writing, Wanted::of(what(now))).await?;
             files = later;
         }
     }
@@ -288,12 +286,12 @@ impl Wanted {
     }
 }
 
-async fn transfer(job: Job<'_>, copy: &BackupCopy, into: &Path, wanted: Wanted) -> Result<u64, Failure> {
+async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Failure> {
     let Wanted { what, compare, piece } = wanted;
     let from = job.run.target.there.base(copy.id);
     let is_list = matches!(what, What::Files { .. });
-    let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.target.here.base(reuse.from));
-    let request = Fetch { from, into: into.to_owned(), what, basis, compare, bandwidth: None };
+    let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.local(Place::Base(reuse.from)));
+    let request = Fetch { from, into: writing.into.clone(), what, basis, compare, bandwidth: None };
     let fetched = job.fetch(request, piece).await?;
     note_links(job, copy, &fetched.refused);
     if fetched.missing.is_empty() {
@@ -318,16 +316,24 @@ fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
 }
 
 /// The files at the primary that are not here with the same size, and the paths of those that are.
-async fn absent(job: Job<'_>, copy: &BackupCopy, into: &Path) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Failure> {
+async fn absent(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Failure> {
     let listed = list(job, copy).await?;
-    let (base, links) = (into.to_owned(), tablespace_links(copy));
-    blocking(move || {
-        let is_wanted = |file: &&RemoteFile| !links.iter().any(|link| file.path.starts_with(link));
-        let wanted = listed.iter().filter(is_wanted).cloned();
-        let (absent, present): (Vec<_>, Vec<_>) = wanted.partition(|file| listing_fault(&base, file).is_some());
-        Ok((absent, present.into_iter().map(|file| file.path).collect()))
-    })
-    .await
+    let links = tablespace_links(copy);
+    let look = move |base: Root<'_>| {
+        let (mut absent, mut present) = (Vec::new(), Vec::new());
+        for file in listed.into_iter().filter(|file| !links.iter().any(|link| file.path.starts_with(link))) {
+            match listing_fault(base, &file)? {
+                Some(_) => absent.push(file),
+                None => present.push(file.path),
+            }
+        }
+        Ok((absent, present))
+    };
+    writing.look(look).await
 }
 
 /// The files of the backup at the primary, but for Barman's own.
@@ -350,64 +356,77 @@ fn excluded(tablespaces: &[u32]) -> Vec<PathBuf> {
 
 /// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
 /// another size is brought anew anyway, and what is right in it need not be.
-async fn spoilt(copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
-    let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
-    blocking(move || {
-        let mut faults = verify::look(&root, &announced)?;
+async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+    let announced = Announced::of(&copy.info);
+    let look = move |base: Root<'_>| {
+        let mut faults = verify::look(base, &announced)?;
         faults.retain(|fault| !matches!(fault.what, FaultKind::Size { .. }));
         Ok(faults)
-    })
-    .await
+    };
+    writing.look(look).await
 }
 
 /// What is not as the primary's backup has it: by its manifest, or else by its list of files. And what is as it has it,
 /// and no backup.
-async fn check(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
-    let (root, announced, cancel) = (base.to_owned(), Announced::of(&copy.info), job.run.cancel.clone());
-    let is_listed = blocking(move || {
-        let is_archived = verify::is_archived(&root, &announced)?;
-        Ok(!is_archived && root.join(verify::MANIFEST).exists())
-    });
-    let faults = if is_listed.await? { Vec::new() } else { check_listing(job, copy, base).await? };
+async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+    let announced = Announced::of(&copy.info);
+    let is_listed = move |base: Root<'_>| {
+        let is_archived = verify::is_archived(base, &announced)?;
+        Ok(!is_archived && base.size(Path::new(verify::MANIFEST))?.is_some())
+    };
+    let faults = if writing.look(is_listed).await? { Vec::new() } else { check_listing(job, copy, writing).await? };
     if !faults.is_empty() {
         return Ok(faults);
     }
-    let (root, announced) = (base.to_owned(), Announced::of(&copy.info));
-    let faults = blocking(move || {
-        let faults = verify::prove(&root, &announced, &|| !cancel.is_cancelled())?;
+    let (announced, cancel) = (Announced::of(&copy.info), job.run.cancel.clone());
+    let prove = move |base: Root<'_>| {
+        let faults = verify::prove(base, &announced, &|| !cancel.is_cancelled())?;
         if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(faults) }
-    });
-    faults.await
-}
-
-async fn check_listing(job: Job<'_>, copy: &BackupCopy, base: &Path) -> Result<Vec<Fault>, Failure> {
-    let listed = list(job, copy).await?;
-    let base = base.to_owned();
-    blocking(move || Ok(listed.iter().filter_map(|file| listing_fault(&base, file)).collect())).await
-}
-
-fn listing_fault(base: &Path, file: &RemoteFile) -> Option<Fault> {
-    let what = match fs::symlink_metadata(base.join(&file.path)) {
-        Ok(found) if found.is_file() && found.len() == file.size => return None,
-        Ok(found) if found.is_file() => FaultKind::Size { found: found.len(), expected: file.size },
-        _ => FaultKind::Missing,
     };
-    Some(Fault::new(file.path.clone(), what))
+    writing.look(prove).await
+}
+
+async fn check_listing(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+    let listed = list(job, copy).await?;
+    let look = move |base: Root<'_>| {
+        let faults = listed.iter().map(|file| listing_fault(base, file)).collect::<Result<Vec<_>, CatalogError>>();
+        Ok(faults?.into_iter().flatten().collect())
+    };
+    writing.look(look).await
+}
+
+fn listing_fault(base: Root<'_>, file: &RemoteFile) -> Result<Option<Fault>, CatalogError> {
+    let what = match base.size(&file.path)? {
+        Some(found) if found == file.size => return Ok(None),
+        Some(found) => FaultKind::Size { found, expected: file.size },
+        None => FaultKind::Missing,
+    };
+    Ok(Some(Fault::new(file.path.clone(), what)))
 }
 
 /// Removes the files that do not verify, so that they are brought anew.
-async fn discard(base: &Path, faults: Vec<Fault>) -> Result<(), Failure> {
-    let base = base.to_owned();
+async fn discard(writing: &Writing, faults: Vec<Fault>) -> Result<(), Failure> {
+    remove_files(writing, faults.into_iter().map(|fault| fault.path).collect()).await
+}
+
+/// Whether any of what does not verify could be brought anew.
+async fn has_files(writing: &Writing, faults: &[Fault]) -> Result<bool, Failure> {
+    let (store, place) = (Arc::clone(&writing.store), writing.place);
+    let paths: Vec<PathBuf> = faults.iter().map(|fault| fault.path.clone()).collect();
     blocking(move || {
-        let files = faults.iter().filter(|fault| is_file(&base, fault)).map(|fault| base.join(&fault.path));
-        files.into_iter().try_for_each(|path| durable::remove_file(&path).doing("remove", &path))
+        for path in &paths {
+            if is_file(store.as_ref(), place.below(path))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     })
     .await
 }
 
 /// Whether there is something in the place of a file.
-fn is_file(base: &Path, fault: &Fault) -> bool {
-    fs::symlink_metadata(base.join(&fault.path)).is_ok_and(|found| !found.is_dir())
+fn is_file(store: &dyn Store, at: At<'_>) -> Result<bool, CatalogError> {
+    Ok(store.look(at)?.is_some_and(|found| !found.kind.is_dir()))
 }
 
 fn damaged(id: BackupId, faults: &[Fault]) -> Failure {

@@ -7,24 +7,25 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::apply::failure::first_few;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::{BackupInfo, Status};
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::keep::Keep;
-use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::events::Failure;
 use crate::observe::catalog::xlogdb::XlogDbFiles;
-use crate::observe::catalog::{self, CatalogError, backups, files, wals};
+use crate::observe::catalog::{self, backups};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
 use crate::observe::local_backup;
 use crate::plan::action::Change;
 use crate::plan::order::graph::Part;
 
 use super::Job;
+use crate::store::{CatalogError, Place, Store, wals};
 
 /// What is still not as it was planned.
 type Faults = Result<Vec<String>, CatalogError>;
@@ -33,8 +34,9 @@ type Faults = Result<Vec<String>, CatalogError>;
 pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
     let target = job.run.target;
     let change = &job.action.change;
-    let here = Here { dirs: target.here.clone(), barman: target.barman, sync_wals: target.sync_wals };
-    let Some(look) = look(job, part) else { return Ok(()) };
+    let (store, server) = (Arc::clone(&job.run.store), target.here.server.clone());
+    let here = Here { store, server, barman: target.barman, sync_wals: target.sync_wals };
+    let Some(look) = look(change, part) else { return Ok(()) };
     let faults = blocking(move || Ok(look(&here)?)).await?;
     if faults.is_empty() {
         return Ok(());
@@ -48,8 +50,8 @@ pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
 type Look = Box<dyn FnOnce(&Here) -> Faults + Send>;
 
 /// What tells whether a change is made; `None` where a later step tells.
-fn look(job: Job<'_>, part: Part) -> Option<Look> {
-    Some(match &job.action.change {
+fn look(change: &Change, part: Part) -> Option<Look> {
+    Some(match change {
         Change::CreateServer => Box::new(Here::ground),
         Change::RewriteSyncWals { to, .. } => {
             let to = *to;
@@ -90,8 +92,8 @@ fn look(job: Job<'_>, part: Part) -> Option<Look> {
             Box::new(move |here| here.removed(id, parent))
         }
         Change::RemoveStaging { id } => {
-            let staging = job.run.staging().base(*id);
-            Box::new(move |_| Ok(fault(files::is_directory(&staging)?, || format!("{} is here", staging.display()))))
+            let id = *id;
+            Box::new(move |here| here.staging(id))
         }
         Change::RemoveWals { files, .. } => {
             let names: Vec<WalName> = files.keys().copied().collect();
@@ -102,7 +104,8 @@ fn look(job: Job<'_>, part: Part) -> Option<Look> {
 
 /// The site's end of a replica, as the next plan will see it.
 struct Here {
-    dirs: ServerDirs,
+    store: Arc<dyn Store>,
+    server: ServerName,
     barman: BarmanVersion,
     sync_wals: Option<(WalName, u64)>,
 }
@@ -117,18 +120,18 @@ impl Here {
     }
 
     fn sync_wals(&self, to: (WalName, u64)) -> Faults {
-        let found = catalog::sync_wals(&self.dirs)?.map(|pair| (pair.last_name, pair.last_position()));
+        let found = catalog::sync_wals(self.store.as_ref())?.map(|pair| (pair.last_name, pair.last_position()));
         Ok(fault(found != Some(to), || "sync-wals.info says something else".to_owned()))
     }
 
     fn xlogdb_state(&self) -> Result<XlogDbState, CatalogError> {
-        Ok(XlogDbFiles::read(&self.dirs)?.into_state(&self.dirs, self.barman))
+        Ok(XlogDbFiles::read(self.store.as_ref())?.into_state(self.barman))
     }
 
     fn xlogdb(&self) -> Faults {
         let state = self.xlogdb_state()?;
         let listed: BTreeSet<WalName> = state.entries.iter().map(|entry| entry.name).collect();
-        let on_disk = wals::read(&self.dirs.wals_directory, &self.dirs.server)?.sizes;
+        let on_disk = wals::list(self.store.as_ref(), &self.server)?.sizes;
         let mut faults = fault(!state.findings.is_empty(), || "xlog.db is not as Barman reads it".to_owned());
         let unlisted = on_disk.keys().filter(|name| !listed.contains(name));
         faults.extend(unlisted.map(|name| format!("xlog.db does not list {name}, which is here")));
@@ -145,7 +148,7 @@ impl Here {
             unlisted.remove(&entry.name);
         }
         for (name, size) in files {
-            match wals::size(&self.dirs.wals_directory, *name)? {
+            match wals::size(self.store.as_ref(), *name)? {
                 None => faults.push(format!("{name} is no file in the archive")),
                 Some(found) if found != *size => faults.push(format!("{name} has {found} bytes, not {size}")),
                 Some(_) if unlisted.contains(name) => faults.push(format!("xlog.db does not list {name}")),
@@ -159,7 +162,7 @@ impl Here {
         let listed: BTreeSet<WalName> = self.xlogdb_state()?.entries.iter().map(|entry| entry.name).collect();
         let mut faults = Vec::new();
         for name in names {
-            let is_here = wals::size(&self.dirs.wals_directory, *name)?.is_some();
+            let is_here = wals::size(self.store.as_ref(), *name)?.is_some();
             faults.extend(fault(is_here, || format!("{name} is here")));
             faults.extend(fault(listed.contains(name), || format!("xlog.db lists {name}")));
         }
@@ -169,8 +172,8 @@ impl Here {
     fn backup(&self, id: BackupId) -> Result<LocalBackup, CatalogError> {
         let nothing =
             || LocalBackup { published: None, base: BaseState::Absent, unlinked: vec![], keep: None, manifest: None };
-        let found = backups::read_one(&self.dirs, id)?;
-        Ok(found.map_or_else(nothing, |found| local_backup(id, found, self.barman, &self.dirs)))
+        let found = backups::read_one(self.store.as_ref(), id)?;
+        Ok(found.map_or_else(nothing, |found| local_backup(id, found, self.barman, self.store.as_ref())))
     }
 
     fn published(&self, id: BackupId, parent: Option<BackupId>) -> Faults {
@@ -210,7 +213,7 @@ impl Here {
     }
 
     fn removed(&self, id: BackupId, parent: Option<BackupId>) -> Faults {
-        let is_here = backups::read_one(&self.dirs, id)?.is_some();
+        let is_here = backups::read_one(self.store.as_ref(), id)?.is_some();
         let mut faults = fault(is_here, || "something of it is here".to_owned());
         let is_named = parent.map_or(Ok(None), |parent| self.names(parent, id))?;
         faults.extend(fault(is_named == Some(true), || "the backup that it builds on names it".to_owned()));
@@ -223,6 +226,12 @@ impl Here {
             return Ok(None);
         };
         Ok(Some(published.info.children_backup_ids().unwrap_or_default().contains(&child)))
+    }
+
+    fn staging(&self, id: BackupId) -> Faults {
+        let staged = Place::Staged(id);
+        let told = || format!("{} is here", self.store.local(staged.into()).display());
+        Ok(fault(self.store.is_directory(staged)?, told))
     }
 }
 
@@ -251,30 +260,37 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::barman::layout::Layout;
+    use crate::barman::layout::{Layout, ServerDirs};
     use crate::demo::catalog::{BARMAN, FIRST_BACKUP, PrimaryCatalog};
+    use crate::store::Posix;
 
     const SEGMENT: &str = "000000010000000000000005";
 
     /// The first day of the demo's catalog, as if a site held it.
-    fn here(home: &tempfile::TempDir) -> Here {
+    fn here(home: &tempfile::TempDir) -> (Here, ServerDirs) {
         PrimaryCatalog::create(home.path(), "main").unwrap().first_day().unwrap();
         let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
-        Here { dirs, barman: BARMAN, sync_wals: None }
+        let here = Here {
+            store: Arc::new(Posix::new(dirs.clone())),
+            server: dirs.server.clone(),
+            barman: BARMAN,
+            sync_wals: None,
+        };
+        (here, dirs)
     }
 
     #[test]
     fn wal_is_there_with_its_size_and_listed_or_it_was_not_shipped() {
         let home = tempfile::tempdir().unwrap();
-        let here = here(&home);
+        let (here, dirs) = here(&home);
         let name: WalName = SEGMENT.parse().unwrap();
-        let path = here.dirs.wal(name);
+        let path = dirs.wal(name);
         let size = fs::metadata(&path).unwrap().len();
         let told = |size| here.wals(&[(name, size)]).unwrap();
         assert_eq!(told(size), Vec::<String>::new());
         assert_eq!(here.xlogdb().unwrap(), Vec::<String>::new());
         assert_eq!(told(size + 1), [format!("{SEGMENT} has {size} bytes, not {}", size + 1)]);
-        let list = Layout::NEWEST.xlogdb(&here.dirs);
+        let list = Layout::NEWEST.xlogdb(&dirs);
         let lines = fs::read_to_string(&list).unwrap();
         let without: String = lines.split_inclusive('\n').filter(|line| !line.starts_with(SEGMENT)).collect();
         fs::write(&list, without).unwrap();
@@ -291,16 +307,16 @@ mod tests {
     #[test]
     fn a_backup_is_whole_and_done_or_it_was_not_published_and_gone_or_it_was_not_deleted() {
         let home = tempfile::tempdir().unwrap();
-        let here = here(&home);
+        let (here, dirs) = here(&home);
         let id: BackupId = FIRST_BACKUP.parse().unwrap();
         let before = here.published(id, None).unwrap();
-        fs::remove_file(here.dirs.base(id).join("data/global/pg_control")).unwrap();
+        fs::remove_file(dirs.base(id).join("data/global/pg_control")).unwrap();
         assert_eq!(here.published(id, None).unwrap().len(), before.len() + 1);
         assert_eq!(here.removed(id, None).unwrap().len(), 1);
-        fs::remove_file(Layout::NEWEST.backup_info(&here.dirs, id)).unwrap();
+        fs::remove_file(Layout::NEWEST.backup_info(&dirs, id)).unwrap();
         assert!(here.published(id, None).unwrap().iter().any(|fault| fault.contains("backup.info")));
         assert_eq!(here.removed(id, None).unwrap().len(), 1, "its base is still there");
-        fs::remove_dir_all(here.dirs.base(id)).unwrap();
+        fs::remove_dir_all(dirs.base(id)).unwrap();
         assert_eq!(here.removed(id, None).unwrap(), Vec::<String>::new());
     }
 }

@@ -1,26 +1,25 @@
 //! Metadata of backups that are here: backup.info and keep annotations.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::apply::failure::Doing;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::events::Failure;
 use crate::store::locks::LockKind;
-use crate::store::posix::durable;
-use crate::verify::tablespaces;
+use crate::store::{Place, infos};
 
 use super::{Job, publish};
 
 /// Rewrites a backup.info, unless the backup was deleted in the meantime. Children that came or went since it was planned
 /// are still named, or no longer.
 pub async fn update_info(job: Job<'_>, id: BackupId, from: &BackupInfo, to: &BackupInfo) -> Result<(), Failure> {
-    let (dirs, layout, from, to) = (job.run.target.here.clone(), job.run.layout, from.clone(), to.clone());
+    let (store, layout, from, to) = (Arc::clone(&job.run.store), job.run.layout, from.clone(), to.clone());
     let change = move |now: &BackupInfo| {
         let children = merge(&children(&from), &children(now), &children(&to));
-        to.with_children(&publish::present(children, layout, &dirs))
+        to.with_children(&publish::present(children, layout, store.as_ref()))
     };
     if publish::change_info(job.run, id, change).await? { Ok(()) } else { Err(gone(id)) }
 }
@@ -38,16 +37,10 @@ fn merge(from: &BTreeSet<BackupId>, now: &BTreeSet<BackupId>, to: &BTreeSet<Back
 
 /// Writes a keep annotation where this Barman looks for it.
 pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Failure> {
-    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
-    blocking(move || {
-        if publish::read_info(layout, &dirs, id).is_none() {
-            return Err(gone(id));
-        }
-        let path = layout.keep(&dirs, id);
-        if let Some(directory) = path.parent() {
-            durable::create_directory(directory).doing("create", directory)?;
-        }
-        durable::write(&path, to.write()).doing("write", &path)
+    let (store, layout) = (Arc::clone(&job.run.store), job.run.layout);
+    blocking(move || match infos::read(store.as_ref(), layout, id) {
+        None => Err(gone(id)),
+        Some(_) => Ok(store.write(Place::Keep(layout, id), to.write())?),
     })
     .await
 }
@@ -55,12 +48,9 @@ pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Failur
 /// Makes the links by which PostgreSQL finds the tablespaces of a backup that is here.
 pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Result<(), Failure> {
     let lock = job.run.lock(LockKind::BackupId(id)).await?;
-    let (base, oids) = (job.run.target.here.base(id), oids.to_vec());
+    let (store, oids) = (Arc::clone(&job.run.store), oids.to_vec());
     blocking(move || {
-        tablespaces::link(&base, &base, &oids).doing("link the tablespaces of", &base)?;
-        for directory in [base.join("data/pg_tblspc"), base.join("data")] {
-            durable::sync_directory(&directory).doing("sync", &directory)?;
-        }
+        store.link_tablespaces(Place::Base(id), id, &oids)?;
         drop(lock);
         Ok(())
     })

@@ -3,29 +3,27 @@
 //! Each batch is committed by itself. A file that the primary no longer has, or that is not what its name says,
 //! is reported by name and holds up no other.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
 
-use crate::apply::failure::{Doing, first_few};
+use crate::apply::failure::first_few;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
-use crate::apply::staged::Begun;
 use crate::apply::xlogdb;
 use crate::barman::ids::SystemId;
-use crate::barman::layout::{ServerDirs, wal_path};
+use crate::barman::layout::wal_path;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::english::count;
 use crate::events::{Failure, FailureKind};
-use crate::observe::catalog::{files as disk_files, starts, wals as archive};
+use crate::observe::catalog::starts;
+use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
-use crate::store::posix::disk::{self, Since};
-use crate::store::posix::durable;
+use crate::store::staged::Staged;
+use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive};
 use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::Form;
@@ -52,12 +50,14 @@ struct Shipped {
 
 /// Ships the files of a batch that are not here with the right size.
 pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
-    let dirs = &job.run.target.here;
-    let here: BTreeSet<WalName> =
-        batch.entries.iter().filter(|entry| is_here(dirs, entry)).map(|entry| entry.name).collect();
-    let present = batch.entries.iter().filter(|entry| here.contains(&entry.name)).copied().collect();
-    let (placed, undescribed) = (dirs.clone(), batch.undescribed.clone());
-    let present = blocking(move || describe(present, &undescribed, |name| placed.wal(name))).await?;
+    let (store, entries, undescribed) = (Arc::clone(&job.run.store), batch.entries.clone(), batch.undescribed.clone());
+    let (here, present) = blocking(move || {
+        let store = store.as_ref();
+        let present: Vec<WalEntry> = entries.into_iter().filter(|entry| is_here(store, entry)).collect();
+        let here: BTreeSet<WalName> = present.iter().map(|entry| entry.name).collect();
+        Ok((here, describe(store, present, &undescribed, Place::Wal)?))
+    })
+    .await?;
     let absent = commits(&batch.entries).into_iter().filter_map(|mut entries| {
         entries.retain(|entry| !here.contains(&entry.name));
         (!entries.is_empty()).then_some(entries)
@@ -93,7 +93,7 @@ fn cut(commits: Vec<Vec<WalEntry>>, mut count: usize) -> (Vec<Vec<WalEntry>>, Ve
 /// Ends a batch of which the run may not copy more: with a piece of the next file, if that would never fit whole.
 async fn stop(job: Job<'_>, next: WalEntry, undescribed: &BTreeSet<WalName>, is_last: bool) -> Shipped {
     let name = next.name.to_string();
-    let Some(piece) = job.piece(&job.run.staging().wals(), Path::new(&name), next.size) else {
+    let Some(piece) = job.piece(&job.run.local(Place::Arrivals), Path::new(&name), next.size) else {
         return Shipped { failure: Some(Failure::limit_reached()), ..Shipped::default() };
     };
     let shipped = commit(job, vec![next], undescribed, Some(piece)).await;
@@ -104,31 +104,30 @@ async fn stop(job: Job<'_>, next: WalEntry, undescribed: &BTreeSet<WalName>, is_
 /// The entries of files that are here, those that the primary does not describe by what they are. Of what nobody can
 /// look into, only a list tells the form.
 fn describe(
+    store: &dyn Store,
     entries: Vec<WalEntry>,
     undescribed: &BTreeSet<WalName>,
-    path: impl Fn(WalName) -> PathBuf,
-) -> Result<Vec<WalEntry>, Failure> {
+    place: impl Fn(WalName) -> Place,
+) -> Result<Vec<WalEntry>, CatalogError> {
     let describe = |planned: WalEntry| {
         if !undescribed.contains(&planned.name) {
             return Ok(planned);
         }
-        let path = path(planned.name);
-        match wal_file::describe(planned.name, &path) {
-            Ok(found) if Form::listed(&planned).is_hidden() => Ok(WalEntry { mtime: found.mtime, ..planned }),
-            Ok(found) => Ok(WalEntry { size: planned.size, ..found }),
+        Ok(match list::describe(store, place(planned.name), planned.name)? {
+            Some(found) if Form::listed(&planned).is_hidden() => WalEntry { mtime: found.mtime, ..planned },
+            Some(found) => WalEntry { size: planned.size, ..found },
             // What did not arrive is told by name, like any other.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(planned),
-            Err(error) => Err(error).doing("read", &path),
-        }
+            None => planned,
+        })
     };
     entries.into_iter().map(describe).collect()
 }
 
 /// Whether the next plan would find it, and sound.
-fn is_here(dirs: &ServerDirs, entry: &WalEntry) -> bool {
-    let has_size = archive::size(&dirs.wals_directory, entry.name).is_ok_and(|found| found == Some(entry.size));
+fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
+    let has_size = archive::size(store, entry.name).is_ok_and(|found| found == Some(entry.size));
     has_size
-        && match starts::begins(dirs, entry.name) {
+        && match starts::begins(store, entry.name) {
             Some(Beginning::Sound) => true,
             Some(Beginning::Opaque) => Form::listed(entry).is_hidden(),
             Some(Beginning::Damaged) | None => false,
@@ -176,7 +175,7 @@ async fn try_commit(
     piece: Option<Piece>,
 ) -> Result<Shipped, Failure> {
     let place = Placing::begin(job.run, undescribed).await?;
-    let (entries, mut refused) = reachable(&job.run.target.here, entries).await?;
+    let (entries, mut refused) = reachable(job.run, entries).await?;
     if entries.is_empty() {
         return Ok(Shipped { refused, ..Shipped::default() });
     }
@@ -195,12 +194,12 @@ async fn try_commit(
 }
 
 /// The files that have a way to their place, and those that have none: nothing is copied that could not be placed.
-async fn reachable(dirs: &ServerDirs, entries: Vec<WalEntry>) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
-    let dirs = dirs.clone();
+async fn reachable(run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
+    let store = Arc::clone(&run.store);
     blocking(move || {
         let (mut reachable, mut refused) = (Vec::new(), Vec::new());
         for entry in entries {
-            match obstacle(&dirs, entry.name)? {
+            match archive::obstacle(store.as_ref(), entry.name)? {
                 None => reachable.push(entry),
                 Some(why) => refused.push((entry.name, why)),
             }
@@ -218,11 +217,11 @@ async fn bring(
     piece: Option<Piece>,
 ) -> Result<Fetched, Failure> {
     let (left, fresh): (Vec<WalName>, Vec<WalName>) = names.partition(|name| place.is_left(*name));
-    let (staging, doubted): (_, Vec<PathBuf>) =
-        (place.staging.clone(), left.iter().map(|name| place.arrived(*name)).collect());
+    let (store, doubted) = (Arc::clone(&place.store), left.clone());
     blocking(move || {
-        durable::create_directory(&staging).doing("create", &staging)?;
-        disk::evict(&doubted).doing("read again", &staging)
+        store.make(Place::Arrivals)?;
+        let doubted: Vec<At<'_>> = doubted.into_iter().map(|name| Place::Arrived(name).into()).collect();
+        Ok(store.reread(&doubted)?)
     })
     .await?;
     let mut fetched = Fetched::default();
@@ -248,10 +247,12 @@ async fn salvage(
     failure: Failure,
 ) -> Result<Shipped, Failure> {
     let asked = entries.len();
-    let has_arrived = |entry: &WalEntry| fs::metadata(place.arrived(entry.name)).is_ok_and(|f| f.len() == entry.size);
-    entries.retain(|entry| has_arrived(entry) && !place.is_left(entry.name));
-    let lacks_some = entries.len() < asked;
-    let (placed, broken) = blocking(move || place.place(&entries)).await?;
+    let (placed, broken, lacks_some) = blocking(move || {
+        entries.retain(|entry| place.has_arrived(entry) && !place.is_left(entry.name));
+        let (placed, broken) = place.place(&entries)?;
+        Ok((placed, broken, entries.len() < asked))
+    })
+    .await?;
     refused.extend(broken);
     job.run.ledger.publish(job.run, placed).await?;
     if lacks_some {
@@ -263,12 +264,11 @@ async fn salvage(
 
 /// Verifies files that arrived and moves them to where they belong.
 struct Placing {
-    staging: PathBuf,
-    dirs: ServerDirs,
+    store: Arc<dyn Store>,
     there: PathBuf,
     systems: BTreeSet<SystemId>,
     segment_sizes: Vec<SegmentSize>,
-    staged: Arc<Begun>,
+    staged: Arc<Staged>,
     since: Since,
     /// Those that only their content describes.
     undescribed: BTreeSet<WalName>,
@@ -277,14 +277,13 @@ struct Placing {
 impl Placing {
     /// To be called before anything arrives.
     async fn begin(run: &ReplicaRun<'_>, undescribed: BTreeSet<WalName>) -> Result<Self, Failure> {
-        let (target, staged) = (run.target, run.staged.begin(run).await?);
+        let (target, staged, store) = (run.target, run.staged().await?, Arc::clone(&run.store));
         Ok(Self {
-            staging: run.staging().wals(),
-            dirs: target.here.clone(),
             there: target.there.wals_directory.clone(),
             systems: run.systems.clone(),
             segment_sizes: target.segment_sizes.clone(),
-            since: staged.wals.since(),
+            since: store.since(Volume::Wals)?,
+            store,
             staged,
             undescribed,
         })
@@ -294,7 +293,7 @@ impl Placing {
         let paths = names.iter().copied().map(wal_path).collect();
         Fetch {
             from: self.there.clone(),
-            into: self.staging.clone(),
+            into: self.store.local(Place::Arrivals.into()),
             what: What::Files { paths, flatten: true },
             basis: None,
             compare,
@@ -313,15 +312,15 @@ impl Placing {
     }
 
     /// Makes durable what arrived.
-    fn sync(&self, entries: &[WalEntry]) -> Result<(), Failure> {
-        let arrived: Vec<PathBuf> = entries.iter().map(|entry| self.arrived(entry.name)).collect();
-        self.staged.wals.sync(self.since, &arrived).doing("sync", &self.staging)
+    fn sync(&self, entries: &[WalEntry]) -> Result<(), ChangeError> {
+        let arrived: Vec<At<'_>> = entries.iter().map(|entry| Place::Arrived(entry.name).into()).collect();
+        self.store.sync(Volume::Wals, self.since, &arrived)
     }
 
     /// The entries that are in place, durably, and those that were refused.
     fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
         let (mut good, mut refused) = (Vec::new(), Vec::new());
-        for entry in describe(entries.to_vec(), &self.undescribed, |name| self.arrived(name))? {
+        for entry in describe(self.store.as_ref(), entries.to_vec(), &self.undescribed, Place::Arrived)? {
             match self.refuse(&entry)? {
                 None => good.push(entry),
                 Some(why) => refused.push((entry.name, why)),
@@ -329,40 +328,38 @@ impl Placing {
         }
         if !good.is_empty() {
             self.sync(&good)?;
-            self.rename(&good)?;
+            self.store.publish_wals(&good.iter().map(|entry| entry.name).collect::<Vec<_>>())?;
         }
         Ok((good, refused))
     }
 
-    fn arrived(&self, name: WalName) -> PathBuf {
-        self.staging.join(name.to_string())
+    fn has_arrived(&self, entry: &WalEntry) -> bool {
+        self.store.size(Place::Arrived(entry.name)).is_ok_and(|found| found == Some(entry.size))
     }
 
     /// Why a file that arrived is not placed; such a file is removed.
     fn refuse(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
         let refused = self.verify(entry)?;
         if refused.is_some() {
-            let path = self.arrived(entry.name);
-            durable::remove_file(&path).doing("remove", &path)?;
+            self.store.remove(Place::Arrived(entry.name).into())?;
         }
         Ok(refused)
     }
 
     /// Why a file that arrived is not what was asked for.
     fn verify(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
-        let path = self.arrived(entry.name);
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_file() => metadata,
-            Ok(_) => return Ok(Some("it is not a regular file at the primary".to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some("it did not arrive".to_owned())),
-            Err(error) => return Err(error).doing("look at", &path),
+        let at = Place::Arrived(entry.name).into();
+        let Some(found) = self.store.look(at)? else { return Ok(Some("it did not arrive".to_owned())) };
+        let file = self.store.open(at)?;
+        let (Some(size), Some(file)) = (found.size(), file) else {
+            return Ok(Some("it is not a regular file at the primary".to_owned()));
         };
-        if metadata.len() != entry.size {
-            let why =
-                format!("it has {} bytes, and had {} at the primary when it was planned", metadata.len(), entry.size);
+        if size != entry.size {
+            let why = format!("it has {size} bytes, and had {} at the primary when it was planned", entry.size);
             return Ok(Some(why));
         }
-        let verified = wal_file::verify(entry, &path, |start| self.expected(start)).doing("read", &path)?;
+        let verified = wal_file::verify(entry, &file, |start| self.expected(start));
+        let verified = verified.map_err(|source| CatalogError { path: self.store.local(at), source })?;
         Ok(verified.err().map(|fault| fault.to_string()))
     }
 
@@ -382,37 +379,6 @@ impl Placing {
             form: None,
         }
     }
-
-    fn rename(&self, entries: &[WalEntry]) -> Result<(), Failure> {
-        let mut directories = BTreeSet::new();
-        for entry in entries {
-            let to = self.dirs.wal(entry.name);
-            let directory = to.parent().unwrap_or(&self.dirs.wals_directory).to_owned();
-            if !directories.contains(&directory) {
-                durable::create_directory(&directory).doing("create", &directory)?;
-                directories.insert(directory);
-            }
-            fs::rename(self.arrived(entry.name), &to).doing("move a WAL file to", &to)?;
-        }
-        directories.iter().try_for_each(|directory| durable::sync_directory(directory).doing("sync", directory))
-    }
-}
-
-/// What at the site is in the way of a WAL file, and what to do about it. What is placed behind a link is out of the
-/// catalog: no plan looks there. A link or a pipe under the file's own name is no WAL, and is replaced.
-fn obstacle(dirs: &ServerDirs, name: WalName) -> Result<Option<String>, Failure> {
-    let path = dirs.wal(name);
-    if let Some(hash) = path.parent().filter(|hash| *hash != dirs.wals_directory)
-        && let Some(kind) = disk_files::kind(hash)?.filter(|kind| !kind.is_dir())
-    {
-        let (hash, what) =
-            (hash.display(), if kind.is_symlink() { "a link, which nobody follows" } else { "no directory" });
-        return Ok(Some(format!(
-            "{hash} at the site is {what}; put a directory there, with the files that belong in it"
-        )));
-    }
-    let is_directory = disk_files::kind(&path)?.is_some_and(|kind| kind.is_dir());
-    Ok(is_directory.then(|| format!("{} at the site is a directory; move it away", path.display())))
 }
 
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
@@ -451,8 +417,8 @@ pub async fn ship_history(
     size: u64,
 ) -> Result<u64, Failure> {
     let name = WalName::History(timeline);
-    let dirs = job.run.target.here.clone();
-    if let Some(why) = blocking(move || obstacle(&dirs, name)).await? {
+    let store = Arc::clone(&job.run.store);
+    if let Some(why) = blocking(move || Ok(archive::obstacle(store.as_ref(), name)?)).await? {
         return Err(Failure::new(format!("{name} not placed: {why}")));
     }
     let place = Placing::begin(job.run, BTreeSet::new()).await?;
@@ -461,16 +427,18 @@ pub async fn ship_history(
         return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
     }
     let described = blocking(move || {
-        let path = place.arrived(name);
-        let found = wal_file::describe(name, &path).doing("read", &path)?;
+        let refused = |why| {
+            let failure = Failure::new(format!("{name} not placed: {why}"));
+            failure.hint("see what the primary has, and plan again")
+        };
+        let found = list::describe(place.store.as_ref(), Place::Arrived(name), name)?;
+        let found = found.ok_or_else(|| refused("it did not arrive".to_owned()))?;
         let entry = WalEntry { size, ..entry.filter(|entry| entry.size == size).unwrap_or(found) };
         if let Some(why) = place.refuse(&entry)? {
-            return Err(
-                Failure::new(format!("{name} not placed: {why}")).hint("see what the primary has, and plan again")
-            );
+            return Err(refused(why));
         }
         place.sync(&[entry])?;
-        place.rename(&[entry])?;
+        place.store.publish_wals(&[name])?;
         Ok(entry)
     })
     .await?;
@@ -481,28 +449,11 @@ pub async fn ship_history(
 
 /// Makes xlog.db list exactly what is on disk, sorted and once.
 pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Failure> {
-    let (dirs, layout) = (job.run.target.here.clone(), job.run.layout);
+    let (store, layout, server) = (Arc::clone(&job.run.store), job.run.layout, job.run.target.here.server.clone());
     let on_disk = blocking(move || {
-        server::create_directories(&dirs, layout)?;
-        scan(&dirs)
+        server::create_directories(store.as_ref(), layout)?;
+        Ok(list::described(store.as_ref(), &server)?)
     })
     .await?;
     xlogdb::rewrite(job.run, move |lines| xlogdb::reconcile(&lines, &known, &on_disk)).await
-}
-
-/// Every WAL file on disk as a plan sees it, described by itself.
-fn scan(dirs: &ServerDirs) -> Result<BTreeMap<WalName, WalEntry>, Failure> {
-    let mut found = BTreeMap::new();
-    for name in archive::read(&dirs.wals_directory, &dirs.server)?.sizes.into_keys() {
-        let path = dirs.wal(name);
-        match wal_file::describe(name, &path) {
-            Ok(entry) => {
-                found.insert(name, entry);
-            }
-            // Whoever took it away meanwhile, the list does not have it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).doing("read", &path),
-        }
-    }
-    Ok(found)
 }

@@ -5,7 +5,7 @@ mod saved;
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::apply::{self, Limits, Pulse, RunLocks};
+use crate::apply::{Limits, Pulse, RunLocks};
 use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::cycle::{Bounds, Session};
@@ -107,7 +107,7 @@ async fn plan_and_apply(
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        apply::idle(&plan, &session.cancel).await;
+        session.idle(&plan).await?;
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !stdout::is_whole() {

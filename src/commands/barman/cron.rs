@@ -65,7 +65,7 @@ async fn pass(session: &Session, terminal: &Terminal) -> Result<Exit, CommandErr
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        crate::apply::idle(&plan, &session.cancel).await;
+        session.idle(&plan).await?;
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.

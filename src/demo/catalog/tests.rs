@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::barman::history::HistoryFile;
+use crate::store::{Place, Posix, Root};
 use crate::verify::checksum::{Algorithm, Checksum};
 use crate::verify::manifest::{Manifest, identical_files};
 use crate::verify::tree;
@@ -29,7 +30,7 @@ fn every_wal_file_is_what_its_line_in_xlogdb_says() {
     let segment_size = SegmentSize::new(1 << 20).unwrap();
     for entry in &summary.wals {
         let path = summary.directories.wal(entry.name);
-        let described = crate::verify::wal_file::describe(entry.name, &path).unwrap();
+        let described = crate::verify::wal_file::describe(entry.name, &File::open(&path).unwrap()).unwrap();
         assert_eq!((described.size, described.mtime), (entry.size, entry.mtime));
         let start = Start::read(File::open(&path).unwrap()).unwrap();
         let expected = Expected { system: Some(SYSTEM), segment_size: Some(segment_size), form: None };
@@ -49,8 +50,8 @@ fn every_backup_is_published_and_verifies() {
     let (_home, summary) = written();
     assert_eq!(summary.backups.len(), 2);
     for id in &summary.backups {
-        let base = summary.directories.base(*id);
-        assert_eq!(tree::verify(&base, &manifest(&summary, *id), &|| true).unwrap(), []);
+        let (base, store) = (summary.directories.base(*id), Posix::new(summary.directories.clone()));
+        assert_eq!(tree::verify(Root::new(&store, Place::Base(*id)), &manifest(&summary, *id), &|| true).unwrap(), []);
         assert!(base.join("data/pg_tblspc/16384/PG_15_202209061").is_dir());
         let info = fs::read(Layout::NEWEST.backup_info(&summary.directories, *id)).unwrap();
         let info = crate::barman::backup_info::BackupInfo::parse(&info).unwrap();

@@ -1,23 +1,16 @@
 //! The backups of a catalog in either layout: metadata in `meta/` and in `base/ID/`, annotations, bases.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::barman::layout::{DiskSign, Layout, ServerDirs};
+use crate::barman::layout::{DiskSign, Layout};
 use crate::barman::version::BarmanVersion;
 use crate::observe::inventory::{BackupFacts, BaseState};
+use crate::store::{CatalogError, Place, Store, infos, parallel};
 
-use super::files::{self, CatalogError};
 use super::{Depth, base};
-use crate::store::parallel;
-
-/// More than any backup.info: the largest part of it is a list of tablespaces.
-const MAX_INFO: u64 = 16 << 20;
-/// An annotation is one word.
-const MAX_ANNOTATION: u64 = 64;
 
 /// The backups of a server, and what their names tell.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -71,9 +64,8 @@ pub struct Metadata {
 impl CatalogBackup {
     /// What a Barman of this version takes for its backup.info, and whether it looks there: `meta/` wins where it is
     /// known; an older Barman is blind for it.
-    pub fn info_for(&self, version: BarmanVersion, dirs: &ServerDirs, id: BackupId) -> Option<(&InfoFile, bool)> {
-        let knows_meta = Layout::of(version).backup_info(dirs, id).starts_with(&dirs.meta_directory);
-        if knows_meta {
+    pub fn info_for(&self, version: BarmanVersion) -> Option<(&InfoFile, bool)> {
+        if Layout::of(version).uses_meta() {
             return self.info().map(|info| (info, true));
         }
         self.in_base.as_ref().map(|info| (info, true)).or(self.in_meta.as_ref().map(|info| (info, false)))
@@ -96,26 +88,26 @@ impl InfoFile {
 }
 
 /// Reads the backups of a server.
-pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Backups, CatalogError> {
+pub fn read(store: &dyn Store, depth: Depth) -> Result<Backups, CatalogError> {
     let mut backups = Backups::default();
-    let ids = backups.find(dirs)?;
+    let ids = backups.find(store)?;
     for id in ids {
-        let backup = backups.read_metadata(dirs, id)?;
+        let backup = backups.read_metadata(store, id)?;
         backups.by_id.insert(id, backup);
     }
     if depth == Depth::Bases {
-        backups.judge_bases(dirs)?;
+        backups.judge_bases(store)?;
     }
     Ok(backups)
 }
 
 /// Reads one backup, closely; `None` when nothing of it is here.
-pub fn read_one(dirs: &ServerDirs, id: BackupId) -> Result<Option<CatalogBackup>, CatalogError> {
-    let mut backup = Backups::default().read_metadata(dirs, id)?;
-    if backup.info().is_none() && !files::is_directory(&dirs.base(id))? {
+pub fn read_one(store: &dyn Store, id: BackupId) -> Result<Option<CatalogBackup>, CatalogError> {
+    let mut backup = Backups::default().read_metadata(store, id)?;
+    if backup.info().is_none() && !store.is_directory(Place::Base(id))? {
         return Ok(None);
     }
-    backup.base = base::state(&dirs.base(id), backup.info().map(InfoFile::fields))?;
+    backup.base = base::state(store, id, backup.info().map(InfoFile::fields))?;
     Ok(Some(backup))
 }
 
@@ -129,9 +121,9 @@ impl Backups {
     }
 
     /// The ids that the names in `meta/` and `base/` speak of.
-    fn find(&mut self, dirs: &ServerDirs) -> Result<BTreeSet<BackupId>, CatalogError> {
+    fn find(&mut self, store: &dyn Store) -> Result<BTreeSet<BackupId>, CatalogError> {
         let mut ids = BTreeSet::new();
-        for entry in files::list(&dirs.meta_directory)? {
+        for entry in store.list(Place::Meta.into())? {
             let Some((id, key)) = entry.name.split_once('-') else { continue };
             let Ok(id) = id.parse::<BackupId>() else { continue };
             if key == "backup.info" {
@@ -141,7 +133,7 @@ impl Backups {
                 self.signs.insert(DiskSign::AnnotationInMeta);
             }
         }
-        for entry in files::list(&dirs.basebackups_directory)? {
+        for entry in store.list(Place::Bases.into())? {
             let Ok(id) = entry.name.parse::<BackupId>() else { continue };
             if entry.kind.is_dir() {
                 ids.insert(id);
@@ -153,21 +145,21 @@ impl Backups {
     }
 
     /// What is known of a backup without its base. A base that nothing is known of is a backup too.
-    fn read_metadata(&mut self, dirs: &ServerDirs, id: BackupId) -> Result<CatalogBackup, CatalogError> {
+    fn read_metadata(&mut self, store: &dyn Store, id: BackupId) -> Result<CatalogBackup, CatalogError> {
         let [newest, oldest] = Layout::readable();
-        let in_meta = Self::read_info(&newest.backup_info(dirs, id), id)?;
-        let in_base = Self::read_info(&oldest.backup_info(dirs, id), id)?;
+        let in_meta = Self::read_info(store, newest, id)?;
+        let in_base = Self::read_info(store, oldest, id)?;
         self.signs.extend(in_base.as_ref().map(|_| DiskSign::InfoInBase));
         let (mut keep, mut going_away) = (None, false);
         for layout in [newest, oldest] {
-            keep = keep.or(self.read_keep(&layout.keep(dirs, id), id)?);
-            going_away |= files::size(&layout.delete_this(dirs, id))?.is_some();
+            keep = keep.or(self.read_keep(store, layout, id)?);
+            going_away |= store.size(Place::DeleteThis(layout, id))?.is_some();
         }
         Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
     }
 
-    fn read_info(path: &Path, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
-        let Some(bytes) = files::read(path, MAX_INFO)? else { return Ok(None) };
+    fn read_info(store: &dyn Store, layout: Layout, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
+        let Some(bytes) = infos::bytes(store, layout, id)? else { return Ok(None) };
         let broken = |info, why: &dyn std::error::Error| InfoFile::Broken { info, why: why.to_string() };
         Ok(Some(match BackupInfo::parse(&bytes) {
             Err(error) => broken(BackupInfo::default(), &error),
@@ -178,8 +170,8 @@ impl Backups {
         }))
     }
 
-    fn read_keep(&mut self, path: &Path, id: BackupId) -> Result<Option<Keep>, CatalogError> {
-        let Some(bytes) = files::read(path, MAX_ANNOTATION)? else { return Ok(None) };
+    fn read_keep(&mut self, store: &dyn Store, layout: Layout, id: BackupId) -> Result<Option<Keep>, CatalogError> {
+        let Some(bytes) = infos::keep(store, layout, id)? else { return Ok(None) };
         let keep = Keep::parse(&bytes);
         if let Err(error) = &keep {
             self.notes.push(format!("the keep annotation of {id} is passed over: {error}"));
@@ -187,10 +179,10 @@ impl Backups {
         Ok(keep.ok())
     }
 
-    fn judge_bases(&mut self, dirs: &ServerDirs) -> Result<(), CatalogError> {
+    fn judge_bases(&mut self, store: &dyn Store) -> Result<(), CatalogError> {
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
         let states =
-            parallel::map(&backups, |(id, backup)| base::state(&dirs.base(**id), backup.info().map(InfoFile::fields)));
+            parallel::map(&backups, |(id, backup)| base::state(store, **id, backup.info().map(InfoFile::fields)));
         for ((_, backup), state) in backups.iter_mut().zip(states) {
             backup.base = state?;
         }

@@ -8,28 +8,25 @@ pub mod backups;
 pub mod base;
 mod remembered;
 pub mod starts;
-pub mod wals;
 pub mod xlogdb;
 
 use std::collections::BTreeMap;
 
 use crate::barman::findings::{self, Findings};
+use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::LastApply;
-use crate::barman::layout::{DiskSign, ServerDirs, VersionBounds, version_bounds};
+use crate::barman::layout::{DiskSign, VersionBounds, version_bounds};
 use crate::barman::sync_wals::SyncWals;
-use crate::barman::wal::WalName;
+use crate::barman::wal::{Timeline, WalName};
+use crate::observe::history;
 use crate::observe::inventory::Unsound;
-use crate::store::staging::Staging;
-use crate::transport::paths;
-
-pub use crate::store::posix::files;
-pub use files::CatalogError;
+use crate::store::wals::{self, WalFiles};
+use crate::store::{CatalogError, Place, Root, Store};
 
 use backups::Backups;
 use remembered::Remembered;
-use wals::WalFiles;
 use xlogdb::XlogDbFiles;
 
 /// More than any of Barman's small files.
@@ -53,6 +50,8 @@ pub struct Catalog {
     pub backups: Backups,
     /// Its WAL archive.
     pub wals: WalFiles,
+    /// The history files of that archive, read.
+    pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The WAL files that are not sound, as far as their beginnings tell.
     pub unsound: BTreeMap<WalName, Unsound>,
     /// What the next run need not look at of that archive.
@@ -73,39 +72,32 @@ pub struct Catalog {
 
 impl Catalog {
     /// Reads one server. It blocks for as long as the disk takes.
-    pub fn read(dirs: &ServerDirs, depth: Depth) -> Result<Self, CatalogError> {
-        let exists = match std::fs::metadata(&dirs.backup_directory) {
-            Ok(metadata) => metadata.is_dir(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(error) => return Err(CatalogError::at(&dirs.backup_directory)(error)),
-        };
-        if !exists {
+    pub fn read(store: &dyn Store, server: &ServerName, depth: Depth) -> Result<Self, CatalogError> {
+        if !store.is_here()? {
             return Ok(Self::default());
         }
         let mut wals = match depth {
-            Depth::Bases => wals::read(&dirs.wals_directory, &dirs.server)?,
+            Depth::Bases => wals::list(store, server)?,
             Depth::Metadata => WalFiles::default(),
         };
         let stamps = std::mem::take(&mut wals.stamps);
         let (unsound, remembered) = match depth {
-            Depth::Bases => starts::look(dirs, &stamps),
+            Depth::Bases => starts::look(store, &stamps),
             Depth::Metadata => (BTreeMap::new(), Remembered::default()),
         };
         Ok(Self {
-            exists,
-            backups: backups::read(dirs, depth)?,
+            exists: true,
+            backups: backups::read(store, depth)?,
+            histories: histories(store, &wals)?,
             wals,
             unsound,
             remembered,
-            xlogdb: XlogDbFiles::read(dirs)?,
-            sync_wals: sync_wals(dirs)?,
-            identity: read_small(&dirs.identity(), |bytes| Identity::parse(bytes).ok())?,
-            staged: staged(dirs)?,
-            last_apply: last_apply(dirs),
-            findings: read_small(&Staging::new(dirs, true, true).findings(), findings::parse)
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
+            xlogdb: XlogDbFiles::read(store)?,
+            sync_wals: sync_wals(store)?,
+            identity: read_small(store, Place::Identity, |bytes| Identity::parse(bytes).ok())?,
+            staged: staged(store)?,
+            last_apply: last_apply(store),
+            findings: findings(store),
         })
     }
 
@@ -140,32 +132,43 @@ impl Catalog {
     }
 }
 
-fn read_small<T>(path: &std::path::Path, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, CatalogError> {
-    Ok(files::read(path, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
+fn read_small<T>(
+    store: &dyn Store,
+    place: Place,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, CatalogError> {
+    Ok(store.read(place, MAX_SMALL)?.and_then(|bytes| parse(&bytes)))
 }
 
 /// Up to where a passive Barman copied; `None` when the file is absent or broken.
-pub fn sync_wals(dirs: &ServerDirs) -> Result<Option<SyncWals>, CatalogError> {
-    read_small(&dirs.sync_wals_info(), |bytes| SyncWals::parse(bytes).ok())
+pub fn sync_wals(store: &dyn Store) -> Result<Option<SyncWals>, CatalogError> {
+    read_small(store, Place::SyncWals, |bytes| SyncWals::parse(bytes).ok())
 }
 
 /// A note that cannot be read is unknown, like one that is absent: nothing depends on it.
-pub fn last_apply(dirs: &ServerDirs) -> Option<LastApply> {
-    read_small(&Staging::new(dirs, true, true).last_apply(), LastApply::parse).ok().flatten()
+pub fn last_apply(store: &dyn Store) -> Option<LastApply> {
+    read_small(store, Place::LastApply, LastApply::parse).ok().flatten()
 }
 
-/// What earlier runs left in either place where bases are staged.
-fn staged(dirs: &ServerDirs) -> Result<BTreeMap<BackupId, u64>, CatalogError> {
-    let inside = Staging::new(dirs, true, true).staging_inside();
-    let mut staged = BTreeMap::new();
-    for place in [&inside, &dirs.basebackups_directory] {
-        let is_staging = |name: &str| *place == inside || name.starts_with('.');
-        for entry in files::list(place)?.into_iter().filter(|entry| entry.kind.is_dir() && is_staging(&entry.name)) {
-            let Some(id) = Staging::backup_of(&entry.name) else { continue };
-            *staged.entry(id).or_default() += paths::bytes_below(&place.join(&entry.name));
-        }
-    }
-    Ok(staged)
+/// The same for what applies found of backups at the primary.
+pub fn findings(store: &dyn Store) -> Findings {
+    read_small(store, Place::Findings, findings::parse).ok().flatten().unwrap_or_default()
+}
+
+fn histories(store: &dyn Store, wals: &WalFiles) -> Result<BTreeMap<Timeline, HistoryFile>, CatalogError> {
+    let read = |(timeline, stored): (Timeline, Vec<u8>)| {
+        let read = history::read(timeline, &stored);
+        let size = wals.sizes.get(&WalName::History(timeline)).copied().unwrap_or(read.size);
+        (timeline, HistoryFile { size, ..read })
+    };
+    Ok(wals::histories(store, wals)?.into_iter().map(read).collect())
+}
+
+/// Backups of which earlier runs left part in staging, with the bytes of that part.
+fn staged(store: &dyn Store) -> Result<BTreeMap<BackupId, u64>, CatalogError> {
+    // What cannot be looked at, as it goes away meanwhile, counts nothing.
+    let bytes = |id| Root::new(store, Place::Staged(id)).bytes().unwrap_or_default();
+    Ok(store.staged()?.into_iter().map(|id| (id, bytes(id))).collect())
 }
 
 #[cfg(test)]

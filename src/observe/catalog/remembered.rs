@@ -7,16 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
-use crate::store::staging::Staging;
+use crate::store::{Place, Stamp, Store};
 use crate::verify::wal_file::Beginning;
-
-use super::files::{self, Stamp};
 
 /// What the file begins with: another version of it is none.
 const MAGIC: &[u8] = b"antipode: how WAL begins, 1\n";
@@ -35,9 +30,8 @@ pub struct Remembered {
 
 impl Remembered {
     /// What earlier runs noted of a server; nothing when that cannot be read.
-    pub fn read(dirs: &ServerDirs) -> Self {
-        let path = Staging::new(dirs, true, true).looked();
-        let stored = files::read(&path, MAX_SIZE).ok().flatten();
+    pub fn read(store: &dyn Store) -> Self {
+        let stored = store.read(Place::Looked, MAX_SIZE).ok().flatten();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { old: stored.and_then(|stored| parse(&stored)).unwrap_or_default(), new: BTreeMap::new(), now }
     }
@@ -56,25 +50,12 @@ impl Remembered {
     }
 
     /// Keeps what was noted in this run for the next one, where our own directory takes it.
-    pub fn keep(&self, dirs: &ServerDirs) {
+    pub fn keep(&self, store: &dyn Store) {
         if self.old != self.new
-            && let Err(error) = self.write(dirs)
+            && let Err(error) = store.write(Place::Looked, &self.content())
         {
-            tracing::debug!(server = %dirs.server, "what was looked at is not remembered: {error}");
+            tracing::debug!("what was looked at is not remembered: {error}");
         }
-    }
-
-    fn write(&self, dirs: &ServerDirs) -> io::Result<()> {
-        let staging = Staging::new(dirs, true, true);
-        let own = std::fs::symlink_metadata(staging.own())?;
-        // What another user wrote there, the catalog's owner could not replace.
-        if !own.is_dir() || own.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let mut file = tempfile::Builder::new().prefix(".antipode-").suffix(".tmp").tempfile_in(staging.own())?;
-        file.write_all(&self.content())?;
-        file.persist(staging.looked())?;
-        Ok(())
     }
 
     fn content(&self) -> Vec<u8> {
@@ -115,11 +96,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    fn ground() -> (tempfile::TempDir, ServerDirs, WalName) {
+    use crate::store::Posix;
+
+    fn ground() -> (tempfile::TempDir, Posix, WalName) {
         let home = tempfile::tempdir().unwrap();
-        let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
-        fs::create_dir_all(Staging::new(&dirs, true, true).own()).unwrap();
-        (home, dirs, "000000010000000000000005".parse().unwrap())
+        let store = Posix::at(home.path());
+        store.make(Place::Own).unwrap();
+        (home, store, "000000010000000000000005".parse().unwrap())
     }
 
     fn stamp(path: &Path) -> Stamp {
@@ -128,38 +111,38 @@ mod tests {
 
     #[test]
     fn what_was_looked_at_is_known_until_it_changes() {
-        let (home, dirs, name) = ground();
+        let (home, store, name) = ground();
         let path = home.path().join("wal");
         fs::write(&path, "x").unwrap();
         let before = stamp(&path);
         let later = |beginning| {
-            let mut run = Remembered::read(&dirs);
+            let mut run = Remembered::read(&store);
             run.now += TICK * 2;
             run.note(name, before, beginning);
-            run.keep(&dirs);
-            Remembered::read(&dirs).get(name, before)
+            run.keep(&store);
+            Remembered::read(&store).get(name, before)
         };
         for beginning in [Beginning::Sound, Beginning::Opaque] {
             assert_eq!(later(beginning), Some(beginning));
         }
         let other: WalName = "000000010000000000000006".parse().unwrap();
-        assert_eq!(Remembered::read(&dirs).get(other, before), None);
+        assert_eq!(Remembered::read(&store).get(other, before), None);
         let copy = home.path().join("copy");
         fs::write(&copy, "x").unwrap();
         fs::rename(&copy, &path).unwrap();
-        assert_eq!(Remembered::read(&dirs).get(name, stamp(&path)), None);
+        assert_eq!(Remembered::read(&store).get(name, stamp(&path)), None);
         assert_eq!(later(Beginning::Damaged), None);
     }
 
     #[test]
     fn what_changed_a_moment_ago_is_looked_at_again() {
-        let (home, dirs, name) = ground();
+        let (home, store, name) = ground();
         let path = home.path().join("wal");
         fs::write(&path, "x").unwrap();
-        let mut run = Remembered::read(&dirs);
+        let mut run = Remembered::read(&store);
         run.note(name, stamp(&path), Beginning::Sound);
-        run.keep(&dirs);
-        assert_eq!(Remembered::read(&dirs).get(name, stamp(&path)), None);
+        run.keep(&store);
+        assert_eq!(Remembered::read(&store).get(name, stamp(&path)), None);
     }
 
     #[test]

@@ -6,22 +6,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
 use crate::observe::inventory::Unsound;
+use crate::store::{Place, Stamp, Store, parallel};
 use crate::verify::wal_file::{self, Beginning};
 
-use super::files::Stamp;
 use super::remembered::Remembered;
-use crate::store::parallel;
 
 /// Looks at the files of an archive: those that are not sound, by name, and what the next run need not look at.
-pub fn look(dirs: &ServerDirs, stamps: &[(WalName, Stamp)]) -> (BTreeMap<WalName, Unsound>, Remembered) {
-    let mut remembered = Remembered::read(dirs);
+pub fn look(store: &dyn Store, stamps: &[(WalName, Stamp)]) -> (BTreeMap<WalName, Unsound>, Remembered) {
+    let mut remembered = Remembered::read(store);
     let known: Vec<Option<Beginning>> = stamps.iter().map(|(name, stamp)| remembered.get(*name, *stamp)).collect();
     let unknown: Vec<WalName> =
         stamps.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|((name, _), _)| *name).collect();
-    let mut looks = parallel::map(&unknown, |name| begins(dirs, *name)).into_iter();
+    let mut looks = parallel::map(&unknown, |name| begins(store, *name)).into_iter();
     let mut unsound = BTreeMap::new();
     for ((name, stamp), known) in stamps.iter().zip(known) {
         let Some(beginning) = known.or_else(|| looks.next().flatten()) else { continue };
@@ -32,10 +30,10 @@ pub fn look(dirs: &ServerDirs, stamps: &[(WalName, Stamp)]) -> (BTreeMap<WalName
 }
 
 /// How a file begins; `None` when it has gone away. One that cannot be read is as good as damaged.
-pub fn begins(dirs: &ServerDirs, name: WalName) -> Option<Beginning> {
-    match wal_file::begins(name, &dirs.wal(name)) {
-        Ok(beginning) => Some(beginning),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+pub fn begins(store: &dyn Store, name: WalName) -> Option<Beginning> {
+    match store.open(Place::Wal(name).into()) {
+        Ok(None) => None,
+        Ok(Some(file)) => Some(wal_file::begins(name, &file).unwrap_or(Beginning::Damaged)),
         Err(_) => Some(Beginning::Damaged),
     }
 }

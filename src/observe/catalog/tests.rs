@@ -8,8 +8,10 @@ use super::backups::InfoFile;
 use super::*;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
+use crate::barman::layout::ServerDirs;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::inventory::BaseState;
+use crate::store::Posix;
 use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
 use crate::verify::checksum::{Algorithm, Hasher};
@@ -48,12 +50,9 @@ impl Disk {
         self
     }
 
-    fn dirs(&self) -> ServerDirs {
-        ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap())
-    }
-
     fn read(&self) -> Catalog {
-        Catalog::read(&self.dirs(), Depth::Bases).unwrap()
+        let store = Posix::new(ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap()));
+        Catalog::read(&store, &"main".parse().unwrap(), Depth::Bases).unwrap()
     }
 
     /// What is on disk of the only backup.
@@ -118,7 +117,7 @@ fn real_catalogs_of_every_version_are_read() {
         let bounds = catalog.version_bounds();
         let text = |version: Option<crate::barman::version::BarmanVersion>| version.map(|version| version.to_string());
         assert_eq!((text(bounds.at_least).as_deref(), text(bounds.before).as_deref()), (at_least, before), "{fixture}");
-        let history = &catalog.wals.histories[&Timeline(2)];
+        let history = &catalog.histories[&Timeline(2)];
         assert_eq!(history.ancestors.len(), 1, "{fixture}: a gzip history file is decompressed");
         assert_eq!(catalog.identity.is_some(), fixture.contains("primary"), "{fixture}");
         assert_eq!(catalog.sync_wals.is_some(), fixture.contains("passive"), "{fixture}");
@@ -141,14 +140,14 @@ fn metadata_in_meta_wins_and_an_old_barman_is_blind_for_it() {
     disk.write(&format!("base/{ID}/backup.info"), format!("{INFO}size=1\n"));
     let backup = &disk.read().backups.by_id[&id()];
     let size = |version: &str| {
-        let (info, is_read) = backup.info_for(version.parse().unwrap(), &disk.dirs(), id()).unwrap();
+        let (info, is_read) = backup.info_for(version.parse().unwrap()).unwrap();
         (info.fields().get("size").unwrap().to_owned(), is_read)
     };
     assert_eq!(size("3.19.1"), ("2".to_owned(), true));
     assert_eq!(size("3.12.1"), ("1".to_owned(), true));
     fs::remove_file(disk.at(&format!("base/{ID}/backup.info"))).unwrap();
     let backup = &disk.read().backups.by_id[&id()];
-    assert!(!backup.info_for("3.12.1".parse().unwrap(), &disk.dirs(), id()).unwrap().1);
+    assert!(!backup.info_for("3.12.1".parse().unwrap()).unwrap().1);
 }
 
 #[test]
@@ -301,8 +300,9 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
     crate::demo::catalog::write(home.path()).unwrap();
     let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
     let name = |text: &str| text.parse::<WalName>().unwrap();
-    let read = || Catalog::read(&dirs, Depth::Bases).unwrap().unsound;
-    assert_eq!(read(), BTreeMap::new());
+    let store = Posix::new(dirs.clone());
+    let read = |depth| Catalog::read(&store, &dirs.server, depth).unwrap().unsound;
+    assert_eq!(read(Depth::Bases), BTreeMap::new());
     let [zeros, other, noise, packed, label] = [
         name("000000010000000000000001"),
         name("000000010000000000000002"),
@@ -322,18 +322,18 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
         (packed, Unsound::Opaque),
         (label, Unsound::Opaque),
     ];
-    assert_eq!(read(), BTreeMap::from(expected));
+    assert_eq!(read(Depth::Bases), BTreeMap::from(expected));
     // A list of the metadata opens none of them.
-    assert_eq!(Catalog::read(&dirs, Depth::Metadata).unwrap().unsound, BTreeMap::new());
+    assert_eq!(read(Depth::Metadata), BTreeMap::new());
 }
 
 #[test]
 fn an_encrypted_history_file_is_there_but_tells_nothing() {
     let disk = Disk::new();
     disk.write("wals/00000002.history", b"\x85\x02\x0c\x03\xff");
-    let wals = disk.read().wals;
-    assert_eq!(wals.sizes[&WalName::History(Timeline(2))], 5);
-    assert_eq!(wals.histories[&Timeline(2)].ancestors, []);
+    let catalog = disk.read();
+    assert_eq!(catalog.wals.sizes[&WalName::History(Timeline(2))], 5);
+    assert_eq!(catalog.histories[&Timeline(2)].ancestors, []);
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! xlog.db under either of its names, and what is wrong with the one that Barman reads.
 
-use crate::barman::layout::{Layout, ServerDirs};
+use std::collections::BTreeMap;
+
+use crate::barman::ids::ServerName;
+use crate::barman::layout::Layout;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, field_count, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::observe::inventory::XlogFinding;
-
-use super::files::{self, CatalogError};
-
-/// More than the list of a hundred million files: what is longer is no xlog.db.
-pub const MAX_SIZE: u64 = 8 << 30;
+use crate::store::{CatalogError, Place, Store, wals, xlogdb};
+use crate::verify::wal_file;
 
 /// xlog.db as it was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,8 +41,8 @@ pub struct XlogDbFile {
 
 impl XlogDbFiles {
     /// Reads both files, where they are.
-    pub fn read(dirs: &ServerDirs) -> Result<Self, CatalogError> {
-        let [named, plain] = Layout::readable().map(|layout| files::read(&layout.xlogdb(dirs), MAX_SIZE));
+    pub fn read(store: &dyn Store) -> Result<Self, CatalogError> {
+        let [named, plain] = Layout::readable().map(|layout| xlogdb::bytes(store, layout));
         let file = |bytes: Option<Vec<u8>>| bytes.map(|bytes| XlogDbFile::parse(&bytes));
         Ok(Self { named: file(named?), plain: file(plain?) })
     }
@@ -58,9 +58,8 @@ impl XlogDbFiles {
     }
 
     /// What a Barman of this version has in hand.
-    pub fn into_state(self, dirs: &ServerDirs, version: BarmanVersion) -> XlogDbState {
-        let [named_layout, _] = Layout::readable();
-        let reads_named = Layout::of(version).xlogdb(dirs) == named_layout.xlogdb(dirs);
+    pub fn into_state(self, version: BarmanVersion) -> XlogDbState {
+        let reads_named = Layout::of(version).names_xlogdb();
         let (expected, other) = if reads_named { (self.named, self.plain) } else { (self.plain, self.named) };
         let mut findings = Vec::new();
         let file = match (expected, other) {
@@ -113,6 +112,23 @@ impl XlogDbFile {
     }
 }
 
+/// Every WAL file on disk as a plan sees it, described by itself: what the list would be if there were none.
+pub fn described(store: &dyn Store, server: &ServerName) -> Result<BTreeMap<WalName, WalEntry>, CatalogError> {
+    let mut found = BTreeMap::new();
+    for name in wals::list(store, server)?.sizes.into_keys() {
+        // Whoever took it away meanwhile, the list does not have it.
+        found.extend(describe(store, Place::Wal(name), name)?.map(|entry| (name, entry)));
+    }
+    Ok(found)
+}
+
+/// A WAL file, described by itself; `None` when there is none.
+pub fn describe(store: &dyn Store, place: Place, name: WalName) -> Result<Option<WalEntry>, CatalogError> {
+    let Some(file) = store.open(place.into())? else { return Ok(None) };
+    let described = wal_file::describe(name, &file).map(Some);
+    described.map_err(|source| CatalogError { path: store.local(place.into()), source })
+}
+
 fn name_at(bytes: &[u8], offset: u64) -> Option<WalName> {
     let line = bytes.get(usize::try_from(offset).ok()?..)?;
     let name = line.split(u8::is_ascii_whitespace).next()?;
@@ -122,16 +138,14 @@ fn name_at(bytes: &[u8], offset: u64) -> Option<WalName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     const A: &str = "00000001000000000000000A";
     const B: &str = "00000001000000000000000B";
 
     fn findings(named: Option<&str>, plain: Option<&str>, version: &str) -> Vec<XlogFinding> {
-        let dirs = ServerDirs::of_catalog(Path::new("/b"), "main".parse().unwrap());
         let file = |text: &str| XlogDbFile::parse(text.as_bytes());
         let files = XlogDbFiles { named: named.map(file), plain: plain.map(file) };
-        files.into_state(&dirs, version.parse().unwrap()).findings
+        files.into_state(version.parse().unwrap()).findings
     }
 
     #[test]

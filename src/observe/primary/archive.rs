@@ -19,6 +19,7 @@ use crate::barman::xlogdb::XlogDb;
 use crate::error::{Error, Kind};
 use crate::observe::history;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
+use crate::store::wals::MAX_HISTORY;
 use crate::transport::{List, RemoteFile};
 
 use super::fetched::Fetcher;
@@ -160,14 +161,13 @@ async fn add_histories(
     // What tells nothing here may be spoilt.
     let is_known = |history: &&HistoryFile, size| history.size == size && !history.ancestors.is_empty();
     let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| is_known(history, size));
-    let missing =
-        sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= history::MAX_SIZE);
+    let missing = sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= MAX_HISTORY);
     let paths = missing.map(|(timeline, _)| name(*timeline).into()).collect();
-    let files = fetcher.fetch(&there.directories.wals_directory, paths, history::MAX_SIZE).await?;
+    let files = fetcher.fetch(&there.directories.wals_directory, paths, MAX_HISTORY).await?;
     for (timeline, size) in sizes {
         let read = |stored: Vec<u8>| HistoryFile { size, ..history::read(timeline, &stored) };
         let history = known(&timeline, size).cloned();
-        let history = history.or_else(|| files.read(Path::new(&name(timeline)), history::MAX_SIZE).map(read));
+        let history = history.or_else(|| files.read(Path::new(&name(timeline)), MAX_HISTORY).map(read));
         there.histories.extend(history.map(|history| (timeline, history)));
     }
     Ok(())

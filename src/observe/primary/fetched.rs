@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
-use crate::observe::catalog::files;
 use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, What};
 
 use crate::store::cache::Cache;
+use crate::store::posix::files;
 
 /// So many bytes may always come: small files come with what rsync says of them.
 const SOME: u64 = 1 << 20;

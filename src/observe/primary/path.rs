@@ -10,13 +10,16 @@ use crate::observe::catalog::backups::InfoFile;
 use crate::observe::catalog::{Catalog, Depth};
 use crate::observe::inventory::{BaseKind, PrimaryInventory};
 use crate::observe::version::likely;
+use crate::store::{CatalogError, Posix};
 
 /// Reads a server of the catalog at `home`.
 pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Error> {
     let dirs = ServerDirs::of_catalog(home, server.clone());
-    let (dirs, catalog) =
-        tokio::task::spawn_blocking(move || Catalog::read(&dirs, Depth::Metadata).map(|catalog| (dirs, catalog)))
-            .await??;
+    let (dirs, catalog) = tokio::task::spawn_blocking(move || {
+        let catalog = Catalog::read(&Posix::new(dirs.clone()), &dirs.server, Depth::Metadata)?;
+        Ok::<_, CatalogError>((dirs, catalog))
+    })
+    .await??;
     if !catalog.exists {
         let path = dirs.backup_directory.display();
         return Err(Error::new(Kind::NotFound, format!("there is no directory {path}"))

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tokio_util::sync::CancellationToken;
+use tempfile::NamedTempFile;
 use walkdir::WalkDir;
 
 use super::files;
+use crate::store::GoOn;
 
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
 const PREFIX: &str = ".antipode-";
@@ -25,18 +26,27 @@ pub fn write_for_everybody(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, |file| file.set_permissions(Permissions::from_mode(0o644)))
 }
 
+/// Replaces a file that may be gone or torn after a power cut, as nothing depends on it.
+pub fn note(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = begin(parent(path)?)?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
+}
+
 fn replace(path: &Path, content: &[u8], prepare: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let directory = parent(path)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .suffix(SUFFIX)
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
+    let mut file = begin(directory)?;
     file.write_all(content)?;
     prepare(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_directory(directory)
+}
+
+fn begin(directory: &Path) -> io::Result<NamedTempFile> {
+    let mode = Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).permissions(mode).tempfile_in(directory)
 }
 
 /// Removes what a killed [`write`] left in a directory. Nothing may be written there meanwhile.
@@ -65,11 +75,11 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a directory with all that is in it, entry by entry until an interruption; whether all of it is gone. One that
+/// Removes a directory with all that is in it, entry by entry until `go_on` says no; whether all of it is gone. One that
 /// is not there is as good as removed, and so is what somebody else removes meanwhile.
-pub fn remove_tree(path: &Path, cancel: &CancellationToken) -> io::Result<bool> {
+pub fn remove_tree(path: &Path, go_on: GoOn<'_>) -> io::Result<bool> {
     for entry in WalkDir::new(path).contents_first(true) {
-        if cancel.is_cancelled() {
+        if !go_on() {
             return Ok(false);
         }
         let removed = match entry {
@@ -143,7 +153,7 @@ mod tests {
     fn removing_what_is_not_there_succeeds() {
         let directory = tempfile::tempdir().unwrap();
         remove_file(&directory.path().join("x")).unwrap();
-        assert!(remove_tree(&directory.path().join("y"), &CancellationToken::new()).unwrap());
+        assert!(remove_tree(&directory.path().join("y"), &|| true).unwrap());
     }
 
     #[test]
@@ -153,11 +163,9 @@ mod tests {
         fs::create_dir_all(tree.join("a/b")).unwrap();
         fs::write(directory.path().join("kept"), "x").unwrap();
         std::os::unix::fs::symlink(directory.path().join("kept"), tree.join("a/link")).unwrap();
-        let cancel = CancellationToken::new();
-        cancel.cancel();
-        assert!(!remove_tree(&tree, &cancel).unwrap());
+        assert!(!remove_tree(&tree, &|| false).unwrap());
         assert!(tree.join("a/b").exists());
-        assert!(remove_tree(&tree, &CancellationToken::new()).unwrap());
+        assert!(remove_tree(&tree, &|| true).unwrap());
         assert!(!tree.exists() && directory.path().join("kept").exists());
     }
 }

@@ -1,11 +1,11 @@
 //! A base of archives: `data/base.tar*` and `data/OID.tar*`, as `backup_compression` makes them.
 
+use crate::store::File;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::store::posix::files::{self, CatalogError};
+use crate::store::{CatalogError, GoOn, Root};
 use crate::verify::checksum::Hasher;
 use crate::verify::fault::{Fault, FaultKind};
 use crate::verify::manifest::Manifest;
@@ -47,8 +47,8 @@ struct Archive {
 
 impl Archive {
     /// The archives that a base must have, and what of them is missing.
-    fn all(base: &Path, announced: &Announced) -> Result<(Vec<Self>, Vec<Fault>), CatalogError> {
-        let names: Vec<String> = files::list(&base.join("data"))?.into_iter().map(|entry| entry.name).collect();
+    fn all(base: Root<'_>, announced: &Announced) -> Result<(Vec<Self>, Vec<Fault>), CatalogError> {
+        let names = base.names(Path::new("data"))?;
         let tablespaces = announced.tablespaces.iter().copied().map(Some);
         let (mut archives, mut faults) = (Vec::new(), Vec::new());
         for tablespace in std::iter::once(None).chain(tablespaces) {
@@ -59,7 +59,7 @@ impl Archive {
             };
             let path = Path::new("data").join(name);
             let suffix = suffix(&stem, name).unwrap_or_default().to_owned();
-            match files::size(&base.join(&path))? {
+            match base.size(&path)? {
                 None => faults.push(Fault::new(path, FaultKind::Missing)),
                 Some(0) => faults.push(Fault::new(path, FaultKind::Empty)),
                 Some(_) => archives.push(Self { tablespace, path, suffix }),
@@ -78,8 +78,9 @@ impl Archive {
     }
 
     /// What comes out of it.
-    fn open(&self, base: &Path) -> io::Result<Box<dyn Read>> {
-        let file = files::open(&base.join(&self.path))?.ok_or_else(|| io::Error::other("it is no regular file"))?;
+    fn open(&self, base: Root<'_>) -> io::Result<Box<dyn Read>> {
+        let opened = base.open(&self.path).map_err(|error| error.source)?;
+        let file = opened.ok_or_else(|| io::Error::other("it is no regular file"))?;
         match self.form().and_then(|(_, compression)| *compression) {
             None => Ok(Box::new(io::BufReader::with_capacity(1 << 18, file))),
             Some(compression) => decoded(file, compression),
@@ -97,17 +98,17 @@ fn decoded(file: File, compression: Compression) -> io::Result<Box<dyn Read>> {
 }
 
 /// What is wrong with the archives from outside: one is missing, or empty, or does not begin as its name says.
-pub(super) fn look(base: &Path, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
+pub(super) fn look(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
     let (archives, mut faults) = Archive::all(base, announced)?;
     for archive in archives.iter().filter(|archive| !archive.is_encrypted(announced)) {
         let first = archive.open(base).and_then(|reader| tar::Reader::new(reader).next_entry().map(|_| ()));
         match first {
-            Err(error) if is_of_the_system(&error) => return Err(CatalogError::at(&base.join(&archive.path))(error)),
+            Err(error) if is_of_the_system(&error) => return Err(CatalogError::at(&base.local(&archive.path))(error)),
             Err(error) => faults.push(archive.fault(&error)),
             Ok(()) => {}
         }
     }
-    if let Some(bytes) = files::read(&base.join(MANIFEST), MAX_MANIFEST)?
+    if let Some(bytes) = base.read(Path::new(MANIFEST), MAX_MANIFEST)?
         && let Err(error) = Manifest::parse(&bytes)
     {
         faults.push(Fault::new(MANIFEST, error.into()));
@@ -122,11 +123,7 @@ fn is_of_the_system(error: &io::Error) -> bool {
 
 /// What is wrong with the content of archives that are there: each is read to its end, and compared with the manifest
 /// where there is one. What is encrypted proves nothing, and what depends on it is not judged.
-pub(super) fn prove(
-    base: &Path,
-    announced: &Announced,
-    go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<Fault>, CatalogError> {
+pub(super) fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
     let (archives, mut faults) = Archive::all(base, announced)?;
     if archives.iter().any(|archive| archive.is_encrypted(announced)) {
         return Ok(faults);
@@ -135,7 +132,7 @@ pub(super) fn prove(
     let mut content = Content { manifest: manifest.as_ref(), ..Content::default() };
     for archive in &archives {
         match archive.open(base).and_then(|reader| content.take(archive, reader, go_on)) {
-            Err(error) if is_of_the_system(&error) => return Err(CatalogError::at(&base.join(&archive.path))(error)),
+            Err(error) if is_of_the_system(&error) => return Err(CatalogError::at(&base.local(&archive.path))(error)),
             Err(error) => faults.push(archive.fault(&error)),
             Ok(()) => {}
         }
@@ -179,7 +176,7 @@ struct Content<'a> {
 }
 
 impl Content<'_> {
-    fn take(&mut self, archive: &Archive, reader: impl Read, go_on: &(dyn Fn() -> bool + Sync)) -> io::Result<()> {
+    fn take(&mut self, archive: &Archive, reader: impl Read, go_on: GoOn<'_>) -> io::Result<()> {
         let root = archive.tablespace.map_or_else(PathBuf::new, |oid| Path::new("pg_tblspc").join(oid.to_string()));
         let mut tar = tar::Reader::new(reader);
         while let Some(entry) = tar.next_entry()? {

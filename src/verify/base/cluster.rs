@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::posix::files::CatalogError;
+use crate::store::CatalogError;
 use crate::verify::control_file::ControlFile;
 use crate::verify::fault::{Fault, FaultKind};
 use crate::verify::filenode_map;

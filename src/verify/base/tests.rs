@@ -7,6 +7,7 @@ use std::process::Command;
 use super::*;
 use crate::barman::layout::Layout;
 use crate::demo::catalog;
+use crate::store::{Place, Posix};
 use crate::verify::control_file::ControlFile;
 use crate::verify::filenode_map;
 
@@ -46,8 +47,11 @@ impl Base {
         }
         fs::remove_dir_all(&root).unwrap();
         fs::rename(base.home.path().join("packed"), &root).unwrap();
-        let announced =
-            Announced { size: Some(bytes_below(&root).unwrap()), packing: Packing::Compressed, ..base.announced };
+        let announced = Announced {
+            size: Some(Root::new(&Posix::at(&root), Place::Server).bytes().unwrap()),
+            packing: Packing::Compressed,
+            ..base.announced
+        };
         Self { announced, home: base.home }
     }
 
@@ -66,16 +70,17 @@ impl Base {
         self
     }
 
-    fn told(faults: &[Fault]) -> Vec<String> {
+    fn with_root(&self, judge: impl FnOnce(Root<'_>) -> Result<Vec<Fault>, CatalogError>) -> Vec<String> {
+        let faults = judge(Root::new(&Posix::at(&self.path()), Place::Server)).unwrap();
         faults.iter().map(|fault| format!("{}: {}", fault.path.display(), fault.what)).collect()
     }
 
     fn look(&self) -> Vec<String> {
-        Self::told(&look(&self.path(), &self.announced).unwrap())
+        self.with_root(|root| look(root, &self.announced))
     }
 
     fn prove(&self) -> Vec<String> {
-        Self::told(&prove(&self.path(), &self.announced, &|| true).unwrap())
+        self.with_root(|root| prove(root, &self.announced, &|| true))
     }
 
     /// What both find.
@@ -341,7 +346,7 @@ fn encrypted_archives_need_only_be_there() {
 #[test]
 fn a_cloud_snapshot_has_no_files() {
     let announced = Announced { is_snapshot: true, size: Some(1 << 40), ..Announced::default() };
-    assert_eq!(look(Path::new("/nowhere"), &announced).unwrap(), []);
+    assert_eq!(look(Root::new(&Posix::at(Path::new("/nowhere")), Place::Server), &announced).unwrap(), []);
 }
 
 #[test]

@@ -2,48 +2,51 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::posix::files::{self, CatalogError};
+use crate::store::{CatalogError, Root};
 use crate::verify::manifest::Manifest;
 
 use super::cluster::Tree;
 
 /// A tree on disk, below `base/ID`.
 pub(super) struct OnDisk<'a> {
-    base: &'a Path,
-    data: PathBuf,
+    base: Root<'a>,
 }
 
 impl<'a> OnDisk<'a> {
-    pub(super) fn new(base: &'a Path) -> Self {
-        Self { base, data: base.join("data") }
+    pub(super) fn new(base: Root<'a>) -> Self {
+        Self { base }
     }
 }
 
 impl Tree for OnDisk<'_> {
     fn size(&self, path: &Path) -> Result<Option<u64>, CatalogError> {
-        files::size(&self.data.join(path))
+        self.base.size(&data(path))
     }
 
     fn is_directory(&self, path: &Path) -> Result<bool, CatalogError> {
-        files::is_directory(&self.data.join(path))
+        self.base.is_directory(&data(path))
     }
 
     fn names(&self, directory: &Path) -> Result<Vec<String>, CatalogError> {
-        Ok(files::list(&self.data.join(directory))?.into_iter().map(|entry| entry.name).collect())
+        self.base.names(&data(directory))
     }
 
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
-        files::read(&self.data.join(path), limit)
+        self.base.read(&data(path), limit)
     }
 
     fn tablespace(&self, oid: u32) -> Result<Vec<String>, CatalogError> {
         let oid = oid.to_string();
-        let beside = self.base.join(&oid);
+        let beside = Path::new(&oid);
         // An in-place tablespace is a real directory where others have a link.
-        let at = if files::is_directory(&beside)? { beside } else { self.data.join("pg_tblspc").join(oid) };
-        let is_there = files::is_directory(&at)?;
-        Ok(if is_there { files::list(&at)?.into_iter().map(|entry| entry.name).collect() } else { Vec::new() })
+        let in_place = data(Path::new("pg_tblspc")).join(&oid);
+        let at = if self.base.is_directory(beside)? { beside } else { &in_place };
+        if self.base.is_directory(at)? { self.base.names(at) } else { Ok(Vec::new()) }
     }
+}
+
+fn data(path: &Path) -> PathBuf {
+    Path::new("data").join(path)
 }
 
 /// The same, but only the files that a manifest lists count. It lists no directories.
@@ -53,7 +56,7 @@ pub(super) struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    pub(super) fn new(base: &'a Path, manifest: &'a Manifest) -> Self {
+    pub(super) fn new(base: Root<'a>, manifest: &'a Manifest) -> Self {
         Self { disk: OnDisk::new(base), manifest }
     }
 }

@@ -1,12 +1,14 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use super::*;
 use crate::barman::wal::SegmentSize;
 use crate::barman::xlogdb::XlogDb;
 use crate::demo::catalog::SYSTEM;
 use crate::demo::{files::noise, wal};
+use crate::store::posix::files;
 
 const SEGMENT: &str = "000000010000000000000005";
 const HISTORY: &[u8] = b"1\t0/A0000D8\tno recovery target specified\n";
@@ -23,6 +25,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn open(path: &Path) -> Option<File> {
+    files::open(path).unwrap()
+}
+
 /// What is found of bytes that are stored under a name and listed in a form.
 fn found(name: &str, form: &str, bytes: &[u8]) -> Result<(), String> {
     let home = tempfile::tempdir().unwrap();
@@ -31,7 +37,7 @@ fn found(name: &str, form: &str, bytes: &[u8]) -> Result<(), String> {
     let line = format!("{name}\t{}\t1.5\t{form}\n", bytes.len());
     let entry = XlogDb::parse(line.as_bytes()).entries()[0];
     let expected = |_: &Start| Expected { system: Some(SYSTEM), segment_size: None, form: None };
-    verify(&entry, &path, expected).unwrap().map_err(|fault| fault.to_string())
+    verify(&entry, &open(&path).unwrap(), expected).unwrap().map_err(|fault| fault.to_string())
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn what_is_longer_than_a_segment_could_be_is_not_read() {
     let packed = [gzip(&segment()), gzip(b"").repeat(200_000)].concat();
     assert!(packed.len() > 3 << 20);
     fs::write(&path, &packed).unwrap();
-    assert_eq!(read_to_the_end(SEGMENT.parse().unwrap(), &path).unwrap(), None);
+    assert_eq!(read_to_the_end(SEGMENT.parse().unwrap(), &open(&path).unwrap()).unwrap(), None);
     assert!(found(SEGMENT, "gzip\tNone", &packed).is_err());
 }
 
@@ -118,8 +124,6 @@ fn links_and_pipes_are_no_wal_and_are_not_waited_for() {
     symlink("file", &link).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     for path in [link, pipe] {
-        let name: WalName = SEGMENT.parse().unwrap();
-        assert_eq!(describe(name, &path).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(read_to_the_end(name, &path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(open(&path).is_none(), "{}", path.display());
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::barman::history::HistoryFile;
+use super::place::Place;
+use super::{CatalogError, Stamp, Store, parallel};
 use crate::barman::ids::ServerName;
-use crate::barman::layout::wal_path;
+use crate::barman::layout::wal_hash_directory;
 use crate::barman::wal::{Timeline, WalName};
-use crate::observe::history;
 
-use super::files::{self, CatalogError, Stamp};
-use crate::store::parallel;
+/// More than the history of any timeline: each line is a promotion.
+pub const MAX_HISTORY: u64 = 1 << 20;
 
 /// The files of a WAL archive.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,8 +19,6 @@ pub struct WalFiles {
     pub sizes: BTreeMap<WalName, u64>,
     /// What tells whether a file of them changed; of all but history files, in no order.
     pub stamps: Vec<(WalName, Stamp)>,
-    /// Those of them that are history files, read.
-    pub histories: BTreeMap<Timeline, HistoryFile>,
     /// How many entries have no business there: their names are none of WAL files.
     pub foreign: u64,
     /// What has the name of a WAL file or of its directory and is another kind of thing, such as a link or a pipe, by its
@@ -28,17 +26,17 @@ pub struct WalFiles {
     pub obstacles: BTreeSet<PathBuf>,
 }
 
-/// Reads the archive of a server. Only directories and history files are opened; `starts` looks into the others.
-pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, CatalogError> {
+/// Reads the archive of a server; no file is opened.
+pub fn list(store: &dyn Store, server: &ServerName) -> Result<WalFiles, CatalogError> {
     let mut files = WalFiles::default();
     let mut hash_directories = Vec::new();
-    for entry in files::list(wals_directory)? {
+    for entry in store.list(Place::Wals.into())? {
         if is_expected(&entry.name, server) {
             continue;
         }
-        match entry.name.parse() {
-            Ok(WalName::History(timeline)) if entry.kind.is_file() => {
-                files.add_history(timeline, &wals_directory.join(&entry.name))?;
+        match entry.name.parse::<WalName>() {
+            Ok(name @ WalName::History(_)) if entry.kind.is_file() => {
+                files.sizes.extend(entry.size()?.map(|size| (name, size)));
             }
             _ if is_hash(&entry.name) && entry.kind.is_dir() => hash_directories.push(entry.name),
             Ok(WalName::History(_)) => {
@@ -50,7 +48,7 @@ pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, Cata
             _ => files.foreign += 1,
         }
     }
-    let contents = parallel::map(&hash_directories, |hash| read_hash_directory(wals_directory, hash));
+    let contents = parallel::map(&hash_directories, |hash| read_hash_directory(store, hash));
     for content in contents {
         let mut content = content?;
         files.stamps.append(&mut content.stamps);
@@ -61,24 +59,41 @@ pub fn read(wals_directory: &Path, server: &ServerName) -> Result<WalFiles, Cata
     Ok(files)
 }
 
-/// The size of one file of an archive, looked for as [`read`] does: no link is followed.
-pub fn size(wals_directory: &Path, name: WalName) -> Result<Option<u64>, CatalogError> {
-    let path = wals_directory.join(wal_path(name));
-    match path.parent() {
-        Some(hash) if hash != wals_directory && !files::is_directory(hash)? => Ok(None),
-        _ => files::size(&path),
+/// The history files of the archive, as they are stored.
+pub fn histories(store: &dyn Store, files: &WalFiles) -> Result<BTreeMap<Timeline, Vec<u8>>, CatalogError> {
+    let mut histories = BTreeMap::new();
+    for name in files.sizes.keys() {
+        if let WalName::History(timeline) = name {
+            histories.extend(store.read(Place::Wal(*name), MAX_HISTORY)?.map(|stored| (*timeline, stored)));
+        }
+    }
+    Ok(histories)
+}
+
+/// The size of one file of an archive, looked for as [`list`] does: no link is followed.
+pub fn size(store: &dyn Store, name: WalName) -> Result<Option<u64>, CatalogError> {
+    match wal_hash_directory(name) {
+        Some(hash) if !store.is_directory(Place::Wals.below(Path::new(&hash)))? => Ok(None),
+        _ => store.size(Place::Wal(name)),
     }
 }
 
-impl WalFiles {
-    fn add_history(&mut self, timeline: Timeline, path: &Path) -> Result<(), CatalogError> {
-        let Some(size) = files::size(path)? else { return Ok(()) };
-        self.sizes.insert(WalName::History(timeline), size);
-        if let Some(stored) = files::read(path, history::MAX_SIZE)? {
-            self.histories.insert(timeline, HistoryFile { size, ..history::read(timeline, &stored) });
+/// What is in the way of a WAL file, and what to do about it. What is placed behind a link is out of the catalog: no plan
+/// looks there. A link or a pipe under the file's own name is no WAL, and is replaced.
+pub fn obstacle(store: &dyn Store, name: WalName) -> Result<Option<String>, CatalogError> {
+    if let Some(hash) = wal_hash_directory(name) {
+        let at = Place::Wals.below(Path::new(&hash));
+        if let Some(found) = store.look(at)?.filter(|found| !found.kind.is_dir()) {
+            let what = if found.kind.is_symlink() { "a link, which nobody follows" } else { "no directory" };
+            return Ok(Some(format!(
+                "{} at the site is {what}; put a directory there, with the files that belong in it",
+                store.local(at).display()
+            )));
         }
-        Ok(())
     }
+    let path = store.local(Place::Wal(name).into());
+    let is_directory = store.is_directory(Place::Wal(name))?;
+    Ok(is_directory.then(|| format!("{} at the site is a directory; move it away", path.display())))
 }
 
 /// What is in the archive and is no WAL: Barman's own files, and what is being written.
@@ -109,9 +124,9 @@ struct HashDirectory {
     obstacles: BTreeSet<PathBuf>,
 }
 
-fn read_hash_directory(wals_directory: &Path, hash: &str) -> Result<HashDirectory, CatalogError> {
+fn read_hash_directory(store: &dyn Store, hash: &str) -> Result<HashDirectory, CatalogError> {
     let mut content = HashDirectory::default();
-    for entry in files::list(&wals_directory.join(hash))? {
+    for entry in store.list(Place::Wals.below(Path::new(hash)))? {
         if entry.name.starts_with('.') || has_suffix(&entry.name, ".tmp") {
             continue;
         }

@@ -1,12 +1,42 @@
-//! The links by which PostgreSQL finds the tablespaces of a base: `data/pg_tblspc/OID`.
+//! What a file system can do and a bucket cannot: files that share their blocks or their names, and the links by which
+//! PostgreSQL finds the tablespaces of a base, `data/pg_tblspc/OID`.
 //!
-//! Barman's own sync leaves them out. Then `verify-backup` misses files, and `pg_combinebackup` restores an
+//! Barman's own sync leaves those links out. Then `verify-backup` misses files, and `pg_combinebackup` restores an
 //! incremental backup without the tablespace and without a word. It takes absolute links only, as `pg_basebackup`
 //! makes them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+use super::durable;
+use crate::store::Sharing;
+
+/// Lets a file be in another place too.
+pub fn share(from: &Path, to: &Path, how: Sharing) -> io::Result<()> {
+    match how {
+        Sharing::LinkOrCopy => fs::hard_link(from, to).or_else(|_| copy_whole(from, to)),
+        Sharing::Link => fs::hard_link(from, to),
+        Sharing::Reflink => reflink(from, to),
+        Sharing::Copy => copy_whole(from, to),
+    }
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to).map(|_| ())
+}
+
+fn reflink(from: &Path, to: &Path) -> io::Result<()> {
+    let source = File::open(from)?;
+    let target = File::create(to)?;
+    let shared = rustix::fs::ioctl_ficlone(&target, &source);
+    if shared.is_err() {
+        fs::remove_file(to)?;
+    }
+    shared?;
+    target.set_permissions(source.metadata()?.permissions())
+}
 
 /// The tablespaces that are beside `data/` and that no link leads to.
 pub fn unlinked(base: &Path, oids: &[u32]) -> Vec<u32> {
@@ -35,9 +65,9 @@ pub fn link(tree: &Path, base: &Path, oids: &[u32]) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        std::os::unix::fs::symlink(base.join(&oid), &link)?;
+        symlink(base.join(&oid), &link)?;
     }
-    Ok(())
+    durable::sync_directory(&links)
 }
 
 fn links(tree: &Path) -> PathBuf {
@@ -55,7 +85,7 @@ mod tests {
         for directory in ["data/pg_tblspc", "data/pg_tblspc/7", "16384", "16385", "7"] {
             fs::create_dir_all(staging.join(directory)).unwrap();
         }
-        std::os::unix::fs::symlink("../../16385", staging.join("data/pg_tblspc/16385")).unwrap();
+        symlink("../../16385", staging.join("data/pg_tblspc/16385")).unwrap();
         link(&staging, &base, &[7, 16384, 16385, 99]).unwrap();
         fs::rename(&staging, &base).unwrap();
         assert_eq!(fs::read_link(base.join("data/pg_tblspc/16384")).unwrap(), base.join("16384"));
