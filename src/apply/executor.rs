@@ -430,7 +430,7 @@ mod tests {
         Executor::new(Course { plan, steps, observer: &Silent, cancel: &cancel, parallelism, budget }).run().await
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn never_more_steps_run_than_the_parallelism_allows() {
         let plan = plan(40);
         for parallelism in [1, 3, 16] {
@@ -462,7 +462,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_step_that_ends_early_although_nobody_interrupted_it_has_failed() {
         let (plan, parallelism) = (plan(3), NonZeroUsize::MIN);
         let (cancel, budget) = (CancellationToken::new(), Budget::new(&plan, None));
@@ -478,7 +478,7 @@ mod tests {
         assert!(!summary.failed.is_empty() && !summary.interrupted, "{summary:?}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_replica_that_cannot_begin_holds_up_no_other() {
         let steps = |name| replica(name).of([create(), history(2)]);
         let plan = site(vec![steps("busy"), steps("free"), steps("third")]);
@@ -489,7 +489,7 @@ mod tests {
         assert_eq!(watched.closed.lock().unwrap().last(), Some(&0));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_interruption_ends_every_replica_that_has_begun() {
         let plan = site(vec![replica("main").of([create(), history(2)]), replica("other").of([create()])]);
         let watched = Watched::default();
@@ -502,7 +502,7 @@ mod tests {
         assert_eq!(*watched.closed.lock().unwrap(), [0, 1]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_the_budget_allows_is_done_in_the_plans_order() {
         let plan = plan(10);
         let limit = 4 * SEGMENT;

@@ -4,15 +4,9 @@
 //! How much arrived is told about once a second, so the rate is held to a fifth of the piece a second, and the transfer
 //! ends when the next two reports could exceed it. What is in flight then fits.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::transport::ByteCounter;
-
-/// Between two looks at the counter.
-const EVERY: Duration = Duration::from_millis(50);
 
 /// A piece takes at least as long.
 const SECONDS: u64 = 5;
@@ -39,19 +33,36 @@ impl Piece {
         counted.saturating_sub(self.here).min(self.bytes)
     }
 
-    /// Cancels when enough has arrived; never ends before.
-    pub async fn watch(self, counter: &ByteCounter, cancel: &CancellationToken) -> Infallible {
-        let start = counter.get();
+    /// What listens to the counter of a transfer that begins, and cancels it when enough has arrived.
+    pub fn cuts_off(self, counter: &ByteCounter, cancel: &CancellationToken) -> impl FnMut(u64) + Send + use<> {
+        let (before, cancel) = (counter.get().saturating_add(self.here), cancel.clone());
         let (mut arrived, mut most) = (0, 0);
-        loop {
-            let now = counter.get().saturating_sub(start).saturating_sub(self.here);
+        move |all| {
+            let now = all.saturating_sub(before);
             most = now.saturating_sub(arrived).max(most);
             arrived = now;
             if arrived.saturating_add(most.saturating_mul(2)) >= self.bytes {
                 cancel.cancel();
-                return std::future::pending().await;
             }
-            tokio::time::sleep(EVERY).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_cut_off_before_the_next_two_reports_could_exceed_the_piece() {
+        let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
+        counter.add(7);
+        let piece = Piece { bytes: 100, here: 50 };
+        let _listening = counter.listen(piece.cuts_off(&counter, &cancel));
+        // What is here is counted too, and crossed no wire.
+        for (bytes, is_cut_off) in [(50, false), (20, false), (20, false), (19, false), (1, true)] {
+            counter.add(bytes);
+            assert_eq!(cancel.is_cancelled(), is_cut_off, "{}", counter.get());
+        }
+        assert_eq!(piece.arrived(counter.get() - 7), 60);
     }
 }

@@ -246,10 +246,8 @@ impl<'a> ReplicaRun<'a> {
             None => files.fetch(&transfer.request, transfer.counter, self.cancel).await,
             Some(piece) => {
                 let cut_off = self.cancel.child_token();
-                tokio::select! {
-                    fetched = files.fetch(&transfer.request, transfer.counter, &cut_off) => fetched,
-                    never = piece.watch(transfer.counter, &cut_off) => match never {},
-                }
+                let _listening = transfer.counter.listen(piece.cuts_off(transfer.counter, &cut_off));
+                files.fetch(&transfer.request, transfer.counter, &cut_off).await
             }
         };
         // A piece is slowed down, and an attempt that failed waited for what did not come: neither tells of the line.

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_most_urgent_one_goes_next() {
         let slots = Slots::new(1);
         let held = slots.acquire((0, 0)).await;
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [1, 2, 3]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_slot_that_nobody_waits_for_any_more_is_not_lost() {
         let slots = Slots::new(1);
         let held = slots.acquire((0, 0)).await;

@@ -9,6 +9,7 @@
 //! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
 
 mod activity;
+mod counter;
 #[cfg(test)]
 pub mod fake;
 mod local;
@@ -23,7 +24,6 @@ mod text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::ServerName;
 use crate::error::Error;
 use crate::site::model::{Access, Primary};
+pub use counter::ByteCounter;
 use patience::{Line, Patience};
 pub use patient::Told;
 pub use private_dir::PrivateDir;
@@ -220,20 +221,4 @@ pub struct Fetched {
     pub missing: Vec<PathBuf>,
     /// Symbolic links of a tree that were left out because they point out of it. Sorted.
     pub refused: Vec<PathBuf>,
-}
-
-/// Counts the bytes that arrived, for progress.
-#[derive(Debug, Clone, Default)]
-pub struct ByteCounter(Arc<AtomicU64>);
-
-impl ByteCounter {
-    /// Adds bytes that arrived.
-    pub fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// All that arrived so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }

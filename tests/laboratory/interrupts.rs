@@ -79,7 +79,7 @@ fn a_second_ctrl_c_ends_at_once() {
     let begin = Instant::now();
     let status = apply.wait_for_end();
     assert!(status.signal().is_none() && status.code() == Some(130), "{status:?}\n{}", apply.log());
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
     link.assert_no_orphans();
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +13,6 @@ use crate::store::posix::files;
 
 /// So many bytes may always come: small files come with what rsync says of them.
 const SOME: u64 = 1 << 20;
-/// Between two looks at how much has come.
-const EVERY: Duration = Duration::from_millis(50);
 
 /// Fetches files that are read.
 pub struct Fetcher<'a> {
@@ -137,21 +134,20 @@ impl Fetcher<'_> {
             bandwidth: self.bandwidth,
         };
         let counter = ByteCounter::default();
-        let fetching = self.files.fetch(&request, &counter, self.cancel);
-        tokio::select! {
-            fetched = fetching => fetched.map_err(FetchError::Transport),
-            () = exceeded(&counter, most) => {
-                let message = format!("more than {most} bytes came of {}, and files there are not so large", from.display());
-                Err(FetchError::Here(Error::new(Kind::Untrusted, message).hint("see what the primary has there")))
+        let cut_off = self.cancel.child_token();
+        let too_much = cut_off.clone();
+        let _listening = counter.listen(move |all| {
+            if all > most {
+                too_much.cancel();
             }
+        });
+        let fetched = self.files.fetch(&request, &counter, &cut_off).await;
+        if counter.get() > most {
+            let message =
+                format!("more than {most} bytes came of {}, and files there are not so large", from.display());
+            return Err(FetchError::Here(Error::new(Kind::Untrusted, message).hint("see what the primary has there")));
         }
-    }
-}
-
-/// Ends when more bytes have come than may.
-async fn exceeded(counter: &ByteCounter, most: u64) {
-    while counter.get() <= most {
-        tokio::time::sleep(EVERY).await;
+        fetched.map_err(FetchError::Transport)
     }
 }
 
