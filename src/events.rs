@@ -125,7 +125,15 @@ impl<O: Observer + ?Sized> Observer for &O {
     }
 }
 
-/// What an apply came to.
+/// Takes note of nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn notice(&self, _event: &Event) {}
+}
+
+/// What an apply came to, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Actions that were done.
@@ -140,4 +148,20 @@ pub struct Summary {
     pub interrupted: bool,
     /// The `--max-bytes` that left actions for the next run.
     pub stopped_at: Option<u64>,
+}
+
+impl Summary {
+    /// What this and another apply came to together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.done.extend(other.done);
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+        Self {
+            transferred: self.transferred.saturating_add(other.transferred),
+            interrupted: self.interrupted || other.interrupted,
+            stopped_at: self.stopped_at.or(other.stopped_at),
+            ..self
+        }
+    }
 }

@@ -22,7 +22,7 @@ const DIRECTIONS: [(&str, &[&str]); 17] = [
     ("plan_file", &["barman", "plan", "render"]),
     ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
     ("cycle", &["apply", "barman", "english", "error", "events", "observe", "plan", "site", "store", "transport"]),
-    ("progress", &["apply", "error", "events", "plan", "render", "stdout", "transport"]),
+    ("progress", &["error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
 
@@ -33,7 +33,7 @@ const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "engli
 /// applies see it through [`antipode::store`].
 const TOUCHING: [(&str, &str); 8] = [
     ("apply/locks.rs", "the runs' own locks, which lie beside the servers"),
-    ("apply/ongoing.rs", "the same"),
+    ("apply/pulse.rs", "the same"),
     ("commands", "files that a user names"),
     ("cycle/session.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),

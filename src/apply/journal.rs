@@ -1,60 +1,48 @@
-//! Notes in each replica's catalog that an apply succeeded there, how fast bytes arrived, and what was found of backups.
+//! Notes in a replica's catalog that an apply succeeded there, how fast bytes arrived, and what was found of backups.
 //!
 //! They are written when the work is done. A catalog that takes none, as its disk is full or read-only by now, is no
 //! failure: nothing depends on them.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::barman::findings::{self, Findings};
-use crate::barman::ids::{BackupId, ServerName};
+use crate::barman::ids::BackupId;
 use crate::barman::last_apply::{LastApply, Measured};
 use crate::observe::catalog;
-use crate::plan::Plan;
 use crate::plan::action::kinds::Effect;
 use crate::plan::action::{Action, Address};
 use crate::plan::{Outcome, ReplicaPlan};
 use crate::store::{ChangeError, Place, Store};
 
-use super::Stores;
 use crate::events::Summary;
 
-/// What was measured of each replica, by its name.
-pub type Measurements = BTreeMap<ServerName, Measured>;
-
-/// Notes the success of each replica that was planned and of which nothing is left to do. One that had no actions is
-/// among them: somebody who watches wants to see that applies go on.
-pub fn note(plan: &Plan, stores: Stores<'_>, summary: &Summary, measured: &Measurements, ended: Timestamp) {
+/// Notes the success of a replica that was planned and of which nothing is left to do. One that had no actions is among
+/// them: somebody who watches wants to see that applies go on.
+pub fn note(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: Measured, ended: Timestamp) {
     let failed = summary.failed.iter().map(|(address, _)| address).chain(&summary.skipped);
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
-    let has_succeeded = |replica: &&ReplicaPlan| {
-        replica.outcome == Outcome::Planned
-            && replica.left_out == 0
-            && replica.actions.iter().all(|action| done.contains(&action.address))
-    };
-    for replica in plan.replicas.iter().filter(has_succeeded) {
-        let Some(target) = &replica.target else { continue };
-        let measured = measured.get(&replica.name).copied().unwrap_or_default();
-        if let Err(error) = write(stores(&target.here).as_ref(), &replica.primary, measured, ended) {
-            tracing::warn!(replica = %replica.name, "this apply succeeded, and the note of it cannot be written: {error}");
-        }
+    let has_succeeded = plan.outcome == Outcome::Planned
+        && plan.left_out == 0
+        && plan.actions.iter().all(|action| done.contains(&action.address));
+    if !has_succeeded {
+        return;
+    }
+    if let Err(error) = write(store, &plan.primary, measured, ended) {
+        tracing::warn!(replica = %plan.name, "this apply succeeded, and the note of it cannot be written: {error}");
     }
 }
 
 /// Keeps what was found of the backups that were copied, in the place of what earlier applies found of them.
-pub fn keep(plan: &Plan, stores: Stores<'_>, summary: &Summary, found: &BTreeMap<ServerName, Findings>) {
+pub fn keep(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, found: Findings) {
     let done: BTreeSet<&Address> = summary.done.iter().collect();
-    for replica in &plan.replicas {
-        let Some(target) = &replica.target else { continue };
-        let found = found.get(&replica.name).cloned().unwrap_or_default();
-        let settled = replica.actions.iter().filter(|action| done.contains(&action.address)).filter_map(backup_of);
-        if let Err(error) = keep_of(stores(&target.here).as_ref(), settled, found) {
-            tracing::warn!(replica = %replica.name, "what was found at the primary cannot be noted: {error}");
-        }
+    let settled = plan.actions.iter().filter(|action| done.contains(&action.address)).filter_map(backup_of);
+    if let Err(error) = keep_of(store, settled, found) {
+        tracing::warn!(replica = %plan.name, "what was found at the primary cannot be noted: {error}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::store::locks::{Lock, LockError, LockKind};
 use crate::store::posix::places::OWN_DIRECTORY;
 
 use super::ongoing;
+use super::pulse::Pulse;
 use super::replica_run::{Held, ReplicaRun};
 use crate::events::{Failure, FailureKind};
 use crate::store::posix::durable;
@@ -25,7 +26,15 @@ pub struct RunLocks {
 /// Keeps a second Antipode from the same server, until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
+    pulse: Pulse,
     _lock: Lock,
+}
+
+impl RunLock {
+    /// Where the run notes its progress on the server.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
 }
 
 /// A catalog, or a server of it, cannot be worked on.
@@ -79,7 +88,7 @@ impl RunLocks {
     /// Takes the lock of a server, waiting while another run has it.
     pub async fn acquire(&self, server: &ServerName, patience: Duration) -> Result<RunLock, RunLockError> {
         match Lock::acquire(&ongoing::lock(&self.catalog, server), patience).await {
-            Ok(lock) => Ok(RunLock { _lock: lock }),
+            Ok(lock) => Ok(RunLock { pulse: Pulse::of(&self.catalog, server), _lock: lock }),
             Err(source @ LockError::Busy { .. }) => Err(RunLockError::Busy { server: server.clone(), source }),
             Err(LockError::Io { source, .. }) => Err(RunLockError::Io { catalog: self.catalog.clone(), source }),
         }

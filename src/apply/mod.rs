@@ -36,6 +36,7 @@
 //!
 //! A step that fails stops only the steps that need it.
 
+mod bandwidth;
 mod budget;
 mod executor;
 mod failure;
@@ -45,13 +46,13 @@ mod locks;
 mod meter;
 mod ongoing;
 mod piece;
+mod pulse;
 mod replica_run;
-mod shares;
+mod shared;
 mod slots;
 mod steps;
 mod xlogdb;
 
-use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,23 +60,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::findings::Findings;
+use crate::barman::last_apply::Measured;
 use crate::barman::layout::ServerDirs;
-use crate::plan::Plan;
 use crate::plan::ReplicaPlan;
-use crate::site::model::{Primary, Replica};
+use crate::site::model::Replica;
 use crate::store::Store;
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
 use crate::events::{Failure, Observer, Summary};
-use budget::Budget;
 use executor::{Course, Executor};
-use journal::Measurements;
 pub use locks::{RunLock, RunLockError, RunLocks};
-pub use ongoing::{Pulse, ongoing};
+pub use ongoing::ongoing;
+use pulse::Beating;
 use replica_run::{Moving, ReplicaRun};
-use shares::AtOnce;
-use slots::Slots;
+pub use shared::{Share, Shared};
 use steps::PlanSteps;
 
 /// Opens the catalog of a server that has these directories.
@@ -83,20 +83,20 @@ pub type Stores<'a> = &'a (dyn Fn(&ServerDirs) -> Arc<dyn Store> + Sync);
 
 /// What an apply needs besides the plan.
 pub struct Means<'a> {
-    /// The replicas that were planned.
-    pub replicas: &'a [Replica],
-    /// Their primaries by name.
-    pub primaries: &'a BTreeMap<String, Primary>,
-    /// Open ways to those that could be reached.
-    pub connections: &'a BTreeMap<String, Connection>,
-    /// Opens the catalog of a server at the site.
+    /// The replica that was planned.
+    pub replica: &'a Replica,
+    /// An open way to its primary, if that could be reached.
+    pub connection: Option<&'a Connection>,
+    /// Opens its catalog at the site.
     pub stores: Stores<'a>,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
     /// How long a line that was lost is waited for.
     pub patience: Patience,
-    /// How much is done at a time, and in all.
-    pub limits: Limits,
+    /// The run's own lock of the replica, which is held until the end.
+    pub run_lock: RunLock,
+    /// What is shared with the applies of other replicas.
+    pub share: Share,
 }
 
 /// How much an apply does at a time, and in all.
@@ -120,60 +120,83 @@ impl Default for Limits {
     }
 }
 
-/// Carries out a plan. The caller holds the run's own lock of each server.
-pub async fn apply(plan: &Plan, means: &Means<'_>, observer: &dyn Observer, cancel: &CancellationToken) -> Summary {
-    let slots: BTreeMap<&str, Slots> =
-        means.primaries.iter().map(|(name, primary)| (name.as_str(), Slots::new(count(primary.streams)))).collect();
-    let budget = Arc::new(Budget::new(plan, means.limits.max_bytes));
-    let shared = Shared { plan, slots: &slots, budget: &budget, observer, cancel };
-    let runs = plan.replicas.iter().map(|replica| prepare(replica, means, shared)).collect();
-    let steps = PlanSteps::new(plan, runs);
-    let parallelism = means.limits.parallelism;
-    let course = Course { plan, steps: &steps, observer, cancel, parallelism, budget: &budget };
-    let (summary, ()) = tokio::join!(Executor::new(course).run(), leftovers::sweep(plan, means.stores, cancel));
-    journal::note(plan, means.stores, &summary, &steps.measured(), Timestamp::now());
-    journal::keep(plan, means.stores, &summary, &steps.findings());
+/// Carries out the plan of one replica. What killed runs left to be deleted is deleted meanwhile.
+pub async fn apply(
+    plan: &ReplicaPlan,
+    means: Means<'_>,
+    observer: &dyn Observer,
+    cancel: &CancellationToken,
+) -> Summary {
+    let observer = Beating::new(observer, means.run_lock.pulse().clone());
+    let sweep = async {
+        if let Some(target) = &plan.target {
+            leftovers::sweep(plan, (means.stores)(&target.here), cancel).await;
+        }
+    };
+    let work = async { tokio::join!(carry_out(plan, &means, &observer, cancel), sweep) };
+    tokio::select! {
+        (summary, ()) = work => summary,
+        never = observer.watch() => match never {},
+    }
+}
+
+async fn carry_out(
+    plan: &ReplicaPlan,
+    means: &Means<'_>,
+    observer: &dyn Observer,
+    cancel: &CancellationToken,
+) -> Summary {
+    let (summary, measured, found) = match prepare(plan, means, observer, cancel) {
+        _ if plan.actions.is_empty() => (Summary::default(), Measured::default(), Findings::default()),
+        Ok(run) => {
+            let begun = run.begin().await.map(|()| &run);
+            let summary = run_steps(plan, begun, means, observer, cancel).await;
+            run.end().await;
+            (summary, run.measured(), run.findings())
+        }
+        Err(failure) => {
+            let summary = run_steps(plan, Err(failure), means, observer, cancel).await;
+            (summary, Measured::default(), Findings::default())
+        }
+    };
+    if let Some(target) = &plan.target {
+        let store = (means.stores)(&target.here);
+        journal::note(plan, store.as_ref(), &summary, measured, Timestamp::now());
+        journal::keep(plan, store.as_ref(), &summary, found);
+    }
     summary
 }
 
-/// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that all
-/// is well. The caller holds the run's own lock of each server.
-pub async fn idle(plan: &Plan, stores: Stores<'_>, cancel: &CancellationToken) {
-    leftovers::sweep(plan, stores, cancel).await;
-    journal::note(plan, stores, &Summary::default(), &Measurements::new(), Timestamp::now());
+async fn run_steps(
+    plan: &ReplicaPlan,
+    run: Result<&ReplicaRun<'_>, Failure>,
+    means: &Means<'_>,
+    observer: &dyn Observer,
+    cancel: &CancellationToken,
+) -> Summary {
+    let steps = PlanSteps::new(plan, run);
+    Executor::new(Course { plan, steps: &steps, observer, cancel, share: &means.share }).run().await
 }
 
-/// What all replicas of an apply share.
-#[derive(Clone, Copy)]
-struct Shared<'a, 'b> {
-    plan: &'b Plan,
-    /// By the primary's name.
-    slots: &'b BTreeMap<&'b str, Slots>,
-    budget: &'b Arc<Budget>,
+fn prepare<'a>(
+    plan: &'a ReplicaPlan,
+    means: &'a Means<'_>,
     observer: &'a dyn Observer,
     cancel: &'a CancellationToken,
-}
-
-fn prepare<'a>(planned: &'a ReplicaPlan, means: &Means<'_>, shared: Shared<'a, '_>) -> Result<ReplicaRun<'a>, Failure> {
-    let unplanned = || Failure::new(format!("{} was not planned", planned.name));
-    let target = planned.target.as_ref().ok_or_else(unplanned)?;
-    let replica = means.replicas.iter().find(|replica| replica.name == planned.name).ok_or_else(unplanned)?;
-    let primary = means.primaries.get(&replica.primary).ok_or_else(unplanned)?;
-    let connection = means.connections.get(&replica.primary).ok_or_else(unplanned)?;
+) -> Result<ReplicaRun<'a>, Failure> {
+    let unplanned = || Failure::new(format!("{} was not planned", plan.name));
+    let target = plan.target.as_ref().ok_or_else(unplanned)?;
+    let connection = means.connection.ok_or_else(unplanned)?;
     let moving = Moving {
         files: connection.files.clone(),
-        replica_slots: Slots::new(count(replica.policy.transfer.streams)),
-        primary_slots: shared.slots.get(replica.primary.as_str()).cloned().unwrap_or_else(|| Slots::new(1)),
-        streams: count(replica.policy.transfer.streams),
-        bandwidth: AtOnce::of(shared.plan, planned, means.replicas, primary).share(primary, replica),
-        reuse: replica.policy.transfer.reuse,
-        budget: Arc::clone(shared.budget),
-        primary: primary.name.clone(),
+        share: &means.share,
+        reuse: means.replica.policy.transfer.reuse,
+        primary: means.replica.primary.clone(),
         line: Arc::clone(&connection.line),
         patience: means.patience,
     };
     let store = (means.stores)(&target.here);
-    Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, shared.cancel, shared.observer))
+    Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, cancel, observer))
 }
 
 fn count(streams: NonZeroU32) -> usize {

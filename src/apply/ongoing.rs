@@ -1,12 +1,10 @@
-//! How a run shows that it goes on: a file beside its lock, whose time is that of the last progress.
+//! The run that is at work on a server, as its lock and its pulse tell.
 //!
 //! The time of the lock's file is that of the begin, as the holder writes its id then and nothing else later. Neither file
 //! proves anything by itself: whether a run is at work, only the lock tells.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 
@@ -15,28 +13,11 @@ use crate::plan::status::ongoing::Ongoing;
 use crate::store::locks::{Lock, read_holder};
 use crate::store::posix::places::OWN_DIRECTORY;
 
+use super::pulse::Pulse;
+
 /// The run's own lock of a server.
 pub(super) fn lock(catalog: &Path, server: &ServerName) -> PathBuf {
     catalog.join(OWN_DIRECTORY).join(format!("{server}.lock"))
-}
-
-/// Where a run notes its progress.
-#[derive(Debug, Clone)]
-pub struct Pulse(PathBuf);
-
-impl Pulse {
-    /// That of the run which is at work on a server.
-    pub fn of(catalog: &Path, server: &ServerName) -> Self {
-        Self(catalog.join(OWN_DIRECTORY).join(format!("{server}.progress")))
-    }
-
-    /// The run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
-    pub fn beat(&self) {
-        let noted = File::options().write(true).create(true).truncate(false).open(&self.0);
-        if let Err(error) = noted.and_then(|file| file.set_modified(SystemTime::now())) {
-            tracing::debug!("the progress cannot be noted in {}: {error}", self.0.display());
-        }
-    }
 }
 
 /// The run that is at work on a server, if there is one.
@@ -46,7 +27,7 @@ pub fn ongoing(catalog: &Path, server: &ServerName) -> io::Result<Option<Ongoing
         return Ok(None);
     }
     let began = modified(&lock)?;
-    let last_progress = modified(&Pulse::of(catalog, server).0).map_or(began, |beat| beat.max(began));
+    let last_progress = modified(Pulse::of(catalog, server).path()).map_or(began, |beat| beat.max(began));
     let holder = read_holder(&lock);
     Ok(Some(Ongoing {
         pid: holder.as_ref().map(|holder| holder.pid),
@@ -63,7 +44,8 @@ fn modified(path: &Path) -> io::Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
 
     fn set(path: &Path, time: &str) {
         let seconds = u64::try_from(time.parse::<Timestamp>().unwrap().as_second()).unwrap();
@@ -86,7 +68,7 @@ mod tests {
         assert_eq!((running.pid, running.last_progress), (Some(std::process::id()), running.began));
         assert_eq!(ongoing(&other), None, "it is at work on the one server");
         pulse.beat();
-        set(&pulse.0, "2026-11-22T10:20:00Z");
+        set(pulse.path(), "2026-11-22T10:20:00Z");
         let now = "2026-11-22T12:10:00Z".parse().unwrap();
         let running = ongoing(&main).unwrap();
         assert_eq!((running.age(now), running.idle(now), running.hangs(now)), (7800, 6600, true));
@@ -94,7 +76,7 @@ mod tests {
         let running = ongoing(&main).unwrap();
         assert!(!running.hangs(Timestamp::now()), "{running:?}");
         // What an earlier run left says nothing of this one.
-        set(&pulse.0, "2026-11-20T00:00:00Z");
+        set(pulse.path(), "2026-11-20T00:00:00Z");
         assert_eq!(ongoing(&main).unwrap().last_progress, running.began);
         drop(held);
         assert_eq!(ongoing(&main), None, "its files alone are no run");

@@ -21,10 +21,9 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// The rate that lets it be cut off in time.
-    pub fn bandwidth(self, limit: Option<u64>) -> u64 {
-        let slow = (self.bytes / SECONDS).max(1);
-        limit.map_or(slow, |limit| limit.min(slow))
+    /// The rate that lets it be cut off in time, in bytes per second.
+    pub fn bandwidth(self) -> u64 {
+        (self.bytes / SECONDS).max(1)
     }
 
     /// What of these counted bytes crossed the wire. Those that were here already are counted too, and so are those that

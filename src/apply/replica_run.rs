@@ -1,6 +1,7 @@
 //! What the steps of one replica share during an apply.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::barman::findings::{Finding, Findings};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::Layout;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::plan::Target;
 use crate::plan::action::Address;
 use crate::site::model::Reuse;
@@ -22,10 +23,10 @@ use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
 use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, paths};
 
-use super::budget::Budget;
 use super::meter::Meter;
 use super::piece::Piece;
-use super::slots::{Slot, Slots, Urgency};
+use super::shared::Share;
+use super::slots::{Slot, Urgency};
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
 use crate::events::{Event, Failure, FailureKind, Observer};
@@ -35,21 +36,13 @@ const GRACE: Duration = Duration::from_secs(15);
 
 /// How bytes of one replica are moved.
 #[derive(Clone)]
-pub struct Moving {
+pub struct Moving<'a> {
     /// The way to the primary.
     pub files: Arc<dyn Files>,
-    /// The replica's slots for transfers.
-    pub replica_slots: Slots,
-    /// The primary's, which it shares with other replicas.
-    pub primary_slots: Slots,
-    /// Transfers of the replica at the same time.
-    pub streams: usize,
-    /// Bytes per second of one transfer.
-    pub bandwidth: Option<u64>,
+    /// What it shares with other replicas.
+    pub share: &'a Share,
     /// What is done with files that an older backup has.
     pub reuse: Reuse,
-    /// What may be copied.
-    pub budget: Arc<Budget>,
     /// The primary's name.
     pub primary: String,
     /// The primary's line, which it shares with other replicas.
@@ -104,7 +97,7 @@ pub struct ReplicaRun<'a> {
     /// Its catalog.
     pub store: Arc<dyn Store>,
     /// How bytes are moved.
-    pub moving: Moving,
+    pub moving: Moving<'a>,
     /// How long a busy lock is waited for.
     pub lock_patience: Duration,
     /// Systems whose WAL may be placed.
@@ -131,7 +124,7 @@ impl<'a> ReplicaRun<'a> {
     pub fn new(
         target: &'a Target,
         store: Arc<dyn Store>,
-        moving: Moving,
+        moving: Moving<'a>,
         lock_patience: Duration,
         cancel: &'a CancellationToken,
         observer: &'a dyn Observer,
@@ -223,9 +216,7 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Copies files when it is their turn, and tries again what may pass.
-    pub async fn fetch(&self, mut transfer: Transfer<'_>) -> Result<Fetched, Failure> {
-        let limit = self.moving.bandwidth;
-        transfer.request.bandwidth = transfer.piece.map_or(limit, |piece| Some(piece.bandwidth(limit)));
+    pub async fn fetch(&self, transfer: Transfer<'_>) -> Result<Fetched, Failure> {
         let _slots = self.slots(transfer.urgency).await?;
         // What is here tells progress, and not what an attempt counted: that grows by what it found here, too.
         let here = || bytes_below(&transfer.request.into);
@@ -237,17 +228,47 @@ impl<'a> ReplicaRun<'a> {
         })
     }
 
-    /// Copies once, and charges what arrived, also of a copy that failed.
+    /// Copies once, and goes on with less bandwidth when it is to give way to other replicas.
     async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, Error> {
+        loop {
+            let rate = tokio::select! {
+                rate = self.moving.share.rate(transfer.piece.map(Piece::bandwidth)) => rate,
+                () = self.cancel.cancelled() => return Err(Error::interrupted()),
+            };
+            let request = Fetch { bandwidth: rate.bytes, ..transfer.request.clone() };
+            let cut_off = self.cancel.child_token();
+            let end = async {
+                rate.give_way.cancelled().await;
+                cut_off.cancel();
+                std::future::pending::<Infallible>().await
+            };
+            let fetched = tokio::select! {
+                fetched = self.transfer(transfer, &request, &cut_off) => fetched,
+                never = end => match never {},
+            };
+            let gave_way = rate.give_way.is_cancelled() && !self.cancel.is_cancelled();
+            match fetched {
+                Err(error) if gave_way && error.kind == Kind::Interrupted => {}
+                fetched => return fetched,
+            }
+        }
+    }
+
+    /// Copies, and charges what arrived, also of a copy that failed.
+    async fn transfer(
+        &self,
+        transfer: &Transfer<'_>,
+        request: &Fetch,
+        cut_off: &CancellationToken,
+    ) -> Result<Fetched, Error> {
         let before = transfer.counter.get();
         let running = self.meter.begin();
         let files = &self.moving.files;
         let fetched = match transfer.piece {
-            None => files.fetch(&transfer.request, transfer.counter, self.cancel).await,
+            None => files.fetch(request, transfer.counter, cut_off).await,
             Some(piece) => {
-                let cut_off = self.cancel.child_token();
-                let _listening = transfer.counter.listen(piece.cuts_off(transfer.counter, &cut_off));
-                files.fetch(&transfer.request, transfer.counter, &cut_off).await
+                let _listening = transfer.counter.listen(piece.cuts_off(transfer.counter, cut_off));
+                files.fetch(request, transfer.counter, cut_off).await
             }
         };
         // A piece is slowed down, and an attempt that failed waited for what did not come: neither tells of the line.
@@ -258,7 +279,7 @@ impl<'a> ReplicaRun<'a> {
             let counted = transfer.counter.get().saturating_sub(before);
             transfer.piece.map_or(counted, |piece| piece.arrived(counted))
         };
-        self.moving.budget.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
+        self.moving.share.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
         fetched
     }
 
@@ -286,12 +307,8 @@ impl<'a> ReplicaRun<'a> {
 
     /// Waits for a slot of the replica and one of the primary.
     async fn slots(&self, urgency: Urgency) -> Result<[Slot; 2], Failure> {
-        let turn = async {
-            let replica = self.moving.replica_slots.acquire(urgency).await;
-            [replica, self.moving.primary_slots.acquire(urgency).await]
-        };
         tokio::select! {
-            slots = turn => Ok(slots),
+            slots = self.moving.share.line(urgency) => Ok(slots),
             () = self.cancel.cancelled() => Err(Failure::interrupted()),
         }
     }
@@ -336,5 +353,86 @@ pub async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Failure::new(format!("internal error, please report it: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::apply::shared::tests::{frankfurt, replica_of};
+    use crate::apply::{Limits, Shared};
+    use crate::events::Nobody;
+    use crate::plan::tests::build;
+    use crate::store::Posix;
+    use crate::transport::{Compare, What};
+
+    /// Brings some bytes, tells with which bandwidth it was asked, and goes on until somebody cuts it off, but for what is
+    /// asked with this bandwidth.
+    struct Endless {
+        asked: tokio::sync::mpsc::UnboundedSender<Option<u64>>,
+        ends_with: u64,
+    }
+
+    #[async_trait]
+    impl Files for Endless {
+        async fn list(&self, _request: &List) -> Result<Vec<RemoteFile>, Error> {
+            unimplemented!("nothing is listed")
+        }
+
+        async fn fetch(
+            &self,
+            request: &Fetch,
+            counter: &ByteCounter,
+            cancel: &CancellationToken,
+        ) -> Result<Fetched, Error> {
+            counter.add(10);
+            self.asked.send(request.bandwidth).unwrap();
+            if request.bandwidth == Some(self.ends_with) {
+                return Ok(Fetched { transferred: 10, ..Fetched::default() });
+            }
+            cancel.cancelled().await;
+            Err(Error::interrupted())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transfer_gives_way_to_another_replica_and_goes_on_with_less() {
+        let plan = build::replica("main").of([build::add(build::copy("1122", 100))]);
+        let (replica, primary, shared) = (replica_of(2, None), frankfurt(4, 800), Shared::new(Limits::default()));
+        let share = || shared.admit([(&plan, &replica, &primary)]).remove(0);
+        let (first, (asked, mut asks)) = (share(), tokio::sync::mpsc::unbounded_channel());
+        let (cancel, into) = (CancellationToken::new(), tempfile::tempdir().unwrap());
+        let moving = Moving {
+            files: Arc::new(Endless { asked, ends_with: 400 }),
+            share: &first,
+            reuse: Reuse::None,
+            primary: "frankfurt".to_owned(),
+            line: Arc::default(),
+            patience: Patience::APPLYING,
+        };
+        let target = plan.target.as_ref().unwrap();
+        let store = Posix::opener(into.path().to_owned())(&target.here);
+        let run = ReplicaRun::new(target, store, moving, Duration::ZERO, &cancel, &Nobody);
+        let request = Fetch {
+            from: "/b".into(),
+            into: into.path().to_owned(),
+            what: What::Tree { exclude: Vec::new() },
+            basis: None,
+            compare: Compare::Times,
+            bandwidth: None,
+        };
+        let (address, counter) = (&plan.actions[0].address, ByteCounter::default());
+        let transfer = Transfer { address, urgency: first.urgency(0), counter: &counter, request, piece: None };
+        let other = async {
+            assert_eq!(asks.recv().await, Some(Some(800)), "it begins alone");
+            let second = share();
+            let rate = second.rate(None).await;
+            (rate.bytes, asks.recv().await)
+        };
+        let (fetched, (bytes, again)) = tokio::join!(run.fetch(transfer), other);
+        assert_eq!((fetched.unwrap().transferred, bytes, again), (10, Some(400), Some(Some(400))));
+        assert_eq!(first.spent(), 20, "what arrived before it gave way is charged");
     }
 }

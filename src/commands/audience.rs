@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{CommandError, Exit};
-use crate::events::{Event, Observer, Summary};
+use crate::events::{Nobody, Observer, Summary};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines};
 use crate::render;
@@ -66,10 +66,10 @@ impl Audience<'_> {
     /// Who follows the steps: bars on a terminal, else lines.
     pub fn observer(&self) -> Box<dyn Observer + '_> {
         match self {
-            Self::People(terminal) if terminal.quiet => Box::new(Silent),
+            Self::People(terminal) if terminal.quiet => Box::new(Nobody),
             Self::People(_) if terminal::shows_progress() => Box::new(Bars::new()),
             Self::People(_) => Box::new(Lines::new()),
-            Self::Onlookers(_) => Box::new(Silent),
+            Self::Onlookers(_) => Box::new(Nobody),
             Self::Programs(json) => Box::new(json),
         }
     }
@@ -88,11 +88,4 @@ impl Audience<'_> {
             json.end(exit);
         }
     }
-}
-
-/// Says nothing while an apply runs.
-struct Silent;
-
-impl Observer for Silent {
-    fn notice(&self, _event: &Event) {}
 }

@@ -177,7 +177,7 @@ impl Stage<'_> {
         let locks = RunLocks::of(&site.catalog.path)?;
         let mut session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
         let result = match session.lock(&locks, |_| true, LOCK_TIMEOUT).await {
-            Ok(_) => self.plan_and_apply(&session, shown).await,
+            Ok(_) => self.plan_and_apply(&mut session, shown).await,
             Err(error) => Err(error),
         };
         session.close().await;
@@ -185,7 +185,7 @@ impl Stage<'_> {
         result
     }
 
-    async fn plan_and_apply(&self, session: &Session, shown: Option<&Plan>) -> Result<(), CommandError> {
+    async fn plan_and_apply(&self, session: &mut Session, shown: Option<&Plan>) -> Result<(), CommandError> {
         let plan = session.plan().await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);

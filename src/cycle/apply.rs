@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::apply::{self, Limits, Means, RunLockError, RunLocks};
+use crate::apply::{self, Limits, Means, RunLockError, RunLocks, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
-use crate::events::{Observer, Summary};
+use crate::events::{Event, Nobody, Observer, Summary};
 use crate::plan::Plan;
 use crate::store::Posix;
 use crate::transport::patience::Patience;
@@ -49,7 +49,9 @@ impl Session {
         };
         for (name, lock) in concerned.into_iter().zip(taken) {
             match lock {
-                Ok(lock) => self.run_locks.push(lock),
+                Ok(lock) => {
+                    self.run_locks.insert(name, lock);
+                }
                 Err(busy @ RunLockError::Busy { .. }) => {
                     self.busy.insert(name, busy.into());
                 }
@@ -59,24 +61,61 @@ impl Session {
         Ok(self.busy.is_empty() || !self.run_locks.is_empty())
     }
 
-    /// Does what a plan says. Whoever calls has taken the runs' own locks.
-    pub async fn apply(&self, plan: &Plan, bounds: Bounds, observer: &dyn Observer) -> Result<Summary, CommandError> {
-        let connections = self.open_connections();
-        let means = Means {
-            replicas: &self.replicas,
-            primaries: &self.site.primaries,
-            connections: &connections,
-            stores: &Posix::opener(self.lock_directory()?),
-            lock_timeout: bounds.lock_timeout,
-            patience: Patience::APPLYING,
-            limits: bounds.limits,
-        };
-        Ok(apply::apply(plan, &means, observer, &self.cancel).await)
+    /// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that
+    /// all is well.
+    pub async fn idle(&mut self, plan: &Plan) -> Result<(), CommandError> {
+        self.apply(plan, Bounds::of_patience(Duration::ZERO), &Nobody).await.map(drop)
     }
 
-    /// What an apply does of a plan that has nothing to do. Whoever calls holds the run's own lock.
-    pub async fn idle(&self, plan: &Plan) -> Result<(), CommandError> {
-        apply::idle(plan, &Posix::opener(self.lock_directory()?), &self.cancel).await;
-        Ok(())
+    /// Does what a plan says, of all replicas at the same time. Their runs' own locks are taken, but for those of which
+    /// nothing is to be done.
+    pub async fn apply(
+        &mut self,
+        plan: &Plan,
+        bounds: Bounds,
+        observer: &dyn Observer,
+    ) -> Result<Summary, CommandError> {
+        let connections = self.open_connections();
+        let (stores, shared) = (Posix::opener(self.lock_directory()?), Shared::new(bounds.limits));
+        let (mut run_locks, mut begun) = (std::mem::take(&mut self.run_locks), Vec::new());
+        for planned in &plan.replicas {
+            let Some(run_lock) = run_locks.remove(&planned.name) else {
+                if planned.actions.is_empty() {
+                    continue;
+                }
+                return Err(CommandError::new(format!(
+                    "internal error, please report it: {} is not locked",
+                    planned.name
+                )));
+            };
+            let replica = self.replica(planned.name.as_str())?;
+            let unknown = || CommandError::new(format!("primary {}: it is not declared", replica.primary));
+            let primary = self.site.primaries.get(&replica.primary).ok_or_else(unknown)?;
+            begun.push((planned, replica, primary, run_lock));
+        }
+        let shares = shared.admit(begun.iter().map(|(planned, replica, primary, _)| (*planned, *replica, *primary)));
+        let applies = begun.into_iter().zip(shares).map(|((planned, replica, _, run_lock), share)| {
+            let means = Means {
+                replica,
+                connection: connections.get(&replica.primary),
+                stores: &stores,
+                lock_timeout: bounds.lock_timeout,
+                patience: Patience::APPLYING,
+                run_lock,
+                share,
+            };
+            apply::apply(planned, means, observer, &self.cancel)
+        });
+        let mut applies = join_all(applies);
+        let summaries = tokio::select! {
+            // First, so that the interruption is told before what ends because of it.
+            biased;
+            () = self.cancel.cancelled() => {
+                observer.notice(&Event::Interrupted);
+                applies.await
+            }
+            summaries = &mut applies => summaries,
+        };
+        Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
     }
 }

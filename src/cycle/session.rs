@@ -57,7 +57,7 @@ pub struct Session {
     /// Why a primary that is mirrored did not say which servers it has.
     silent: BTreeMap<String, CommandError>,
     /// The runs' own locks that are held.
-    pub(super) run_locks: Vec<RunLock>,
+    pub(super) run_locks: BTreeMap<ServerName, RunLock>,
     /// The replicas that another run is at work on. They are passed over.
     pub busy: BTreeMap<ServerName, CommandError>,
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
@@ -106,7 +106,7 @@ impl Session {
             patient,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
-            run_locks: Vec::new(),
+            run_locks: BTreeMap::new(),
             busy: BTreeMap::new(),
             refresh: false,
             cancel: cancel.clone(),

@@ -1,14 +1,12 @@
 //! An apply as it is followed: bars on a terminal, plain lines elsewhere, JSON for programs.
 
 mod bars;
-mod beating;
 mod json;
 mod lines;
 mod record;
 mod running;
 
 pub use bars::Bars;
-pub use beating::Beating;
 pub use json::Json;
 pub use lines::Lines;
 pub use record::Record;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLock, RunLocks, apply};
+use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Observer, Summary};
@@ -20,7 +20,7 @@ use antipode::store::Posix;
 use antipode::transport;
 use antipode::transport::patience::Patience;
 use antipode::verify::checksum::{Algorithm, Checksum};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -171,7 +171,7 @@ impl TestSite {
     ) -> (Plan, Summary) {
         let locks = RunLocks::of(&self.catalog).unwrap();
         let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
-        let _held: Vec<RunLock> = try_join_all(run_locks).await.unwrap();
+        let run_locks = try_join_all(run_locks).await.unwrap();
         let connections = self.call().await;
         let plan = self.plan_over(&connections).await;
         let mut connections: BTreeMap<_, _> =
@@ -181,16 +181,25 @@ impl TestSite {
                 connection.files = faulty.around(Arc::clone(&connection.files));
             }
         }
-        let means = Means {
-            replicas: &self.replicas(),
-            primaries: &self.site.primaries,
-            connections: &connections,
-            stores: &Posix::opener(self.catalog.clone()),
-            lock_timeout: self.lock_timeout,
-            patience: IMPATIENT,
-            limits,
-        };
-        let summary = apply(&plan, &means, observer, &CancellationToken::new()).await;
+        let shared = Shared::new(limits);
+        let replicas = self.replicas();
+        let declared = plan.replicas.iter().zip(&replicas);
+        let shares = shared
+            .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
+        let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
+        let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
+            let means = Means {
+                replica,
+                connection: connections.get(&replica.primary),
+                stores: &stores,
+                lock_timeout: self.lock_timeout,
+                patience: IMPATIENT,
+                run_lock,
+                share,
+            };
+            apply(plan, means, observer, &cancel)
+        });
+        let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
         (plan, summary)
     }
 

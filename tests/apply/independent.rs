@@ -23,14 +23,23 @@ async fn a_server_that_is_busy_holds_up_no_other_and_one_that_is_done_is_free() 
     site.lock_timeout = LONG;
     let cron = |server: &str| LockKind::Cron.path(&catalog, &server.parse().unwrap());
     let busy = Lock::try_acquire(&cron("main")).unwrap();
+    let trash = catalog.join("main/.antipode/trash/20261101T030000");
+    for number in 0..3000 {
+        let directory = trash.join(format!("data/base/{}", number % 10));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(number.to_string()), "").unwrap();
+    }
     let dirs = ServerDirs::of_catalog(&catalog, "other".parse().unwrap());
     let (published, others) = (Layout::NEWEST.backup_info(&dirs, FIRST_BACKUP.parse().unwrap()), cron("other"));
-    // Barman lets go of the one server only when the other is done and free.
+    let run_locks = RunLocks::of(&catalog).unwrap();
+    // Barman lets go of the one server only when the other is done and free for everybody, and the deletions of the one are
+    // finished.
     let barman = tokio::spawn(async move {
-        while !published.exists() {
+        while !published.exists() || trash.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(Lock::acquire(&others, LONG).await.unwrap());
+        drop(run_locks.acquire(&dirs.server, LONG).await.unwrap());
         drop(busy);
     });
     let (_, summary) = site.apply_watched(&Blind).await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLock, RunLocks, apply};
+use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
 use antipode::events::{Event, Observer, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
@@ -16,9 +16,10 @@ use antipode::plan::status::{SiteStatus, status};
 use antipode::plan::{Plan, plan};
 use antipode::site::Site;
 use antipode::site::model::Replica;
+use antipode::store::Posix;
 use antipode::transport;
 use antipode::transport::patience::Patience;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -90,23 +91,31 @@ impl Ground {
         run(async {
             let locks = RunLocks::of(&self.catalog).unwrap();
             let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
-            let _held: Vec<RunLock> = try_join_all(run_locks).await.unwrap();
+            let run_locks = try_join_all(run_locks).await.unwrap();
             let connections = self.call().await;
             let (plan, _) = self.plan_over(&connections, now).await;
             let connections: BTreeMap<_, _> =
                 connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
-            let means = Means {
-                replicas: &self.replicas(),
-                primaries: &self.site.primaries,
-                connections: &connections,
-                stores: &antipode::store::Posix::opener(self.catalog.clone()),
-                lock_timeout: Duration::from_secs(5),
-                patience: IMPATIENT,
-                limits: Limits::default(),
-            };
-            let cancel = CancellationToken::new();
+            let shared = Shared::new(Limits::default());
+            let replicas = self.replicas();
+            let declared = plan.replicas.iter().zip(&replicas);
+            let shares = shared
+                .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
+            let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
             let observer = Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() };
-            let summary = apply(&plan, &means, &observer, &cancel).await;
+            let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
+                let means = Means {
+                    replica,
+                    connection: connections.get(&replica.primary),
+                    stores: &stores,
+                    lock_timeout: Duration::from_secs(5),
+                    patience: IMPATIENT,
+                    run_lock,
+                    share,
+                };
+                apply(plan, means, &observer, &cancel)
+            });
+            let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
             Applied { plan, summary }
         })
     }

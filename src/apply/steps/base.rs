@@ -220,7 +220,7 @@ async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
     let compare = if is_compared { Compare::Content } else { Compare::Times };
     let knows_times = copy.reuse.is_none() && !writing.is_base();
-    if knows_times && job.run.moving.budget.limit().is_none() {
+    if knows_times && job.run.moving.share.budget().limit().is_none() {
         return transfer(job, copy, writing, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
     }
     let (absent, present) = absent(job, copy, writing).await?;

@@ -13,21 +13,16 @@ mod wals;
 
 pub use wals::commits;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use futures::future::BoxFuture;
 
-use crate::barman::findings::Findings;
-use crate::barman::ids::ServerName;
-use crate::plan::Plan;
+use crate::plan::ReplicaPlan;
 use crate::plan::action::{Action, Change};
 use crate::plan::order::graph::{Part, Step};
 use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::executor::Steps;
-use super::journal::Measurements;
 use super::piece::Piece;
 use super::replica_run::{ReplicaRun, Transfer};
 use super::slots::Urgency;
@@ -55,71 +50,36 @@ impl Job<'_> {
 
     /// How many of these files may be copied now.
     fn secure(&self, sizes: impl IntoIterator<Item = u64>) -> usize {
-        self.run.moving.budget.secure(self.urgency, sizes)
+        self.run.moving.share.budget().secure(self.urgency, sizes)
     }
 
     /// The piece of a file that may be copied now, where the file is larger than a run may copy. `into` is the
     /// directory that it is copied into.
     fn piece(&self, into: &Path, landing: &Path, size: u64) -> Option<Piece> {
-        let bytes = self.run.moving.budget.piece(self.urgency, size)?;
+        let bytes = self.run.moving.share.budget().piece(self.urgency, size)?;
         Some(Piece { bytes, here: paths::partial_size(&into.join(landing)) })
     }
 }
 
-/// The steps of a plan.
+/// The steps of a replica's plan.
 pub struct PlanSteps<'a> {
-    plan: &'a Plan,
-    /// By the replica's place in the plan.
-    replicas: Vec<PlanReplica<'a>>,
-}
-
-/// A replica of the plan.
-struct PlanReplica<'a> {
-    /// What its steps share, or why they cannot run.
-    run: Result<ReplicaRun<'a>, Failure>,
-    /// Why it could not begin.
-    refused: OnceLock<Failure>,
+    plan: &'a ReplicaPlan,
+    /// What they share, or why none of them can run.
+    run: Result<&'a ReplicaRun<'a>, Failure>,
 }
 
 impl<'a> PlanSteps<'a> {
-    /// The steps of a plan, given what those of each replica share, or why they cannot run.
-    pub fn new(plan: &'a Plan, runs: Vec<Result<ReplicaRun<'a>, Failure>>) -> Self {
-        let replicas = runs.into_iter().map(|run| PlanReplica { run, refused: OnceLock::new() }).collect();
-        Self { plan, replicas }
+    /// The steps of a plan, given what they share, or why none of them can run.
+    pub fn new(plan: &'a ReplicaPlan, run: Result<&'a ReplicaRun<'a>, Failure>) -> Self {
+        Self { plan, run }
     }
 
-    /// What was measured of each replica so far.
-    pub fn measured(&self) -> Measurements {
-        let runs = self.plan.replicas.iter().zip(&self.replicas);
-        runs.filter_map(|(replica, of)| Some((replica.name.clone(), of.run.as_ref().ok()?.measured()))).collect()
-    }
-
-    /// What was found of each replica's backups so far.
-    pub fn findings(&self) -> BTreeMap<ServerName, Findings> {
-        let runs = self.plan.replicas.iter().zip(&self.replicas);
-        runs.filter_map(|(replica, of)| Some((replica.name.clone(), of.run.as_ref().ok()?.findings()))).collect()
+    fn action(&self, step: Step) -> Option<&'a Action> {
+        self.plan.actions.get(step.action)
     }
 }
 
 impl Steps for PlanSteps<'_> {
-    fn begin(&self, replica: usize) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let Some(replica) = self.replicas.get(replica) else { return };
-            let Ok(run) = &replica.run else { return };
-            if let Err(failure) = run.begin().await {
-                replica.refused.get_or_init(|| failure);
-            }
-        })
-    }
-
-    fn end(&self, replica: usize) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Some(Ok(run)) = self.replicas.get(replica).map(|replica| &replica.run) {
-                run.end().await;
-            }
-        })
-    }
-
     fn run<'a>(
         &'a self,
         step: Step,
@@ -127,13 +87,10 @@ impl Steps for PlanSteps<'_> {
         counter: &'a ByteCounter,
     ) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(async move {
-            let (Some(action), Some(replica)) = (self.plan.action(step), self.replicas.get(step.replica)) else {
+            let Some(action) = self.action(step) else {
                 return Err(Failure::new("internal error, please report it: a step without an action"));
             };
-            let run = replica.run.as_ref().map_err(Clone::clone)?;
-            if let Some(failure) = replica.refused.get() {
-                return Err(failure.clone());
-            }
+            let run = self.run.clone()?;
             let job = Job { run, action, urgency, counter };
             let transferred = perform(job, step.part).await?;
             confirm::confirm(job, step.part).await?;
@@ -142,7 +99,7 @@ impl Steps for PlanSteps<'_> {
     }
 
     fn total(&self, step: Step) -> u64 {
-        match self.plan.action(step) {
+        match self.action(step) {
             Some(action) if step.part != Part::Publish => action.bytes_to_copy(),
             Some(_) | None => 0,
         }

@@ -68,7 +68,7 @@ pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
     let (now, later) = cut(absent, count);
     let undescribed = &batch.undescribed;
     let commits =
-        iter(now).map(|entries| commit(job, entries, undescribed, None)).buffer_unordered(job.run.moving.streams);
+        iter(now).map(|entries| commit(job, entries, undescribed, None)).buffer_unordered(job.run.moving.share.streams);
     let mut shipped: Vec<Shipped> = commits.collect().await;
     if let Some((first, rest)) = later.split_first() {
         shipped.push(stop(job, *first, undescribed, rest.is_empty()).await);

@@ -5,15 +5,14 @@ mod saved;
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::apply::{Limits, Pulse, RunLocks};
-use crate::barman::ids::ServerName;
+use crate::apply::{Limits, RunLocks};
 use crate::cli;
 use crate::cycle::{Bounds, Session};
 use crate::error::{CommandError, Exit};
 use crate::events::{FailureKind, Summary};
 use crate::plan::Plan;
 use crate::plan::scope::{Pattern, Scope};
-use crate::progress::{Beating, Json};
+use crate::progress::Json;
 use crate::stdout;
 
 use super::audience::Audience;
@@ -90,7 +89,7 @@ async fn plan_and_apply(
     audience: &Audience<'_>,
     arguments: &cli::Apply,
     scope: &Scope,
-    session: &Session,
+    session: &mut Session,
     interrupt: &Interrupt,
 ) -> Result<Exit, CommandError> {
     let plan = session.plan_part(scope).await?;
@@ -146,17 +145,12 @@ fn bounds(arguments: &cli::Apply) -> Bounds {
 /// Does what the plan says, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
-    session: &Session,
+    session: &mut Session,
     bounds: Bounds,
     audience: &Audience<'_>,
 ) -> Result<Summary, CommandError> {
     let begin = Instant::now();
-    let summary = {
-        let pulse = |name: &ServerName| (name.to_string(), Pulse::of(&session.site.catalog.path, name));
-        let pulses = plan.replicas.iter().map(|replica| pulse(&replica.name)).collect();
-        let observer = Beating::new(audience.observer(), pulses);
-        session.apply(plan, bounds, &observer).await?
-    };
+    let summary = session.apply(plan, bounds, &*audience.observer()).await?;
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }

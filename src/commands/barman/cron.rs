@@ -51,7 +51,7 @@ fn skip(site: &Site, server: &ServerName, busy: &CommandError, terminal: &Termin
     None
 }
 
-async fn pass(session: &Session, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, CommandError> {
     let plan = session.plan().await?;
     for error in &session.unresolved {
         terminal.error(error);

@@ -62,6 +62,15 @@ impl Plan {
     }
 }
 
+impl ReplicaPlan {
+    /// The plan of this replica alone as a graph without cycles.
+    pub fn graph(&self) -> StepGraph {
+        let mut graph = StepGraph::new();
+        Builder::new(&mut graph, 0, self).connect(&mut graph);
+        graph
+    }
+}
+
 /// The steps of one action: the first and the last are the same for most.
 #[derive(Clone, Copy)]
 struct Ends {

@@ -1,0 +1,308 @@
+//! What applies share: slots, bandwidth, and the bytes that may be copied. It outlives a plan, so that the applies of
+//! different replicas use it together whenever they begin and end.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::plan::ReplicaPlan;
+use crate::plan::action::Action;
+use crate::plan::action::kinds::Effect;
+use crate::site::model::{Primary, Replica};
+
+use super::bandwidth::{self, Bandwidth, Rate};
+use super::budget::Budget;
+use super::slots::{Slot, Slots, Urgency};
+use super::steps::commits;
+use super::{Limits, count};
+
+/// What all applies of a site share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Steps at the same time.
+    steps: Slots,
+    /// By the primary's name.
+    primaries: Mutex<BTreeMap<String, SharedPrimary>>,
+    budget: Arc<Budget>,
+    /// Applies that began so far.
+    applies: AtomicU64,
+}
+
+/// What all applies share that copy from one primary.
+#[derive(Debug, Clone)]
+struct SharedPrimary {
+    slots: Slots,
+    bandwidth: Arc<Bandwidth>,
+}
+
+/// The share that one apply has, until it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    apply: u64,
+    /// Transfers of the replica at the same time.
+    pub streams: usize,
+    /// Bytes per second of one transfer, as far as the replica's own bandwidth goes.
+    most: Option<u64>,
+    steps: Slots,
+    replica: Slots,
+    primary: SharedPrimary,
+    budget: Arc<Budget>,
+    spent: AtomicU64,
+}
+
+impl Shared {
+    /// Nothing runs yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            steps: Slots::new(limits.parallelism.get()),
+            primaries: Mutex::default(),
+            budget: Arc::new(Budget::new(limits.max_bytes)),
+            applies: AtomicU64::new(0),
+        }
+    }
+
+    /// Applies begin, each of a plan of a replica of a primary. Those that begin together are told together, so that what
+    /// is most urgent of all of them comes first.
+    pub fn admit<'a>(
+        &self,
+        applies: impl IntoIterator<Item = (&'a ReplicaPlan, &'a Replica, &'a Primary)>,
+    ) -> Vec<Share> {
+        let (mut shares, mut needs) = (Vec::new(), Vec::new());
+        for (plan, replica, primary) in applies {
+            let share = self.share(plan, replica, primary);
+            needs
+                .extend((0..).zip(&plan.actions).map(|(place, action)| (share.urgency(place), action.bytes_to_copy())));
+            shares.push(share);
+        }
+        self.budget.expect(needs);
+        shares
+    }
+
+    fn share(&self, plan: &ReplicaPlan, replica: &Replica, primary: &Primary) -> Share {
+        let apply = self.applies.fetch_add(1, Ordering::Relaxed);
+        let streams = count(replica.policy.transfer.streams);
+        let at_once = transfers(plan).min(streams).min(count(primary.streams));
+        let primary = self.primary(primary);
+        primary.bandwidth.expect(apply, at_once);
+        Share {
+            apply,
+            streams,
+            most: replica.policy.transfer.bandwidth.map(|limit| bandwidth::part(limit, at_once)),
+            steps: self.steps.clone(),
+            replica: Slots::new(streams),
+            primary,
+            budget: Arc::clone(&self.budget),
+            spent: AtomicU64::new(0),
+        }
+    }
+
+    /// What is shared of a primary, with the limits that are declared of it by now.
+    fn primary(&self, primary: &Primary) -> SharedPrimary {
+        let streams = count(primary.streams);
+        // Nothing in here can panic half-way.
+        let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || SharedPrimary { slots: Slots::new(streams), bandwidth: Arc::default() };
+        let shared = primaries.entry(primary.name.clone()).or_insert_with(new).clone();
+        shared.slots.set_limit(streams);
+        shared.bandwidth.set_limit(primary.bandwidth, streams);
+        shared
+    }
+}
+
+impl Share {
+    /// How urgent the steps of an action are, by its place in the plan.
+    pub fn urgency(&self, place: usize) -> Urgency {
+        Urgency { place, apply: self.apply }
+    }
+
+    /// What may be copied.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Waits for the right to do a step, in the line since this call.
+    pub fn step(&self, urgency: Urgency) -> impl Future<Output = Slot> + use<> {
+        self.steps.acquire(urgency)
+    }
+
+    /// Waits for the right to use the line: a slot of the replica and one of its primary.
+    pub async fn line(&self, urgency: Urgency) -> [Slot; 2] {
+        let replica = self.replica.acquire(urgency).await;
+        [replica, self.primary.slots.acquire(urgency).await]
+    }
+
+    /// Waits for bandwidth for a transfer, which may itself use no more than `most` bytes per second.
+    pub async fn rate(&self, most: Option<u64>) -> Rate {
+        self.primary.bandwidth.start([self.most, most].into_iter().flatten().min()).await
+    }
+
+    /// Notes what a step copied.
+    pub fn charge(&self, urgency: Urgency, bytes: u64) {
+        self.budget.charge(urgency, bytes);
+        self.spent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Everything that this apply copied.
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.primary.bandwidth.forget(self.apply);
+        self.budget.forget(self.apply);
+    }
+}
+
+/// The transfers of a replica that nothing but the streams keeps from running at the same time.
+fn transfers(plan: &ReplicaPlan) -> usize {
+    let of_action = |action: &Action| match action.change.effect() {
+        Effect::BackupComes(_) | Effect::FilesCome(_) | Effect::History(_) => 1,
+        Effect::WalsCome(batch) => commits(&batch.entries).len(),
+        Effect::Server
+        | Effect::List
+        | Effect::Info(..)
+        | Effect::Links(_)
+        | Effect::Keep(..)
+        | Effect::WalsGo(..)
+        | Effect::BackupGoes { .. }
+        | Effect::StagingGoes(_) => 0,
+    };
+    plan.actions.iter().map(of_action).sum()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::plan::tests::build;
+    use crate::site::model::{Access, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
+
+    /// A primary with limits.
+    pub fn frankfurt(streams: u32, bandwidth: u64) -> Primary {
+        let second = Duration::from_secs(1);
+        Primary {
+            name: "frankfurt".to_owned(),
+            access: Access::Path("/b".into()),
+            barman_command: vec![],
+            barman_config: None,
+            timeouts: Timeouts { connect: second, idle: second, sync_info: second },
+            bandwidth: Some(bandwidth),
+            streams: NonZeroU32::new(streams).unwrap(),
+        }
+    }
+
+    /// A replica of it with limits of its own.
+    pub fn replica_of(streams: u32, bandwidth: Option<u64>) -> Replica {
+        let transfer = Transfer { streams: NonZeroU32::new(streams).unwrap(), bandwidth, reuse: Reuse::Auto };
+        let policy = Policy {
+            backups: Selection::All,
+            wals_from: WalsFrom::OldestBackup,
+            prune: Prune { unselected: false, gone_at_primary: false },
+            protect: Protect { min_backups: 1, max_prune_percent: 25 },
+            transfer,
+            rpo: None,
+            accept_systems: BTreeSet::new(),
+            accept: Vec::new(),
+        };
+        Replica { name: build::server("main"), primary: "frankfurt".to_owned(), server: build::server("main"), policy }
+    }
+
+    /// The share of an apply that has all to itself within limits.
+    pub fn alone(plan: &ReplicaPlan, limits: Limits) -> Share {
+        let (replica, primary) = (replica_of(2, None), frankfurt(4, 800));
+        Shared::new(limits).admit([(plan, &replica, &primary)]).remove(0)
+    }
+
+    /// A plan that ships so many commits, of 64 segments each.
+    fn commits(count: u64) -> ReplicaPlan {
+        let segments = (count > 0).then(|| build::wals(build::range(1, 0, count * 64 - 1), None));
+        build::replica("main").of(segments)
+    }
+
+    /// What the next transfer of an apply may use.
+    fn rate(share: &Share) -> Option<u64> {
+        share.rate(None).now_or_never().expect("it need not wait").bytes
+    }
+
+    /// Shares of applies that begin together, given what is declared of each replica and the commits that it ships.
+    fn shares(shared: &Shared, primary: &Primary, applies: &[(Replica, u64)]) -> Vec<Share> {
+        let plans: Vec<ReplicaPlan> = applies.iter().map(|(_, count)| commits(*count)).collect();
+        let applies = plans.iter().zip(applies);
+        shared.admit(applies.map(|(plan, (replica, _))| (plan, replica, primary)))
+    }
+
+    #[test]
+    fn transfers_share_the_bandwidth_of_their_primary_and_of_their_replica() {
+        for (primary, applies, bytes) in [
+            (frankfurt(4, 800), vec![(replica_of(2, None), 1)], 800),
+            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 1)], 300),
+            (frankfurt(4, 800), vec![(replica_of(2, None), 2)], 400),
+            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 2)], 150),
+            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 1), (replica_of(4, None), 10)], 200),
+            (frankfurt(4, 800), vec![(replica_of(2, None), 100)], 400),
+            (frankfurt(1, 800), vec![(replica_of(2, Some(900)), 100)], 800),
+            (frankfurt(8, 800), vec![(replica_of(9, Some(900)), 100)], 100),
+            (frankfurt(4, 800), vec![(replica_of(4, None), 0)], 800),
+        ] {
+            let shares = shares(&Shared::new(Limits::default()), &primary, &applies);
+            assert_eq!(rate(&shares[0]), Some(bytes), "{applies:?}");
+        }
+    }
+
+    #[test]
+    fn applies_at_different_times_share_slots_and_bandwidth() {
+        let (shared, primary) = (Shared::new(Limits::default()), frankfurt(2, 800));
+        let first = shares(&shared, &primary, &[(replica_of(2, None), 2)]).remove(0);
+        let line = |share: &Share, place| share.line(share.urgency(place)).now_or_never();
+        let (one, two) = (line(&first, 0).unwrap(), line(&first, 1).unwrap());
+        let second = shares(&shared, &primary, &[(replica_of(2, None), 2)]).remove(0);
+        assert!(line(&second, 0).is_none(), "the primary has two streams");
+        drop(one);
+        let three = line(&second, 0).unwrap();
+        assert_eq!(rate(&second), Some(400));
+        drop((two, first));
+        assert_eq!(rate(&second), Some(400), "it may have two at a time");
+        drop((three, second));
+        let third = shares(&shared, &primary, &[(replica_of(2, None), 1)]).remove(0);
+        assert_eq!(rate(&third), Some(800), "the others have ended");
+    }
+
+    #[test]
+    fn limits_that_are_declared_anew_hold_from_the_next_apply_on() {
+        let shared = Shared::new(Limits::default());
+        let first = shares(&shared, &frankfurt(1, 800), &[(replica_of(4, None), 4)]).remove(0);
+        let second = shares(&shared, &frankfurt(2, 200), &[(replica_of(4, None), 4)]).remove(0);
+        let slots: Vec<_> = [&first, &second, &second].iter().map(|s| s.line(s.urgency(0)).now_or_never()).collect();
+        assert_eq!(slots.iter().filter(|slots| slots.is_some()).count(), 2);
+        assert_eq!(rate(&first), Some(100));
+    }
+
+    #[test]
+    fn bytes_are_shared_by_applies_that_begin_together_the_most_urgent_of_all_first() {
+        let shared = Shared::new(Limits { max_bytes: Some(150 << 20), ..Limits::default() });
+        // Each segment is an action of its own; nine of all fit.
+        let segments = (0..8).map(|number| build::wals(build::range(1, number * 2, number * 2), None));
+        let plan = build::replica("main").of(segments);
+        let (replica, primary) = (replica_of(2, None), frankfurt(4, 800));
+        let shares = shared.admit([(&plan, &replica, &primary), (&plan, &replica, &primary)]);
+        let admitted: Vec<usize> = shares
+            .iter()
+            .map(|share| {
+                let answers = share.budget().ask((0..8).map(|place| share.urgency(place)));
+                answers.into_iter().filter_map(|mut answer| answer.try_recv().ok()).count()
+            })
+            .collect();
+        assert_eq!(admitted, [5, 4]);
+        shares[0].charge(shares[0].urgency(0), 100);
+        assert_eq!((shares[0].spent(), shares[1].spent(), shares[1].budget().spent()), (100, 0, 100));
+    }
+}
