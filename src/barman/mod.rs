@@ -3,6 +3,7 @@
 
 pub mod backup_info;
 pub mod barman_time;
+pub mod compression;
 pub mod conf;
 pub mod findings;
 pub mod history;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::kept_files::{self, Kept};
+use crate::barman::compression::OF_BACKUPS;
 use crate::barman::conf::section::{MARK, ReplicaSection};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal_entry::CodecName;
 use crate::cli;
 use crate::error::{CommandError, Exit};
 use crate::observe::SiteBarman;
-use crate::observe::compression::compression;
+use crate::observe::compression::compressed;
 use crate::observe::inventory::OwnSection;
 use crate::observe::version::{self, VersionSigns};
 use crate::render::clean;
@@ -22,9 +23,6 @@ use super::interrupt::Interrupt;
 use super::source;
 use super::terminal::{self, Terminal};
 use crate::cycle::Session;
-
-/// What `backup_compression` may be.
-const BACKUP_COMPRESSIONS: [&str; 3] = ["gzip", "lz4", "zstd"];
 
 /// Runs the command.
 pub async fn run(
@@ -101,8 +99,8 @@ impl<'a> Writer<'a> {
             return Err(CommandError::new(message)
                 .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));
         }
-        let compression = compression(&Posix::new(dirs.clone())).map_err(|error| said(&error))?;
-        let backup = compression.backup.as_ref().map(CodecName::as_str);
+        let compressed = compressed(&Posix::new(dirs.clone())).map_err(|error| said(&error))?;
+        let backup = compressed.backup.as_ref().map(CodecName::as_str);
         let access = self.site.primaries.get(&replica.primary).map(|primary| &primary.access);
         let section = ReplicaSection {
             name: &replica.name,
@@ -113,8 +111,8 @@ impl<'a> Writer<'a> {
                 Some(Access::Path(_)) | None => None,
             },
             dirs: &dirs,
-            compression: compression.wal.as_ref().map(CodecName::as_str),
-            backup_compression: backup.filter(|name| BACKUP_COMPRESSIONS.contains(name)),
+            compression: compressed.wal.as_ref().map(CodecName::as_str),
+            backup_compression: backup.filter(|name| *name != "none" && OF_BACKUPS.contains(name)),
         };
         section.text(&self.site.catalog.path, self.barman, &self.antipode).map_err(|error| said(&error))
     }

@@ -10,7 +10,7 @@ use crate::store::{CatalogError, Store};
 
 /// What the values of `compression` and `backup_compression` would be; `None` for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Compression {
+pub struct Compressed {
     /// Of the newest segment.
     pub wal: Option<CodecName>,
     /// Of the newest backup.
@@ -18,14 +18,14 @@ pub struct Compression {
 }
 
 /// Reads it from the lists of a catalog; one that is not there yet tells nothing.
-pub fn compression(store: &dyn Store) -> Result<Compression, CatalogError> {
+pub fn compressed(store: &dyn Store) -> Result<Compressed, CatalogError> {
     let xlogdb = XlogDbFiles::read(store)?;
     let is_segment = |entry: &&WalEntry| entry.name.segment().is_some();
     let newest = xlogdb.any().and_then(|file| file.entries.iter().rfind(is_segment));
     let backups = backups::read(store, Depth::Metadata)?;
     let info = backups.by_id.values().rev().find_map(CatalogBackup::info).map(InfoFile::fields);
     let backup = info.and_then(|info| info.compression()).and_then(|name| name.parse().ok());
-    Ok(Compression { wal: newest.and_then(|entry| entry.compression), backup })
+    Ok(Compressed { wal: newest.and_then(|entry| entry.compression), backup })
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
         let store = Posix::new(dirs.clone());
-        assert_eq!(compression(&store).unwrap(), Compression::default());
+        assert_eq!(compressed(&store).unwrap(), Compressed::default());
         for directory in ["wals", "meta"] {
             std::fs::create_dir_all(dirs.backup_directory.join(directory)).unwrap();
         }
@@ -49,6 +49,6 @@ mod tests {
             let info = format!("status=FAILED\ncompression={codec}\n");
             std::fs::write(dirs.meta_directory.join(format!("202611{day}T000000-backup.info")), info).unwrap();
         }
-        assert_eq!(compression(&store).unwrap(), Compression { wal: "zstd".parse().ok(), backup: None });
+        assert_eq!(compressed(&store).unwrap(), Compressed { wal: "zstd".parse().ok(), backup: None });
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
+use crate::barman::compression::Compression;
 use crate::barman::history::HistoryFile;
 use crate::barman::wal::Timeline;
 use crate::store::wals::MAX_HISTORY;
-use crate::verify::wal_header::Compression;
 
 /// Reads a history file from its bytes in the archive. One that is encrypted or damaged tells no ancestry.
 pub fn read(timeline: Timeline, stored: &[u8]) -> HistoryFile {

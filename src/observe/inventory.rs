@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
+use crate::barman::compression::Compression;
 use crate::barman::findings::Findings;
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
@@ -21,7 +22,6 @@ use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::error::Error;
 use crate::verify::manifest::Manifest;
-use crate::verify::wal_header::Compression;
 
 /// What one server at a primary answered.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,11 @@
 //! nothing good is taken for broken because the primary says so.
 
 use super::wal_files::{WalFile, find, wal_files};
+use crate::barman::compression::Compression;
 use crate::barman::wal::WalName;
 use crate::store::{CatalogError, Place, Store, parallel};
 use crate::verify::wal_file;
 use crate::verify::wal_form::Form;
-use crate::verify::wal_header::Compression;
 
 use super::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 

@@ -8,12 +8,13 @@ use crate::store::File;
 use std::io::{self, Read, Seek};
 use std::time::UNIX_EPOCH;
 
+use crate::barman::compression::Compression;
 use crate::barman::history::HistoryFile;
 use crate::barman::wal::{Segment, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 
 use super::wal_form::Form;
-use super::wal_header::{Compression, Expected, Start, WalFault, check};
+use super::wal_header::{Expected, Start, WalFault, check};
 
 /// More than any history file or label has: each line of a history is a promotion.
 const MOST_TEXT: u64 = 1 << 20;
@@ -30,7 +31,7 @@ pub fn describe(name: WalName, file: &File) -> io::Result<WalEntry> {
         Start::Damaged(compression) => Some(compression),
         Start::Opaque | Start::Zeros => None,
     };
-    let compression = compression.map(Compression::barman_name).and_then(|name| name.parse().ok());
+    let compression = compression.map(Compression::name).and_then(|name| name.parse().ok());
     Ok(WalEntry { name, size: metadata.len(), mtime, compression, encryption: None })
 }
 

@@ -5,9 +5,8 @@
 
 use std::fmt;
 
+use crate::barman::compression::Compression;
 use crate::barman::wal_entry::WalEntry;
-
-use super::wal_header::Compression;
 
 /// In what form a list says that a WAL file is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,7 @@ impl Form {
         match (entry.encryption, entry.compression) {
             (Some(_), _) => Self::Encrypted,
             (None, None) => Self::Plain,
-            (None, Some(name)) => Compression::of_barman(name.as_str()).map_or(Self::Custom, Self::Compressed),
+            (None, Some(name)) => Compression::named(name.as_str()).map_or(Self::Custom, Self::Compressed),
         }
     }
 
@@ -47,7 +46,7 @@ impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "uncompressed",
-            Self::Compressed(compression) => compression.barman_name(),
+            Self::Compressed(compression) => compression.name(),
             Self::Encrypted => "encrypted",
             Self::Custom => "of a custom compression",
         })

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 
+use crate::barman::compression::Compression;
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 
@@ -14,8 +15,6 @@ use super::wal_form::Form;
 const HEADER_LENGTH: usize = 40;
 /// The flag that tells that the header is a long one (`XLP_LONG_HEADER`).
 const LONG_HEADER: u16 = 0x0002;
-/// Enough bytes to tell every compression by its magic number.
-const MAGIC_LENGTH: usize = 10;
 /// What decompressing may take: a hostile xz header can ask for gigabytes, `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
@@ -36,63 +35,7 @@ pub struct WalHeader {
     pub block_size: u32,
 }
 
-/// How a stored segment is compressed, told by its first bytes as Barman does (Barman `compression.py`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip, pygzip and pigz
-    Gzip,
-    /// bzip2 and pybzip2
-    Bzip2,
-    /// xz
-    Xz,
-    /// zstd
-    Zstd,
-    /// lz4
-    Lz4,
-    /// snappy, framed
-    Snappy,
-}
-
 impl Compression {
-    const MAGICS: [(&'static [u8], Self); 6] = [
-        (b"\x1f\x8b\x08", Self::Gzip),
-        (b"BZh", Self::Bzip2),
-        (b"\xfd7zXZ\x00", Self::Xz),
-        (b"\x28\xb5\x2f\xfd", Self::Zstd),
-        (b"\x04\x22\x4d\x18", Self::Lz4),
-        (b"\xff\x06\x00\x00sNaPpY", Self::Snappy),
-    ];
-
-    /// The compression of a file that starts with these bytes.
-    pub fn detect(start: &[u8]) -> Option<Self> {
-        Self::MAGICS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, compression)| *compression)
-    }
-
-    /// Barman's name for it in xlog.db; of several programs that write one format, the usual one.
-    pub fn barman_name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Bzip2 => "bzip2",
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-            Self::Lz4 => "lz4",
-            Self::Snappy => "snappy",
-        }
-    }
-
-    /// The format of what Barman's xlog.db calls so: several programs write one format.
-    pub fn of_barman(name: &str) -> Option<Self> {
-        match name {
-            "gzip" | "pygzip" | "pigz" => Some(Self::Gzip),
-            "bzip2" | "pybzip2" => Some(Self::Bzip2),
-            "xz" => Some(Self::Xz),
-            "zstd" => Some(Self::Zstd),
-            "lz4" => Some(Self::Lz4),
-            "snappy" => Some(Self::Snappy),
-            _ => None,
-        }
-    }
-
     /// A reader of what was compressed. Errors come when it is read, but for xz and zstd also now.
     pub(crate) fn decoder<'a>(self, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
@@ -130,7 +73,7 @@ pub enum Start {
 impl Start {
     /// Reads the beginning of a stored segment. Errors are those of the reader; damaged data is none.
     pub fn read(mut reader: impl Read) -> io::Result<Self> {
-        let magic = read_up_to(&mut reader, MAGIC_LENGTH)?;
+        let magic = read_up_to(&mut reader, Compression::MAGIC_LENGTH)?;
         let whole = io::Cursor::new(&magic).chain(reader);
         let Some(compression) = Compression::detect(&magic) else {
             let page = read_up_to(whole, HEADER_LENGTH)?;

@@ -6,6 +6,7 @@ use super::kind::Kind::{
     self, AbsolutePath, Age, Below, Bool, Computed, InHome, Int, Level, List, Name, Options, SameAs, Size, Slot, Text,
     TextOr, WalCompression, Word,
 };
+use crate::barman::compression::OF_BACKUPS;
 use crate::barman::version::BarmanVersion;
 
 /// Where a key's value may be written.
@@ -95,7 +96,7 @@ const KEYS: &[Key] = &[
     global("azure_credential", Text).since(3, 6, 0),
     global("azure_resource_group", Text).since(3, 6, 0),
     global("azure_subscription_id", Text).since(3, 6, 0),
-    global("backup_compression", Word(None, &["gzip", "lz4", "zstd", "none"])).since(3, 0, 0),
+    global("backup_compression", Word(None, &OF_BACKUPS)).since(3, 0, 0),
     global("backup_compression_format", Word(None, &["plain", "tar"])).since(3, 0, 0),
     global("backup_compression_level", Int(None)).since(3, 0, 0),
     global("backup_compression_location", Word(None, &["client", "server"])).since(3, 0, 0),

@@ -1,14 +1,12 @@
 //! What the values of barman.conf mean: Barman's readers of texts, as far as sync-info shows their results.
 
+use crate::barman::compression::{CUSTOM, Compression};
 use crate::barman::conf::parse_boolean;
 use crate::barman::python_literal::Literal;
 use crate::barman::version::BarmanVersion;
 
 /// The first version that accepts only compressions which it knows.
 const KNOWN_COMPRESSIONS: BarmanVersion = BarmanVersion::new(3, 14, 0);
-
-const WAL_COMPRESSIONS: [&str; 10] =
-    ["gzip", "bzip2", "pygzip", "pybzip2", "pigz", "xz", "zstd", "lz4", "snappy", "custom"];
 
 /// The kind of a value, with what holds when none is written.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +68,7 @@ impl Kind {
             Self::List => Some(Literal::List(text.split(',').map(string).collect())),
             Self::Slot => slot(text),
             Self::WalCompression if text == "none" => Some(Literal::None),
-            Self::WalCompression if version >= KNOWN_COMPRESSIONS => word(text, &WAL_COMPRESSIONS),
+            Self::WalCompression if version >= KNOWN_COMPRESSIONS => wal_compression(text),
             _ => Some(string(text)),
         }
     }
@@ -84,6 +82,11 @@ fn string(text: &str) -> Literal {
 fn word(text: &str, words: &[&str]) -> Option<Literal> {
     let known = words.iter().find(|word| **word == text || **word == text.to_lowercase());
     known.map(|word| string(word))
+}
+
+fn wal_compression(text: &str) -> Option<Literal> {
+    let known = Compression::ALL.into_iter().flat_map(Compression::names).copied().chain([CUSTOM]);
+    word(text, &Vec::from_iter(known))
 }
 
 fn options(text: &str, words: &[&str]) -> Option<Literal> {

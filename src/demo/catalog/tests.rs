@@ -36,7 +36,7 @@ fn every_wal_file_is_what_its_line_in_xlogdb_says() {
         let expected = Expected { system: Some(SYSTEM), segment_size: Some(segment_size), form: None };
         assert_eq!(check(entry.name, entry.size, &start, expected), Ok(()));
         if let Start::Header { compression, .. } = start {
-            assert_eq!(compression.map(|c| c.barman_name().to_owned()), entry.compression.map(String::from));
+            assert_eq!(compression.map(|c| c.name().to_owned()), entry.compression.map(String::from));
         }
     }
     let of = |wanted: fn(&WalName) -> bool| summary.wals.iter().filter(|entry| wanted(&entry.name)).count();

@@ -1,13 +1,13 @@
 //! What is good here and differs at the primary waits for a person; what is broken here, and what Barman changes in the
 //! life of a backup, does not.
 
+use crate::barman::compression::Compression;
 use crate::barman::wal::{Segment, WalName};
 use crate::observe::inventory::WholeWal;
 use crate::plan::action::Change;
 use crate::plan::held::{Difference, HeldFile, HeldKey};
 use crate::plan::reason::{Note, Reason};
 use crate::plan::status::Verdict;
-use crate::verify::wal_header::Compression;
 
 use super::case::{Case, case};
 use super::metadata::set;

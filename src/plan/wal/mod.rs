@@ -10,6 +10,7 @@ pub(super) mod wanted;
 
 use std::collections::BTreeMap;
 
+use crate::barman::compression::Compression;
 use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
@@ -20,7 +21,6 @@ use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 use crate::site::model::Policy;
 use crate::verify::wal_form::Form;
-use crate::verify::wal_header::Compression;
 
 use super::action::WalBatch;
 use super::backup::BackupDiff;
@@ -210,7 +210,7 @@ impl Scope<'_> {
 /// Whether the primary stores a segment otherwise compressed or encrypted, so that its size must differ.
 fn is_other_form(whole: WholeWal, there: &WalEntry) -> bool {
     let WholeWal::Read { compression: here } = whole else { return false };
-    let stored = there.compression.as_ref().map(|name| Compression::of_barman(name.as_str()));
+    let stored = there.compression.as_ref().map(|name| Compression::named(name.as_str()));
     match (there.encryption, stored) {
         (Some(_), _) => true,
         (None, Some(there)) => there.is_none() || there != here,

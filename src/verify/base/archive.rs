@@ -1,5 +1,6 @@
 //! A base of archives: `data/base.tar*` and `data/OID.tar*`, as `backup_compression` makes them.
 
+use crate::barman::compression::Compression;
 use crate::store::File;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -10,7 +11,6 @@ use crate::verify::checksum::Hasher;
 use crate::verify::fault::{Fault, FaultKind};
 use crate::verify::manifest::Manifest;
 use crate::verify::tar;
-use crate::verify::wal_header::Compression;
 
 use super::cluster::{self, MAX_SMALL, Tree};
 use super::{Announced, MANIFEST, MAX_MANIFEST, Packing};
