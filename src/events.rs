@@ -114,12 +114,12 @@ impl Failure {
 }
 
 /// Receives events; called from many tasks.
-pub trait Observer: Send + Sync {
+pub trait Listener: Send + Sync {
     /// Takes note of an event.
     fn notice(&self, event: &Event);
 }
 
-impl<O: Observer + ?Sized> Observer for &O {
+impl<O: Listener + ?Sized> Listener for &O {
     fn notice(&self, event: &Event) {
         (**self).notice(event);
     }
@@ -129,7 +129,7 @@ impl<O: Observer + ?Sized> Observer for &O {
 #[derive(Debug, Clone, Copy)]
 pub struct Nobody;
 
-impl Observer for Nobody {
+impl Listener for Nobody {
     fn notice(&self, _event: &Event) {}
 }
 

@@ -13,8 +13,9 @@
 //!                                               └──► plan_file ══ plan.json ══► plan::saved::stale ──► apply
 //! ```
 //!
-//! - **A saved plan** ([`plan::saved`]) is the plan with what each action relies on ([`plan::saved::facts`]). [`plan::saved::stale`]
-//!   looks at the same facts in a new observation; then the saved actions are applied, and nothing is planned again.
+//! - **A saved plan** ([`plan::saved`]) is the plan with what each action relies on ([`plan::saved::preconditions`]).
+//!   [`plan::saved::stale`] looks for the same in a new observation; then the saved actions are applied, and nothing is
+//!   planned again.
 //! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
 //! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is a note in each
@@ -25,6 +26,37 @@
 //!   that a site or a passive Barman can have it as its primary.
 //! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf
 //!   ([`barman::conf`]).
+//!
+//! # The words
+//!
+//! Each has one meaning, here and in what users read.
+//!
+//! | word | what it is |
+//! | --- | --- |
+//! | site, primary | one host with its desired state; a Barman installation that has the data |
+//! | catalog | `barman_home` on disk, at either end |
+//! | replica | the passive copy, at the site, of one server of one primary |
+//! | the site's Barman | the Barman that is installed at the site, if one is |
+//! | inventory | what was observed of one end of a replica; the **facts** of a backup are in it |
+//! | published, staging | listed by Barman as good; where it is put together before |
+//! | recoverable | a backup with every WAL from its begin_wal to its end_wal, and so restorable |
+//! | recovery window, lag | from the oldest recoverable point to the newest without a gap; the primary's newest WAL against its end |
+//! | branch | a line of WAL that recovery can follow across timelines; the one that grew last is **alive** |
+//! | desired state | what the site file says, key by key |
+//! | selection | the rules that choose backups; what they choose is **selected** |
+//! | wanted | what a replica is to have by the desired state, of what both ends have |
+//! | lacking | wanted, and no apply can bring it: a **shortfall** names it |
+//! | held | good here, different at the primary: it waits for a person, who **accepts** it |
+//! | drift | the replica differs from what it held when last published |
+//! | action | a **change** of one thing, with the thing's **address** and a **reason** |
+//! | kind, effect | what a change is; what it does to the catalog, the same for several kinds |
+//! | verb, deed | what an action comes to: add, repair, update or prune; the words for doing it |
+//! | step, phase | what an apply does at a time: an action, or a phase of it: copy, then publish |
+//! | precondition, stale | what an action relies on; a saved plan of which one differs: a **deviation** |
+//! | asked by | the key of the site file without which an action would not be planned |
+//! | scope | the part of a plan that was asked for: `--target`, `--exclude` |
+//! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
+//! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
 //! # Where a change goes
 //!

@@ -37,7 +37,7 @@ const TOUCHING: [(&str, &str); 8] = [
     ("commands", "files that a user names"),
     ("cycle/session.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
-    ("observe/own_barman.rs", "barman.conf"),
+    ("observe/site_barman.rs", "barman.conf"),
     ("store", "the catalogs at the site"),
     ("transport", "what a copy brings, where it was told to"),
 ];

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::ReplicaPlan;
 use crate::plan::action::Action;
-use crate::plan::order::graph::{Dependency, Part, Step, StepGraph};
+use crate::plan::order::graph::{Dependency, Phase, Step, StepGraph};
 use crate::transport::ByteCounter;
 
 use super::shared::Share;
 use super::slots::{Slot, Urgency};
-use crate::events::{Event, Failure, FailureKind, Observer, Summary};
+use crate::events::{Event, Failure, FailureKind, Listener, Summary};
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
@@ -60,7 +60,7 @@ pub struct Course<'a> {
     /// Does them.
     pub steps: &'a dyn Steps,
     /// Is told of everything.
-    pub observer: &'a dyn Observer,
+    pub listener: &'a dyn Listener,
     /// Fires when nothing new may begin.
     pub cancel: &'a CancellationToken,
     /// What may run and be copied beside other replicas.
@@ -158,11 +158,11 @@ impl<'a> Executor<'a> {
         let address = action.address.clone();
         match result {
             Ok(transferred) => {
-                if step.part != Part::Copy {
+                if step.phase != Phase::Copy {
                     self.summary.done.push(address.clone());
                 }
-                let deed = action.change.deed(step.part);
-                self.course.observer.notice(&Event::Finished { address, deed, elapsed, transferred });
+                let deed = action.change.deed(step.phase);
+                self.course.listener.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }
             Err(failure) if self.is_wanted(failure.kind) => {
@@ -171,12 +171,12 @@ impl<'a> Executor<'a> {
                     self.summary.stopped_at = self.course.share.budget().limit();
                 }
                 self.summary.skipped.push(address.clone());
-                self.course.observer.notice(&Event::Skipped { address, because: failure.message });
+                self.course.listener.notice(&Event::Skipped { address, because: failure.message });
                 self.end(node, End::Interrupted);
             }
             Err(failure) => {
                 self.summary.failed.push((address.clone(), failure.clone()));
-                self.course.observer.notice(&Event::Failed { address, failure });
+                self.course.listener.notice(&Event::Failed { address, failure });
                 self.end(node, End::Failed);
             }
         }
@@ -230,7 +230,7 @@ impl<'a> Executor<'a> {
         if action.address != cause.address {
             let because = format!("it needs {}", cause.address);
             self.summary.skipped.push(action.address.clone());
-            self.course.observer.notice(&Event::Skipped { address: action.address.clone(), because });
+            self.course.listener.notice(&Event::Skipped { address: action.address.clone(), because });
         }
     }
 
@@ -255,9 +255,9 @@ impl<'a> Course<'a> {
 
     fn tell_start(&self, step: Step, counter: &ByteCounter) {
         let Some(action) = self.action(step) else { return };
-        self.observer.notice(&Event::Started {
+        self.listener.notice(&Event::Started {
             address: action.address.clone(),
-            deed: action.change.deed(step.part),
+            deed: action.change.deed(step.phase),
             total: self.steps.total(step),
             counter: counter.clone(),
         });
@@ -315,7 +315,7 @@ mod tests {
 
     struct Silent;
 
-    impl Observer for Silent {
+    impl Listener for Silent {
         fn notice(&self, _event: &Event) {}
     }
 
@@ -330,7 +330,7 @@ mod tests {
     }
 
     async fn run(plan: &ReplicaPlan, steps: &dyn Steps, share: &Share, cancel: &CancellationToken) -> Summary {
-        Executor::new(Course { plan, steps, observer: &Silent, cancel, share }).run().await
+        Executor::new(Course { plan, steps, listener: &Silent, cancel, share }).run().await
     }
 
     #[tokio::test]

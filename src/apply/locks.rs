@@ -12,7 +12,7 @@ use crate::store::posix::places::OWN_DIRECTORY;
 
 use super::ongoing;
 use super::pulse::Pulse;
-use super::replica_run::{Held, ReplicaRun};
+use super::replica_run::{HeldLock, ReplicaRun};
 use crate::events::{Failure, FailureKind};
 use crate::store::posix::durable;
 
@@ -96,7 +96,7 @@ impl RunLocks {
 }
 
 /// Takes Barman's locks of a server for the whole run: its cron then skips the server, and a `sync-wals` waits.
-pub async fn server(run: &ReplicaRun<'_>) -> Result<[Held; 2], Failure> {
+pub async fn server(run: &ReplicaRun<'_>) -> Result<[HeldLock; 2], Failure> {
     let busy = |mut failure: Failure| {
         if failure.kind == FailureKind::Busy {
             failure.kind = FailureKind::ServerBusy;

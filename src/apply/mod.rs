@@ -69,7 +69,7 @@ use crate::store::Store;
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
-use crate::events::{Failure, Observer, Summary};
+use crate::events::{Failure, Listener, Summary};
 use executor::{Course, Executor};
 pub use locks::{RunLock, RunLockError, RunLocks};
 pub use ongoing::ongoing;
@@ -124,38 +124,38 @@ impl Default for Limits {
 pub async fn apply(
     plan: &ReplicaPlan,
     means: Means<'_>,
-    observer: &dyn Observer,
+    listener: &dyn Listener,
     cancel: &CancellationToken,
 ) -> Summary {
-    let observer = Beating::new(observer, means.run_lock.pulse().clone());
+    let listener = Beating::new(listener, means.run_lock.pulse().clone());
     let sweep = async {
         if let Some(target) = &plan.target {
             leftovers::sweep(plan, (means.stores)(&target.here), cancel).await;
         }
     };
-    let work = async { tokio::join!(carry_out(plan, &means, &observer, cancel), sweep) };
+    let work = async { tokio::join!(carry_out(plan, &means, &listener, cancel), sweep) };
     tokio::select! {
         (summary, ()) = work => summary,
-        never = observer.watch() => match never {},
+        never = listener.watch() => match never {},
     }
 }
 
 async fn carry_out(
     plan: &ReplicaPlan,
     means: &Means<'_>,
-    observer: &dyn Observer,
+    listener: &dyn Listener,
     cancel: &CancellationToken,
 ) -> Summary {
-    let (summary, measured, found) = match prepare(plan, means, observer, cancel) {
+    let (summary, measured, found) = match prepare(plan, means, listener, cancel) {
         _ if plan.actions.is_empty() => (Summary::default(), Measured::default(), Findings::default()),
         Ok(run) => {
             let begun = run.begin().await.map(|()| &run);
-            let summary = run_steps(plan, begun, means, observer, cancel).await;
+            let summary = run_steps(plan, begun, means, listener, cancel).await;
             run.end().await;
             (summary, run.measured(), run.findings())
         }
         Err(failure) => {
-            let summary = run_steps(plan, Err(failure), means, observer, cancel).await;
+            let summary = run_steps(plan, Err(failure), means, listener, cancel).await;
             (summary, Measured::default(), Findings::default())
         }
     };
@@ -171,17 +171,17 @@ async fn run_steps(
     plan: &ReplicaPlan,
     run: Result<&ReplicaRun<'_>, Failure>,
     means: &Means<'_>,
-    observer: &dyn Observer,
+    listener: &dyn Listener,
     cancel: &CancellationToken,
 ) -> Summary {
     let steps = PlanSteps::new(plan, run);
-    Executor::new(Course { plan, steps: &steps, observer, cancel, share: &means.share }).run().await
+    Executor::new(Course { plan, steps: &steps, listener, cancel, share: &means.share }).run().await
 }
 
 fn prepare<'a>(
     plan: &'a ReplicaPlan,
     means: &'a Means<'_>,
-    observer: &'a dyn Observer,
+    listener: &'a dyn Listener,
     cancel: &'a CancellationToken,
 ) -> Result<ReplicaRun<'a>, Failure> {
     let unplanned = || Failure::new(format!("{} was not planned", plan.name));
@@ -196,7 +196,7 @@ fn prepare<'a>(
         patience: means.patience,
     };
     let store = (means.stores)(&target.here);
-    Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, cancel, observer))
+    Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, cancel, listener))
 }
 
 fn count(streams: NonZeroU32) -> usize {

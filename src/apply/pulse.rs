@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::barman::ids::ServerName;
-use crate::events::{Event, Observer};
+use crate::events::{Event, Listener};
 use crate::plan::action::Address;
 use crate::store::posix::places::OWN_DIRECTORY;
 use crate::transport::ByteCounter;
@@ -44,7 +44,7 @@ impl Pulse {
 
 /// Passes events on, and notes progress.
 pub struct Beating<'a> {
-    told: &'a dyn Observer,
+    told: &'a dyn Listener,
     pulse: Pulse,
     running: Mutex<BTreeMap<Address, Arriving>>,
 }
@@ -65,7 +65,7 @@ impl Arriving {
 
 impl<'a> Beating<'a> {
     /// Begins to note.
-    pub fn new(told: &'a dyn Observer, pulse: Pulse) -> Self {
+    pub fn new(told: &'a dyn Listener, pulse: Pulse) -> Self {
         pulse.beat();
         Self { told, pulse, running: Mutex::default() }
     }
@@ -87,7 +87,7 @@ impl<'a> Beating<'a> {
     }
 }
 
-impl Observer for Beating<'_> {
+impl Listener for Beating<'_> {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, counter, .. } => {

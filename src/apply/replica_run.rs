@@ -29,7 +29,7 @@ use super::shared::Share;
 use super::slots::{Slot, Urgency};
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
-use crate::events::{Event, Failure, FailureKind, Observer};
+use crate::events::{Event, Failure, FailureKind, Listener};
 
 /// How long a transfer may take to end well after an interruption: longer than the transport gives rsync.
 const GRACE: Duration = Duration::from_secs(15);
@@ -66,7 +66,7 @@ pub struct Transfer<'a> {
 }
 
 /// One of Barman's locks, held until it is dropped.
-pub struct Held {
+pub struct HeldLock {
     // In this order: the lock is free before the next step gets its turn.
     _lock: Lock,
     _turn: OwnedMutexGuard<()>,
@@ -109,11 +109,11 @@ pub struct ReplicaRun<'a> {
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
     /// Is told of retries.
-    pub observer: &'a dyn Observer,
+    pub listener: &'a dyn Listener,
     /// Locks of the server, held from its first step to its last.
-    server_locks: Mutex<Option<[Held; 2]>>,
+    server_locks: Mutex<Option<[HeldLock; 2]>>,
     /// Locks of backups that are being copied, held until they are published.
-    backup_locks: Mutex<BTreeMap<BackupId, [Held; 2]>>,
+    backup_locks: Mutex<BTreeMap<BackupId, [HeldLock; 2]>>,
     turns: Turns,
     meter: Meter,
     found: Mutex<Findings>,
@@ -127,7 +127,7 @@ impl<'a> ReplicaRun<'a> {
         moving: Moving<'a>,
         lock_patience: Duration,
         cancel: &'a CancellationToken,
-        observer: &'a dyn Observer,
+        listener: &'a dyn Listener,
     ) -> Self {
         Self {
             layout: Layout::of(target.barman),
@@ -144,7 +144,7 @@ impl<'a> ReplicaRun<'a> {
             moving,
             lock_patience,
             cancel,
-            observer,
+            listener,
         }
     }
 
@@ -179,17 +179,20 @@ impl<'a> ReplicaRun<'a> {
         }
     }
 
-    fn server(&self) -> std::sync::MutexGuard<'_, Option<[Held; 2]>> {
+    fn server(&self) -> std::sync::MutexGuard<'_, Option<[HeldLock; 2]>> {
         // It holds nothing that a panic could leave half-changed.
         self.server_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one of Barman's locks of this server, waiting while it is busy. An interruption ends the waiting; a lock
     /// that is free is taken all the same, so that what is in place can still be published.
-    pub async fn lock(&self, kind: LockKind) -> Result<Held, Failure> {
+    pub async fn lock(&self, kind: LockKind) -> Result<HeldLock, Failure> {
         let held = async {
             let turn = self.turns.take(kind).await;
-            Ok(Held { _lock: store_locks::acquire(self.store.as_ref(), kind, self.lock_patience).await?, _turn: turn })
+            Ok(HeldLock {
+                _lock: store_locks::acquire(self.store.as_ref(), kind, self.lock_patience).await?,
+                _turn: turn,
+            })
         };
         tokio::select! {
             biased;
@@ -210,7 +213,7 @@ impl<'a> ReplicaRun<'a> {
         self.held().remove(&id);
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<BackupId, [Held; 2]>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<BackupId, [HeldLock; 2]>> {
         // Inserting and removing cannot leave the map half-changed.
         self.backup_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -313,7 +316,7 @@ impl<'a> ReplicaRun<'a> {
         }
     }
 
-    /// Tries, and tries again what may pass; the observer is told of each wait for the line.
+    /// Tries, and tries again what may pass; the listener is told of each wait for the line.
     async fn patiently<T, A: Future<Output = Result<T, Error>>, P: Future<Output = u64>>(
         &self,
         address: &Address,
@@ -323,7 +326,7 @@ impl<'a> ReplicaRun<'a> {
         let Moving { patience, line, primary, .. } = &self.moving;
         let done = persist(*patience, line, self.cancel, attempt, here, |error, wait| {
             let (address, primary, message) = (address.clone(), primary.clone(), error.message.clone());
-            self.observer.notice(&Event::Retrying { address, primary, message, wait });
+            self.listener.notice(&Event::Retrying { address, primary, message, wait });
         });
         tokio::select! {
             biased;

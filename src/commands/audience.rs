@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{CommandError, Exit};
-use crate::events::{Nobody, Observer, Summary};
+use crate::events::{Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines};
 use crate::render;
@@ -64,7 +64,7 @@ impl Audience<'_> {
     }
 
     /// Who follows the steps: bars on a terminal, else lines.
-    pub fn observer(&self) -> Box<dyn Observer + '_> {
+    pub fn listener(&self) -> Box<dyn Listener + '_> {
         match self {
             Self::People(terminal) if terminal.quiet => Box::new(Nobody),
             Self::People(_) if terminal::shows_progress() => Box::new(Bars::new()),

@@ -10,9 +10,9 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal_entry::CodecName;
 use crate::cli;
 use crate::error::{CommandError, Exit};
-use crate::observe::SiteBarman;
+use crate::observe::SiteConf;
 use crate::observe::compression::compressed;
-use crate::observe::inventory::OwnSection;
+use crate::observe::inventory::SiteSection;
 use crate::observe::version::{self, VersionSigns};
 use crate::render::clean;
 use crate::site::model::{Access, Replica, Site};
@@ -74,14 +74,14 @@ async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<Comm
 /// What every section depends on.
 struct Writer<'a> {
     site: &'a Site,
-    own: SiteBarman,
+    own: SiteConf,
     barman: BarmanVersion,
     antipode: String,
 }
 
 impl<'a> Writer<'a> {
     async fn new(site: &'a Site) -> Result<Self, CommandError> {
-        let own = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())
+        let own = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())
             .map_err(|error| CommandError::new(error.to_string()))?;
         let declared = site.catalog.barman;
         let installed = if declared.is_some() { None } else { version::installed().await };
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
     fn section(&self, replica: &Replica) -> Result<String, CommandError> {
         let said = |error: &dyn std::fmt::Display| CommandError::new(error.to_string());
         let (dirs, own) = self.own.server(&replica.name).map_err(|error| said(&error))?;
-        if own.section == OwnSection::Present && own.active && !own.passive {
+        if own.section == SiteSection::Present && own.active && !own.passive {
             let message = format!("replica {0}: the site's own Barman takes backups of a server {0}", replica.name);
             return Err(CommandError::new(message)
                 .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));

@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::cycle::{Planned, Session};
 use crate::error::{CommandError, Error, Exit};
-use crate::plan::explain::Knowledge;
+use crate::plan::explain::Explainer;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::scope::Scope;
 use crate::plan::{Outcome, Plan};
@@ -40,7 +40,7 @@ fn explain(
     planned: &Planned,
 ) -> Result<(String, Exit), CommandError> {
     let Planned { plan, observation, now } = planned;
-    let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
+    let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let (name, thing) = address.split_once('/').unwrap_or((address, ""));
     let Some(index) = plan.replicas.iter().position(|replica| replica.name.as_str() == name) else {
         let names: Vec<&str> = plan.replicas.iter().map(|replica| replica.name.as_str()).collect();
@@ -50,7 +50,7 @@ fn explain(
     let origin = session.replicas.iter().find(|replica| replica.name.as_str() == name);
     let origin = origin.map(|replica| mirror::origin(&declared.site, replica)).unwrap_or_default();
     let asked = Origin { file: declared.quotes(), replica: &origin };
-    if let Some(known) = knowledge.find(address).and_then(|(replica, action)| knowledge.of(replica, action)) {
+    if let Some(known) = explainer.find(address).and_then(|(replica, action)| explainer.of(replica, action)) {
         return Ok((render::explain(&known, asked), Exit::Done));
     }
     let held = plan.replicas.get(index).and_then(|replica| replica.held.iter().find(|held| held.is_about(address)));
@@ -58,11 +58,11 @@ fn explain(
         return Ok((format!("{}.", render::held(held)), Exit::Done));
     }
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
-    if let Some((facts, demands)) = knowledge.of_thing(index, kind, name) {
+    if let Some((preconditions, asked_by)) = explainer.of_thing(index, kind, name) {
         let lacking = lacking(plan, index, kind, name);
-        return Ok((render::explain_thing(address, &facts, &demands, &lacking, asked), Exit::Done));
+        return Ok((render::explain_thing(address, &preconditions, &asked_by, &lacking, asked), Exit::Done));
     }
-    Err(unknown(address, index, planned, &knowledge))
+    Err(unknown(address, index, planned, &explainer))
 }
 
 /// What will be lacking of a backup, or of the WAL.
@@ -76,7 +76,7 @@ fn lacking(plan: &Plan, replica: usize, kind: &str, name: Option<&str>) -> Vec<S
 }
 
 /// An address that names nothing, or a thing that nobody could look at.
-fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowledge<'_>) -> CommandError {
+fn unknown(address: &str, replica: usize, planned: &Planned, explainer: &Explainer<'_>) -> CommandError {
     let address = render::clean(address);
     let Some(replica_plan) = planned.plan.replicas.get(replica) else { return CommandError::new(address) };
     let name = &replica_plan.name;
@@ -93,7 +93,7 @@ fn unknown(address: &str, replica: usize, planned: &Planned, knowledge: &Knowled
     }
     let mut known: Vec<String> = replica_plan.actions.iter().map(|action| action.address.to_string()).collect();
     known.extend(replica_plan.held.iter().map(|held| held.address.to_string()));
-    known.extend(knowledge.backups(replica));
+    known.extend(explainer.backups(replica));
     known.sort_unstable();
     known.dedup();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -116,12 +116,12 @@ fn meant(wrong: &str, right: &[&str]) -> String {
 /// Why each action of a plan is there, for whoever wants to see it all.
 pub fn whys(declared: &Declared, session: &Session, planned: &Planned) -> Whys {
     let Planned { plan, observation, now } = planned;
-    let knowledge = Knowledge::new(plan, &session.replicas, observation, *now);
+    let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let mut whys = Whys::default();
     for (index, planned) in plan.replicas.iter().enumerate() {
         if let Some(replica) = session.replicas.iter().find(|replica| replica.name == planned.name) {
             let origin = mirror::origin(&declared.site, replica);
-            whys.add(&knowledge, index, Origin { file: declared.quotes(), replica: &origin });
+            whys.add(&explainer, index, Origin { file: declared.quotes(), replica: &origin });
         }
     }
     whys

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use crate::apply::{self, Limits, Means, RunLockError, RunLocks, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::CommandError;
-use crate::events::{Event, Nobody, Observer, Summary};
+use crate::events::{Event, Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::store::Posix;
 use crate::transport::patience::Patience;
@@ -73,7 +73,7 @@ impl Session {
         &mut self,
         plan: &Plan,
         bounds: Bounds,
-        observer: &dyn Observer,
+        listener: &dyn Listener,
     ) -> Result<Summary, CommandError> {
         let connections = self.open_connections();
         let (stores, shared) = (Posix::opener(self.lock_directory()?), Shared::new(bounds.limits));
@@ -104,14 +104,14 @@ impl Session {
                 run_lock,
                 share,
             };
-            apply::apply(planned, means, observer, &self.cancel)
+            apply::apply(planned, means, listener, &self.cancel)
         });
         let mut applies = join_all(applies);
         let summaries = tokio::select! {
             // First, so that the interruption is told before what ends because of it.
             biased;
             () = self.cancel.cancelled() => {
-                observer.notice(&Event::Interrupted);
+                listener.notice(&Event::Interrupted);
                 applies.await
             }
             summaries = &mut applies => summaries,

@@ -16,7 +16,7 @@ use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
 use crate::error::{CommandError, Error};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Connections, Purpose, SiteBarman};
+use crate::observe::{self, Connections, Purpose, SiteConf};
 use crate::plan::backup;
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
@@ -257,7 +257,7 @@ impl Session {
 
 /// Where a site's Barman keeps its locks.
 pub fn lock_directory(site: &Site) -> Result<PathBuf, CommandError> {
-    SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())
+    SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())
         .and_then(|barman| barman.lock_directory())
         .map_err(|error| CommandError::new(error.to_string()))
 }

@@ -155,7 +155,7 @@ pub struct ReplicaInventory {
     /// Backups of which an earlier run left part in staging, with the bytes of that part.
     pub staged: BTreeMap<BackupId, u64>,
     /// What the site's own Barman means to do with this server.
-    pub own_barman: OwnBarman,
+    pub site_barman: SiteBarman,
     /// Free bytes on the file system of the backups; `None` when it could not be asked.
     pub free: Option<u64>,
     /// The system that the server belongs to, where Barman noted it in identity.json.
@@ -282,9 +282,9 @@ pub enum BaseState {
 
 /// What the site's own Barman means to do with a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OwnBarman {
+pub struct SiteBarman {
     /// Whether barman.conf has the server at all.
-    pub section: OwnSection,
+    pub section: SiteSection,
     /// Whether it is `active`.
     pub active: bool,
     /// Whether `primary_ssh_command` makes it passive.
@@ -297,7 +297,7 @@ pub struct OwnBarman {
 
 /// What is known of a server's section in the site's barman.conf.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum OwnSection {
+pub enum SiteSection {
     /// The site file names no barman.conf.
     #[default]
     Unknown,

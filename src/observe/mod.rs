@@ -17,11 +17,11 @@ pub mod compression;
 mod facts;
 mod history;
 pub mod inventory;
-pub mod own_barman;
 pub mod own_catalog;
 pub mod primary;
 mod replica;
 pub mod servers;
+pub mod site_barman;
 pub mod version;
 pub mod wal_files;
 mod whole;
@@ -42,12 +42,12 @@ use crate::store::{CatalogError, Posix, Store};
 use crate::transport::Connection;
 
 use catalog::{Catalog, Depth};
-use inventory::{Observation, Observed, OwnBarman, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::Source;
 
-pub use own_barman::{SiteBarman, SiteConfError, read_conf};
 pub use replica::local_backup;
 pub use servers::{Servers, copied_here, servers, unclaimed};
+pub use site_barman::{SiteConf, SiteConfError, read_conf};
 
 /// Catalogs that are read at the same time: each uses several threads of its own.
 const CATALOGS_AT_ONCE: usize = 2;
@@ -83,7 +83,7 @@ pub async fn observe<'a>(
     purpose: Purpose,
     cancel: &CancellationToken,
 ) -> Result<Observation, SiteConfError> {
-    let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let installed = match site.catalog.barman {
         Some(_) => None,
         None => version::installed().await,
@@ -108,7 +108,7 @@ pub fn look_here(
     depth: Depth,
 ) -> Result<ReplicaInventory, CatalogError> {
     let catalog = Catalog::read(store, &dirs.server, depth)?;
-    Ok(replica::inventory(catalog, store, dirs, OwnBarman::default(), version))
+    Ok(replica::inventory(catalog, store, dirs, SiteBarman::default(), version))
 }
 
 fn streams(primary: &Primary) -> usize {
@@ -118,7 +118,7 @@ fn streams(primary: &Primary) -> usize {
 /// What all replicas of a site share while they are observed.
 struct Observer<'a> {
     site: &'a Site,
-    barman: SiteBarman,
+    barman: SiteConf,
     /// The version of the Barman that is installed here.
     installed: Option<BarmanVersion>,
     connections: &'a Connections,
@@ -195,7 +195,7 @@ impl Observer<'_> {
         answer: Observed,
         catalog: Catalog,
         dirs: ServerDirs,
-        own: OwnBarman,
+        own: SiteBarman,
     ) -> ReplicaObservation {
         let mut here = self.inventory(catalog, dirs, own, &answer);
         let primary = match (answer, source) {
@@ -241,7 +241,7 @@ impl Observer<'_> {
         Ok(())
     }
 
-    fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: OwnBarman, answer: &Observed) -> ReplicaInventory {
+    fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: SiteBarman, answer: &Observed) -> ReplicaInventory {
         let primary = match answer {
             Observed::Active(there) => there.barman,
             Observed::Inactive(_) | Observed::Failed(_) => None,

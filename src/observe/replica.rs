@@ -11,14 +11,14 @@ use crate::store::{CatalogError, Place, Root, Store};
 
 use super::catalog::backups::{CatalogBackup, InfoFile};
 use super::catalog::{Catalog, base};
-use super::inventory::{BaseState, LocalBackup, OwnBarman, Published, ReplicaInventory};
+use super::inventory::{BaseState, LocalBackup, Published, ReplicaInventory, SiteBarman};
 
 /// Tells what a Barman of this version has in hand.
 pub fn inventory(
     catalog: Catalog,
     store: &dyn Store,
     directories: ServerDirs,
-    own_barman: OwnBarman,
+    site_barman: SiteBarman,
     version: BarmanVersion,
 ) -> ReplicaInventory {
     let broken = catalog.backups.broken().map(|(id, why)| format!("the backup.info of {id} cannot be used: {why}"));
@@ -36,7 +36,7 @@ pub fn inventory(
         histories: catalog.histories,
         sync_wals: catalog.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
         staged: catalog.staged,
-        own_barman,
+        site_barman,
         free: store.free(),
         identity: catalog.identity,
         last_apply: catalog.last_apply,

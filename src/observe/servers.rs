@@ -14,8 +14,8 @@ use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
 use super::catalog::{Depth, last_apply};
-use super::inventory::OwnSection;
-use super::own_barman::SiteBarman;
+use super::inventory::SiteSection;
+use super::site_barman::SiteConf;
 
 /// The servers of a primary.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,7 +57,7 @@ pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>
 /// A copy is told by what an apply left in it. One that is told by nothing but the mode of its backups counts only where
 /// barman.conf says that no Barman copies it, and what the site's own Barman works on is never one.
 pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Result<BTreeMap<ServerName, Copied>, Error> {
-    let barman = SiteBarman::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let mut unclaimed = BTreeMap::new();
     for name in home::servers(&site.catalog.path)?.into_iter().filter(|name| !is_claimed(name)) {
         let (dirs, own) = barman.server(&name)?;
@@ -65,9 +65,9 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
         let store = Posix::new(dirs.clone());
         let backups = backups::read(&store, Depth::Metadata).ok();
         let is_copy = match own.section {
-            OwnSection::Present if !is_at_rest => false,
-            OwnSection::Unknown => is_ours(&dirs),
-            OwnSection::Present | OwnSection::Missing { .. } => {
+            SiteSection::Present if !is_at_rest => false,
+            SiteSection::Unknown => is_ours(&dirs),
+            SiteSection::Present | SiteSection::Missing { .. } => {
                 is_ours(&dirs) || backups.as_ref().is_some_and(has_passive)
             }
         };

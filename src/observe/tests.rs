@@ -461,8 +461,8 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     world.site.catalog.config = Some(conf.clone());
     let replica = world.observe_fake(&primary("3.19.1/pg15")).await.replica;
     assert_eq!(replica.wals.len(), 1);
-    assert_eq!(replica.own_barman.section, inventory::OwnSection::Present);
-    assert!(replica.own_barman.active && !replica.own_barman.passive);
+    assert_eq!(replica.site_barman.section, inventory::SiteSection::Present);
+    assert!(replica.site_barman.active && !replica.site_barman.passive);
     fs::remove_file(&conf).unwrap();
     let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
     let error = observe(

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, SystemId};
-use crate::observe::inventory::{OwnSection, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use crate::observe::inventory::{PrimaryBackup, PrimaryInventory, ReplicaInventory, SiteSection};
 use crate::site::model::{Replica, WalsFrom};
 
 use super::action::Action;
@@ -26,8 +26,8 @@ pub fn blockers(
     left: usize,
 ) -> Vec<Blocker> {
     let mut blockers = Vec::new();
-    let own = &here.own_barman;
-    if own.section == OwnSection::Present && own.active && !own.passive {
+    let own = &here.site_barman;
+    if own.section == SiteSection::Present && own.active && !own.passive {
         blockers.push(Blocker::RunHere);
     }
     blockers.extend(not_passive(here));
@@ -103,13 +103,13 @@ fn predecessors(
 /// What the user should do something about.
 pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let own = &here.own_barman;
+    let own = &here.site_barman;
     match &own.section {
-        OwnSection::Present if own.active && own.passive && !own.idle => warnings.push(Warning::PassiveCron),
-        OwnSection::Missing { included } => {
+        SiteSection::Present if own.active && own.passive && !own.idle => warnings.push(Warning::PassiveCron),
+        SiteSection::Missing { included } => {
             warnings.push(Warning::NotConfigured { included: included.clone() });
         }
-        OwnSection::Present | OwnSection::Unknown => {}
+        SiteSection::Present | SiteSection::Unknown => {}
     }
     // Of an inactive server Barman enforces nothing.
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));

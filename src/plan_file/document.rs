@@ -20,12 +20,12 @@ use crate::plan::reason::{Note, Reason, Warning};
 use crate::plan::recovery::Recovery;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::saved::desired::Desired;
-use crate::plan::saved::facts::{FACTS_VERSION, Fact};
+use crate::plan::saved::preconditions::{PRECONDITIONS_VERSION, Precondition};
 use crate::plan::status::vanished::Vanished;
 use crate::plan::{Narrowed, Outcome, Plan, ReplicaPlan, Target};
 use crate::render;
 
-use crate::plan::saved::{Facts, SavedPlan, SiteFile, sha256};
+use crate::plan::saved::{Preconditions, SavedPlan, SiteFile, sha256};
 
 use super::{FORMAT_VERSION, FileError, VERSION};
 
@@ -41,8 +41,8 @@ pub struct Document {
     format_version: u32,
     /// The version of antipode that made it, for readers.
     antipode: String,
-    /// The version of what its actions rely on: an antipode applies the plans that it would find the same facts for.
-    facts_version: u32,
+    /// The version of what its actions rely on: only a plan with preconditions of this version is applied.
+    preconditions_version: u32,
     /// The site's name.
     site: String,
     /// `barman_home` at the site.
@@ -104,7 +104,7 @@ struct ReplicaDocument {
     /// How many actions the plan was narrowed not to have.
     left_out: usize,
     /// What all its actions rely on.
-    preconditions: Vec<Fact>,
+    preconditions: Vec<Precondition>,
     /// In the order in which they are shown: newest recoverable point first.
     actions: Vec<ActionDocument>,
     /// What is good here, differs at the primary, and waits for a person.
@@ -143,7 +143,7 @@ struct ActionDocument {
     #[serde(skip_deserializing)]
     estimate: Estimate,
     /// What it relies on: where one of these is another when it is applied, the plan is stale.
-    preconditions: Vec<Fact>,
+    preconditions: Vec<Precondition>,
     /// The addresses of the actions that must have succeeded before.
     #[serde(skip_deserializing)]
     needs: Vec<Address>,
@@ -185,20 +185,20 @@ impl Document {
             .replicas
             .iter()
             .enumerate()
-            .map(|(place, replica)| ReplicaDocument::of(replica, place, &saved.facts, &needs))
+            .map(|(place, replica)| ReplicaDocument::of(replica, place, &saved.preconditions, &needs))
             .collect();
-        let facts: Vec<&Vec<Fact>> = replicas
+        let preconditions: Vec<&Vec<Precondition>> = replicas
             .iter()
             .flat_map(|replica| {
                 std::iter::once(&replica.preconditions)
                     .chain(replica.actions.iter().map(|action| &action.preconditions))
             })
             .collect();
-        let observed = serde_json::to_vec(&facts).map_err(|error| FileError::Unwritable(error.to_string()))?;
+        let observed = serde_json::to_vec(&preconditions).map_err(|error| FileError::Unwritable(error.to_string()))?;
         Ok(Self {
             format_version: FORMAT_VERSION,
             antipode: VERSION.to_owned(),
-            facts_version: FACTS_VERSION,
+            preconditions_version: PRECONDITIONS_VERSION,
             site: saved.plan.site.clone(),
             catalog: saved.plan.catalog.clone(),
             site_file: saved.site_file.clone(),
@@ -216,23 +216,23 @@ impl Document {
 
     /// The plan of a document whose digest is right.
     pub fn into_saved(self) -> Result<SavedPlan, FileError> {
-        let mut facts = Facts::default();
+        let mut preconditions = Preconditions::default();
         let mut replicas = Vec::with_capacity(self.replicas.len());
         let mut names = BTreeSet::new();
         for replica in self.replicas {
             if !names.insert(replica.name.clone()) {
                 return Err(FileError::Invalid(format!("replica {} is there twice", replica.name)));
             }
-            replicas.push(replica.into_plan(&mut facts)?);
+            replicas.push(replica.into_plan(&mut preconditions)?);
         }
         let Self { site, catalog, vanished, narrowed, .. } = self;
         let plan = Plan { site, catalog, replicas, vanished, narrowed };
-        Ok(SavedPlan { plan, site_file: self.site_file, desired: self.desired, facts })
+        Ok(SavedPlan { plan, site_file: self.site_file, desired: self.desired, preconditions })
     }
 }
 
 impl ReplicaDocument {
-    fn of(replica: &ReplicaPlan, place: usize, facts: &Facts, needs: &Needs) -> Self {
+    fn of(replica: &ReplicaPlan, place: usize, preconditions: &Preconditions, needs: &Needs) -> Self {
         let warning = |what: &Warning| Told { message: render::warning(what), what: what.clone() };
         let shortfall = |what: &Shortfall| Told { message: render::shortfall(replica, what, true), what: what.clone() };
         let note = |what: &Note| Told { message: render::note(what), what: what.clone() };
@@ -240,7 +240,7 @@ impl ReplicaDocument {
         let action = |(i, action): (usize, &Action)| {
             let needed = needs.get(&(place, i)).into_iter().flatten();
             let needed = needed.filter_map(|other| Some(replica.actions.get(*other)?.address.clone())).collect();
-            ActionDocument::of(action, facts, needed, pace)
+            ActionDocument::of(action, preconditions, needed, pace)
         };
         Self {
             name: replica.name.clone(),
@@ -255,13 +255,13 @@ impl ReplicaDocument {
             warnings: replica.warnings.iter().map(warning).collect(),
             notes: replica.notes.iter().map(note).collect(),
             left_out: replica.left_out,
-            preconditions: facts.of_replica(&replica.name).to_vec(),
+            preconditions: preconditions.of_replica(&replica.name).to_vec(),
             actions: replica.actions.iter().enumerate().map(action).collect(),
             held: replica.held.iter().map(|what| Told { message: render::held(what), what: what.clone() }).collect(),
         }
     }
 
-    fn into_plan(self, facts: &mut Facts) -> Result<ReplicaPlan, FileError> {
+    fn into_plan(self, preconditions: &mut Preconditions) -> Result<ReplicaPlan, FileError> {
         let invalid = |message: String| Err(FileError::Invalid(message));
         let is_planned = self.outcome == Outcome::Planned;
         if is_planned != self.target.is_some() || (!is_planned && !self.actions.is_empty()) {
@@ -270,10 +270,13 @@ impl ReplicaDocument {
                 self.name
             ));
         }
-        let actions: Vec<Action> =
-            self.actions.into_iter().map(|action| action.into_action(&self.name, facts)).collect::<Result<_, _>>()?;
+        let actions: Vec<Action> = self
+            .actions
+            .into_iter()
+            .map(|action| action.into_action(&self.name, preconditions))
+            .collect::<Result<_, _>>()?;
         if !self.preconditions.is_empty() {
-            facts.note_replica(self.name.clone(), self.preconditions);
+            preconditions.note_replica(self.name.clone(), self.preconditions);
         }
         Ok(ReplicaPlan {
             name: self.name,
@@ -294,25 +297,25 @@ impl ReplicaDocument {
 }
 
 impl ActionDocument {
-    fn of(action: &Action, facts: &Facts, needs: Vec<Address>, pace: Pace) -> Self {
+    fn of(action: &Action, preconditions: &Preconditions, needs: Vec<Address>, pace: Pace) -> Self {
         Self {
             verb: action.verb(),
             kind: action.address.sort().to_owned(),
             reason: action.reason.clone(),
             why: render::why(action, None),
             estimate: Estimate::of(action, pace),
-            preconditions: facts.of_action(&action.address).to_vec(),
+            preconditions: preconditions.of_action(&action.address).to_vec(),
             needs,
             change: action.change.clone(),
             address: action.address.clone(),
         }
     }
 
-    fn into_action(self, replica: &ServerName, facts: &mut Facts) -> Result<Action, FileError> {
+    fn into_action(self, replica: &ServerName, preconditions: &mut Preconditions) -> Result<Action, FileError> {
         if self.address.replica() != replica.as_str() {
             return Err(FileError::Invalid(format!("{} is among the actions of {replica}", self.address)));
         }
-        if !facts.note_action(self.address.clone(), self.preconditions) {
+        if !preconditions.note_action(self.address.clone(), self.preconditions) {
             return Err(FileError::Invalid(format!("{} is there twice", self.address)));
         }
         Ok(Action { address: self.address, change: self.change, reason: self.reason })

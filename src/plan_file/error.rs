@@ -1,6 +1,6 @@
 //! Why a file is not a plan that can be applied.
 
-use crate::plan::saved::facts::FACTS_VERSION;
+use crate::plan::saved::preconditions::PRECONDITIONS_VERSION;
 use crate::render::clean;
 
 use super::FORMAT_VERSION;
@@ -29,8 +29,8 @@ pub enum FileError {
     #[error("its format_version is {0}, and this antipode reads {FORMAT_VERSION}")]
     Format(String),
     /// Another antipode made it, which finds out in another way what its actions rely on.
-    #[error("its facts_version is {}, and this antipode finds facts of version {FACTS_VERSION}", clean(.0))]
-    Facts(String),
+    #[error("its preconditions_version is {}, and this antipode finds preconditions of version {PRECONDITIONS_VERSION}", clean(.0))]
+    Preconditions(String),
     /// Its content is not what its digest says.
     #[error("it was changed after it was saved: its content does not fit its digest")]
     Edited,
@@ -49,7 +49,9 @@ impl FileError {
             Self::CutOff => "copy the whole file again, or save a new plan with `antipode plan -o FILE`",
             Self::SiteFile => "name it with -f, and the saved plan by itself: antipode apply -f SITE.yaml PLAN.json",
             Self::NotJson { .. } | Self::NotAPlan => "name a file that `antipode plan -o FILE` saved",
-            Self::Format(_) | Self::Facts(_) => "plan again with this antipode, review it, and apply the new one",
+            Self::Format(_) | Self::Preconditions(_) => {
+                "plan again with this antipode, review it, and apply the new one"
+            }
             Self::Edited | Self::Invalid(_) => {
                 "a saved plan is applied as it was reviewed or not at all: change the site file and plan again"
             }

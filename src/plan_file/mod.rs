@@ -6,7 +6,7 @@
 //! that an action relies on once more when it is applied ([`crate::plan::saved::stale`]).
 //!
 //! ```text
-//! Plan + facts + desired ──► SavedPlan ──► document ──► text        write
+//! Plan + preconditions + desired ──► SavedPlan ──► document ──► text        write
 //!                            SavedPlan ◄── document ◄── text        read: form, version, digest, types
 //! ```
 //!
@@ -17,7 +17,7 @@ mod error;
 
 use serde::Deserialize;
 
-use crate::plan::saved::facts::FACTS_VERSION;
+use crate::plan::saved::preconditions::PRECONDITIONS_VERSION;
 use crate::plan::saved::{SavedPlan, sha256};
 
 pub use document::Document;
@@ -56,7 +56,7 @@ pub fn read(text: &str) -> Result<SavedPlan, FileError> {
 #[derive(Deserialize)]
 struct Head {
     format_version: Option<serde_json::Value>,
-    facts_version: Option<serde_json::Value>,
+    preconditions_version: Option<serde_json::Value>,
     primaries: Option<serde::de::IgnoredAny>,
     replicas: Option<serde::de::IgnoredAny>,
 }
@@ -76,8 +76,8 @@ fn check_head(text: &str) -> Result<(), FileError> {
     if format != FORMAT_VERSION {
         return Err(FileError::Format(short(&format)));
     }
-    let facts = head.facts_version.unwrap_or_default();
-    if facts == FACTS_VERSION { Ok(()) } else { Err(FileError::Facts(short(&facts))) }
+    let preconditions = head.preconditions_version.unwrap_or_default();
+    if preconditions == PRECONDITIONS_VERSION { Ok(()) } else { Err(FileError::Preconditions(short(&preconditions))) }
 }
 
 /// Whether a text that is not JSON has the first keys of a site file.

@@ -95,7 +95,7 @@ fn plans_that_could_not_be_made_are_saved_all_the_same() {
         let mut observation = case.observation();
         observation.replicas.values_mut().for_each(|ends| ends.primary = primary.clone());
         saved.plan = crate::plan::plan(&site(), std::slice::from_ref(&case.replica), &observation, case.now);
-        saved.facts = crate::plan::saved::Facts::default();
+        saved.preconditions = crate::plan::saved::Preconditions::default();
         let text = plan_file::write(&saved).unwrap();
         assert_eq!(plan_file::read(&text).unwrap(), saved);
     }
@@ -149,12 +149,12 @@ fn a_file_that_is_no_plan_of_this_program_says_what_it_is() {
             "its format_version is 2, and this antipode reads 1",
         ),
         (
-            &text.replacen("\"facts_version\": 1", "\"facts_version\": 2", 1),
-            "its facts_version is 2, and this antipode finds facts of version 1",
+            &text.replacen("\"preconditions_version\": 1", "\"preconditions_version\": 2", 1),
+            "its preconditions_version is 2, and this antipode finds preconditions of version 1",
         ),
         (
-            &text.replacen("\"facts_version\": 1", "\"facts_version\": \"\\u001b[2J\"", 1),
-            "its facts_version is \"\\u001b[2J\", and this antipode finds facts of version 1",
+            &text.replacen("\"preconditions_version\": 1", "\"preconditions_version\": \"\\u001b[2J\"", 1),
+            "its preconditions_version is \"\\u001b[2J\", and this antipode finds preconditions of version 1",
         ),
         (
             &text.replacen("lisbon", "porto", 1),

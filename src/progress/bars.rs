@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::events::{Event, Observer};
+use crate::events::{Event, Listener};
 use crate::plan::action::Address;
 use crate::transport::ByteCounter;
 
@@ -69,7 +69,7 @@ impl Drop for Bars {
     }
 }
 
-impl Observer for Bars {
+impl Listener for Bars {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, deed, total, counter } => {

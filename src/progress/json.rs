@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::error::{CommandError, Exit};
-use crate::events::{Event, Observer, Summary};
+use crate::events::{Event, Listener, Summary};
 use crate::plan::Plan;
 use crate::plan::action::Address;
 use crate::stdout;
@@ -98,7 +98,7 @@ impl Step {
     }
 }
 
-impl Observer for Json {
+impl Listener for Json {
     fn notice(&self, event: &Event) {
         let what = match event {
             Event::Started { address, deed, total, counter } => {

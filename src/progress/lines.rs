@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::events::{Event, Observer};
+use crate::events::{Event, Listener};
 use crate::plan::action::Address;
 use crate::render::units;
 use crate::transport::ByteCounter;
@@ -43,7 +43,7 @@ impl Default for Lines {
     }
 }
 
-impl Observer for Lines {
+impl Listener for Lines {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, deed, total, counter } => {

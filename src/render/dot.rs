@@ -10,8 +10,8 @@ use crate::plan::Plan;
 use crate::plan::order::critical_path::{CriticalPath, critical_path};
 use crate::plan::order::graph::{Dependency, StepGraph};
 
-use super::deed::deed;
 use super::ink::clean;
+use super::step::step_words;
 use super::table::Mark;
 use super::tree;
 use super::units::bytes;
@@ -71,10 +71,10 @@ fn title(plan: &Plan, path: &CriticalPath) -> String {
 fn node(plan: &Plan, graph: &StepGraph, node: NodeIndex, is_critical: bool) -> Option<String> {
     let step = graph.node_weight(node)?;
     let action = plan.action(*step)?;
-    let label = quoted(&format!("{}\n{}", action.address, deed(action, step.part)));
+    let label = quoted(&format!("{}\n{}", action.address, step_words(action, step.phase)));
     let colour = match tree::mark(action) {
         Mark::Add => "darkgreen",
-        Mark::Change | Mark::More => "darkorange3",
+        Mark::Mend | Mark::More => "darkorange3",
         Mark::Remove => "gray30",
         Mark::Hold => "red",
     };

@@ -8,16 +8,16 @@ use std::path::PathBuf;
 use crate::plan::action::kinds::Effect;
 use crate::plan::action::{Action, Address, ReusedFiles};
 use crate::plan::backup::selection::Selector;
-use crate::plan::explain::asked_by::Demand;
-use crate::plan::explain::{Knowledge, Known};
-use crate::plan::order::graph::Part;
+use crate::plan::explain::asked_by::AskedBy;
+use crate::plan::explain::{Explained, Explainer};
+use crate::plan::order::graph::Phase;
 use crate::plan::reason::Reason;
-use crate::plan::saved::facts::{Fact, Side, Value};
+use crate::plan::saved::preconditions::{Precondition, Side, Value};
 use crate::site::model::WalsFrom;
 use crate::site::{KeyPath, Quotes};
 
-use super::deed::deed;
 use super::ink::clean;
+use super::step::step_words;
 use super::table::Mark;
 use super::units::bytes;
 use super::{diff, reason};
@@ -38,13 +38,13 @@ pub struct Origin<'a> {
 }
 
 /// One paragraph about an action.
-pub fn explain(known: &Known<'_>, asked: Origin<'_>) -> String {
+pub fn explain(known: &Explained<'_>, asked: Origin<'_>) -> String {
     let action = known.action;
     let mut sentences = vec![format!("{}: {}.", action.address, sentence(action))];
     sentences.extend(files(action).into_iter().map(|text| capitalised(&text)));
     sentences.extend(rewritten(action));
-    sentences.extend(ends(&known.facts));
-    sentences.extend(asked.demands(&known.demands));
+    sentences.extend(ends(&known.preconditions));
+    sentences.extend(asked.asked_by(&known.asked_by));
     sentences.extend(order(known));
     clean(&sentences.join(" "))
 }
@@ -52,15 +52,15 @@ pub fn explain(known: &Known<'_>, asked: Origin<'_>) -> String {
 /// One paragraph about a thing that no action is about.
 pub fn explain_thing(
     address: &str,
-    facts: &[Fact],
-    demands: &[Demand],
+    preconditions: &[Precondition],
+    asked_by: &[AskedBy],
     lacking: &[String],
     asked: Origin<'_>,
 ) -> String {
     let mut sentences = vec![format!("{address}: nothing is planned for it.")];
     sentences.extend(lacking.iter().map(|text| format!("{}.", capitalised(text))));
-    sentences.extend(ends(facts));
-    sentences.extend(asked.demands(demands));
+    sentences.extend(ends(preconditions));
+    sentences.extend(asked.asked_by(asked_by));
     clean(&sentences.join(" "))
 }
 
@@ -70,9 +70,9 @@ pub struct Whys(BTreeMap<Address, String>);
 
 impl Whys {
     /// Adds what is known of one replica's actions.
-    pub fn add(&mut self, knowledge: &Knowledge<'_>, replica: usize, asked: Origin<'_>) {
-        let brief = |known: Known<'_>| (known.action.address.clone(), brief(&known, asked));
-        self.0.extend(knowledge.of_replica(replica).map(brief));
+    pub fn add(&mut self, explainer: &Explainer<'_>, replica: usize, asked: Origin<'_>) {
+        let brief = |known: Explained<'_>| (known.action.address.clone(), brief(&known, asked));
+        self.0.extend(explainer.of_replica(replica).map(brief));
     }
 
     /// Why an action is there, as far as that is known.
@@ -81,8 +81,8 @@ impl Whys {
     }
 }
 
-fn brief(known: &Known<'_>, asked: Origin<'_>) -> String {
-    let mut parts = asked.in_short(&known.demands);
+fn brief(known: &Explained<'_>, asked: Origin<'_>) -> String {
+    let mut parts = asked.in_short(&known.asked_by);
     let neighbours = &known.neighbours;
     for (others, verb) in [(&neighbours.needs, "needs"), (&neighbours.after, "waits for")] {
         match others.as_slice() {
@@ -101,7 +101,7 @@ fn brief(known: &Known<'_>, asked: Origin<'_>) -> String {
 
 /// What is done, and the reason.
 fn sentence(action: &Action) -> String {
-    format!("{}; {}", deed(action, Part::Whole), reason::phrase(action, None))
+    format!("{}; {}", step_words(action, Phase::Whole), reason::phrase(action, None))
 }
 
 /// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
@@ -136,17 +136,19 @@ fn rewritten(action: &Action) -> Vec<String> {
 }
 
 /// What is at the primary and what is here.
-fn ends(facts: &[Fact]) -> Vec<String> {
+fn ends(preconditions: &[Precondition]) -> Vec<String> {
     let side = |side: Side, head: &str| {
-        let told = facts.iter().filter(|fact| fact.side == side && fact.value != Value::AsPlanned);
-        let told: Vec<String> = told.map(super::facts::fact).collect();
+        let told = preconditions
+            .iter()
+            .filter(|precondition| precondition.side == side && precondition.value != Value::AsPlanned);
+        let told: Vec<String> = told.map(super::preconditions::precondition).collect();
         (!told.is_empty()).then(|| format!("{head}, {}.", told.join("; ")))
     };
     [side(Side::Primary, "At the primary"), side(Side::Here, "Here")].into_iter().flatten().collect()
 }
 
 /// What it needs before, and what waits for it.
-fn order(known: &Known<'_>) -> Vec<String> {
+fn order(known: &Explained<'_>) -> Vec<String> {
     let names = |addresses: &[&Address]| {
         let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         bounded(&names, NAMED)
@@ -173,68 +175,68 @@ fn order(known: &Known<'_>) -> Vec<String> {
 }
 
 impl Origin<'_> {
-    /// A sentence for each demand, with the line of the file that makes it.
-    fn demands(&self, demands: &[Demand]) -> Vec<String> {
-        let sentence = |(thing, demand)| {
-            let words = words(demand, thing);
-            match demand.path(self.replica).map(|path| self.file.quote(&path)) {
+    /// A sentence for each asked_by, with the line of the file that makes it.
+    fn asked_by(&self, asked_by: &[AskedBy]) -> Vec<String> {
+        let sentence = |(thing, asked_by)| {
+            let words = words(asked_by, thing);
+            match asked_by.path(self.replica).map(|path| self.file.quote(&path)) {
                 None => format!("{words}."),
                 Some(Some(quoted)) => format!("{words} ({quoted})."),
                 Some(None) => format!("{words} (the default, as {} says nothing else).", self.file.name),
             }
         };
-        with_things(demands).map(sentence).map(|text| capitalised(&text)).collect()
+        with_things(asked_by).map(sentence).map(|text| capitalised(&text)).collect()
     }
 
     /// The same, with the number of the line alone.
-    fn in_short(&self, demands: &[Demand]) -> Vec<String> {
-        let part = |(thing, demand)| {
-            let words = words(demand, thing);
-            match demand.path(self.replica).map(|path| self.file.place(&path)) {
+    fn in_short(&self, asked_by: &[AskedBy]) -> Vec<String> {
+        let part = |(thing, asked_by)| {
+            let words = words(asked_by, thing);
+            match asked_by.path(self.replica).map(|path| self.file.place(&path)) {
                 None => words,
                 Some(Some(place)) => format!("{words} ({place})"),
                 Some(None) => format!("{words} (the default)"),
             }
         };
-        with_things(demands).map(part).collect()
+        with_things(asked_by).map(part).collect()
     }
 }
 
-/// What each demand is about: the action's own thing, until another backup is named.
-fn with_things(demands: &[Demand]) -> impl Iterator<Item = (&'static str, Demand)> {
-    demands.iter().scan("it", |thing, demand| {
+/// What each asked_by is about: the action's own thing, until another backup is named.
+fn with_things(asked_by: &[AskedBy]) -> impl Iterator<Item = (&'static str, AskedBy)> {
+    asked_by.iter().scan("it", |thing, asked_by| {
         let current = *thing;
-        if matches!(demand, Demand::NeededBy(_) | Demand::Selected(Selector::Follows(_))) {
+        if matches!(asked_by, AskedBy::NeededBy(_) | AskedBy::Selected(Selector::Follows(_))) {
             *thing = "that backup";
         }
-        Some((current, *demand))
+        Some((current, *asked_by))
     })
 }
 
 /// What asks for a thing.
-fn words(demand: Demand, thing: &str) -> String {
-    match demand {
-        Demand::Replica => "the site file asks for the replica".to_owned(),
-        Demand::Selected(Selector::All) => format!("`backups: all` asks for {thing}"),
-        Demand::Selected(Selector::Rule(_, rule)) => format!("`{rule}` of `backups` selects {thing}"),
-        Demand::Selected(Selector::Kept) => format!("{thing} is kept, and a kept backup is always wanted"),
-        Demand::Selected(Selector::Carries(child)) => format!("the kept backup {child} builds on {thing}"),
-        Demand::Selected(Selector::Follows(root)) => {
+fn words(asked_by: AskedBy, thing: &str) -> String {
+    match asked_by {
+        AskedBy::Replica => "the site file asks for the replica".to_owned(),
+        AskedBy::Selected(Selector::All) => format!("`backups: all` asks for {thing}"),
+        AskedBy::Selected(Selector::Rule(_, rule)) => format!("`{rule}` of `backups` selects {thing}"),
+        AskedBy::Selected(Selector::Kept) => format!("{thing} is kept, and a kept backup is always wanted"),
+        AskedBy::Selected(Selector::Carries(child)) => format!("the kept backup {child} builds on {thing}"),
+        AskedBy::Selected(Selector::Follows(root)) => {
             format!("{thing} is wanted with backup {root}, which it builds on")
         }
-        Demand::Stays => format!("nothing selects {thing}, and nothing allows to delete it"),
-        Demand::NeededBy(id) => format!("backup {id} is not consistent without {thing}"),
-        Demand::WalsFrom(WalsFrom::BackupsOnly, _) => {
+        AskedBy::Stays => format!("nothing selects {thing}, and nothing allows to delete it"),
+        AskedBy::NeededBy(id) => format!("backup {id} is not consistent without {thing}"),
+        AskedBy::WalsFrom(WalsFrom::BackupsOnly, _) => {
             "`wals.from: backups-only` asks for what makes backups consistent".to_owned()
         }
-        Demand::WalsFrom(from, first) => {
+        AskedBy::WalsFrom(from, first) => {
             let of = first.map_or_else(String::new, |id| format!(" ({id})"));
             let word = if from == WalsFrom::NewestBackup { "newest-backup" } else { "oldest-backup" };
             format!("`wals.from: {word}` asks for all WAL from that backup{of} on")
         }
-        Demand::PruneUnselected => "`prune.unselected` allows to delete what `backups` leaves out".to_owned(),
-        Demand::PruneGone => "`prune.gone_at_primary` allows to delete what the primary no longer has".to_owned(),
-        Demand::CleanUp => "what an interrupted copy left and nobody will finish is always deleted".to_owned(),
+        AskedBy::PruneUnselected => "`prune.unselected` allows to delete what `backups` leaves out".to_owned(),
+        AskedBy::PruneGone => "`prune.gone_at_primary` allows to delete what the primary no longer has".to_owned(),
+        AskedBy::CleanUp => "what an interrupted copy left and nobody will finish is always deleted".to_owned(),
     }
 }
 

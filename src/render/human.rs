@@ -95,7 +95,7 @@ fn legend(plan: &Plan) -> Option<Line> {
     };
     let in_use = [
         (Mark::Add, "add", totals.add.total() > 0),
-        (Mark::Change, change, totals.repair.total() + totals.update.total() > 0),
+        (Mark::Mend, change, totals.repair.total() + totals.update.total() > 0),
         (Mark::Remove, "prune", totals.prune.total() > 0),
         (Mark::Hold, "held", plan.replicas.iter().any(|replica| !replica.held.is_empty())),
     ];
@@ -167,7 +167,7 @@ fn state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
     });
     let here = here.unwrap_or_else(|| "; not recoverable here".to_owned());
     match &replica.outcome {
-        Outcome::Inactive(sentence) => (Ink::Change, format!("inactive at the primary: {}{here}", sentence.trim())),
+        Outcome::Inactive(sentence) => (Ink::Caution, format!("inactive at the primary: {}{here}", sentence.trim())),
         Outcome::Unobserved(error) => (Ink::Remove, format!("not observed: {}{here}", error.message.trim())),
         Outcome::Blocked(_) => (Ink::Remove, format!("blocked: nothing is done until this is settled{here}")),
         Outcome::Planned => planned_state(replica, all, verbose),
@@ -178,7 +178,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
     let before = &replica.before;
     if before.window.is_none() {
         let yet = if replica.after.window.is_some() { " yet" } else { "" };
-        return (Ink::Change, format!("not recoverable{yet}"));
+        return (Ink::Caution, format!("not recoverable{yet}"));
     }
     let is_level = before.is_level();
     if replica.is_in_sync() {
@@ -186,7 +186,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
         return (Ink::Add, format!("in sync{window}"));
     }
     let is_incomplete = replica.actions.is_empty() && !replica.shortfalls.is_empty();
-    let (ink, incomplete) = if is_incomplete { (Ink::Change, "incomplete, ") } else { (Ink::Plain, "") };
+    let (ink, incomplete) = if is_incomplete { (Ink::Caution, "incomplete, ") } else { (Ink::Plain, "") };
     let reach = if all || verbose {
         format!("{incomplete}{}", summary::window(before))
     } else {
@@ -209,7 +209,7 @@ fn planned_state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, Strin
 /// The warning that a plan is not the whole one.
 pub fn narrowed(plan: &Plan, style: Style) -> Vec<Line> {
     let sentence = summary::left_out(plan);
-    let lines = |sentence: String| labelled("", Ink::Change, "warning", &sentence, style.width.map(usize::from));
+    let lines = |sentence: String| labelled("", Ink::Caution, "warning", &sentence, style.width.map(usize::from));
     sentence.map(lines).unwrap_or_default()
 }
 

@@ -17,7 +17,7 @@ pub enum Ink {
     /// What is added, and what is well.
     Add,
     /// What is changed, and what deserves attention.
-    Change,
+    Caution,
     /// What is removed, and what is wrong.
     Remove,
 }
@@ -30,7 +30,7 @@ impl Ink {
             Self::Strong => Style::new().bold(),
             Self::Dim => Style::new().dimmed(),
             Self::Add => colour(AnsiColor::Green),
-            Self::Change => colour(AnsiColor::Yellow),
+            Self::Caution => colour(AnsiColor::Yellow),
             Self::Remove => colour(AnsiColor::Red),
         }
     }

@@ -13,23 +13,23 @@
 
 mod advice;
 mod applied;
-mod deed;
 mod diff;
 mod dot;
 mod explain;
-mod facts;
 mod held;
 mod human;
 mod ink;
 mod inline;
 mod markdown;
 mod ongoing;
+mod preconditions;
 mod quiet;
 mod reason;
 mod refusal;
 mod remarks;
 pub mod status;
 pub mod status_json;
+mod step;
 pub mod summary;
 mod table;
 mod tree;

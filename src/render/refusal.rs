@@ -5,7 +5,7 @@
 use crate::plan::saved::stale::{Deviation, Refusal};
 
 use super::clean;
-use super::facts::{side, topic, value};
+use super::preconditions::{side, topic, value};
 use crate::english::count;
 
 /// So many changes are named.
@@ -54,7 +54,7 @@ fn sentence(change: &Deviation) -> String {
             let (planned, now) = (value(&key.planned), value(&key.now));
             format!("`{}`: planned with {}, now {}", clean(&key.path), clean(&planned), clean(&now))
         }
-        Deviation::Fact { subject, side: at, topic: about, planned, now } => {
+        Deviation::Precondition { subject, side: at, topic: about, planned, now } => {
             let planned = planned.as_ref().map_or_else(|| "not noted".into(), |planned| value(*about, planned));
             let (subject, planned, now) = (clean(subject), clean(&planned), clean(&value(*about, now)));
             format!("{subject}: {}, {}: planned: {planned}; now: {now}", topic(*about), side(*at))

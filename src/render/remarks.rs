@@ -42,7 +42,7 @@ impl Remark {
     pub fn lines(&self, indent: &str, columns: Option<usize>) -> Vec<Line> {
         let ink = match self.label {
             "error" => Ink::Remove,
-            "warning" => Ink::Change,
+            "warning" => Ink::Caution,
             _ => Ink::Strong,
         };
         labelled(indent, ink, self.label, &self.sentence, columns)

@@ -128,7 +128,7 @@ fn cells(status: &ReplicaStatus, now: Timestamp) -> [Cell; COLUMNS] {
 fn ink(verdict: Verdict) -> Ink {
     match verdict {
         Verdict::InSync => Ink::Add,
-        Verdict::Behind | Verdict::Incomplete | Verdict::Inactive => Ink::Change,
+        Verdict::Behind | Verdict::Incomplete | Verdict::Inactive => Ink::Caution,
         Verdict::ObjectiveMissed
         | Verdict::NotRecoverable
         | Verdict::Blocked

@@ -13,7 +13,7 @@ pub enum Mark {
     /// It is added.
     Add,
     /// It is changed.
-    Change,
+    Mend,
     /// It is removed.
     Remove,
     /// It waits for a person.
@@ -27,7 +27,7 @@ impl Mark {
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",
-            Self::Change => "~",
+            Self::Mend => "~",
             Self::Remove => "-",
             Self::Hold => "!",
             Self::More => "…",
@@ -39,7 +39,7 @@ impl Mark {
     fn sign(self) -> &'static str {
         match self {
             Self::Add => "+",
-            Self::Change | Self::Hold => "!",
+            Self::Mend | Self::Hold => "!",
             Self::Remove => "-",
             Self::More => " ",
         }
@@ -49,7 +49,7 @@ impl Mark {
     pub fn ink(self) -> Ink {
         match self {
             Self::Add => Ink::Add,
-            Self::Change => Ink::Change,
+            Self::Mend => Ink::Caution,
             Self::Remove | Self::Hold => Ink::Remove,
             Self::More => Ink::Dim,
         }

@@ -62,7 +62,7 @@ pub fn segment_size(replica: &ReplicaPlan) -> SegmentSize {
 pub fn mark(action: &Action) -> Mark {
     match action.verb() {
         Verb::Add => Mark::Add,
-        Verb::Repair | Verb::Update => Mark::Change,
+        Verb::Repair | Verb::Update => Mark::Mend,
         Verb::Prune => Mark::Remove,
     }
 }

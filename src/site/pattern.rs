@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::barman::ids::ServerName;
 use crate::barman::wal::{Segment, WalName};
 
-/// The kind of an address that names WAL files.
+/// The sort of thing that WAL files are, in an address.
 pub const WAL: &str = "wal";
 
 /// An address, or the first parts of one: `main`, `main/backup`, `main/wal/00000001000000000000000C..2A`.
@@ -17,7 +17,7 @@ pub struct Pattern {
     /// The replica's name at the site.
     pub replica: ServerName,
     /// What sort of thing; all sorts when it is `None`.
-    pub kind: Option<String>,
+    pub sort: Option<String>,
     /// Which one of that sort; all when it is `None`.
     pub thing: Option<Thing>,
 }
@@ -59,16 +59,16 @@ impl Pattern {
         }
     }
 
-    /// Whether it names the thing of this kind and name, by its address or by the first parts of that.
-    pub fn names(&self, kind: &str, name: &str) -> bool {
-        let is_kind = self.kind.as_deref().is_none_or(|own| own == kind);
-        is_kind && self.thing.as_ref().is_none_or(|thing| *thing == Thing::Named(name.to_owned()))
+    /// Whether it names the thing of this sort and name, by its address or by the first parts of that.
+    pub fn names(&self, sort: &str, name: &str) -> bool {
+        let is_sort = self.sort.as_deref().is_none_or(|own| own == sort);
+        is_sort && self.thing.as_ref().is_none_or(|thing| *thing == Thing::Named(name.to_owned()))
     }
 
     /// Whether it names a WAL file, by itself or among others.
     pub fn names_wal(&self, name: WalName) -> bool {
-        let is_kind = self.kind.as_deref().is_none_or(|own| own == WAL);
-        is_kind && self.wals().map_or(self.thing.is_none(), |wals| wals.contain(name))
+        let is_sort = self.sort.as_deref().is_none_or(|own| own == WAL);
+        is_sort && self.wals().map_or(self.thing.is_none(), |wals| wals.contain(name))
     }
 
     /// As it was written.
@@ -106,12 +106,12 @@ impl FromStr for Pattern {
         }
         let mut parts = parts.into_iter();
         let replica = parts.next().unwrap_or_default().parse::<ServerName>().map_err(|error| error.to_string())?;
-        let kind = parts.next().map(str::to_owned);
-        let thing = match (parts.next(), kind.as_deref()) {
+        let sort = parts.next().map(str::to_owned);
+        let thing = match (parts.next(), sort.as_deref()) {
             (Some(name), Some(WAL)) => Some(Thing::Wals(wals(name)?)),
             (name, _) => name.map(|name| Thing::Named(name.to_owned())),
         };
-        Ok(Self { text: text.strip_suffix('/').unwrap_or(text).to_owned(), replica, kind, thing })
+        Ok(Self { text: text.strip_suffix('/').unwrap_or(text).to_owned(), replica, sort, thing })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
-use antipode::events::{Event, Observer, Summary};
+use antipode::events::{Event, Listener, Summary};
 use antipode::observe::{Connections, Purpose, observe};
 use antipode::plan::backup;
 use antipode::plan::{Plan, plan};
@@ -154,8 +154,8 @@ impl TestSite {
     }
 
     /// Plans and applies while somebody watches.
-    pub async fn apply_watched(&self, observer: &dyn Observer) -> (Plan, Summary) {
-        self.apply_before(observer, None, Limits::default()).await
+    pub async fn apply_watched(&self, listener: &dyn Listener) -> (Plan, Summary) {
+        self.apply_before(listener, None, Limits::default()).await
     }
 
     /// Plans and applies while nobody watches, over a way to the primary that is faulty.
@@ -165,7 +165,7 @@ impl TestSite {
 
     async fn apply_before(
         &self,
-        observer: &dyn Observer,
+        listener: &dyn Listener,
         faulty: Option<&Arc<Faulty>>,
         limits: Limits,
     ) -> (Plan, Summary) {
@@ -197,7 +197,7 @@ impl TestSite {
                 run_lock,
                 share,
             };
-            apply(plan, means, observer, &cancel)
+            apply(plan, means, listener, &cancel)
         });
         let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
         (plan, summary)
@@ -284,7 +284,7 @@ impl TestSite {
 /// Looks at the catalog whenever something happens.
 struct Watch(ServerDirs);
 
-impl Observer for Watch {
+impl Listener for Watch {
     fn notice(&self, _event: &Event) {
         super::readable::assert_listed(&self.0);
     }
@@ -293,6 +293,6 @@ impl Observer for Watch {
 /// Looks at nothing.
 pub struct Blind;
 
-impl Observer for Blind {
+impl Listener for Blind {
     fn notice(&self, _event: &Event) {}
 }

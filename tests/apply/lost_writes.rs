@@ -8,7 +8,7 @@ use std::process::Command;
 
 use antipode::demo::catalog::SECOND_BACKUP;
 use antipode::error::Kind;
-use antipode::events::{Event, Observer};
+use antipode::events::{Event, Listener};
 
 use super::faulty::{Faulty, Reach};
 use super::ground::{Blind, Ground, TestSite};
@@ -81,7 +81,7 @@ async fn a_base_that_a_run_left_without_ending_well_is_compared_by_content() {
 /// Looks for the mark whenever something was brought.
 struct Marked(PathBuf);
 
-impl Observer for Marked {
+impl Listener for Marked {
     fn notice(&self, event: &Event) {
         if let Event::Finished { deed, .. } = event {
             let brings = ["shipped", "copied and verified"].contains(&deed.done);

@@ -4,7 +4,7 @@ use std::fs;
 
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::{FIRST_BACKUP, SECOND_BACKUP};
-use antipode::events::{Event, Observer};
+use antipode::events::{Event, Listener};
 
 use super::ground::{Ground, TestSite};
 
@@ -27,7 +27,7 @@ struct Spoils {
     file: &'static str,
 }
 
-impl Observer for Spoils {
+impl Listener for Spoils {
     fn notice(&self, event: &Event) {
         if let Event::Finished { deed, .. } = event
             && deed.done == "published"

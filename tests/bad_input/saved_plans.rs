@@ -30,7 +30,7 @@ fn what_is_no_saved_plan_is_refused_with_what_it_is() {
         (text[..text.len() / 2].to_owned(), "is cut off"),
         (text.replace("frankfurt", "porto"), "was changed after it was saved"),
         (text.replace("\"format_version\": 1", "\"format_version\": 7"), "format_version is 7"),
-        (text.replace("\"facts_version\": 1", "\"facts_version\": 7"), "facts_version is 7"),
+        (text.replace("\"preconditions_version\": 1", "\"preconditions_version\": 7"), "preconditions_version is 7"),
         ("{}".to_owned(), "is JSON, but not a plan"),
         ("\u{1b}[2J".to_owned(), "is not JSON (line 1, column 1)"),
     ] {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
-use antipode::events::{Event, Observer, Summary};
+use antipode::events::{Event, Listener, Summary};
 use antipode::observe::inventory::Observation;
 use antipode::observe::{Connections, Purpose, observe};
 use antipode::plan::backup;
@@ -102,7 +102,7 @@ impl Ground {
             let shares = shared
                 .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
             let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
-            let observer = Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() };
+            let listener = Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() };
             let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
                 let means = Means {
                     replica,
@@ -113,7 +113,7 @@ impl Ground {
                     run_lock,
                     share,
                 };
-                apply(plan, means, &observer, &cancel)
+                apply(plan, means, &listener, &cancel)
             });
             let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
             Applied { plan, summary }
@@ -158,7 +158,7 @@ struct Interrupter {
     cancel: CancellationToken,
 }
 
-impl Observer for Interrupter {
+impl Listener for Interrupter {
     fn notice(&self, _event: &Event) {
         if let Some(left) = &mut *self.left.lock().unwrap() {
             if *left == 0 {

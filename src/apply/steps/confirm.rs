@@ -22,7 +22,7 @@ use crate::observe::catalog::{self, backups};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
 use crate::observe::local_backup;
 use crate::plan::action::Change;
-use crate::plan::order::graph::Part;
+use crate::plan::order::graph::Phase;
 
 use super::Job;
 use crate::store::{CatalogError, Place, Store, wals};
@@ -31,17 +31,17 @@ use crate::store::{CatalogError, Place, Store, wals};
 type Faults = Result<Vec<String>, CatalogError>;
 
 /// Fails a step that is done when what it was to change is not as it was planned.
-pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
+pub async fn confirm(job: Job<'_>, phase: Phase) -> Result<(), Failure> {
     let target = job.run.target;
     let change = &job.action.change;
     let (store, server) = (Arc::clone(&job.run.store), target.here.server.clone());
     let here = Here { store, server, barman: target.barman, sync_wals: target.sync_wals };
-    let Some(look) = look(change, part) else { return Ok(()) };
+    let Some(look) = look(change, phase) else { return Ok(()) };
     let faults = blocking(move || Ok(look(&here)?)).await?;
     if faults.is_empty() {
         return Ok(());
     }
-    let done = change.deed(part).done;
+    let done = change.deed(phase).done;
     Err(Failure::new(format!("it was {done}, and still {}", first_few(faults.into_iter())))
         .hint("look for what is in its way there, such as a link or another program, and plan again"))
 }
@@ -50,7 +50,7 @@ pub async fn confirm(job: Job<'_>, part: Part) -> Result<(), Failure> {
 type Look = Box<dyn FnOnce(&Here) -> Faults + Send>;
 
 /// What tells whether a change is made; `None` where a later step tells.
-fn look(change: &Change, part: Part) -> Option<Look> {
+fn look(change: &Change, phase: Phase) -> Option<Look> {
     Some(match change {
         Change::CreateServer => Box::new(Here::ground),
         Change::RewriteSyncWals { to, .. } => {
@@ -66,7 +66,7 @@ fn look(change: &Change, part: Part) -> Option<Look> {
             let files: Vec<(WalName, u64)> = batch.entries.iter().map(|entry| (entry.name, entry.size)).collect();
             Box::new(move |here| here.wals(&files))
         }
-        Change::AddBackup(_) if part == Part::Copy => return None,
+        Change::AddBackup(_) if phase == Phase::Copy => return None,
         Change::AddBackup(copy) => {
             let (id, parent) = (copy.id, copy.parent);
             Box::new(move |here| here.published(id, parent))

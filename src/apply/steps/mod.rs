@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 
 use crate::plan::ReplicaPlan;
 use crate::plan::action::{Action, Change};
-use crate::plan::order::graph::{Part, Step};
+use crate::plan::order::graph::{Phase, Step};
 use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::executor::Steps;
@@ -92,29 +92,29 @@ impl Steps for PlanSteps<'_> {
             };
             let run = self.run.clone()?;
             let job = Job { run, action, urgency, counter };
-            let transferred = perform(job, step.part).await?;
-            confirm::confirm(job, step.part).await?;
+            let transferred = perform(job, step.phase).await?;
+            confirm::confirm(job, step.phase).await?;
             Ok(transferred)
         })
     }
 
     fn total(&self, step: Step) -> u64 {
         match self.action(step) {
-            Some(action) if step.part != Part::Publish => action.bytes_to_copy(),
+            Some(action) if step.phase != Phase::Publish => action.bytes_to_copy(),
             Some(_) | None => 0,
         }
     }
 }
 
 /// Does one step; the bytes that crossed the wire.
-async fn perform(job: Job<'_>, part: Part) -> Result<u64, Failure> {
+async fn perform(job: Job<'_>, phase: Phase) -> Result<u64, Failure> {
     match &job.action.change {
         Change::CreateServer => server::create(job).await.map(|()| 0),
         Change::RewriteSyncWals { to, .. } => server::rewrite_sync_wals(job, *to).await.map(|()| 0),
         Change::RepairXlogDb { entries } => wals::repair_xlogdb(job, entries.clone()).await.map(|()| 0),
         Change::ShipHistory { timeline, entry, size } => wals::ship_history(job, *timeline, *entry, *size).await,
         Change::AddWals(batch) | Change::RepairWals(batch) => wals::ship(job, batch).await,
-        Change::AddBackup(copy) if part == Part::Copy => base::copy(job, copy).await,
+        Change::AddBackup(copy) if phase == Phase::Copy => base::copy(job, copy).await,
         Change::AddBackup(copy) => publish::publish(job, copy).await.map(|()| 0),
         Change::RepairBackup(copy) => base::repair(job, copy).await,
         Change::UpdateInfo { id, from, to } => metadata::update_info(job, *id, from, to).await.map(|()| 0),

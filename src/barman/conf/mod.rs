@@ -16,7 +16,7 @@ use super::ids::{InvalidId, ServerName};
 use super::layout::ServerDirs;
 use super::server_config::is_inherited;
 use ini::{Raw, Section};
-use scope::Scope;
+use scope::SectionValues;
 
 /// The section of what holds for all servers.
 const GLOBAL: &str = "barman";
@@ -225,8 +225,8 @@ impl BarmanConf {
     }
 
     /// A server's section, to read its values one by one.
-    pub(super) fn scope<'a>(&'a self, server: &'a ServerName) -> Result<Scope<'a>, ConfError> {
-        let mut scope = Scope::new(self, server.as_str());
+    pub(super) fn scope<'a>(&'a self, server: &'a ServerName) -> Result<SectionValues<'a>, ConfError> {
+        let mut scope = SectionValues::new(self, server.as_str());
         scope.know("name", server.as_str());
         scope.know("barman_home", &self.barman_home()?.to_string_lossy());
         scope.know("barman_lock_directory", &self.barman_lock_directory()?.to_string_lossy());
@@ -234,7 +234,7 @@ impl BarmanConf {
     }
 
     fn global(&self, key: &str) -> Result<Option<String>, ConfError> {
-        let scope = Scope::new(self, GLOBAL);
+        let scope = SectionValues::new(self, GLOBAL);
         Ok(scope.in_section(GLOBAL, key)?.filter(|value| !value.is_empty()))
     }
 

@@ -10,13 +10,13 @@ use crate::barman::server_config::is_inherited;
 const MAX_DEPTH: usize = 10;
 
 /// A section together with the values that Barman has worked out already: references see those first.
-pub struct Scope<'a> {
+pub struct SectionValues<'a> {
     conf: &'a BarmanConf,
     section: &'a str,
     known: BTreeMap<String, String>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> SectionValues<'a> {
     /// A section of which nothing is worked out yet.
     pub fn new(conf: &'a BarmanConf, section: &'a str) -> Self {
         Self { conf, section, known: BTreeMap::new() }

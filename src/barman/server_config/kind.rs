@@ -86,7 +86,7 @@ fn word(text: &str, words: &[&str]) -> Option<Literal> {
 
 fn wal_compression(text: &str) -> Option<Literal> {
     let known = Compression::ALL.into_iter().flat_map(Compression::names).copied().chain([CUSTOM]);
-    word(text, &Vec::from_iter(known))
+    word(text, &known.collect::<Vec<_>>())
 }
 
 fn options(text: &str, words: &[&str]) -> Option<Literal> {

@@ -5,7 +5,7 @@ mod keys;
 mod kind;
 mod redact;
 
-use super::conf::scope::Scope;
+use super::conf::scope::SectionValues;
 use super::conf::{BarmanConf, ConfError};
 use super::ids::ServerName;
 use super::python_literal::Literal;
@@ -128,7 +128,7 @@ impl ServerConfig {
     fn value(
         &self,
         key: &Key,
-        scope: &mut Scope<'_>,
+        scope: &mut SectionValues<'_>,
         conf: &BarmanConf,
         server: &ServerName,
         version: BarmanVersion,

@@ -150,7 +150,7 @@ pub async fn carry_out(
     audience: &Audience<'_>,
 ) -> Result<Summary, CommandError> {
     let begin = Instant::now();
-    let summary = session.apply(plan, bounds, &*audience.observer()).await?;
+    let summary = session.apply(plan, bounds, &*audience.listener()).await?;
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::barman::conf::{BarmanConf, ConfError};
 use crate::error::CommandError;
-use crate::observe::own_barman::read_conf;
+use crate::observe::site_barman::read_conf;
 
 /// A barman.conf with the files that it includes.
 #[derive(Debug)]

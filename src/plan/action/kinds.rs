@@ -15,7 +15,7 @@ use crate::barman::keep::Keep;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::plan::cost::totals::Things;
-use crate::plan::order::graph::Part;
+use crate::plan::order::graph::Phase;
 use crate::plan::reason::Reason;
 
 use super::address::{Address, Names, Sort};
@@ -220,16 +220,16 @@ impl Change {
     }
 
     /// The words for a step of it.
-    pub fn deed(&self, part: Part) -> Deed {
-        match (self, part) {
+    pub fn deed(&self, phase: Phase) -> Deed {
+        match (self, phase) {
             (Self::CreateServer, _) => Deed::new("create", "creating", "created"),
             (Self::RepairXlogDb { .. }, _) => Deed::new("repair", "rewriting", "rewritten"),
             (Self::RewriteSyncWals { .. }, _) => Deed::new("rewrite", "rewriting", "rewritten"),
             (Self::ShipHistory { .. } | Self::AddWals(_), _) => Deed::new("ship", "shipping", "shipped"),
             (Self::RepairWals(_), _) => Deed::new("ship again", "shipping again", "repaired"),
-            (Self::AddBackup(_), Part::Publish) => Deed::new("publish", "publishing", "published"),
-            (Self::AddBackup(_), Part::Copy) => Deed::new("copy", "copying", "copied and verified"),
-            (Self::AddBackup(_), Part::Whole) => Deed::new("copy and publish", "copying", "copied and verified"),
+            (Self::AddBackup(_), Phase::Publish) => Deed::new("publish", "publishing", "published"),
+            (Self::AddBackup(_), Phase::Copy) => Deed::new("copy", "copying", "copied and verified"),
+            (Self::AddBackup(_), Phase::Whole) => Deed::new("copy and publish", "copying", "copied and verified"),
             (Self::RepairBackup(_), _) => Deed::new("repair", "copying what is damaged", "repaired and verified"),
             (Self::UpdateInfo { .. }, _) => Deed::new("rewrite", "writing", "written"),
             (Self::SetKeep { .. }, _) => Deed::new("set", "writing", "written"),

@@ -20,7 +20,7 @@ use crate::plan::wal::wanted;
 
 /// Something that asks for an action, or allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Demand {
+pub enum AskedBy {
     /// There is to be a replica.
     Replica,
     /// The backup is wanted.
@@ -39,7 +39,7 @@ pub enum Demand {
     CleanUp,
 }
 
-impl Demand {
+impl AskedBy {
     /// Where a replica says so, given its own place in the file; `None` where no key decides it.
     pub fn path(self, replica: &KeyPath) -> Option<KeyPath> {
         match self {
@@ -58,7 +58,7 @@ impl Demand {
 }
 
 /// What a replica's part of the site file asks for, given what both ends have.
-pub struct Demands<'a> {
+pub struct Askers<'a> {
     replica: &'a Replica,
     candidates: BTreeMap<BackupId, Candidate>,
     /// The backup from which on all WAL is wanted.
@@ -66,7 +66,7 @@ pub struct Demands<'a> {
     now: Timestamp,
 }
 
-impl<'a> Demands<'a> {
+impl<'a> Askers<'a> {
     /// Judges as a plan of that time does; `None` when the primary did not answer.
     pub fn new(replica: &'a Replica, observed: &ReplicaObservation, now: Timestamp) -> Option<Self> {
         let Observed::Active(primary) = &observed.primary else { return None };
@@ -77,11 +77,11 @@ impl<'a> Demands<'a> {
     }
 
     /// What asks for an action, the most telling first.
-    pub fn of(&self, action: &Action) -> Vec<Demand> {
+    pub fn of(&self, action: &Action) -> Vec<AskedBy> {
         match action.change.effect() {
-            Effect::Server | Effect::List | Effect::History(_) => vec![Demand::Replica],
+            Effect::Server | Effect::List | Effect::History(_) => vec![AskedBy::Replica],
             Effect::WalsCome(batch) => match batch.needed_by {
-                Some(id) => std::iter::once(Demand::NeededBy(id)).chain(self.of_backup(id)).collect(),
+                Some(id) => std::iter::once(AskedBy::NeededBy(id)).chain(self.of_backup(id)).collect(),
                 None => vec![self.wals_from()],
             },
             Effect::BackupComes(copy) | Effect::FilesCome(copy) => self.of_backup(copy.id),
@@ -92,35 +92,35 @@ impl<'a> Demands<'a> {
     }
 
     /// What asks for a backup; that it stays where nothing does.
-    pub fn of_backup(&self, id: BackupId) -> Vec<Demand> {
+    pub fn of_backup(&self, id: BackupId) -> Vec<AskedBy> {
         let selectors = selectors(id, &self.replica.policy.backups, &self.candidates, self.now);
         if selectors.is_empty() {
-            return vec![Demand::Stays];
+            return vec![AskedBy::Stays];
         }
         // What follows another is there because of what asks for that one.
         let basis = selectors.iter().find_map(|selector| {
             let Selector::Follows(root) = selector else { return None };
             Some(self.of_backup(*root))
         });
-        selectors.iter().copied().map(Demand::Selected).chain(basis.unwrap_or_default()).collect()
+        selectors.iter().copied().map(AskedBy::Selected).chain(basis.unwrap_or_default()).collect()
     }
 
-    fn wals_from(&self) -> Demand {
-        Demand::WalsFrom(self.replica.policy.wals_from, self.first)
+    fn wals_from(&self) -> AskedBy {
+        AskedBy::WalsFrom(self.replica.policy.wals_from, self.first)
     }
 
     /// What allows to delete WAL.
-    fn prune(&self) -> Demand {
-        if self.replica.policy.prune.unselected { Demand::PruneUnselected } else { Demand::PruneGone }
+    fn prune(&self) -> AskedBy {
+        if self.replica.policy.prune.unselected { AskedBy::PruneUnselected } else { AskedBy::PruneGone }
     }
 }
 
-fn removal(reason: &Reason) -> Demand {
+fn removal(reason: &Reason) -> AskedBy {
     if let Reason::Unselected(_) = reason {
-        Demand::PruneUnselected
+        AskedBy::PruneUnselected
     } else if *reason == Reason::GoneAtPrimary {
-        Demand::PruneGone
+        AskedBy::PruneGone
     } else {
-        Demand::CleanUp
+        AskedBy::CleanUp
     }
 }

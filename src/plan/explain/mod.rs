@@ -1,4 +1,4 @@
-//! All that is known of each action of a plan: what both ends have, what asks for it, and what it waits for.
+//! All that is known of each action of a plan: what both replicas have, what asks for it, and what it waits for.
 
 pub mod asked_by;
 
@@ -12,61 +12,62 @@ use crate::site::model::Replica;
 use super::Plan;
 use super::action::Action;
 use super::order::waits::{Neighbours, Waits};
-use super::saved::facts::{Fact, Grounds};
-use asked_by::{Demand, Demands};
+use super::saved::preconditions::{Grounds, Precondition};
+use asked_by::{AskedBy, Askers};
 
 /// What a plan was made from, asked by its actions.
-pub struct Knowledge<'a> {
+pub struct Explainer<'a> {
     plan: &'a Plan,
     /// For each replica of the plan; `None` when its primary did not answer.
-    ends: Vec<Option<Ends<'a>>>,
+    replicas: Vec<Option<OfReplica<'a>>>,
     waits: Waits<'a>,
 }
 
-struct Ends<'a> {
+/// What is asked of one replica.
+struct OfReplica<'a> {
     grounds: Grounds<'a>,
-    demands: Demands<'a>,
+    askers: Askers<'a>,
 }
 
 /// What is known of one action.
-pub struct Known<'a> {
+pub struct Explained<'a> {
     /// The action.
     pub action: &'a Action,
     /// What it relies on.
-    pub facts: Vec<Fact>,
+    pub preconditions: Vec<Precondition>,
     /// What asks for it.
-    pub demands: Vec<Demand>,
+    pub asked_by: Vec<AskedBy>,
     /// What it waits for, and what waits for it.
     pub neighbours: Neighbours<'a>,
 }
 
-impl<'a> Knowledge<'a> {
+impl<'a> Explainer<'a> {
     /// Of a plan that was made from this observation at this time.
     pub fn new(plan: &'a Plan, replicas: &'a [Replica], observation: &'a Observation, now: Timestamp) -> Self {
-        let ends = plan.replicas.iter().map(|planned| {
+        let replicas = plan.replicas.iter().map(|planned| {
             let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
             let observed = observation.replicas.get(&planned.name)?;
             let grounds = Grounds::new(planned, replica, observed, now)?;
-            Some(Ends { grounds, demands: Demands::new(replica, observed, now)? })
+            Some(OfReplica { grounds, askers: Askers::new(replica, observed, now)? })
         });
-        Self { plan, ends: ends.collect(), waits: Waits::new(plan) }
+        Self { plan, replicas: replicas.collect(), waits: Waits::new(plan) }
     }
 
     /// Of each action of a replica, by the replica's place in the plan.
-    pub fn of_replica(&self, replica: usize) -> impl Iterator<Item = Known<'a>> {
+    pub fn of_replica(&self, replica: usize) -> impl Iterator<Item = Explained<'a>> {
         let actions = self.plan.replicas.get(replica).map_or(&[][..], |replica| &replica.actions);
-        actions.iter().enumerate().filter_map(move |(place, action)| self.known(replica, place, action))
+        actions.iter().enumerate().filter_map(move |(place, action)| self.explained(replica, place, action))
     }
 
     /// Of one action, by its place.
-    pub fn of(&self, replica: usize, action: usize) -> Option<Known<'a>> {
-        self.known(replica, action, self.plan.replicas.get(replica)?.actions.get(action)?)
+    pub fn of(&self, replica: usize, action: usize) -> Option<Explained<'a>> {
+        self.explained(replica, action, self.plan.replicas.get(replica)?.actions.get(action)?)
     }
 
-    fn known(&self, replica: usize, place: usize, action: &'a Action) -> Option<Known<'a>> {
-        let ends = self.ends.get(replica)?.as_ref()?;
-        let (facts, demands) = (ends.grounds.of(action), ends.demands.of(action));
-        Some(Known { action, facts, demands, neighbours: self.waits.of(replica, place) })
+    fn explained(&self, replica: usize, place: usize, action: &'a Action) -> Option<Explained<'a>> {
+        let OfReplica { grounds, askers } = self.replicas.get(replica)?.as_ref()?;
+        let (preconditions, asked_by) = (grounds.of(action), askers.of(action));
+        Some(Explained { action, preconditions, asked_by, neighbours: self.waits.of(replica, place) })
     }
 
     /// Where the action of an address is in the plan. The address of a single WAL file finds the action that ships it.
@@ -86,16 +87,21 @@ impl<'a> Knowledge<'a> {
 
     /// What is observed of a thing that no action may be about, and what asks for it; `None` when there is no such
     /// thing, or the replica was not observed.
-    pub fn of_thing(&self, replica: usize, kind: &str, name: Option<&str>) -> Option<(Vec<Fact>, Vec<Demand>)> {
-        let ends = self.ends.get(replica)?.as_ref()?;
-        let facts = ends.grounds.of_thing(kind, name)?;
-        let id = name.filter(|_| kind != "wal" && kind != "history").and_then(|name| name.parse().ok());
-        Some((facts, id.map(|id| ends.demands.of_backup(id)).unwrap_or_default()))
+    pub fn of_thing(
+        &self,
+        replica: usize,
+        sort: &str,
+        name: Option<&str>,
+    ) -> Option<(Vec<Precondition>, Vec<AskedBy>)> {
+        let OfReplica { grounds, askers } = self.replicas.get(replica)?.as_ref()?;
+        let preconditions = grounds.of_thing(sort, name)?;
+        let id = name.filter(|_| sort != "wal" && sort != "history").and_then(|name| name.parse().ok());
+        Some((preconditions, id.map(|id| askers.of_backup(id)).unwrap_or_default()))
     }
 
     /// The addresses of the things that both ends have of a replica, to find one that was mistyped.
     pub fn backups(&self, replica: usize) -> Vec<String> {
-        let grounds = self.ends.get(replica).and_then(Option::as_ref).map(|ends| &ends.grounds);
+        let grounds = self.replicas.get(replica).and_then(Option::as_ref).map(|of| &of.grounds);
         grounds.map(Grounds::backups).unwrap_or_default()
     }
 }

@@ -5,7 +5,7 @@ use petgraph::Direction;
 use petgraph::algo::toposort;
 use petgraph::graph::NodeIndex;
 
-use super::graph::{Part, Step, StepGraph};
+use super::graph::{Phase, Step, StepGraph};
 use crate::plan::Plan;
 use crate::plan::action::Action;
 
@@ -56,8 +56,8 @@ fn longest(ways: impl Iterator<Item = (NodeIndex, Reached)>) -> Option<(NodeInde
 }
 
 fn weight(plan: &Plan, step: Step) -> u64 {
-    match step.part {
-        Part::Publish => 0,
-        Part::Whole | Part::Copy => plan.action(step).map_or(0, Action::bytes_to_copy),
+    match step.phase {
+        Phase::Publish => 0,
+        Phase::Whole | Phase::Copy => plan.action(step).map_or(0, Action::bytes_to_copy),
     }
 }

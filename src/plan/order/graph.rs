@@ -20,12 +20,12 @@ pub struct Step {
     /// The action's place in the replica's plan.
     pub action: usize,
     /// Which part of the action.
-    pub part: Part,
+    pub phase: Phase,
 }
 
 /// A part of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
+pub enum Phase {
     /// All of it.
     Whole,
     /// The bytes of a backup, up to where they are verified in staging.
@@ -73,13 +73,13 @@ impl ReplicaPlan {
 
 /// The steps of one action: the first and the last are the same for most.
 #[derive(Clone, Copy)]
-struct Ends {
+struct Span {
     begin: NodeIndex,
     end: NodeIndex,
 }
 
 /// An action with its steps.
-type Placed<'a> = (&'a Action, Ends);
+type Placed<'a> = (&'a Action, Span);
 
 struct Builder<'a> {
     actions: Vec<Placed<'a>>,
@@ -89,15 +89,15 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(graph: &mut StepGraph, index: usize, replica: &'a ReplicaPlan) -> Self {
-        let mut node = |action, part| graph.add_node(Step { replica: index, action, part });
+        let mut node = |action, phase| graph.add_node(Step { replica: index, action, phase });
         let place = |(i, action): (usize, &'a Action)| {
-            let ends = if action.change.effect().published().is_some() {
-                Ends { begin: node(i, Part::Copy), end: node(i, Part::Publish) }
+            let span = if action.change.effect().published().is_some() {
+                Span { begin: node(i, Phase::Copy), end: node(i, Phase::Publish) }
             } else {
-                let whole = node(i, Part::Whole);
-                Ends { begin: whole, end: whole }
+                let whole = node(i, Phase::Whole);
+                Span { begin: whole, end: whole }
             };
-            (action, ends)
+            (action, span)
         };
         Self { actions: replica.actions.iter().enumerate().map(place).collect(), edges: BTreeMap::new() }
     }

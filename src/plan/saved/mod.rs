@@ -3,8 +3,8 @@
 //! Its text is [`crate::plan_file`].
 
 pub mod desired;
-pub mod facts;
 pub mod forms;
+pub mod preconditions;
 pub mod stale;
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::site::model::{Replica, Site};
 use super::Plan;
 use super::action::Address;
 use desired::{Desired, hex};
-use facts::{Fact, Grounds};
+use preconditions::{Grounds, Precondition};
 
 /// A plan with all that is needed to apply it later.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ pub struct SavedPlan {
     /// What decided it.
     pub desired: Desired,
     /// What its actions rely on.
-    pub facts: Facts,
+    pub preconditions: Preconditions,
 }
 
 /// The site file that a plan was made with.
@@ -55,53 +55,53 @@ impl SiteFile {
 
 /// What the actions of a plan rely on, as it was when the plan was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
-    replicas: BTreeMap<ServerName, Vec<Fact>>,
-    actions: BTreeMap<Address, Vec<Fact>>,
+pub struct Preconditions {
+    replicas: BTreeMap<ServerName, Vec<Precondition>>,
+    actions: BTreeMap<Address, Vec<Precondition>>,
 }
 
-impl Facts {
+impl Preconditions {
     /// What a plan relies on, given what it was made from.
     pub fn of(plan: &Plan, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Self {
-        let mut facts = Self::default();
+        let mut preconditions = Self::default();
         for planned in plan.replicas.iter().filter(|planned| !planned.actions.is_empty()) {
             let replica = replicas.iter().find(|replica| replica.name == planned.name);
             let ends = replica.zip(observation.replicas.get(&planned.name));
             let Some(grounds) = ends.and_then(|(replica, ends)| Grounds::new(planned, replica, ends, now)) else {
                 continue;
             };
-            facts.replicas.insert(planned.name.clone(), noted(grounds.of_target()));
+            preconditions.replicas.insert(planned.name.clone(), noted(grounds.of_target()));
             for action in &planned.actions {
-                facts.actions.insert(action.address.clone(), noted(grounds.of(action)));
+                preconditions.actions.insert(action.address.clone(), noted(grounds.of(action)));
             }
         }
-        facts
+        preconditions
     }
 
     /// Notes what all actions of a replica rely on.
-    pub fn note_replica(&mut self, name: ServerName, facts: Vec<Fact>) {
-        self.replicas.insert(name, facts);
+    pub fn note_replica(&mut self, name: ServerName, preconditions: Vec<Precondition>) {
+        self.replicas.insert(name, preconditions);
     }
 
     /// Notes what one action relies on besides; whether nothing was noted of it before.
-    pub fn note_action(&mut self, address: Address, facts: Vec<Fact>) -> bool {
-        self.actions.insert(address, facts).is_none()
+    pub fn note_action(&mut self, address: Address, preconditions: Vec<Precondition>) -> bool {
+        self.actions.insert(address, preconditions).is_none()
     }
 
     /// What all actions of a replica rely on.
-    pub fn of_replica(&self, name: &ServerName) -> &[Fact] {
+    pub fn of_replica(&self, name: &ServerName) -> &[Precondition] {
         self.replicas.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What one action relies on besides.
-    pub fn of_action(&self, address: &Address) -> &[Fact] {
+    pub fn of_action(&self, address: &Address) -> &[Precondition] {
         self.actions.get(address).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-/// Facts as they are kept: what they must be is asked again of those that are found later.
-fn noted(facts: Vec<Fact>) -> Vec<Fact> {
-    facts.into_iter().map(|fact| Fact { required: None, ..fact }).collect()
+/// Preconditions as they are kept: what they must be is asked again of those that are found later.
+fn noted(preconditions: Vec<Precondition>) -> Vec<Precondition> {
+    preconditions.into_iter().map(|precondition| Precondition { required: None, ..precondition }).collect()
 }
 
 impl SavedPlan {
@@ -114,8 +114,8 @@ impl SavedPlan {
         observation: &Observation,
         now: Timestamp,
     ) -> Self {
-        let facts = Facts::of(&plan, replicas, observation, now);
-        Self { desired: Desired::of(site, replicas), facts, plan, site_file }
+        let preconditions = Preconditions::of(&plan, replicas, observation, now);
+        Self { desired: Desired::of(site, replicas), preconditions, plan, site_file }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::site::model::{Replica, Site};
 
 use super::SavedPlan;
 use super::desired::{ChangedKey, Desired};
-use super::facts::{Fact, Grounds, Side, Topic, Value};
+use super::preconditions::{Grounds, Precondition, Side, Topic, Value};
 use crate::plan::ReplicaPlan;
 
 /// A site as it is wanted and observed when a saved plan is to be applied.
@@ -50,7 +50,7 @@ pub enum Deviation {
     /// A key of the site file.
     Key(ChangedKey),
     /// Something that was found.
-    Fact {
+    Precondition {
         /// Whose: the address of an action, or the name of a replica.
         subject: String,
         /// Where it holds.
@@ -107,7 +107,7 @@ impl Compared<'_> {
         match &self.observed.primary {
             Observed::Active(_) => {}
             Observed::Inactive(sentence) => {
-                return Ok(vec![Deviation::Fact {
+                return Ok(vec![Deviation::Precondition {
                     subject: name.to_owned(),
                     side: Side::Primary,
                     topic: Topic::Activity,
@@ -122,11 +122,12 @@ impl Compared<'_> {
         let Some(grounds) = Grounds::new(self.planned, self.replica, self.observed, self.now) else {
             return Ok(Vec::new());
         };
-        let mut changes = differences(name, self.saved.facts.of_replica(&self.planned.name), &grounds.of_target());
+        let mut changes =
+            differences(name, self.saved.preconditions.of_replica(&self.planned.name), &grounds.of_target());
         // Where everything is somewhere else, every action would say so again.
         if changes.is_empty() {
             for action in &self.planned.actions {
-                let planned = self.saved.facts.of_action(&action.address);
+                let planned = self.saved.preconditions.of_action(&action.address);
                 changes.extend(differences(action.address.as_str(), planned, &grounds.of(action)));
             }
         }
@@ -134,17 +135,24 @@ impl Compared<'_> {
     }
 }
 
-/// The facts that are not what they were, or not what they must be.
-fn differences(subject: &str, planned: &[Fact], now: &[Fact]) -> Vec<Deviation> {
-    let change = |fact: &Fact| {
-        let was = planned.iter().find(|was| was.side == fact.side && was.topic == fact.topic).map(|was| &was.value);
-        let expected = if was == Some(&fact.value) { Some(fact.required.as_ref().unwrap_or(&fact.value)) } else { was };
-        (expected != Some(&fact.value)).then(|| Deviation::Fact {
+/// The preconditions that are not what they were, or not what they must be.
+fn differences(subject: &str, planned: &[Precondition], now: &[Precondition]) -> Vec<Deviation> {
+    let change = |precondition: &Precondition| {
+        let was = planned
+            .iter()
+            .find(|was| was.side == precondition.side && was.topic == precondition.topic)
+            .map(|was| &was.value);
+        let expected = if was == Some(&precondition.value) {
+            Some(precondition.required.as_ref().unwrap_or(&precondition.value))
+        } else {
+            was
+        };
+        (expected != Some(&precondition.value)).then(|| Deviation::Precondition {
             subject: subject.to_owned(),
-            side: fact.side,
-            topic: fact.topic,
+            side: precondition.side,
+            topic: precondition.topic,
             planned: expected.cloned(),
-            now: fact.value.clone(),
+            now: precondition.value.clone(),
         })
     };
     now.iter().filter_map(change).collect()

@@ -87,7 +87,7 @@ impl Scope {
     /// Whether anything of a replica can be in it.
     pub fn concerns(&self, replica: &ServerName) -> bool {
         let is_target = self.targets.is_empty() || self.targets.iter().any(|target| target.replica == *replica);
-        let is_whole = |pattern: &&Pattern| pattern.replica == *replica && pattern.kind.is_none();
+        let is_whole = |pattern: &&Pattern| pattern.replica == *replica && pattern.sort.is_none();
         is_target && !self.excluded.iter().any(|excluded| is_whole(&excluded))
     }
 

@@ -31,14 +31,14 @@ pub fn check(pattern: &Pattern, plan: &Plan, observation: &Observation) -> Resul
 }
 
 fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
-    match (pattern.kind.as_deref(), &pattern.thing) {
+    match (pattern.sort.as_deref(), &pattern.thing) {
         (None, _) => true,
-        (Some(kind), None) => is_sort(kind),
+        (Some(sort), None) => is_sort(sort),
         (Some("history"), Some(Thing::Named(name))) => {
             here.histories.keys().any(|timeline| format!("{:08X}", timeline.0) == *name)
         }
-        (Some(kind), Some(Thing::Named(name))) => {
-            is_sort(kind) && backup(name).is_some_and(|id| here.published().any(|facts| facts.id == id))
+        (Some(sort), Some(Thing::Named(name))) => {
+            is_sort(sort) && backup(name).is_some_and(|id| here.published().any(|facts| facts.id == id))
         }
         (Some(_), Some(Thing::Wals(wals))) => here.wals.keys().any(|name| wals.contain(*name)),
     }
@@ -47,7 +47,7 @@ fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
 /// Whether the primary has it, although nothing is planned for it.
 fn is_there(pattern: &Pattern, primary: &PrimaryInventory) -> bool {
     let listed = |wals: Wals| primary.wals.iter().any(|entry| wals.contain(entry.name));
-    if !pattern.kind.as_deref().is_some_and(is_sort) {
+    if !pattern.sort.as_deref().is_some_and(is_sort) {
         return false;
     }
     match &pattern.thing {

@@ -5,7 +5,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::observe::inventory::XlogFinding;
 use crate::plan::ReplicaPlan;
-use crate::plan::order::graph::{Dependency, Part, StepGraph};
+use crate::plan::order::graph::{Dependency, Phase, StepGraph};
 
 use super::case::{Case, case, whole, words};
 use super::notation::id;
@@ -24,24 +24,24 @@ fn planned(case: &Case) -> Planned {
 }
 
 impl Planned {
-    fn node(&self, action: &str, part: Part) -> NodeIndex {
+    fn node(&self, action: &str, phase: Phase) -> NodeIndex {
         let is_it = |node: &NodeIndex| {
             let step = self.graph[*node];
-            step.part == part && words(&self.plan.actions[step.action]) == action
+            step.phase == phase && words(&self.plan.actions[step.action]) == action
         };
-        self.graph.node_indices().find(is_it).unwrap_or_else(|| panic!("no {part:?} of {action}"))
+        self.graph.node_indices().find(is_it).unwrap_or_else(|| panic!("no {phase:?} of {action}"))
     }
 
     fn whole(&self, action: &str) -> NodeIndex {
-        self.node(action, Part::Whole)
+        self.node(action, Phase::Whole)
     }
 
     fn publish(&self, action: &str) -> NodeIndex {
-        self.node(action, Part::Publish)
+        self.node(action, Phase::Publish)
     }
 
     fn copy(&self, action: &str) -> NodeIndex {
-        self.node(action, Part::Copy)
+        self.node(action, Phase::Copy)
     }
 
     /// Whether the second waits for the first, directly or not.

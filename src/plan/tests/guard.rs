@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{Observed, OwnBarman, OwnSection, ReplicaObservation};
+use crate::observe::inventory::{Observed, ReplicaObservation, SiteBarman, SiteSection};
 use crate::plan::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
@@ -14,9 +14,9 @@ use super::notation::id;
 
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 
-fn own_barman(active: bool, passive: bool) -> impl FnOnce(&mut Case) {
+fn site_barman(active: bool, passive: bool) -> impl FnOnce(&mut Case) {
     move |case| {
-        case.here.own_barman = OwnBarman { section: OwnSection::Present, active, passive, ..OwnBarman::default() }
+        case.here.site_barman = SiteBarman { section: SiteSection::Present, active, passive, ..SiteBarman::default() }
     }
 }
 
@@ -63,23 +63,23 @@ fn a_system_that_the_replica_holds_already_is_not_new() {
 
 #[test]
 fn a_server_that_the_sites_barman_runs_is_never_touched() {
-    assert_eq!(case(ONE, "|").with(own_barman(true, false)).blockers(), [Blocker::RunHere]);
-    assert_eq!(case(ONE, ONE).with(own_barman(false, false)).plan().warnings, []);
-    assert_eq!(case(ONE, ONE).with(own_barman(true, true)).plan().warnings, [Warning::PassiveCron]);
+    assert_eq!(case(ONE, "|").with(site_barman(true, false)).blockers(), [Blocker::RunHere]);
+    assert_eq!(case(ONE, ONE).with(site_barman(false, false)).plan().warnings, []);
+    assert_eq!(case(ONE, ONE).with(site_barman(true, true)).plan().warnings, [Warning::PassiveCron]);
 }
 
 #[test]
 fn a_server_that_the_sites_barman_does_not_know_is_warned_of() {
-    let section = |section: OwnSection| move |case: &mut Case| case.here.own_barman.section = section;
+    let section = |section: SiteSection| move |case: &mut Case| case.here.site_barman.section = section;
     let included = Some("/etc/barman.d".into());
-    let missing = case(ONE, ONE).with(section(OwnSection::Missing { included: included.clone() }));
+    let missing = case(ONE, ONE).with(section(SiteSection::Missing { included: included.clone() }));
     assert_eq!(missing.plan().warnings, [Warning::NotConfigured { included }]);
-    assert_eq!(case(ONE, ONE).with(section(OwnSection::Unknown)).plan().warnings, []);
+    assert_eq!(case(ONE, ONE).with(section(SiteSection::Unknown)).plan().warnings, []);
 }
 
 #[test]
 fn a_server_whose_sync_is_told_that_nothing_is_missing_is_not_synchronised() {
-    let idle = case(ONE, ONE).with(own_barman(true, true)).with(|case| case.here.own_barman.idle = true);
+    let idle = case(ONE, ONE).with(site_barman(true, true)).with(|case| case.here.site_barman.idle = true);
     assert_eq!(idle.plan().warnings, []);
 }
 
@@ -95,11 +95,11 @@ fn a_backup_that_was_taken_at_the_site_forbids_a_plan() {
 #[test]
 fn a_retention_policy_of_the_site_is_warned_of() {
     let policy = "REDUNDANCY 2".to_owned();
-    let set = |case: &mut Case| case.here.own_barman.retention_policy = Some(policy.clone());
-    let active = case(ONE, ONE).with(own_barman(true, true)).with(set);
+    let set = |case: &mut Case| case.here.site_barman.retention_policy = Some(policy.clone());
+    let active = case(ONE, ONE).with(site_barman(true, true)).with(set);
     assert_eq!(active.plan().warnings, [Warning::PassiveCron, Warning::OwnRetention(policy.clone())]);
     // Of an inactive server Barman enforces nothing.
-    assert_eq!(case(ONE, ONE).with(own_barman(false, true)).with(set).plan().warnings, []);
+    assert_eq!(case(ONE, ONE).with(site_barman(false, true)).with(set).plan().warnings, []);
 }
 
 #[test]

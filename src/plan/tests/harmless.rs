@@ -109,10 +109,10 @@ proptest! {
         let after = case.after(&saved.plan.replicas[0]).observation();
         let planned = &saved.plan.replicas[0];
         let ends = &after.replicas[&case.replica.name];
-        let grounds = crate::plan::saved::facts::Grounds::new(planned, &case.replica, ends, case.now).unwrap();
+        let grounds = crate::plan::saved::preconditions::Grounds::new(planned, &case.replica, ends, case.now).unwrap();
         for action in &planned.actions {
             let now = grounds.of(action);
-            let was = saved.facts.of_action(&action.address);
+            let was = saved.preconditions.of_action(&action.address);
             let changed = now.iter().zip(was).any(|(now, was)| now.value != was.value);
             prop_assert!(changed, "{action:?}");
         }

@@ -12,7 +12,7 @@ use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{BackupFacts, BaseState, LocalBackup, PrimaryInventory, Published, ReplicaInventory};
 use crate::plan::ReplicaPlan;
 use crate::plan::action::{BackupCopy, Change};
-use crate::plan::order::graph::Part;
+use crate::plan::order::graph::Phase;
 
 use super::case::{Case, whole};
 use super::notation::entry;
@@ -24,7 +24,7 @@ impl Case {
         let mut model = Model { primary: &self.primary, here: self.here.clone(), name: &self.replica.name };
         for node in toposort(&graph, None).expect("a plan has no cycle") {
             let step = graph[node];
-            if step.part != Part::Copy {
+            if step.phase != Phase::Copy {
                 model.apply(&plan.actions[step.action].change, plan);
             }
         }

@@ -22,8 +22,8 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::observe::inventory::{
-    BackupFacts, BaseKind, BaseState, LocalBackup, OwnBarman, PrimaryBackup, PrimaryInventory, Published,
-    ReplicaInventory, Undescribed, XlogDbState,
+    BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
+    SiteBarman, Undescribed, XlogDbState,
 };
 use crate::verify::checksum::{Algorithm, Checksum};
 use crate::verify::manifest::{Manifest, ManifestFile};
@@ -83,7 +83,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),
         staged: BTreeMap::new(),
-        own_barman: OwnBarman::default(),
+        site_barman: SiteBarman::default(),
         free: None,
     }
 }

@@ -7,7 +7,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{BaseState, Observed, OwnSection, PrimaryBackup};
+use crate::observe::inventory::{BaseState, Observed, PrimaryBackup, SiteSection};
 use crate::plan::saved::stale::{self, Present};
 use crate::site::model::{Rule, Selection, WalsFrom};
 
@@ -335,8 +335,8 @@ fn a_target_that_is_another_is_refused_once_for_all_actions() {
         ),
         (
             |case| {
-                case.here.own_barman.section = OwnSection::Present;
-                case.here.own_barman.active = true;
+                case.here.site_barman.section = SiteSection::Present;
+                case.here.site_barman.active = true;
             },
             "the site's own Barman takes backups of a server with this name",
         ),

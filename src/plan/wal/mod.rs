@@ -87,17 +87,18 @@ pub fn diff(
     backups: &BackupDiff,
     size: SegmentSize,
 ) -> WalDiff {
-    let scope = Scope { wanted: Wanted::new(policy, primary, &backups.kept), policy, primary, barman: replica.barman };
+    let criteria =
+        Criteria { wanted: Wanted::new(policy, primary, &backups.kept), policy, primary, barman: replica.barman };
     let places = Places::new(&backups.stages, &backups.kept);
     let mut found = Found::new(&places, size);
     found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
     found.after = Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size));
     for file in wal_files(Some(primary), replica) {
-        found.count_lines(&file, &scope);
-        if scope.is_wanted(file.name) {
+        found.count_lines(&file, &criteria);
+        if criteria.is_wanted(file.name) {
             found.disorder.see(&file, primary);
         }
-        found.sort(&file, &scope.fate(&file));
+        found.sort(&file, &criteria.fate(&file));
     }
     let (held_histories, histories) = histories(policy, primary, replica);
     let accept = |(number, batches): (usize, Vec<WalBatch>)| {
@@ -124,7 +125,7 @@ pub fn diff(
 }
 
 /// What the fate of a WAL file depends on.
-struct Scope<'a> {
+struct Criteria<'a> {
     wanted: Wanted,
     policy: &'a Policy,
     primary: &'a PrimaryInventory,
@@ -154,7 +155,7 @@ enum Fate<'a> {
     Unneeded(u64),
 }
 
-impl Scope<'_> {
+impl Criteria<'_> {
     fn fate<'f>(&self, file: &WalFile<'f>) -> Fate<'f> {
         // History files are few and always wanted: they are compared with the primary's directory, not with its list.
         let Some(segment) = segment_of(file.name) else { return Fate::Stays };
@@ -291,15 +292,15 @@ impl<'a> Found<'a> {
     }
 
     /// Compares a line of xlog.db with the disk and with the primary.
-    fn count_lines(&mut self, file: &WalFile<'_>, scope: &Scope<'_>) {
+    fn count_lines(&mut self, file: &WalFile<'_>, criteria: &Criteria<'_>) {
         match (file.line, file.here) {
             (None, Some(_)) => self.not_listed += 1,
-            (Some(_), None) if !scope.is_shipped(file) => self.not_on_disk += 1,
+            (Some(_), None) if !criteria.is_shipped(file) => self.not_on_disk += 1,
             // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
             (Some(line), Some(here)) => {
                 let differs = |there: &WalEntry| {
                     let is_told = file.undescribed.is_none() && here > 0 && there.size == here;
-                    is_told && !scope.is_same(line, there)
+                    is_told && !criteria.is_same(line, there)
                 };
                 self.line_differs += u64::from(file.there.is_some_and(differs));
             }

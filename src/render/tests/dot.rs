@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::situations;
 use crate::plan::Plan;
 use crate::plan::order::critical_path::critical_path;
-use crate::plan::order::graph::Part;
+use crate::plan::order::graph::Phase;
 use crate::plan::reason::Reason;
 use crate::plan::tests::build::*;
 use crate::render::dot;
@@ -59,10 +59,10 @@ fn critical(plan: &Plan) -> (Vec<String>, u64) {
     let words = |node: &petgraph::graph::NodeIndex| {
         let step = graph[*node];
         let address = plan.replicas[step.replica].actions[step.action].address.to_string();
-        let part = match step.part {
-            Part::Whole => "",
-            Part::Copy => " copy",
-            Part::Publish => " publish",
+        let part = match step.phase {
+            Phase::Whole => "",
+            Phase::Copy => " copy",
+            Phase::Publish => " publish",
         };
         format!("{address}{part}")
     };

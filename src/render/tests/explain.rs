@@ -1,15 +1,15 @@
 //! Why actions are planned, in the situations where they are.
 
 use super::situations::{self, Situation};
-use crate::plan::explain::Known;
+use crate::plan::explain::Explained;
 use crate::render::{Origin, explain, explain_thing};
 use crate::site::mirror;
 
 /// The explanation of an address that the plan has.
 fn why(situation: &Situation, address: &str) -> String {
-    let knowledge = situation.knowledge();
-    let (replica, action) = knowledge.find(address).unwrap_or_else(|| panic!("{address} in {}", situation.name));
-    let known: Known<'_> = knowledge.of(replica, action).unwrap();
+    let explainer = situation.explainer();
+    let (replica, action) = explainer.find(address).unwrap_or_else(|| panic!("{address} in {}", situation.name));
+    let known: Explained<'_> = explainer.of(replica, action).unwrap();
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
     explain(&known, Origin { file: situation.quotes(), replica: &origin })
 }
@@ -19,19 +19,19 @@ fn thing(situation: &Situation, address: &str) -> Option<String> {
     let (name, thing) = address.split_once('/').unwrap();
     let replica = situation.plan.replicas.iter().position(|replica| replica.name.as_str() == name).unwrap();
     let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
-    let (facts, demands) = situation.knowledge().of_thing(replica, kind, name)?;
+    let (preconditions, asked_by) = situation.explainer().of_thing(replica, kind, name)?;
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
-    Some(explain_thing(address, &facts, &demands, &[], Origin { file: situation.quotes(), replica: &origin }))
+    Some(explain_thing(address, &preconditions, &asked_by, &[], Origin { file: situation.quotes(), replica: &origin }))
 }
 
 #[test]
 fn every_action_of_every_situation_is_explained() {
     situations::golden("explain", |situation| {
-        let knowledge = situation.knowledge();
+        let explainer = situation.explainer();
         let mut text = String::new();
         for (index, replica) in situation.plan.replicas.iter().enumerate() {
             let origin = mirror::origin(&situation.declared.site, &situation.replicas[index]);
-            let known: Vec<Known<'_>> = knowledge.of_replica(index).collect();
+            let known: Vec<Explained<'_>> = explainer.of_replica(index).collect();
             assert_eq!(known.len(), replica.actions.len());
             for known in known {
                 text.push_str(&explain(&known, Origin { file: situation.quotes(), replica: &origin }));

@@ -15,10 +15,10 @@ use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::error::{Error, Kind};
 use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{
-    BaseState, Observation, Observed, OwnBarman, OwnSection, PrimaryInventory, ReplicaInventory, ReplicaObservation,
+    BaseState, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman, SiteSection,
 };
 use crate::plan::Plan;
-use crate::plan::explain::Knowledge;
+use crate::plan::explain::Explainer;
 use crate::plan::tests::notation::{self, id};
 use crate::render::{Origin, Whys};
 use crate::site::model::Replica;
@@ -66,16 +66,16 @@ impl Situation {
     }
 
     /// What the plan was made from.
-    pub fn knowledge(&self) -> Knowledge<'_> {
-        Knowledge::new(&self.plan, &self.replicas, &self.observation, self.now)
+    pub fn explainer(&self) -> Explainer<'_> {
+        Explainer::new(&self.plan, &self.replicas, &self.observation, self.now)
     }
 
     /// Why each action is there.
     pub fn whys(&self) -> Whys {
-        let (knowledge, mut whys) = (self.knowledge(), Whys::default());
+        let (explainer, mut whys) = (self.explainer(), Whys::default());
         for (index, replica) in self.replicas.iter().enumerate() {
             let origin = mirror::origin(&self.declared.site, replica);
-            whys.add(&knowledge, index, Origin { file: self.quotes(), replica: &origin });
+            whys.add(&explainer, index, Origin { file: self.quotes(), replica: &origin });
         }
         whys
     }
@@ -311,7 +311,7 @@ replicas:
     let other = ends("@21 1/08..0A @22 1/1C..1D system=7676767676767676767 | 1/08..2F", "@21 1/08..0A | 1/08..2F");
     let too_few = ends(TWO_BACKUPS, TWO_BACKUPS);
     let run_here = ends(TWO_BACKUPS, "").with(|_, here| {
-        here.own_barman = OwnBarman { section: OwnSection::Present, active: true, ..OwnBarman::default() };
+        here.site_barman = SiteBarman { section: SiteSection::Present, active: true, ..SiteBarman::default() };
     });
     let not_passive = ends(TWO_BACKUPS, TWO_BACKUPS).with(|_, here| set(here, "22", "mode", "rsync-concurrent"));
     let all = [("billing", other), ("crm", too_few), ("main", run_here), ("web", not_passive)];
@@ -352,12 +352,12 @@ fn two_timelines() -> Situation {
 fn forty_servers() -> Situation {
     let file = "mirrors:\n  - primary: frankfurt\n    backups: [{last: 3}]\n";
     let names = ["accounts", "billing", "crm", "data-warehouse-eu"];
-    let passive = OwnBarman { section: OwnSection::Present, active: true, passive: true, ..OwnBarman::default() };
+    let passive = SiteBarman { section: SiteSection::Present, active: true, passive: true, ..SiteBarman::default() };
     let all = (0..40).map(|i| {
         let here = if i == 6 { TWO_BACKUPS.replace("2F", "1F") } else { TWO_BACKUPS.to_owned() };
         let ends = ends(TWO_BACKUPS, &here).with(|_, here| {
             let retention_policy = (i == 28).then(|| "RECOVERY WINDOW OF 14 DAYS".to_owned());
-            here.own_barman = OwnBarman { retention_policy, ..passive.clone() };
+            here.site_barman = SiteBarman { retention_policy, ..passive.clone() };
         });
         (format!("{}-{:02}", names[i % names.len()], i / names.len()), ends)
     });
@@ -395,12 +395,12 @@ fn hostile() -> Situation {
         here.backups.get_mut(&id("22")).unwrap().base = BaseState::Damaged { files: paths.to_vec() };
         set(here, "22", "backup_label", "'```\\n</details><b>@dba \u{1b}[31m'");
         let retention_policy = Some("REDUNDANCY \u{9b}31m1 `<i>`".to_owned());
-        here.own_barman = OwnBarman {
-            section: OwnSection::Present,
+        here.site_barman = SiteBarman {
+            section: SiteSection::Present,
             active: true,
             passive: true,
             retention_policy,
-            ..OwnBarman::default()
+            ..SiteBarman::default()
         };
     });
     let message = "line one\r\n```\n</details>\n<b>line two\u{8}\u{8} ask @dba at https://example.com/?a=1&b=2";

@@ -1,4 +1,4 @@
-//! What a fact may say, as values: a plan keeps them and compares them, and `render` finds the words.
+//! What a precondition may say, as values: a plan keeps them and compares them, and `render` finds the words.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::observe::inventory::XlogFinding;
 use crate::plan::reason::Blocker;
 use crate::plan::saved::forms;
 
-/// What a fact is about; of one action and side each is there once.
+/// What a precondition is about; of one action and side each is there once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {

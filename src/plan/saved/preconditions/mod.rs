@@ -1,9 +1,9 @@
-//! Facts: what an action relies on, as values that a saved plan keeps and an apply compares. The words for them are in
-//! `render`.
+//! Preconditions: what an action relies on, as values that a saved plan keeps and an apply compares. The words for them
+//! are in `render`.
 //!
 //! They are computed twice by the same function: when a plan is saved, and on a fresh observation when it is applied.
-//! Where one differs the plan is stale. So a fact is about what its action touches or takes for granted, and about
-//! nothing else: a primary that archived more WAL or took another backup changes none of them.
+//! Where one differs the plan is stale. So a precondition is about what its action touches or takes for granted, and
+//! about nothing else: a primary that archived more WAL or took another backup changes none of them.
 //!
 //! Time alone makes no plan stale. That a backup is added is decided when the plan is made, and the plan may be applied
 //! after `within: 30d` has left the backup behind: it is what was reviewed, and harms nobody. A removal is judged again
@@ -33,13 +33,14 @@ use outlook::Outlook;
 
 pub use value::{Tally, Topic, Value};
 
-/// The version of the facts in a saved plan: raised whenever one is found in another way, or means something else.
-pub const FACTS_VERSION: u32 = 1;
+/// The version of the preconditions in a saved plan: raised whenever one is found in another way, or means something
+/// else.
+pub const PRECONDITIONS_VERSION: u32 = 1;
 
 /// Something that an action relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Fact {
+pub struct Precondition {
     /// Where it holds.
     pub side: Side,
     /// What it is about; of one action and side each is there once.
@@ -51,7 +52,7 @@ pub struct Fact {
     pub required: Option<Value>,
 }
 
-/// Where a fact holds.
+/// Where a precondition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
@@ -63,7 +64,7 @@ pub enum Side {
     Desired,
 }
 
-impl Fact {
+impl Precondition {
     fn here(topic: Topic, value: Value) -> Self {
         Self { side: Side::Here, topic, value, required: None }
     }
@@ -107,7 +108,7 @@ impl<'a> Grounds<'a> {
     }
 
     /// What an action relies on.
-    pub fn of(&self, action: &Action) -> Vec<Fact> {
+    pub fn of(&self, action: &Action) -> Vec<Precondition> {
         match &action.change {
             Change::CreateServer => vec![self.server()],
             Change::RepairXlogDb { .. } => vec![self.xlogdb()],
@@ -126,7 +127,7 @@ impl<'a> Grounds<'a> {
         }
     }
 
-    fn server(&self) -> Fact {
-        Fact::here(Topic::Server, if self.here.exists { Value::Present } else { Value::Absent })
+    fn server(&self) -> Precondition {
+        Precondition::here(Topic::Server, if self.here.exists { Value::Present } else { Value::Absent })
     }
 }

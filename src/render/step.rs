@@ -1,15 +1,15 @@
 //! What a step does, and how much it is, in two or three words.
 
 use crate::plan::action::Action;
-use crate::plan::order::graph::Part;
+use crate::plan::order::graph::Phase;
 
 use super::tree;
 use super::units::bytes;
 
 /// `ship 48 segments, 768 MiB`
-pub fn deed(action: &Action, part: Part) -> String {
-    let words = action.change.deed(part);
-    if part == Part::Publish {
+pub fn step_words(action: &Action, phase: Phase) -> String {
+    let words = action.change.deed(phase);
+    if phase == Phase::Publish {
         return words.to_do.to_owned();
     }
     let size = match action.change.effect().published().filter(|copy| copy.reuse.is_some()) {

@@ -12,11 +12,11 @@ use crate::plan::action::WalBatch;
 use crate::plan::saved::desired::hex;
 use crate::plan::wal::runs::segment_of;
 
-use super::{Fact, Grounds, Tally, Topic, Value};
+use super::{Grounds, Precondition, Tally, Topic, Value};
 
 impl Grounds<'_> {
     /// Files that are added: none of them may be here.
-    pub(super) fn none_here(&self, batch: &WalBatch) -> Fact {
+    pub(super) fn none_here(&self, batch: &WalBatch) -> Precondition {
         let names = batch.entries.iter().map(|entry| entry.name);
         let (mut present, mut bytes) = (0_u64, 0_u64);
         for size in names.filter_map(|name| self.here.wals.get(&name)) {
@@ -24,44 +24,44 @@ impl Grounds<'_> {
         }
         let files = batch.entries.len() as u64;
         let none = Value::Among { present: 0, files, bytes: 0 };
-        Fact::here(Topic::WalFiles, Value::Among { present, files, bytes }).must_be(none)
+        Precondition::here(Topic::WalFiles, Value::Among { present, files, bytes }).must_be(none)
     }
 
     /// Files that are shipped again: each must have the wrong size that the plan saw.
-    pub(super) fn wrong_here(&self, batch: &WalBatch) -> Fact {
+    pub(super) fn wrong_here(&self, batch: &WalBatch) -> Precondition {
         let tally = Tally::of(batch.here.iter().map(|(name, size)| (*name, *size, self.here.wals.get(name).copied())));
-        Fact::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
+        Precondition::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
     }
 
     /// Files that are shipped: the primary must have each with the size that the plan saw.
-    pub(super) fn all_there(&self, batch: &WalBatch) -> Fact {
+    pub(super) fn all_there(&self, batch: &WalBatch) -> Precondition {
         let there = |name| find(&self.there.wals, name).filter(|_| !self.there.gone.contains(&name));
         let tally = Tally::of(
             batch.entries.iter().map(|entry| (entry.name, entry.size, there(entry.name).map(|entry| entry.size))),
         );
-        Fact::there(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
+        Precondition::there(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
     }
 
-    pub(super) fn history(&self, timeline: Timeline) -> Vec<Fact> {
+    pub(super) fn history(&self, timeline: Timeline) -> Vec<Precondition> {
         let here = self.here.wals.get(&WalName::History(timeline));
         let here = here.map_or(Value::Absent, |size| Value::Bytes(*size));
         let there = self.there.histories.get(&timeline).map_or(Value::Absent, |history| Value::History {
             size: history.size,
             left: history.ancestors.last().copied(),
         });
-        vec![Fact::here(Topic::History, here), Fact::there(Topic::History, there)]
+        vec![Precondition::here(Topic::History, here), Precondition::there(Topic::History, there)]
     }
 
-    pub(super) fn xlogdb(&self) -> Fact {
-        Fact::here(Topic::XlogDb, contents(&self.here.xlogdb))
+    pub(super) fn xlogdb(&self) -> Precondition {
+        Precondition::here(Topic::XlogDb, contents(&self.here.xlogdb))
     }
 
-    pub(super) fn sync_wals(&self) -> Fact {
+    pub(super) fn sync_wals(&self) -> Precondition {
         let pair = self.here.sync_wals.map(|(name, offset)| Value::Position { name, offset });
-        Fact::here(Topic::SyncWals, pair.unwrap_or(Value::AbsentOrUnreadable))
+        Precondition::here(Topic::SyncWals, pair.unwrap_or(Value::AbsentOrUnreadable))
     }
 
-    pub(super) fn removed_wals(&self, files: &BTreeMap<WalName, u64>) -> Vec<Fact> {
+    pub(super) fn removed_wals(&self, files: &BTreeMap<WalName, u64>) -> Vec<Precondition> {
         let tally = Tally::of(files.iter().map(|(name, size)| (*name, *size, self.here.wals.get(name).copied())));
         let is_wanted = |name: &&WalName| segment_of(**name).is_none_or(|segment| self.outlook.wants(segment));
         let needed = match files.keys().find(is_wanted) {
@@ -70,8 +70,8 @@ impl Grounds<'_> {
             None => Value::Unknown,
         };
         vec![
-            Fact::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all())),
-            Fact::desired(Topic::WalNeeded, needed).must_be(Value::Nothing),
+            Precondition::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all())),
+            Precondition::desired(Topic::WalNeeded, needed).must_be(Value::Nothing),
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
 
-use super::inventory::{OwnBarman, OwnSection};
+use super::inventory::{SiteBarman, SiteSection};
 
 /// The site's barman.conf cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +57,12 @@ impl From<SiteConfError> for Error {
 
 /// The site's own Barman, or what holds where there is none.
 #[derive(Debug)]
-pub struct SiteBarman {
+pub struct SiteConf {
     catalog: PathBuf,
     conf: Option<(PathBuf, BarmanConf)>,
 }
 
-impl SiteBarman {
+impl SiteConf {
     /// Reads barman.conf and the files that it includes. Without `config`, Barman's defaults hold.
     pub fn read(catalog: &Path, config: Option<&Path>) -> Result<Self, SiteConfError> {
         let site = Self { catalog: catalog.to_owned(), conf: None };
@@ -88,16 +88,16 @@ impl SiteBarman {
     }
 
     /// Where a server's files are, and what Barman means to do with them.
-    pub fn server(&self, server: &ServerName) -> Result<(ServerDirs, OwnBarman), SiteConfError> {
+    pub fn server(&self, server: &ServerName) -> Result<(ServerDirs, SiteBarman), SiteConfError> {
         let defaults = |own| (ServerDirs::of_catalog(&self.catalog, server.clone()), own);
-        let Some((path, conf)) = &self.conf else { return Ok(defaults(OwnBarman::default())) };
+        let Some((path, conf)) = &self.conf else { return Ok(defaults(SiteBarman::default())) };
         let known = conf.server(server).map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
         let Some(known) = known else {
-            let section = OwnSection::Missing { included: self.included()? };
-            return Ok(defaults(OwnBarman { section, ..OwnBarman::default() }));
+            let section = SiteSection::Missing { included: self.included()? };
+            return Ok(defaults(SiteBarman { section, ..SiteBarman::default() }));
         };
-        let own = OwnBarman {
-            section: OwnSection::Present,
+        let own = SiteBarman {
+            section: SiteSection::Present,
             active: known.active,
             passive: known.primary_ssh_command.is_some(),
             idle: known.is_idle(),
@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn without_a_config_the_defaults_hold() {
-        let site = SiteBarman::read(Path::new("/b"), None).unwrap();
+        let site = SiteConf::read(Path::new("/b"), None).unwrap();
         let name = "main".parse().unwrap();
         let (dirs, own) = site.server(&name).unwrap();
         assert_eq!(dirs, ServerDirs::of_catalog(Path::new("/b"), name));
-        assert_eq!(own, OwnBarman::default());
+        assert_eq!(own, SiteBarman::default());
         assert_eq!(site.lock_directory().unwrap(), Path::new("/b"));
     }
 
@@ -197,14 +197,14 @@ mod tests {
         let conf = write(home.path(), "barman.conf", &main_file(home.path()));
         write(home.path(), "conf.d/a.conf", "[main]\nactive = off\nprimary_ssh_command = ssh x\nwals_directory = /w\n");
         write(home.path(), "conf.d/b.conf.off", "[broken");
-        let site = SiteBarman::read(home.path(), Some(&conf)).unwrap();
+        let site = SiteConf::read(home.path(), Some(&conf)).unwrap();
         let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
         assert_eq!(dirs.wals_directory, Path::new("/w"));
         let retention_policy = Some("REDUNDANCY 2".to_owned());
-        let section = OwnSection::Present;
-        assert_eq!(own, OwnBarman { section, active: false, passive: true, idle: false, retention_policy });
+        let section = SiteSection::Present;
+        assert_eq!(own, SiteBarman { section, active: false, passive: true, idle: false, retention_policy });
         let other = site.server(&"other".parse().unwrap()).unwrap().1;
-        assert_eq!(other.section, OwnSection::Missing { included: Some(home.path().join("conf.d")) });
+        assert_eq!(other.section, SiteSection::Missing { included: Some(home.path().join("conf.d")) });
         assert_eq!(site.lock_directory().unwrap(), Path::new("/run/barman"));
     }
 
@@ -212,13 +212,13 @@ mod tests {
     fn a_file_that_cannot_be_used_is_named() {
         let home = tempfile::tempdir().unwrap();
         let missing = home.path().join("none.conf");
-        let error = SiteBarman::read(home.path(), Some(&missing)).unwrap_err().to_string();
+        let error = SiteConf::read(home.path(), Some(&missing)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{} cannot be read", missing.display())), "{error}");
         let broken = write(home.path(), "broken.conf", "[barman\n");
-        let error = SiteBarman::read(home.path(), Some(&broken)).unwrap_err().to_string();
+        let error = SiteConf::read(home.path(), Some(&broken)).unwrap_err().to_string();
         assert!(error.contains("broken.conf"), "{error}");
         let other = write(home.path(), "other.conf", "[barman]\nbarman_home = /somewhere/else\n");
-        let error = SiteBarman::read(home.path(), Some(&other)).unwrap_err().to_string();
+        let error = SiteConf::read(home.path(), Some(&other)).unwrap_err().to_string();
         assert!(error.contains("`barman_home` /somewhere/else"), "{error}");
     }
 }

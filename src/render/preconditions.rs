@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::barman::layout::ServerDirs;
 use crate::plan::reason::Blocker;
-use crate::plan::saved::facts::{Fact, Side, Tally, Topic, Value};
+use crate::plan::saved::preconditions::{Precondition, Side, Tally, Topic, Value};
 
 use super::reason::xlogdb as finding;
 use crate::english::{count, exact, list};
 
-/// What a fact is about.
+/// What a precondition is about.
 pub fn topic(topic: Topic) -> &'static str {
     match topic {
         Topic::Directories => "its directories",
@@ -45,7 +45,7 @@ pub fn topic(topic: Topic) -> &'static str {
     }
 }
 
-/// Where a fact holds.
+/// Where a precondition holds.
 pub fn side(side: Side) -> &'static str {
     match side {
         Side::Here => "here",
@@ -54,9 +54,9 @@ pub fn side(side: Side) -> &'static str {
     }
 }
 
-/// What a fact is about, and what was found.
-pub fn fact(fact: &Fact) -> String {
-    format!("{}: {}", topic(fact.topic), value(fact.topic, &fact.value))
+/// What a precondition is about, and what was found.
+pub fn precondition(precondition: &Precondition) -> String {
+    format!("{}: {}", topic(precondition.topic), value(precondition.topic, &precondition.value))
 }
 
 /// What was found of a topic.

@@ -11,33 +11,33 @@ use crate::plan::backup;
 use crate::plan::reason::Reason;
 use crate::plan::recovery::window::needed;
 
-use super::{Fact, Grounds, Topic, Value};
+use super::{Grounds, Precondition, Topic, Value};
 
 /// Changes when a child comes or goes, and whoever brings or takes it rewrites it.
 const CHILDREN: &str = "children_backup_ids";
 
 impl Grounds<'_> {
-    pub(super) fn added_backup(&self, copy: &BackupCopy) -> Vec<Fact> {
-        let mut facts = vec![self.backup_here(copy.id)];
-        facts.extend(self.source(copy));
-        facts.extend(self.needed_wal(copy.id));
-        facts.extend(copy.parent.map(|parent| self.parent(parent)));
-        facts.extend(copy.reuse.as_ref().map(|reuse| self.basis(reuse.from)));
-        facts
+    pub(super) fn added_backup(&self, copy: &BackupCopy) -> Vec<Precondition> {
+        let mut preconditions = vec![self.backup_here(copy.id)];
+        preconditions.extend(self.source(copy));
+        preconditions.extend(self.needed_wal(copy.id));
+        preconditions.extend(copy.parent.map(|parent| self.parent(parent)));
+        preconditions.extend(copy.reuse.as_ref().map(|reuse| self.basis(reuse.from)));
+        preconditions
     }
 
-    pub(super) fn repaired_backup(&self, copy: &BackupCopy) -> Vec<Fact> {
-        let mut facts = vec![self.backup_here(copy.id), self.files_here(copy.id)];
-        facts.extend(self.source(copy));
-        facts
+    pub(super) fn repaired_backup(&self, copy: &BackupCopy) -> Vec<Precondition> {
+        let mut preconditions = vec![self.backup_here(copy.id), self.files_here(copy.id)];
+        preconditions.extend(self.source(copy));
+        preconditions
     }
 
     /// The backup at the primary, which must be the one that was planned. Of one that cannot be copied nothing else needs
     /// saying.
-    fn source(&self, copy: &BackupCopy) -> Vec<Fact> {
+    fn source(&self, copy: &BackupCopy) -> Vec<Precondition> {
         let there = self.there.backups.get(&copy.id).filter(|backup| backup::is_usable(backup));
         let Some(there) = there else { return vec![self.backup_there(copy.id).must_be(Value::DONE)] };
-        let metadata = Fact::there(Topic::Metadata, comparison(&copy.info, &self.for_site(&there.info)));
+        let metadata = Precondition::there(Topic::Metadata, comparison(&copy.info, &self.for_site(&there.info)));
         vec![self.backup_there(copy.id), metadata.must_be(Value::AsPlanned)]
     }
 
@@ -46,11 +46,11 @@ impl Grounds<'_> {
         info.for_site(&self.replica.name, self.here.barman, &here)
     }
 
-    pub(super) fn backup_here(&self, id: BackupId) -> Fact {
-        Fact::here(Topic::Backup, state_here(self.here.backups.get(&id)))
+    pub(super) fn backup_here(&self, id: BackupId) -> Precondition {
+        Precondition::here(Topic::Backup, state_here(self.here.backups.get(&id)))
     }
 
-    pub(super) fn files_here(&self, id: BackupId) -> Fact {
+    pub(super) fn files_here(&self, id: BackupId) -> Precondition {
         let value = match self.here.backups.get(&id).map(|local| &local.base) {
             None | Some(BaseState::Absent) => Value::Absent,
             Some(BaseState::Complete) => Value::Complete,
@@ -58,64 +58,72 @@ impl Grounds<'_> {
                 Value::Damaged { files: files.len() as u64, first: files.first().cloned() }
             }
         };
-        Fact::here(Topic::BaseFiles, value)
+        Precondition::here(Topic::BaseFiles, value)
     }
 
-    pub(super) fn backup_there(&self, id: BackupId) -> Fact {
-        Fact::there(Topic::Backup, self.there.backups.get(&id).map_or(Value::Absent, state_there))
+    pub(super) fn backup_there(&self, id: BackupId) -> Precondition {
+        Precondition::there(Topic::Backup, self.there.backups.get(&id).map_or(Value::Absent, state_there))
     }
 
     /// How much of the WAL that makes a backup consistent will be here.
-    fn needed_wal(&self, id: BackupId) -> Option<Fact> {
+    fn needed_wal(&self, id: BackupId) -> Option<Precondition> {
         let there = self.there.backups.get(&id).filter(|backup| backup::is_usable(backup))?;
         let (range, size) = (needed(&there.facts)?, there.facts.segment_size);
         let wanted: WalSet = [range].into_iter().collect();
         let present = self.outlook.segments.numbered(size).map_or(0, |set| set.intersection(&wanted).count());
-        Some(Fact::here(Topic::NeededWal, Value::Segments { present, all: range.count() }))
+        Some(Precondition::here(Topic::NeededWal, Value::Segments { present, all: range.count() }))
     }
 
-    fn parent(&self, parent: BackupId) -> Fact {
+    fn parent(&self, parent: BackupId) -> Precondition {
         let value = if self.outlook.copied.contains(&parent) {
             Value::Copied
         } else {
             state_here(self.here.backups.get(&parent))
         };
-        Fact::here(Topic::Parent, Value::Of(parent, Box::new(value)))
+        Precondition::here(Topic::Parent, Value::Of(parent, Box::new(value)))
     }
 
     /// The backup that files are taken from.
-    fn basis(&self, from: BackupId) -> Fact {
+    fn basis(&self, from: BackupId) -> Precondition {
         let value = match self.here.backups.get(&from) {
             _ if self.outlook.copied.contains(&from) => Value::Copied,
             Some(_) if self.here.is_whole(from) => Value::Complete,
             Some(_) => Value::NotWhole,
             None => Value::Absent,
         };
-        Fact::here(Topic::Basis, Value::Of(from, Box::new(value)))
+        Precondition::here(Topic::Basis, Value::Of(from, Box::new(value)))
     }
 
-    pub(super) fn updated_info(&self, id: BackupId, [from, to]: [&BackupInfo; 2], reason: &Reason) -> Vec<Fact> {
+    pub(super) fn updated_info(
+        &self,
+        id: BackupId,
+        [from, to]: [&BackupInfo; 2],
+        reason: &Reason,
+    ) -> Vec<Precondition> {
         let published = self.here.backups.get(&id).and_then(|local| local.published.as_ref());
         let here = published.map_or(Value::Absent, |published| exact_comparison(from, &published.info));
         let there = self.there.backups.get(&id).filter(|backup| backup::is_usable(backup));
         let there = there.map_or(Value::Unusable, |backup| comparison(to, &self.for_site(&backup.info)));
-        let mut facts =
-            vec![Fact::here(Topic::BackupInfo, here).must_be(Value::AsPlanned), Fact::there(Topic::Metadata, there)];
+        let mut preconditions = vec![
+            Precondition::here(Topic::BackupInfo, here).must_be(Value::AsPlanned),
+            Precondition::there(Topic::Metadata, there),
+        ];
         if let Reason::NotReadBy(_) = reason {
             let is_read = published.is_some_and(|published| published.is_read);
-            facts.push(Fact::here(Topic::Place, if is_read { Value::WhereRead } else { Value::WhereNotRead }));
+            preconditions
+                .push(Precondition::here(Topic::Place, if is_read { Value::WhereRead } else { Value::WhereNotRead }));
         }
-        facts
+        preconditions
     }
 
-    pub(super) fn unlinked(&self, id: BackupId) -> Fact {
+    pub(super) fn unlinked(&self, id: BackupId) -> Precondition {
         let oids = self.here.backups.get(&id).map(|local| local.unlinked.as_slice()).unwrap_or_default();
-        Fact::here(Topic::Unlinked, Value::Oids(oids.to_vec()))
+        Precondition::here(Topic::Unlinked, Value::Oids(oids.to_vec()))
     }
 
-    pub(super) fn kept(&self, id: BackupId) -> Vec<Fact> {
+    pub(super) fn kept(&self, id: BackupId) -> Vec<Precondition> {
         let backup = if self.outlook.copied.contains(&id) {
-            Fact::here(Topic::Backup, Value::Copied)
+            Precondition::here(Topic::Backup, Value::Copied)
         } else {
             self.backup_here(id)
         };
@@ -124,11 +132,11 @@ impl Grounds<'_> {
     }
 
     /// The keep annotations at both ends.
-    pub(super) fn keeps(&self, id: BackupId) -> [Fact; 2] {
+    pub(super) fn keeps(&self, id: BackupId) -> [Precondition; 2] {
         let value = |keep: Option<Keep>| keep.map_or(Value::Absent, Value::Keep);
         let here = self.here.backups.get(&id).and_then(|local| local.keep);
         let there = self.there.backups.get(&id).and_then(|backup| backup.keep);
-        [Fact::here(Topic::Keep, value(here)), Fact::there(Topic::Keep, value(there))]
+        [Precondition::here(Topic::Keep, value(here)), Precondition::there(Topic::Keep, value(there))]
     }
 }
 

@@ -7,32 +7,38 @@ use crate::plan::Target;
 use crate::plan::wal::segment_size;
 use crate::plan::{backup, guard, replica};
 
-use super::{Fact, Grounds, Topic, Value};
+use super::{Grounds, Precondition, Topic, Value};
 
 impl Grounds<'_> {
     /// What all actions of the replica rely on: its target must be the one that was planned for.
-    pub fn of_target(&self) -> Vec<Fact> {
+    pub fn of_target(&self) -> Vec<Precondition> {
         let Some(target) = &self.planned.target else { return Vec::new() };
-        let same = |fact: Fact, planned: Value| fact.must_be(planned);
+        let same = |precondition: Precondition, planned: Value| precondition.must_be(planned);
         vec![
-            same(Fact::here(Topic::Directories, directories(&self.here.directories)), directories(&target.here)),
-            same(Fact::here(Topic::Barman, Value::Barman(self.here.barman)), Value::Barman(target.barman)),
-            self.forbidden(),
-            same(Fact::there(Topic::Directories, directories(&self.there.directories)), directories(&target.there)),
             same(
-                Fact::there(Topic::SegmentSizes, self.segment_sizes(target)),
+                Precondition::here(Topic::Directories, directories(&self.here.directories)),
+                directories(&target.here),
+            ),
+            same(Precondition::here(Topic::Barman, Value::Barman(self.here.barman)), Value::Barman(target.barman)),
+            self.forbidden(),
+            same(
+                Precondition::there(Topic::Directories, directories(&self.there.directories)),
+                directories(&target.there),
+            ),
+            same(
+                Precondition::there(Topic::SegmentSizes, self.segment_sizes(target)),
                 Value::SegmentSizes(target.segment_sizes.clone()),
             ),
-            same(Fact::there(Topic::Systems, self.systems(target)), Value::Systems(target.systems.clone())),
+            same(Precondition::there(Topic::Systems, self.systems(target)), Value::Systems(target.systems.clone())),
         ]
     }
 
     /// What forbids any change: a server that is not a replica, or another cluster.
-    fn forbidden(&self) -> Fact {
+    fn forbidden(&self) -> Precondition {
         let backups = backup::diff(&self.replica.policy, self.there, self.here, self.now);
         let blockers = guard::blockers(self.replica, self.there, self.here, &backups, usize::MAX);
         let value = blockers.into_iter().next().map_or(Value::Nothing, |blocker| Value::Forbidden(Box::new(blocker)));
-        Fact::here(Topic::Forbidden, value).must_be(Value::Nothing)
+        Precondition::here(Topic::Forbidden, value).must_be(Value::Nothing)
     }
 
     /// The sizes that segments may have. Where none was known each segment tells its own, then and now; where no backup
