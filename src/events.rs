@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::plan::action::Address;
 use crate::plan::action::words::Deed;
 use crate::transport::ByteCounter;
@@ -28,7 +29,7 @@ pub enum Event {
         /// The primary whose line is waited for.
         primary: String,
         /// What failed.
-        message: String,
+        error: Error,
         /// How long nothing has arrived, and how long until it is tried again.
         wait: Wait,
     },
@@ -48,7 +49,7 @@ pub enum Event {
         /// Its action.
         address: Address,
         /// What happened.
-        failure: Failure,
+        error: Error,
     },
     /// A step was not begun, because of what it depends on, or because the run was interrupted.
     Skipped {
@@ -59,58 +60,6 @@ pub enum Event {
     },
     /// Nothing new is started any more.
     Interrupted,
-}
-
-/// Why a step failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// What sort of failure, for the exit code.
-    pub kind: FailureKind,
-    /// What happened, and why.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
-}
-
-/// What sort of failure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The run was interrupted.
-    Interrupted,
-    /// The run may not copy more.
-    LimitReached,
-    /// Another process holds a lock of a whole server.
-    ServerBusy,
-    /// Another process holds a lock of one thing, a backup or xlog.db.
-    Busy,
-    /// Anything else.
-    Failed,
-}
-
-impl Failure {
-    /// A failure with nothing to advise.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Failed, message: message.into(), hint: None }
-    }
-
-    /// The same with advice.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// The end of a step by an interruption.
-    pub fn interrupted() -> Self {
-        Self { kind: FailureKind::Interrupted, message: "interrupted".to_owned(), hint: None }
-    }
-
-    /// The end of a step by `--max-bytes`.
-    pub fn limit_reached() -> Self {
-        let message = "`--max-bytes` is reached; what arrived is kept".to_owned();
-        Self { kind: FailureKind::LimitReached, message, hint: None }
-    }
 }
 
 /// Receives events; called from many tasks.
@@ -139,7 +88,7 @@ pub struct Summary {
     /// Actions that were done.
     pub done: Vec<Address>,
     /// Actions that failed, with their failures.
-    pub failed: Vec<(Address, Failure)>,
+    pub failed: Vec<(Address, Error)>,
     /// Actions that were not begun or not finished.
     pub skipped: Vec<Address>,
     /// Bytes that crossed the wire.

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::error::CommandError;
+use crate::error::Error;
 
 /// Why standard output could not be written, once it could not. Locked while something is written to it.
 static FAILED: Mutex<Option<Errno>> = Mutex::new(None);
@@ -76,10 +76,10 @@ impl Write for Answer {
 }
 
 /// The error that a command ends with whose output was not written.
-pub fn failure() -> Option<CommandError> {
+pub fn failure() -> Option<Error> {
     let error: io::Error = (*failed())?.into();
     (error.kind() != ErrorKind::BrokenPipe).then(|| {
-        CommandError::new(format!("standard output cannot be written: {error}"))
+        Error::io("standard output cannot be written", error)
             .hint("send it elsewhere and run the command again; only what it prints was lost")
     })
 }

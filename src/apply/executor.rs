@@ -14,6 +14,7 @@ use petgraph::visit::EdgeRef;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Kind};
 use crate::plan::ReplicaPlan;
 use crate::plan::action::Action;
 use crate::plan::order::graph::{Dependency, Phase, Step, StepGraph};
@@ -21,13 +22,12 @@ use crate::transport::ByteCounter;
 
 use super::shared::Share;
 use super::slots::{Slot, Urgency};
-use crate::events::{Event, Failure, FailureKind, Listener, Summary};
+use crate::events::{Event, Listener, Summary};
 
 /// Does one step. The executor decides when.
 pub trait Steps: Sync {
     /// Does it, adding what arrives to the counter.
-    fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter)
-    -> BoxFuture<'a, Result<u64, Failure>>;
+    fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Error>>;
 
     /// Bytes that the step will bring.
     fn total(&self, step: Step) -> u64;
@@ -45,7 +45,7 @@ enum End {
 /// What became of a step that was ready.
 enum Report {
     /// It has ended, and gives its slot back.
-    Ended(NodeIndex, Result<u64, Failure>, Duration, Slot),
+    Ended(NodeIndex, Result<u64, Error>, Duration, Slot),
     /// It did not begin, as nothing does after an interruption.
     Interrupted(NodeIndex),
     /// It did not begin, as no more may be copied.
@@ -152,7 +152,7 @@ impl<'a> Executor<'a> {
         self.course.action(self.graph[node])
     }
 
-    fn finish(&mut self, node: NodeIndex, result: Result<u64, Failure>, elapsed: Duration) {
+    fn finish(&mut self, node: NodeIndex, result: Result<u64, Error>, elapsed: Duration) {
         let step = self.graph[node];
         let Some(action) = self.action(node) else { return };
         let address = action.address.clone();
@@ -165,18 +165,18 @@ impl<'a> Executor<'a> {
                 self.course.listener.notice(&Event::Finished { address, deed, elapsed, transferred });
                 self.end(node, End::Done);
             }
-            Err(failure) if self.is_wanted(failure.kind) => {
-                if failure.kind == FailureKind::LimitReached {
+            Err(error) if self.is_wanted(error.kind) => {
+                if error.kind == Kind::LimitReached {
                     self.course.share.budget().use_up();
                     self.summary.stopped_at = self.course.share.budget().limit();
                 }
                 self.summary.skipped.push(address.clone());
-                self.course.listener.notice(&Event::Skipped { address, because: failure.message });
+                self.course.listener.notice(&Event::Skipped { address, because: error.message });
                 self.end(node, End::Interrupted);
             }
-            Err(failure) => {
-                self.summary.failed.push((address.clone(), failure.clone()));
-                self.course.listener.notice(&Event::Failed { address, failure });
+            Err(error) => {
+                self.summary.failed.push((address.clone(), error.clone()));
+                self.course.listener.notice(&Event::Failed { address, error });
                 self.end(node, End::Failed);
             }
         }
@@ -184,12 +184,9 @@ impl<'a> Executor<'a> {
 
     /// Whether a step may end so without having failed: somebody interrupted the run, or bounded it. A step that says
     /// it was interrupted when nobody did so has not done its work, and that is a failure.
-    fn is_wanted(&self, end: FailureKind) -> bool {
-        match end {
-            FailureKind::Interrupted => self.course.cancel.is_cancelled(),
-            FailureKind::LimitReached => self.course.share.budget().limit().is_some(),
-            FailureKind::ServerBusy | FailureKind::Busy | FailureKind::Failed => false,
-        }
+    fn is_wanted(&self, end: Kind) -> bool {
+        (end == Kind::Interrupted && self.course.cancel.is_cancelled())
+            || (end == Kind::LimitReached && self.course.share.budget().limit().is_some())
     }
 
     /// Records an end, and lets go of what waited for it: it becomes ready, or is skipped with all that needs it.
@@ -292,7 +289,7 @@ mod tests {
             step: Step,
             urgency: Urgency,
             _counter: &'a ByteCounter,
-        ) -> BoxFuture<'a, Result<u64, Failure>> {
+        ) -> BoxFuture<'a, Result<u64, Error>> {
             Box::pin(async move {
                 self.began.lock().unwrap().push(step.action);
                 let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -301,7 +298,7 @@ mod tests {
                 self.running.fetch_sub(1, Ordering::SeqCst);
                 let Some(share) = self.share.filter(|_| step.action > 1) else { return Ok(0) };
                 if share.budget().secure(urgency, [SEGMENT]) == 0 {
-                    return Err(Failure::limit_reached());
+                    return Err(Error::limit_reached());
                 }
                 share.charge(urgency, SEGMENT);
                 Ok(SEGMENT)
@@ -358,8 +355,8 @@ mod tests {
     struct EndedEarly;
 
     impl Steps for EndedEarly {
-        fn run<'a>(&'a self, _: Step, _: Urgency, _: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Failure>> {
-            Box::pin(async { Err(Failure::interrupted()) })
+        fn run<'a>(&'a self, _: Step, _: Urgency, _: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Error>> {
+            Box::pin(async { Err(Error::interrupted()) })
         }
 
         fn total(&self, _step: Step) -> u64 {

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Error;
 use crate::plan::ReplicaPlan;
 use crate::store::{ChangeError, Place, Store};
 use crate::transport::paths;
 
 use super::replica_run::{ReplicaRun, blocking};
-use crate::events::Failure;
 
 /// Removes the temporary files of killed runs. The server is locked, and nothing is written there yet.
-pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Failure> {
+pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Error> {
     let (store, arrivals) = (Arc::clone(&run.store), run.local(Place::Arrivals));
     blocking(move || {
         store.tidy()?;
@@ -26,7 +26,7 @@ pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Failure> {
 /// run's own lock alone. What cannot be deleted is left to the next run.
 pub async fn sweep(plan: &ReplicaPlan, store: Arc<dyn Store>, cancel: &CancellationToken) {
     let cancel = cancel.clone();
-    if let Err(failure) = blocking(move || Ok(store.sweep(&|| !cancel.is_cancelled())?)).await {
-        tracing::warn!(replica = %plan.name, "what an earlier apply left to be deleted stays: {failure}");
+    if let Err(error) = blocking(move || Ok(store.sweep(&|| !cancel.is_cancelled())?)).await {
+        tracing::warn!(replica = %plan.name, "what an earlier apply left to be deleted stays: {error}");
     }
 }

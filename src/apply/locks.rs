@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::barman::ids::ServerName;
+use crate::error::{Error, Kind};
 use crate::store::locks::{Lock, LockError, LockKind};
 use crate::store::posix::places::OWN_DIRECTORY;
 
 use super::ongoing;
 use super::pulse::Pulse;
 use super::replica_run::{HeldLock, ReplicaRun};
-use crate::events::{Failure, FailureKind};
 use crate::store::posix::durable;
 
 /// The runs' own locks of a catalog, one for each server. They lie in the catalog's own directory and not in the server's:
@@ -68,6 +68,30 @@ pub enum RunLockError {
     },
 }
 
+impl From<RunLockError> for Error {
+    fn from(error: RunLockError) -> Self {
+        let kind = match &error {
+            RunLockError::Busy { .. } => Kind::Locked,
+            RunLockError::Owner { .. } => Kind::PermissionDenied,
+            RunLockError::Io { source, .. } => Kind::from(source),
+        };
+        let hint = advice(&error, kind);
+        Self { hint: hint.map(str::to_owned), ..Self::new(kind, error.to_string()) }.because(error)
+    }
+}
+
+/// What to do about a catalog that cannot be written.
+fn advice(error: &RunLockError, kind: Kind) -> Option<&'static str> {
+    match (error, kind) {
+        (RunLockError::Busy { .. } | RunLockError::Owner { .. }, _) => None,
+        (_, Kind::ReadOnly) => Some("mount its file system writable; `antipode plan` works as it is"),
+        (_, Kind::PermissionDenied) => Some("run as the user that owns the catalog"),
+        (_, Kind::NoSpace) => Some("free space on its file system and apply again"),
+        (_, Kind::NotFound) => Some("make the directory above it, or correct `catalog.path`"),
+        _ => None,
+    }
+}
+
 impl RunLocks {
     /// Those of a catalog, which is made if only its last directory is missing. One of somebody else is refused.
     pub fn of(catalog: &Path) -> Result<Self, RunLockError> {
@@ -96,12 +120,10 @@ impl RunLocks {
 }
 
 /// Takes Barman's locks of a server for the whole run: its cron then skips the server, and a `sync-wals` waits.
-pub async fn server(run: &ReplicaRun<'_>) -> Result<[HeldLock; 2], Failure> {
-    let busy = |mut failure: Failure| {
-        if failure.kind == FailureKind::Busy {
-            failure.kind = FailureKind::ServerBusy;
-        }
-        failure
+pub async fn server(run: &ReplicaRun<'_>) -> Result<[HeldLock; 2], Error> {
+    let busy = |error: Error| match error.kind {
+        Kind::Busy => Error { kind: Kind::Locked, ..error },
+        _ => error,
     };
     let cron = run.lock(LockKind::Cron).await.map_err(busy)?;
     let sync_wal = run.lock(LockKind::SyncWal).await.map_err(busy)?;

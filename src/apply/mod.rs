@@ -39,7 +39,6 @@
 mod bandwidth;
 mod budget;
 mod executor;
-mod failure;
 pub mod journal;
 mod leftovers;
 mod locks;
@@ -63,13 +62,14 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::findings::Findings;
 use crate::barman::last_apply::Measured;
 use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind};
 use crate::plan::ReplicaPlan;
 use crate::site::model::Replica;
 use crate::store::Store;
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
-use crate::events::{Failure, Listener, Summary};
+use crate::events::{Listener, Summary};
 use executor::{Course, Executor};
 pub use locks::{RunLock, RunLockError, RunLocks};
 pub use ongoing::ongoing;
@@ -154,8 +154,8 @@ async fn carry_out(
             run.end().await;
             (summary, run.measured(), run.findings())
         }
-        Err(failure) => {
-            let summary = run_steps(plan, Err(failure), means, listener, cancel).await;
+        Err(error) => {
+            let summary = run_steps(plan, Err(error), means, listener, cancel).await;
             (summary, Measured::default(), Findings::default())
         }
     };
@@ -169,7 +169,7 @@ async fn carry_out(
 
 async fn run_steps(
     plan: &ReplicaPlan,
-    run: Result<&ReplicaRun<'_>, Failure>,
+    run: Result<&ReplicaRun<'_>, Error>,
     means: &Means<'_>,
     listener: &dyn Listener,
     cancel: &CancellationToken,
@@ -183,8 +183,8 @@ fn prepare<'a>(
     means: &'a Means<'_>,
     listener: &'a dyn Listener,
     cancel: &'a CancellationToken,
-) -> Result<ReplicaRun<'a>, Failure> {
-    let unplanned = || Failure::new(format!("{} was not planned", plan.name));
+) -> Result<ReplicaRun<'a>, Error> {
+    let unplanned = || Error::new(Kind::Internal, format!("{} was not planned", plan.name));
     let target = plan.target.as_ref().ok_or_else(unplanned)?;
     let connection = means.connection.ok_or_else(unplanned)?;
     let moving = Moving {

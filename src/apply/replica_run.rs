@@ -29,7 +29,7 @@ use super::shared::Share;
 use super::slots::{Slot, Urgency};
 use super::xlogdb::Ledger;
 use super::{leftovers, locks};
-use crate::events::{Event, Failure, FailureKind, Listener};
+use crate::events::{Event, Listener};
 
 /// How long a transfer may take to end well after an interruption: longer than the transport gives rsync.
 const GRACE: Duration = Duration::from_secs(15);
@@ -149,7 +149,7 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// To be called before each write to staging: the first call marks it.
-    pub async fn staged(&self) -> Result<Arc<Staged>, Failure> {
+    pub async fn staged(&self) -> Result<Arc<Staged>, Error> {
         let begin = || async {
             let store = Arc::clone(&self.store);
             blocking(move || Ok(Arc::new(Staged::begin(store)?))).await
@@ -163,7 +163,7 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Locks the server and removes what killed runs left in the way.
-    pub async fn begin(&self) -> Result<(), Failure> {
+    pub async fn begin(&self) -> Result<(), Error> {
         let locks = locks::server(self).await?;
         leftovers::clear(self).await?;
         *self.server() = Some(locks);
@@ -174,8 +174,8 @@ impl<'a> ReplicaRun<'a> {
     pub async fn end(&self) {
         drop(self.server().take());
         let Some(staged) = self.staged.get().cloned() else { return };
-        if let Err(failure) = blocking(move || Ok(staged.end()?)).await {
-            tracing::warn!("what lies in staging will be compared by the next apply: {failure}");
+        if let Err(error) = blocking(move || Ok(staged.end()?)).await {
+            tracing::warn!("what lies in staging will be compared by the next apply: {error}");
         }
     }
 
@@ -186,7 +186,7 @@ impl<'a> ReplicaRun<'a> {
 
     /// Takes one of Barman's locks of this server, waiting while it is busy. An interruption ends the waiting; a lock
     /// that is free is taken all the same, so that what is in place can still be published.
-    pub async fn lock(&self, kind: LockKind) -> Result<HeldLock, Failure> {
+    pub async fn lock(&self, kind: LockKind) -> Result<HeldLock, Error> {
         let held = async {
             let turn = self.turns.take(kind).await;
             Ok(HeldLock {
@@ -197,12 +197,12 @@ impl<'a> ReplicaRun<'a> {
         tokio::select! {
             biased;
             held = held => held,
-            () = self.cancel.cancelled() => Err(Failure::interrupted()),
+            () = self.cancel.cancelled() => Err(Error::interrupted()),
         }
     }
 
     /// Takes the locks of a backup and holds them until `release`: nobody else copies, checks or deletes it.
-    pub async fn hold(&self, id: BackupId) -> Result<(), Failure> {
+    pub async fn hold(&self, id: BackupId) -> Result<(), Error> {
         let locks = [self.lock(LockKind::SyncBackup(id)).await?, self.lock(LockKind::BackupId(id)).await?];
         self.held().insert(id, locks);
         Ok(())
@@ -219,15 +219,15 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Copies files when it is their turn, and tries again what may pass.
-    pub async fn fetch(&self, transfer: Transfer<'_>) -> Result<Fetched, Failure> {
+    pub async fn fetch(&self, transfer: Transfer<'_>) -> Result<Fetched, Error> {
         let _slots = self.slots(transfer.urgency).await?;
         // What is here tells progress, and not what an attempt counted: that grows by what it found here, too.
         let here = || bytes_below(&transfer.request.into);
         let fetched = self.patiently(transfer.address, || self.attempt(&transfer), here).await;
-        fetched.map_err(|failure| {
+        fetched.map_err(|error| {
             let is_cut_off = transfer.piece.is_some() && !self.cancel.is_cancelled();
-            let ended = failure.kind == FailureKind::Interrupted;
-            if is_cut_off && ended { Failure::limit_reached() } else { failure }
+            let ended = error.kind == Kind::Interrupted;
+            if is_cut_off && ended { Error::limit_reached() } else { error }
         })
     }
 
@@ -302,17 +302,17 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Lists files at the primary when it is their turn, and tries again what may pass.
-    pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Failure> {
+    pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Error> {
         let _slots = self.slots(urgency).await?;
         // A list comes whole or not at all.
         self.patiently(address, || self.moving.files.list(request), || async { 0 }).await
     }
 
     /// Waits for a slot of the replica and one of the primary.
-    async fn slots(&self, urgency: Urgency) -> Result<[Slot; 2], Failure> {
+    async fn slots(&self, urgency: Urgency) -> Result<[Slot; 2], Error> {
         tokio::select! {
             slots = self.moving.share.line(urgency) => Ok(slots),
-            () = self.cancel.cancelled() => Err(Failure::interrupted()),
+            () = self.cancel.cancelled() => Err(Error::interrupted()),
         }
     }
 
@@ -322,17 +322,17 @@ impl<'a> ReplicaRun<'a> {
         address: &Address,
         attempt: impl FnMut() -> A,
         here: impl Fn() -> P,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, Error> {
         let Moving { patience, line, primary, .. } = &self.moving;
         let done = persist(*patience, line, self.cancel, attempt, here, |error, wait| {
-            let (address, primary, message) = (address.clone(), primary.clone(), error.message.clone());
-            self.listener.notice(&Event::Retrying { address, primary, message, wait });
+            let (address, primary, error) = (address.clone(), primary.clone(), error.clone());
+            self.listener.notice(&Event::Retrying { address, primary, error, wait });
         });
         tokio::select! {
             biased;
-            done = done => Ok(done?),
+            done = done => done.map_err(|error| error.with_reason().or_make_room()),
             // Whatever runs watches the token itself and ends well; this is for what would not.
-            () = cancelled_for(self.cancel, GRACE) => Err(Failure::interrupted()),
+            () = cancelled_for(self.cancel, GRACE) => Err(Error::interrupted()),
         }
     }
 }
@@ -350,12 +350,10 @@ async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
 }
 
 /// Runs something that blocks on disk or CPU without holding up the transfers.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Failure::new(format!("internal error, please report it: {error}"))),
+        Err(error) => Err(error.into()),
     }
 }
 

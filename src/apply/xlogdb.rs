@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
+use crate::error::Error;
 use crate::store::locks::LockKind;
 use crate::store::xlogdb;
 
 use super::replica_run::{ReplicaRun, blocking};
-use crate::events::Failure;
 
 /// Lines that xlog.db is still to get.
 #[derive(Debug, Default)]
@@ -37,19 +37,19 @@ impl Pending {
 
 impl Ledger {
     /// Publishes WAL files that are in place, at once or together with later ones.
-    pub async fn publish(&self, run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(), Failure> {
+    pub async fn publish(&self, run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(), Error> {
         let mut pending = self.0.lock().await;
         pending.entries.extend(entries);
         if !pending.entries.is_empty() && pending.is_due() { Self::write(&mut pending, run).await } else { Ok(()) }
     }
 
     /// Publishes what is still pending.
-    pub async fn flush(&self, run: &ReplicaRun<'_>) -> Result<(), Failure> {
+    pub async fn flush(&self, run: &ReplicaRun<'_>) -> Result<(), Error> {
         let mut pending = self.0.lock().await;
         if pending.entries.is_empty() { Ok(()) } else { Self::write(&mut pending, run).await }
     }
 
-    async fn write(pending: &mut Pending, run: &ReplicaRun<'_>) -> Result<(), Failure> {
+    async fn write(pending: &mut Pending, run: &ReplicaRun<'_>) -> Result<(), Error> {
         // They stay pending until they are written: when this fails, whoever has lines among them must not succeed.
         let entries = pending.entries.clone();
         let begin = Instant::now();
@@ -64,7 +64,7 @@ impl Ledger {
 pub async fn rewrite(
     run: &ReplicaRun<'_>,
     change: impl FnOnce(XlogDb) -> XlogDb + Send + 'static,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let lock = run.lock(LockKind::XlogDb).await?;
     let (store, layout, version) = (Arc::clone(&run.store), run.layout, run.target.barman);
     blocking(move || {

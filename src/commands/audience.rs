@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::events::{Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines};
@@ -53,12 +53,12 @@ impl Audience<'_> {
     }
 
     /// Tells an error, and how the command ends because of it.
-    pub fn error(&self, error: &CommandError) -> Exit {
+    pub fn error(&self, error: &Error) -> Exit {
         match self {
             Self::People(terminal) | Self::Onlookers(terminal) => terminal.error(error),
             Self::Programs(json) => {
                 json.error(error);
-                error.exit
+                error.kind.exit()
             }
         }
     }

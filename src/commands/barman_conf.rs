@@ -9,7 +9,7 @@ use crate::barman::conf::section::{MARK, ReplicaSection};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal_entry::CodecName;
 use crate::cli;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::observe::SiteConf;
 use crate::observe::compression::compressed;
 use crate::observe::inventory::SiteSection;
@@ -25,11 +25,7 @@ use super::terminal::{self, Terminal};
 use crate::cycle::Session;
 
 /// Runs the command.
-pub async fn run(
-    arguments: &cli::BarmanConf,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::BarmanConf, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?;
     let (replicas, mut failures) = replicas(&site, interrupt).await;
     let all_known = failures.is_empty();
@@ -61,7 +57,7 @@ pub async fn run(
 }
 
 /// Every replica of the site. Only the primaries of mirrors are called, to say which servers they have.
-async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<CommandError>) {
+async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<Error>) {
     let is_mirrored = |name: &String| site.mirrors.iter().any(|mirror| mirror.primary == *name);
     let primaries = site.primaries.iter().filter(|(name, _)| is_mirrored(name));
     let asked = Site { primaries: primaries.map(|(name, p)| (name.clone(), p.clone())).collect(), ..site.clone() };
@@ -80,26 +76,24 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    async fn new(site: &'a Site) -> Result<Self, CommandError> {
-        let own = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())
-            .map_err(|error| CommandError::new(error.to_string()))?;
+    async fn new(site: &'a Site) -> Result<Self, Error> {
+        let own = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
         let declared = site.catalog.barman;
         let installed = if declared.is_some() { None } else { version::installed().await };
         let barman = VersionSigns { declared, installed, ..VersionSigns::default() }.decide();
-        let antipode = std::env::current_exe()
-            .map_err(|error| CommandError::new(format!("cannot tell where this program is: {error}")))?;
+        let antipode =
+            std::env::current_exe().map_err(|error| Error::io("cannot tell where this program is", error))?;
         Ok(Self { site, own, barman, antipode: shell_words::quote(&antipode.to_string_lossy()).into_owned() })
     }
 
-    fn section(&self, replica: &Replica) -> Result<String, CommandError> {
-        let said = |error: &dyn std::fmt::Display| CommandError::new(error.to_string());
-        let (dirs, own) = self.own.server(&replica.name).map_err(|error| said(&error))?;
+    fn section(&self, replica: &Replica) -> Result<String, Error> {
+        let (dirs, own) = self.own.server(&replica.name)?;
         if own.section == SiteSection::Present && own.active && !own.passive {
             let message = format!("replica {0}: the site's own Barman takes backups of a server {0}", replica.name);
-            return Err(CommandError::new(message)
+            return Err(Error::new(Kind::Refused, message)
                 .hint(format!("give the replica another name and say `server: {}`, or leave it out", replica.server)));
         }
-        let compressed = compressed(&Posix::new(dirs.clone())).map_err(|error| said(&error))?;
+        let compressed = compressed(&Posix::new(dirs.clone()))?;
         let backup = compressed.backup.as_ref().map(CodecName::as_str);
         let access = self.site.primaries.get(&replica.primary).map(|primary| &primary.access);
         let section = ReplicaSection {
@@ -114,13 +108,15 @@ impl<'a> Writer<'a> {
             compression: compressed.wal.as_ref().map(CodecName::as_str),
             backup_compression: backup.filter(|name| *name != "none" && OF_BACKUPS.contains(name)),
         };
-        section.text(&self.site.catalog.path, self.barman, &self.antipode).map_err(|error| said(&error))
+        section
+            .text(&self.site.catalog.path, self.barman, &self.antipode)
+            .map_err(|error| Error::new(Kind::Invalid, error.to_string()))
     }
 
     /// Says when Barman does not read what was written.
-    fn tell_directory(&self, directory: &Path) -> Result<(), CommandError> {
+    fn tell_directory(&self, directory: &Path) -> Result<(), Error> {
         let Some(config) = &self.site.catalog.config else { return Ok(()) };
-        let included = self.own.included().map_err(|error| CommandError::new(error.to_string()))?;
+        let included = self.own.included()?;
         let resolved = |path: &Path| path.canonicalize().ok();
         if included.as_deref().and_then(resolved) != resolved(directory) {
             terminal::tell(&format!(
@@ -134,9 +130,9 @@ impl<'a> Writer<'a> {
 }
 
 /// Keeps a file for each section; what went wrong with one does not stop the others.
-fn write(directory: &Path, sections: &[(&Replica, String)]) -> Result<Vec<CommandError>, CommandError> {
+fn write(directory: &Path, sections: &[(&Replica, String)]) -> Result<Vec<Error>, Error> {
     if !directory.is_dir() {
-        return Err(CommandError::new(format!("{} is no directory", directory.display()))
+        return Err(Error::new(Kind::NotFound, format!("{} is no directory", directory.display()))
             .hint("make it, and name it as `configuration_files_directory` in [barman] of barman.conf"));
     }
     let mut failures = Vec::new();
@@ -145,17 +141,17 @@ fn write(directory: &Path, sections: &[(&Replica, String)]) -> Result<Vec<Comman
         match kept_files::keep(&path, text, MARK) {
             Ok(Kept::Written) => stdout::print(&format!("{}: written\n", path.display())),
             Ok(Kept::Unchanged) => stdout::print(&format!("{}: unchanged\n", path.display())),
-            Err(error) => failures.push(CommandError::new(clean(&error.to_string()))),
+            Err(error) => failures.push(Error::from(error).rewritten(clean)),
         }
     }
     Ok(failures)
 }
 
 /// Names the files of servers that are declared no longer: Barman still needs them to show what is here of these.
-fn tell_others(directory: &Path, replicas: &[Replica]) -> Result<(), CommandError> {
+fn tell_others(directory: &Path, replicas: &[Replica]) -> Result<(), Error> {
     let kept: BTreeSet<String> = replicas.iter().map(file_name).collect();
     let others = kept_files::others(directory, "conf", &kept, MARK)
-        .map_err(|error| CommandError::new(format!("cannot read {}: {error}", directory.display())))?;
+        .map_err(|error| Error::io(format_args!("cannot read {}", directory.display()), error))?;
     for path in others {
         stdout::print(&format!(
             "{}: no replica of the site any longer; delete it once its backups are not needed\n",

@@ -17,7 +17,7 @@ use crate::cli::{self, SiteFile};
 use crate::cycle::{self, Session};
 use crate::demo::catalog::{self, PrimaryCatalog};
 use crate::demo::damage::Damage;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::plan::Plan;
 use crate::stdout;
 
@@ -31,7 +31,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const SERVER: &str = "main";
 
 /// Runs the command.
-pub async fn run(arguments: &cli::Demo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::Demo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let place = Place::prepare(arguments.keep.as_deref())?;
     let stage = Stage { directory: place.path(), terminal, interrupt };
     let played = stage.play().await;
@@ -51,14 +51,14 @@ enum Place {
 }
 
 impl Place {
-    fn prepare(keep: Option<&Path>) -> Result<Self, CommandError> {
+    fn prepare(keep: Option<&Path>) -> Result<Self, Error> {
         let Some(directory) = keep else {
             let made = tempfile::Builder::new().prefix("antipode-demo-").tempdir();
             return made.map(Self::Temporary).map_err(unwritten);
         };
         let made = std::path::absolute(directory).and_then(|path| fs::create_dir(&path).map(|()| path));
         made.map(Self::Kept).map_err(|error| {
-            CommandError::new(format!("cannot make the directory {}: {error}", directory.display()))
+            Error::io(format_args!("cannot make the directory {}", directory.display()), error)
                 .hint("name one that does not exist yet, in a directory that does")
         })
     }
@@ -83,11 +83,11 @@ impl Place {
         }
     }
 
-    fn leave(self) -> Result<(), CommandError> {
+    fn leave(self) -> Result<(), Error> {
         match self {
-            Self::Temporary(directory) => directory.close().map_err(|error| {
-                CommandError::new(format!("the demo's temporary directory cannot be removed: {error}"))
-            }),
+            Self::Temporary(directory) => {
+                directory.close().map_err(|error| Error::io("the demo's temporary directory cannot be removed", error))
+            }
             Self::Kept(_) => Ok(()),
         }
     }
@@ -101,7 +101,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    async fn play(&self) -> Result<(), CommandError> {
+    async fn play(&self) -> Result<(), Error> {
         let mut primary = PrimaryCatalog::create(&self.directory.join("frankfurt"), SERVER).map_err(unwritten)?;
         primary.first_day().map_err(unwritten)?;
         self.say(
@@ -134,7 +134,7 @@ impl Stage<'_> {
         self.directory.join("antipode.yaml")
     }
 
-    fn write_site_file(&self) -> Result<(), CommandError> {
+    fn write_site_file(&self) -> Result<(), Error> {
         let text = site_file(&self.site(), &self.directory.join("frankfurt"));
         fs::write(self.site_file(), &text).map_err(unwritten)?;
         self.command("cat antipode.yaml");
@@ -142,7 +142,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn damage(&self) -> Result<(), CommandError> {
+    fn damage(&self) -> Result<(), Error> {
         let server = SERVER.parse().map_err(|error| unwritten(io::Error::other(error)))?;
         let site = ServerDirs::of_catalog(&self.site(), server);
         for damage in Damage::ALL {
@@ -152,7 +152,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn plan(&self) -> Result<Plan, CommandError> {
+    async fn plan(&self) -> Result<Plan, Error> {
         self.command("antipode plan");
         let site = self.load()?;
         let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
@@ -165,13 +165,13 @@ impl Stage<'_> {
         Ok(plan)
     }
 
-    async fn expect_no_changes(&self) -> Result<(), CommandError> {
+    async fn expect_no_changes(&self) -> Result<(), Error> {
         let plan = self.plan().await?;
         if plan.is_empty() && !plan.is_blocked() { Ok(()) } else { Err(unexpected("plan after an apply has changes")) }
     }
 
     /// Plans and applies. The plan is shown unless it is the one that was shown just before.
-    async fn apply(&self, shown: Option<&Plan>) -> Result<(), CommandError> {
+    async fn apply(&self, shown: Option<&Plan>) -> Result<(), Error> {
         self.command("antipode apply --auto-approve");
         let site = self.load()?;
         let locks = RunLocks::of(&site.catalog.path)?;
@@ -185,7 +185,7 @@ impl Stage<'_> {
         result
     }
 
-    async fn plan_and_apply(&self, session: &mut Session, shown: Option<&Plan>) -> Result<(), CommandError> {
+    async fn plan_and_apply(&self, session: &mut Session, shown: Option<&Plan>) -> Result<(), Error> {
         let plan = session.plan().await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
@@ -196,12 +196,12 @@ impl Stage<'_> {
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }
 
-    fn load(&self) -> Result<crate::site::Site, CommandError> {
+    fn load(&self) -> Result<crate::site::Site, Error> {
         source::load(&SiteFile { file: Some(self.site_file()) }, self.terminal)
     }
 
-    fn check_interrupt(&self) -> Result<(), CommandError> {
-        if self.interrupt.token.is_cancelled() { Err(CommandError::new("interrupted")) } else { Ok(()) }
+    fn check_interrupt(&self) -> Result<(), Error> {
+        if self.interrupt.token.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
     }
 
     /// What a user would have typed.
@@ -243,12 +243,10 @@ fn quoted(path: &Path) -> serde_json::Value {
     path.display().to_string().into()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn unwritten(error: io::Error) -> CommandError {
-    CommandError::new(format!("cannot write the demo's files: {error}"))
-        .hint("set TMPDIR to a directory with 50 MiB free")
+fn unwritten(error: io::Error) -> Error {
+    Error::io("cannot write the demo's files", error).hint("set TMPDIR to a directory with 50 MiB free")
 }
 
-fn unexpected(what: &str) -> CommandError {
-    CommandError::new(format!("the demo's {what}; please report this with all that is above"))
+fn unexpected(what: &str) -> Error {
+    Error::new(Kind::Internal, format!("the demo's {what}; please report this with all that is above"))
 }

@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::cycle::{Planned, Session};
-use crate::error::{CommandError, Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::plan::explain::Explainer;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::scope::Scope;
@@ -20,7 +20,7 @@ use super::terminal::{self, Terminal};
 const PROPOSED: usize = 3;
 
 /// Runs the command.
-pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     let planned = session.planned(&Scope::default()).await;
@@ -33,18 +33,13 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
 }
 
 /// What is known of an address, and whether the plan has it.
-fn explain(
-    address: &str,
-    declared: &Declared,
-    session: &Session,
-    planned: &Planned,
-) -> Result<(String, Exit), CommandError> {
+fn explain(address: &str, declared: &Declared, session: &Session, planned: &Planned) -> Result<(String, Exit), Error> {
     let Planned { plan, observation, now } = planned;
     let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let (name, thing) = address.split_once('/').unwrap_or((address, ""));
     let Some(index) = plan.replicas.iter().position(|replica| replica.name.as_str() == name) else {
         let names: Vec<&str> = plan.replicas.iter().map(|replica| replica.name.as_str()).collect();
-        let error = CommandError::new(format!("no replica is called `{}`", render::clean(name)));
+        let error = Error::new(Kind::NotFound, format!("no replica is called `{}`", render::clean(name)));
         return Err(error.hint(format!("an address begins with the name of a replica{}", meant(name, &names))));
     };
     let origin = session.replicas.iter().find(|replica| replica.name.as_str() == name);
@@ -76,18 +71,20 @@ fn lacking(plan: &Plan, replica: usize, kind: &str, name: Option<&str>) -> Vec<S
 }
 
 /// An address that names nothing, or a thing that nobody could look at.
-fn unknown(address: &str, replica: usize, planned: &Planned, explainer: &Explainer<'_>) -> CommandError {
+fn unknown(address: &str, replica: usize, planned: &Planned, explainer: &Explainer<'_>) -> Error {
     let address = render::clean(address);
-    let Some(replica_plan) = planned.plan.replicas.get(replica) else { return CommandError::new(address) };
+    let Some(replica_plan) = planned.plan.replicas.get(replica) else { return Error::new(Kind::Internal, address) };
     let name = &replica_plan.name;
     match &replica_plan.outcome {
-        Outcome::Unobserved(Error { message, hint, .. }) => {
-            let error = CommandError::new(format!("nothing is known of {address}: {}", render::clean(message)));
-            return CommandError { hint: hint.as_deref().map(render::clean), ..error };
+        Outcome::Unobserved(error) => {
+            return error.clone().rewritten(render::clean).of(format_args!("nothing is known of {address}"));
         }
         Outcome::Inactive(sentence) => {
             let sentence = render::clean(sentence.trim());
-            return CommandError::new(format!("nothing is known of {address}: {name} is inactive there: {sentence}"));
+            return Error::new(
+                Kind::Refused,
+                format!("nothing is known of {address}: {name} is inactive there: {sentence}"),
+            );
         }
         Outcome::Planned | Outcome::Blocked(_) => {}
     }
@@ -99,11 +96,13 @@ fn unknown(address: &str, replica: usize, planned: &Planned, explainer: &Explain
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let below = format!("{}/", address.trim_end_matches('/'));
     if let Some(first) = known.iter().find(|known| known.starts_with(&below)) {
-        let error =
-            CommandError::new(format!("{address} is the beginning of several addresses, and explain takes one"));
+        let error = Error::new(
+            Kind::Invalid,
+            format!("{address} is the beginning of several addresses, and explain takes one"),
+        );
         return error.hint(format!("name one of them, such as {first}; `antipode plan -v` says why of each action"));
     }
-    let error = CommandError::new(format!("there is no {address}, neither in the plan nor at either end"));
+    let error = Error::new(Kind::NotFound, format!("there is no {address}, neither in the plan nor at either end"));
     error.hint(format!("`antipode plan -v` shows the address of each action{}", meant(&address, &known)))
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::english::count;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::observe::{SiteConfError, read_conf};
 use crate::render::clean;
 use crate::site::written::{self, Nothing, Translation};
@@ -15,7 +15,7 @@ use super::source;
 use super::terminal;
 
 /// Runs the command.
-pub fn run(arguments: &cli::Init) -> Result<Exit, CommandError> {
+pub fn run(arguments: &cli::Init) -> Result<Exit, Error> {
     let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(source::DEFAULT));
     let (text, told) = match &arguments.from_barman_conf {
         None => (written::minimal(), "change its five plain lines: site, path, destination and server\n".to_owned()),
@@ -34,20 +34,21 @@ pub fn run(arguments: &cli::Init) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-fn translate(conf: &Path) -> Result<Translation, CommandError> {
-    let unreadable = |error: &SiteConfError| match error {
+fn translate(conf: &Path) -> Result<Translation, Error> {
+    let unreadable = |error: SiteConfError| match error {
         SiteConfError::Unreadable { path, source } => {
-            let error = CommandError::new(format!("cannot read {}: {source}", path.display()));
+            let error = Error::io(format_args!("cannot read {}", path.display()), source);
             error.hint("name the barman.conf that this host's Barman reads, and run as a user who may read it")
         }
-        _ => CommandError::new(error.to_string()),
+        SiteConfError::Invalid { .. } | SiteConfError::OtherCatalog { .. } => error.into(),
     };
-    let path = absolute(conf).map_err(|error| CommandError::new(format!("{}: {error}", conf.display())))?;
-    let read = read_conf(&path).map_err(|error| unreadable(&error))?;
+    let path = absolute(conf).map_err(|error| Error::io(conf.display(), error))?;
+    let read = read_conf(&path).map_err(unreadable)?;
     let name = path.to_str().filter(|name| !name.chars().any(char::is_control));
-    let name = name.ok_or_else(|| CommandError::new(format!("{:?} cannot stand in a site file", path.display())))?;
+    let name =
+        name.ok_or_else(|| Error::new(Kind::Invalid, format!("{:?} cannot stand in a site file", path.display())))?;
     written::from_barman_conf(&read, name, &site_name()).map_err(|error| {
-        let said = CommandError::new(format!("{}: {error}", path.display()));
+        let said = Error::new(Kind::Invalid, format!("{}: {error}", path.display()));
         match &error {
             Nothing::NoReplica { left_out } if !left_out.is_empty() => said.hint(clean(&left_out.join("\n        "))),
             _ => said,
@@ -93,8 +94,8 @@ fn next_steps(path: &Path) -> String {
 }
 
 /// Writes a file that is not there yet.
-fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
-    let failed = |error: io::Error| CommandError::new(format!("cannot write {}: {error}", path.display()));
+fn write_new(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error| Error::io(format_args!("cannot write {}", path.display()), error);
     let mut file = match File::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(exists(path)),
         file => file.map_err(failed)?,
@@ -102,7 +103,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-fn exists(path: &Path) -> CommandError {
-    CommandError::new(format!("{} is there already, and nothing was written", path.display()))
+fn exists(path: &Path) -> Error {
+    Error::new(Kind::Refused, format!("{} is there already, and nothing was written", path.display()))
         .hint("name another file with -f FILE, or move this one away")
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 
 /// Knows whether the run was interrupted.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Begins to watch for both signals.
-    pub fn watch() -> Result<Self, CommandError> {
-        let failed = |error| CommandError::new(format!("cannot watch for signals: {error}"));
+    pub fn watch() -> Result<Self, Error> {
+        let failed = |error| Error::io("cannot watch for signals", error);
         let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
         let watch = Self { token: CancellationToken::new(), code: Arc::default() };

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Kind};
 use crate::store::posix::durable;
 
 /// What became of a file.
@@ -33,6 +34,16 @@ pub enum KeepError {
         /// What it said.
         source: io::Error,
     },
+}
+
+impl From<KeepError> for Error {
+    fn from(error: KeepError) -> Self {
+        let kind = match &error {
+            KeepError::NotOurs(_) => Kind::Refused,
+            KeepError::Io { source, .. } => Kind::from(source),
+        };
+        Self::new(kind, error.to_string()).because(error)
+    }
 }
 
 /// Makes a file of ours have this content, which begins with `mark`. Every user may read it.

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{Cli, Command};
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::stdout;
 
 use interrupt::Interrupt;
@@ -83,14 +83,11 @@ fn ended(exit: Exit, terminal: &Terminal) -> Exit {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::new(format!("cannot start: {error}")))
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Error::io("cannot start", error))
 }
 
-async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, Error> {
     let interrupt = Interrupt::watch()?;
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,

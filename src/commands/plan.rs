@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Format, View};
 use crate::cycle::Session;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::plan::Plan;
 use crate::plan::saved::SavedPlan;
 use crate::plan_file;
@@ -14,7 +14,7 @@ use super::terminal::{self, Terminal};
 use super::{explain, saved_plan, source};
 
 /// Runs the command.
-pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let declared = source::declared(&arguments.site, terminal)?;
     let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
@@ -71,9 +71,9 @@ fn print(plan: &Plan, form: Form, whys: &Whys, terminal: &Terminal) {
 }
 
 /// Prints a plan that is or will be saved, as it was asked for.
-pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), CommandError> {
+pub fn show_saved(saved: &SavedPlan, view: &View, terminal: &Terminal, whys: &Whys) -> Result<(), Error> {
     if view.format == Format::Json {
-        let text = plan_file::write(saved).map_err(|error| CommandError::new(error.to_string()).hint(error.hint()))?;
+        let text = plan_file::write(saved)?;
         stdout::print(&text);
     } else {
         print(&saved.plan, form(view, terminal), whys, terminal);

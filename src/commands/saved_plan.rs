@@ -6,26 +6,24 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::english::list;
-use crate::error::CommandError;
+use crate::error::{Error, Kind};
 use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::Refusal;
 use crate::plan::{Outcome, ReplicaPlan};
 use crate::plan_file::{self, FileError};
-use crate::render;
 use crate::store::posix::durable;
 
 use super::terminal::{self, Terminal};
 
 /// Saves a plan, so that the file is there as a whole or not at all, and says how it is applied.
-pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &Terminal) -> Result<(), CommandError> {
-    let failed = |error: &dyn std::fmt::Display, hint: &str| {
-        CommandError::new(format!("cannot save the plan in {}: {error}", file.display())).hint(hint)
-    };
+pub fn save(planned: &SavedPlan, file: &Path, site: &cli::SiteFile, terminal: &Terminal) -> Result<(), Error> {
+    let failed = format!("cannot save the plan in {}", file.display());
     if is_same_file(file, Path::new(&planned.site_file.name)) {
-        return Err(failed(&"it is the site file", "name another file with -o"));
+        return Err(Error::new(Kind::Invalid, "it is the site file").of(failed).hint("name another file with -o"));
     }
-    let text = plan_file::write(planned).map_err(|error| failed(&error, error.hint()))?;
-    write(file, text.as_bytes()).map_err(|error| failed(&error, "name a file in a directory that can be written"))?;
+    let text = plan_file::write(planned).map_err(|error| Error::from(error).of(&failed))?;
+    write(file, text.as_bytes())
+        .map_err(|error| Error::io(&failed, error).hint("name a file in a directory that can be written"))?;
     if planned.plan.is_empty() {
         if !terminal.quiet {
             terminal::tell(&format!("Saved the plan in {}; it has no actions.\n", file.display()));
@@ -67,15 +65,13 @@ fn word(path: &Path) -> String {
 }
 
 /// Reads a saved plan.
-pub fn read(file: &Path) -> Result<SavedPlan, CommandError> {
-    let failed = |error: &std::io::Error| {
-        CommandError::new(format!("cannot read the plan {}: {error}", file.display()))
+pub fn read(file: &Path) -> Result<SavedPlan, Error> {
+    let bytes = fs::read(file).map_err(|error| {
+        Error::io(format_args!("cannot read the plan {}", file.display()), error)
             .hint("name a file that `antipode plan -o FILE` saved")
-    };
-    let bytes = fs::read(file).map_err(|error| failed(&error))?;
-    text(bytes).and_then(|text| plan_file::read(&text)).map_err(|error| {
-        CommandError::new(format!("the plan {} cannot be used: {error}", file.display())).hint(error.hint())
-    })
+    })?;
+    let read = text(bytes).and_then(|text| plan_file::read(&text));
+    read.map_err(|error| Error::from(error).of(format_args!("the plan {} cannot be used", file.display())))
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, FileError> {
@@ -94,19 +90,18 @@ pub fn site_file(saved: &SavedPlan, named: &cli::SiteFile) -> cli::SiteFile {
 }
 
 /// A saved plan that is not applied.
-pub fn refused(file: &Path, refusal: &Refusal) -> CommandError {
-    let message =
-        format!("the plan {} is not applied, nothing was changed: {}", file.display(), render::refusal(refusal));
-    CommandError::new(message).hint(render::advice_on_refusal(refusal))
+pub fn refused(file: &Path, refusal: &Refusal) -> Error {
+    Error::from(refusal).of(format_args!("the plan {} is not applied, nothing was changed", file.display()))
 }
 
 /// Names the replicas that a saved plan says nothing about.
-pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<CommandError> {
+pub fn unplanned(saved: &SavedPlan, file: &Path) -> Option<Error> {
     let is_unplanned = |replica: &&ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved(_));
     let names: Vec<String> = saved.plan.replicas.iter().filter(is_unplanned).map(|r| r.name.to_string()).collect();
     let message =
         format!("nothing was done for {}: what could not be planned is not in {}", list(&names), file.display());
-    (!names.is_empty()).then(|| CommandError::new(message).hint("`antipode show` says why; settle it and plan again"))
+    (!names.is_empty())
+        .then(|| Error::new(Kind::Refused, message).hint("`antipode show` says why; settle it and plan again"))
 }
 
 #[cfg(test)]

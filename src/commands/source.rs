@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::error::CommandError;
+use crate::error::{Error, Kind};
 use crate::plan;
 use crate::site::{self, Lines, Loaded, Quotes, Site};
 
@@ -33,25 +33,25 @@ impl Source {
     }
 
     /// What it wants; its mistakes go to stderr as they are.
-    pub fn site(&self, terminal: &Terminal) -> Result<Site, CommandError> {
+    pub fn site(&self, terminal: &Terminal) -> Result<Site, Error> {
         self.load().map(|loaded| loaded.site).map_err(|mistakes| self.refuse(&mistakes, terminal))
     }
 
     /// Shows the mistakes on stderr; the error that is left to say counts them.
-    pub fn refuse(&self, mistakes: &Diagnostics, terminal: &Terminal) -> CommandError {
+    pub fn refuse(&self, mistakes: &Diagnostics, terminal: &Terminal) -> Error {
         let width = usize::from(terminal::width_on_stderr().unwrap_or(100));
         terminal::tell(&mistakes.render(&self.text, terminal.colour_on_stderr(), width));
         let count = mistakes.list().len();
         let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-        CommandError::new(format!("{} has {what}", self.name))
+        Error::new(Kind::Invalid, format!("{} has {what}", self.name))
     }
 }
 
 /// Finds and reads the site file.
-pub fn read(arguments: &SiteFile) -> Result<Source, CommandError> {
+pub fn read(arguments: &SiteFile) -> Result<Source, Error> {
     let path = find(arguments)?;
     let bytes = fs::read(&path).map_err(|error| {
-        CommandError::new(format!("cannot read the site file {}: {error}", path.display()))
+        Error::io(format_args!("cannot read the site file {}", path.display()), error)
             .hint("name it with -f FILE or ANTIPODE_FILE")
     })?;
     let name = path.display().to_string();
@@ -85,12 +85,12 @@ impl Declared {
 }
 
 /// Reads the site file for what it declares; its mistakes go to stderr as they are.
-pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, CommandError> {
+pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, Error> {
     read(arguments)?.site(terminal)
 }
 
 /// The same, with the file to quote from.
-pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, CommandError> {
+pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, Error> {
     let source = read(arguments)?;
     match source.load() {
         Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source }),
@@ -111,7 +111,7 @@ fn not_utf8(text: &str, offset: usize) -> Diagnostic {
 }
 
 /// `-f`, then `./antipode.yaml`, then what the environment names.
-fn find(arguments: &SiteFile) -> Result<PathBuf, CommandError> {
+fn find(arguments: &SiteFile) -> Result<PathBuf, Error> {
     if let Some(path) = &arguments.file {
         return Ok(path.clone());
     }
@@ -119,7 +119,7 @@ fn find(arguments: &SiteFile) -> Result<PathBuf, CommandError> {
         return Ok(PathBuf::from(DEFAULT));
     }
     env::var_os("ANTIPODE_FILE").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
-        CommandError::new(format!("there is no {DEFAULT} in this directory"))
+        Error::new(Kind::NotFound, format!("there is no {DEFAULT} in this directory"))
             .hint("name the site file with -f FILE or ANTIPODE_FILE; `antipode init` writes a first one")
     })
 }

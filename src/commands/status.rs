@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::apply;
 use crate::cli::{self, TextOrJson};
 use crate::cycle::Session;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::observe::Purpose;
 use crate::plan;
 use crate::plan::status::{SiteStatus, Verdict, status};
@@ -20,7 +20,7 @@ use super::source;
 use super::terminal::{self, Terminal};
 
 /// Runs the command.
-pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?;
     let mut session =
         Session::open_telling(&site, &interrupt.token, terminal::told(), |primary| waits_for(primary, terminal)).await;
@@ -29,12 +29,7 @@ pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Inter
     told
 }
 
-async fn tell(
-    arguments: &cli::Status,
-    site: &Site,
-    session: &mut Session,
-    terminal: &Terminal,
-) -> Result<Exit, CommandError> {
+async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
     session.mirror_what_is_here()?;
     let now = Timestamp::now();
     let observation = session.observe(&session.replicas, Purpose::Status, now).await?;

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Global, TextOrJson};
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::progress;
 use crate::transport::Told;
 use crate::{render, stdout};
@@ -84,14 +84,19 @@ impl Terminal {
         }
     }
 
-    /// Tells an error, and how the command ends because of it.
-    pub fn error(self, error: &CommandError) -> Exit {
+    /// Tells an error, and how the command ends because of it. The log has what lies behind it.
+    pub fn error(self, error: &Error) -> Exit {
         let mut text = format!("{}: {}\n", self.styled("Error", RED), error.message);
         if let Some(hint) = &error.hint {
             text.push_str(&format!("  {}: {hint}\n", self.styled("hint", BOLD)));
         }
         tell(&text);
-        error.exit
+        let mut behind = std::error::Error::source(error);
+        while let Some(source) = behind {
+            tracing::info!(kind = error.kind.label(), "{source}");
+            behind = source.source();
+        }
+        error.kind.exit()
     }
 
     fn styled(self, text: &str, style: Style) -> String {

@@ -2,7 +2,7 @@
 
 use crate::cli::{self, TextOrJson};
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::site::Site;
 use crate::stdout;
 
@@ -10,7 +10,7 @@ use super::source;
 use super::terminal::Terminal;
 
 /// Runs the command.
-pub fn run(arguments: &cli::Validate, terminal: &Terminal) -> Result<Exit, CommandError> {
+pub fn run(arguments: &cli::Validate, terminal: &Terminal) -> Result<Exit, Error> {
     match arguments.format {
         TextOrJson::Text => {
             stdout::print(&praise(&source::load(&arguments.site, terminal)?));
@@ -31,7 +31,7 @@ fn praise(site: &Site) -> String {
 }
 
 /// Prints the mistakes for a program, also the one that there is no file to read.
-fn json(arguments: &cli::Validate) -> Result<Exit, CommandError> {
+fn json(arguments: &cli::Validate) -> Result<Exit, Error> {
     let mistakes = match source::read(&arguments.site) {
         Ok(source) => source.load().err().unwrap_or_else(|| Diagnostics::new(&source.name, Vec::new())),
         Err(error) => {
@@ -42,7 +42,7 @@ fn json(arguments: &cli::Validate) -> Result<Exit, CommandError> {
         }
     };
     let text = serde_json::to_string_pretty(&mistakes.json())
-        .map_err(|error| CommandError::new(format!("the mistakes have no JSON form: {error}")))?;
+        .map_err(|error| Error::new(Kind::Internal, format!("the mistakes have no JSON form: {error}")))?;
     stdout::print(&format!("{text}\n"));
     Ok(if mistakes.list().is_empty() { Exit::Done } else { Exit::Error })
 }

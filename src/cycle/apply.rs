@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use crate::apply::{self, Limits, Means, RunLockError, RunLocks, Shared};
 use crate::barman::ids::ServerName;
-use crate::error::CommandError;
+use crate::error::{Error, Kind};
 use crate::events::{Event, Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::store::Posix;
@@ -38,13 +38,13 @@ impl Session {
         locks: &RunLocks,
         is_concerned: impl Fn(&ServerName) -> bool,
         timeout: Duration,
-    ) -> Result<bool, CommandError> {
+    ) -> Result<bool, Error> {
         let replicas = self.replicas.iter().map(|replica| &replica.name);
         let concerned: Vec<ServerName> = replicas.filter(|name| is_concerned(name)).cloned().collect();
         let taken = tokio::select! {
             taken = join_all(concerned.iter().map(|name| locks.acquire(name, timeout))) => taken,
             () = self.cancel.cancelled() => {
-                return Err(CommandError::new("interrupted while another antipode was waited for; nothing was changed"));
+                return Err(Error::new(Kind::Interrupted, "interrupted while another antipode was waited for; nothing was changed"));
             }
         };
         for (name, lock) in concerned.into_iter().zip(taken) {
@@ -63,18 +63,13 @@ impl Session {
 
     /// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that
     /// all is well.
-    pub async fn idle(&mut self, plan: &Plan) -> Result<(), CommandError> {
+    pub async fn idle(&mut self, plan: &Plan) -> Result<(), Error> {
         self.apply(plan, Bounds::of_patience(Duration::ZERO), &Nobody).await.map(drop)
     }
 
     /// Does what a plan says, of all replicas at the same time. Their runs' own locks are taken, but for those of which
     /// nothing is to be done.
-    pub async fn apply(
-        &mut self,
-        plan: &Plan,
-        bounds: Bounds,
-        listener: &dyn Listener,
-    ) -> Result<Summary, CommandError> {
+    pub async fn apply(&mut self, plan: &Plan, bounds: Bounds, listener: &dyn Listener) -> Result<Summary, Error> {
         let connections = self.open_connections();
         let (stores, shared) = (Posix::opener(self.lock_directory()?), Shared::new(bounds.limits));
         let (mut run_locks, mut begun) = (std::mem::take(&mut self.run_locks), Vec::new());
@@ -83,13 +78,13 @@ impl Session {
                 if planned.actions.is_empty() {
                     continue;
                 }
-                return Err(CommandError::new(format!(
-                    "internal error, please report it: {} is not locked",
-                    planned.name
-                )));
+                return Err(Error::new(
+                    Kind::Internal,
+                    format!("internal error, please report it: {} is not locked", planned.name),
+                ));
             };
             let replica = self.replica(planned.name.as_str())?;
-            let unknown = || CommandError::new(format!("primary {}: it is not declared", replica.primary));
+            let unknown = || Error::new(Kind::Internal, format!("primary {}: it is not declared", replica.primary));
             let primary = self.site.primaries.get(&replica.primary).ok_or_else(unknown)?;
             begun.push((planned, replica, primary, run_lock));
         }

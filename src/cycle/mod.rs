@@ -8,7 +8,6 @@
 //! command line that asked for it; what a terminal shows meanwhile is told by whoever opens it.
 
 mod apply;
-mod failed;
 mod session;
 
 pub use apply::Bounds;

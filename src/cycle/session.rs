@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
-use crate::error::{CommandError, Error};
+use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Connections, Purpose, SiteConf};
 use crate::plan::backup;
@@ -48,18 +48,18 @@ pub struct Session {
     /// The replicas that the file names and those that its mirrors stand for.
     pub replicas: Vec<Replica>,
     /// What went wrong with mirrors: which of their servers are not planned, and why.
-    pub unresolved: Vec<CommandError>,
+    pub unresolved: Vec<Error>,
     connections: Connections,
     /// The same, but that what is lost on its way is asked for again.
     patient: Connections,
     /// The servers of each primary that is mirrored, as far as they are known.
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
-    silent: BTreeMap<String, CommandError>,
+    silent: BTreeMap<String, Error>,
     /// The runs' own locks that are held.
     pub(super) run_locks: BTreeMap<ServerName, RunLock>,
     /// The replicas that another run is at work on. They are passed over.
-    pub busy: BTreeMap<ServerName, CommandError>,
+    pub busy: BTreeMap<ServerName, Error>,
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
     pub refresh: bool,
     /// Fires when the run is interrupted.
@@ -121,16 +121,15 @@ impl Session {
         for primary in mirrored {
             let answer = match self.patient.get(&primary.name) {
                 Some(Ok(connection)) => observe::servers(primary, connection).await,
-                Some(Err(error)) => Err(error.clone()),
+                Some(Err(error)) => Err(error.clone().with_reason()),
                 None => continue,
             };
             match answer {
                 Ok(answer) => {
                     self.servers.insert(primary.name.clone(), answer.names);
                 }
-                Err(failure) => {
-                    let message = format!("the mirror of {} is not planned: {failure}", primary.name);
-                    let error = CommandError { hint: failure.hint, ..CommandError::new(message) };
+                Err(error) => {
+                    let error = error.of(format_args!("the mirror of {} is not planned", primary.name));
                     self.silent.insert(primary.name.clone(), error);
                 }
             }
@@ -141,12 +140,12 @@ impl Session {
         let resolution = mirror::resolve(&self.site, &self.servers);
         self.replicas = resolution.replicas.into_values().collect();
         let clashes = resolution.clashes.iter();
-        let clashes = clashes.map(|clash| CommandError::new(clash.to_string()).hint(clash.proposal()));
+        let clashes = clashes.map(|clash| Error::new(Kind::Invalid, clash.to_string()).hint(clash.proposal()));
         self.unresolved = self.silent.values().cloned().chain(clashes).collect();
     }
 
     /// Where a mirrored primary did not answer, goes by the replicas of it that earlier applies left here.
-    pub fn mirror_what_is_here(&mut self) -> Result<(), CommandError> {
+    pub fn mirror_what_is_here(&mut self) -> Result<(), Error> {
         if self.silent.is_empty() {
             return Ok(());
         }
@@ -161,24 +160,24 @@ impl Session {
     }
 
     /// Lets the primaries' replace these things, although they are good here.
-    pub fn accept(&mut self, accepted: &[Pattern]) -> Result<(), CommandError> {
+    pub fn accept(&mut self, accepted: &[Pattern]) -> Result<(), Error> {
         Scope { targets: accepted.to_vec(), ..Scope::default() }.check_names(&self.replicas)?;
         self.replicas = std::mem::take(&mut self.replicas).into_iter().map(|r| r.accepting(accepted)).collect();
         Ok(())
     }
 
     /// Observes both ends of every replica and plans.
-    pub async fn plan(&self) -> Result<Plan, CommandError> {
+    pub async fn plan(&self) -> Result<Plan, Error> {
         self.plan_part(&Scope::default()).await
     }
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
-    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, CommandError> {
+    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, Error> {
         self.planned(scope).await.map(|planned| planned.plan)
     }
 
     /// The same, with what the plan was made from.
-    pub async fn planned(&self, scope: &Scope) -> Result<Planned, CommandError> {
+    pub async fn planned(&self, scope: &Scope) -> Result<Planned, Error> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
         let is_free = |name: &ServerName| !self.busy.contains_key(name);
@@ -191,7 +190,7 @@ impl Session {
     }
 
     /// The servers that are copied no longer, with what is here of them.
-    pub fn vanished(&self) -> Result<Vec<Vanished>, CommandError> {
+    pub fn vanished(&self) -> Result<Vec<Vanished>, Error> {
         let is_claimed = |name: &ServerName| self.replicas.iter().any(|replica| replica.name == *name);
         let here = observe::unclaimed(&self.site, is_claimed)?;
         Ok(vanished(&self.site, &self.replicas, &self.servers, here))
@@ -209,20 +208,21 @@ impl Session {
         replicas: impl IntoIterator<Item = &Replica>,
         purpose: Purpose,
         now: Timestamp,
-    ) -> Result<Observation, CommandError> {
+    ) -> Result<Observation, Error> {
         let observation =
-            observe::observe(&self.site, replicas, &self.patient, &backup::to_copy(now), purpose, &self.cancel)
-                .await
-                .map_err(|error| CommandError::new(error.to_string()))?;
+            observe::observe(&self.site, replicas, &self.patient, &backup::to_copy(now), purpose, &self.cancel).await?;
         if self.cancel.is_cancelled() {
             // Half an observation would read as a primary that cannot be reached.
-            return Err(CommandError::new("interrupted while both ends were observed; nothing was changed"));
+            return Err(Error::new(
+                Kind::Interrupted,
+                "interrupted while both ends were observed; nothing was changed",
+            ));
         }
         Ok(observation)
     }
 
     /// The replica with this name.
-    pub fn replica(&self, name: &str) -> Result<&Replica, CommandError> {
+    pub fn replica(&self, name: &str) -> Result<&Replica, Error> {
         self.replicas.iter().find(|replica| replica.name.as_str() == name).ok_or_else(|| {
             let names: Vec<&str> = self.replicas.iter().map(|replica| replica.name.as_str()).collect();
             unknown_server(name, &names)
@@ -230,11 +230,11 @@ impl Session {
     }
 
     /// The way to one primary, for questions.
-    pub fn connection(&self, primary: &str) -> Result<&Connection, CommandError> {
+    pub fn connection(&self, primary: &str) -> Result<&Connection, Error> {
         match self.patient.get(primary) {
             Some(Ok(connection)) => Ok(connection),
-            Some(Err(error)) => Err(error.clone().into()),
-            None => Err(CommandError::new(format!("primary {primary}: it was not called"))),
+            Some(Err(error)) => Err(error.clone().with_reason()),
+            None => Err(Error::new(Kind::Internal, format!("primary {primary}: it was not called"))),
         }
     }
 
@@ -245,7 +245,7 @@ impl Session {
     }
 
     /// Where the site's Barman keeps its locks.
-    pub fn lock_directory(&self) -> Result<PathBuf, CommandError> {
+    pub fn lock_directory(&self) -> Result<PathBuf, Error> {
         lock_directory(&self.site)
     }
 
@@ -256,15 +256,15 @@ impl Session {
 }
 
 /// Where a site's Barman keeps its locks.
-pub fn lock_directory(site: &Site) -> Result<PathBuf, CommandError> {
+pub fn lock_directory(site: &Site) -> Result<PathBuf, Error> {
     SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())
         .and_then(|barman| barman.lock_directory())
-        .map_err(|error| CommandError::new(error.to_string()))
+        .map_err(Error::from)
 }
 
 /// No replica has this name; Barman's words.
-pub fn unknown_server(name: &str, known: &[&str]) -> CommandError {
-    let error = CommandError::new(format!("Unknown server '{}'", name.escape_debug()));
+pub fn unknown_server(name: &str, known: &[&str]) -> Error {
+    let error = Error::new(Kind::NotFound, format!("Unknown server '{}'", name.escape_debug()));
     match near(name, known).first() {
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error.hint("the site file has no replica of this name"),

@@ -1,7 +1,5 @@
 //! What kind of error something is: all that a program needs in order to go on, to wait, or to call a person.
 
-use std::io;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -163,19 +161,6 @@ impl Kind {
     }
 }
 
-impl From<&io::Error> for Kind {
-    /// What the system refused. Most of what it can say is nothing that a program decides on.
-    fn from(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::NotFound,
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
-            _ => Self::Other,
-        }
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeSet;
@@ -217,28 +202,15 @@ pub(crate) mod tests {
 
     #[test]
     fn what_ends_a_command_and_what_is_tried_again_is_told_by_the_kind() {
-        let exits = |exit: Exit| Vec::from_iter(all().into_iter().filter(move |kind| kind.exit() == exit));
+        let of = |is_so: &dyn Fn(Kind) -> bool| all().into_iter().filter(|kind| is_so(*kind)).collect::<Vec<_>>();
+        let exits = |exit: Exit| of(&|kind| kind.exit() == exit);
         assert_eq!(exits(Exit::Locked), [Kind::Locked]);
         assert_eq!(exits(Exit::Interrupted), [Kind::Interrupted]);
         assert_eq!(exits(Exit::Error).len(), all().len() - 2);
-        let again = |retry: Retry| Vec::from_iter(all().into_iter().filter(move |kind| kind.retry() == retry));
+        let again = |retry: Retry| of(&|kind| kind.retry() == retry);
         assert_eq!(again(Retry::Line), [Kind::Unreachable, Kind::Lost]);
         assert_eq!(again(Retry::Holder), [Kind::Locked, Kind::Busy]);
         assert_eq!(again(Retry::NextRun), [Kind::Stale, Kind::Interrupted, Kind::LimitReached]);
         assert_eq!(again(Retry::Person).len(), all().len() - 7);
-    }
-
-    #[test]
-    fn what_the_system_refuses_keeps_its_kind() {
-        for (refused, kind) in [
-            (io::ErrorKind::NotFound, Kind::NotFound),
-            (io::ErrorKind::PermissionDenied, Kind::PermissionDenied),
-            (io::ErrorKind::StorageFull, Kind::NoSpace),
-            (io::ErrorKind::QuotaExceeded, Kind::NoSpace),
-            (io::ErrorKind::ReadOnlyFilesystem, Kind::ReadOnly),
-            (io::ErrorKind::ConnectionReset, Kind::Other),
-        ] {
-            assert_eq!(Kind::from(&io::Error::from(refused)), kind);
-        }
     }
 }

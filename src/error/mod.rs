@@ -4,6 +4,7 @@
 //! their variants has an `enum` of its own, and one `From` that chooses the kind. Every decision that follows from a kind
 //! is a method of [`Kind`] which names them all: a new one is decided on where it is made.
 
+mod io;
 mod kind;
 
 use std::fmt;
@@ -65,7 +66,7 @@ pub struct Error {
     /// What to do next.
     pub hint: Option<String>,
     #[serde(skip)]
-    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    pub(crate) source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What a program wrote to stderr before it failed.
@@ -110,6 +111,12 @@ impl Error {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// The same in texts that were rewritten, as for another reader.
+    #[must_use]
+    pub fn rewritten(self, rewrite: impl Fn(&str) -> String) -> Self {
+        Self { message: rewrite(&self.message), hint: self.hint.as_deref().map(&rewrite), ..self }
+    }
+
     /// Says last why, in the line of what a program said that tells it. Where the system refused something, the message
     /// is made of that line already.
     #[must_use]
@@ -125,6 +132,11 @@ impl Error {
     /// The run was interrupted.
     pub fn interrupted() -> Self {
         Self::new(Kind::Interrupted, "interrupted")
+    }
+
+    /// The run has copied all that it may.
+    pub fn limit_reached() -> Self {
+        Self::new(Kind::LimitReached, "`--max-bytes` is reached; what arrived is kept")
     }
 }
 
@@ -162,39 +174,6 @@ impl From<tokio::task::JoinError> for Error {
         Self::new(Kind::Internal, format!("internal error, please report it: {error}")).because(error)
     }
 }
-
-/// An error that ends a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandError {
-    /// Decides the exit code.
-    pub exit: Exit,
-    /// What happened to what, and why.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
-}
-
-impl CommandError {
-    /// An error of the usual kind.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Error, message: message.into(), hint: None }
-    }
-
-    /// The same with advice.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for CommandError {}
 
 #[cfg(test)]
 mod tests {

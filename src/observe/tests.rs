@@ -13,7 +13,7 @@ use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::plan::backup;
 use crate::site::model::{
     Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,

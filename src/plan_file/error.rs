@@ -1,5 +1,6 @@
 //! Why a file is not a plan that can be applied.
 
+use crate::error::{Error, Kind};
 use crate::plan::saved::preconditions::PRECONDITIONS_VERSION;
 use crate::render::clean;
 
@@ -42,7 +43,21 @@ pub enum FileError {
     Unwritable(String),
 }
 
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::new(error.kind(), error.to_string()).hint(error.hint())
+    }
+}
+
 impl FileError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Format(_) | Self::Preconditions(_) => Kind::Stale,
+            Self::CutOff | Self::Edited | Self::Invalid(_) => Kind::Damaged,
+            Self::SiteFile | Self::NotJson { .. } | Self::NotAPlan | Self::Unwritable(_) => Kind::Invalid,
+        }
+    }
+
     /// What to do next.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::events::{Event, Listener, Summary};
 use crate::plan::Plan;
 use crate::plan::action::Address;
@@ -54,7 +54,7 @@ impl Json {
     }
 
     /// Tells of an error that no action is to blame for.
-    pub fn error(&self, error: &CommandError) {
+    pub fn error(&self, error: &Error) {
         tell(Happening::error(error));
     }
 
@@ -112,10 +112,11 @@ impl Listener for Json {
                 self.running.begin(address, Step { since, total: *total, counter, told: 0, silent: 0 });
                 return;
             }
-            Event::Retrying { address, primary, message, wait } => Happening::Retrying {
+            Event::Retrying { address, primary, error, wait } => Happening::Retrying {
                 address: address.to_string(),
                 primary: primary.clone(),
-                message: crate::render::clean(message),
+                kind: error.kind,
+                message: crate::render::clean(&error.message),
                 waited_seconds: wait.waited.as_secs(),
                 pause_seconds: wait.pause.as_secs(),
             },
@@ -124,9 +125,9 @@ impl Listener for Json {
                 let (done, seconds) = (deed.done.to_owned(), elapsed.as_secs());
                 Happening::Finished { address: address.to_string(), done, bytes: *transferred, seconds }
             }
-            Event::Failed { address, failure } => {
+            Event::Failed { address, error } => {
                 self.running.end(address);
-                Happening::failed(address, failure)
+                Happening::failed(address, error)
             }
             Event::Skipped { address, because } => {
                 self.running.end(address);

@@ -20,8 +20,8 @@ fn line(event: &Event) -> String {
     match event {
         Event::Started { address, deed, total: 0, .. } => format!("{address}: {}...", deed.doing),
         Event::Started { address, deed, total, .. } => format!("{address}: {} {}...", deed.doing, units::bytes(*total)),
-        Event::Retrying { address, primary, message, wait } => {
-            format!("{address}: {message}; {}", waiting(primary, *wait))
+        Event::Retrying { address, primary, error, wait } => {
+            format!("{address}: {error}; {}", waiting(primary, *wait))
         }
         Event::Finished { address, deed, elapsed, transferred } => {
             let after = units::duration(elapsed.as_secs());
@@ -30,9 +30,9 @@ fn line(event: &Event) -> String {
                 bytes => format!("{address}: {} after {after} ({} transferred)", deed.done, units::bytes(*bytes)),
             }
         }
-        Event::Failed { address, failure } => match &failure.hint {
-            Some(hint) => format!("{address}: failed: {}\n  hint: {hint}", failure.message),
-            None => format!("{address}: failed: {}", failure.message),
+        Event::Failed { address, error } => match &error.hint {
+            Some(hint) => format!("{address}: failed: {}\n  hint: {hint}", error.message),
+            None => format!("{address}: failed: {}", error.message),
         },
         Event::Skipped { address, because } => format!("{address}: skipped: {because}"),
         Event::Interrupted => {
@@ -55,7 +55,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::events::Failure;
+    use crate::error::{Error, Kind};
     use crate::plan::action::Address;
     use crate::plan::action::words::Deed;
     use crate::transport::ByteCounter;
@@ -67,11 +67,11 @@ mod tests {
         let started = |total| Event::Started { address: address.clone(), deed, total, counter: ByteCounter::default() };
         let finished =
             Event::Finished { address: address.clone(), deed, elapsed: Duration::from_secs(183), transferred: 2 << 30 };
-        let failure = Failure::new("the disk is full").hint("free space");
+        let error = Error::new(Kind::NoSpace, "the disk is full").hint("free space");
         let lost = |waited| Event::Retrying {
             address: address.clone(),
             primary: "frankfurt".to_owned(),
-            message: "the connection was lost".to_owned(),
+            error: Error::new(Kind::Lost, "the connection was lost"),
             wait: Wait { waited: Duration::from_secs(waited), pause: Duration::from_millis(30_400) },
         };
         for (event, text) in [
@@ -89,7 +89,7 @@ mod tests {
             ),
             (finished, "main/backup/20261122T092435: copied and verified after 3 min 3 s (2 GiB transferred)"),
             (
-                Event::Failed { address: address.clone(), failure },
+                Event::Failed { address: address.clone(), error },
                 "main/backup/20261122T092435: failed: the disk is full\n  hint: free space",
             ),
         ] {

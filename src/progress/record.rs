@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::{CommandError, Exit};
-use crate::events::Failure;
+use crate::error::{Error, Exit, Kind};
 use crate::plan::Outcome as Planning;
 use crate::plan::Plan;
 use crate::plan::ReplicaPlan;
@@ -71,6 +70,8 @@ pub enum Happening {
         address: String,
         /// The primary whose line is waited for.
         primary: String,
+        /// What sort of thing failed.
+        kind: Kind,
         /// What failed.
         message: String,
         /// Seconds for which nothing has arrived.
@@ -93,6 +94,8 @@ pub enum Happening {
     Failed {
         /// Its action.
         address: String,
+        /// What sort of thing went wrong.
+        kind: Kind,
         /// What happened.
         message: String,
         /// What to do next.
@@ -108,12 +111,7 @@ pub enum Happening {
     /// Ctrl-C or SIGTERM: nothing new is started any more.
     Interrupted,
     /// Something that no action is to blame for, such as a stale plan or a locked catalog.
-    Error {
-        /// What happened.
-        message: String,
-        /// What to do next.
-        hint: Option<String>,
-    },
+    Error(Error),
     /// What it came to. Always the last line.
     Summary(Outcome),
 }
@@ -172,6 +170,8 @@ pub struct PlannedAction {
 pub struct Unplanned {
     /// Its name.
     replica: String,
+    /// What sort of thing went wrong when it was observed; null when it was, and the plan may not do what it would.
+    kind: Option<Kind>,
     /// Why, in words.
     reason: String,
 }
@@ -190,17 +190,18 @@ impl Happening {
     }
 
     /// A failure of a step.
-    pub fn failed(address: &Address, failure: &Failure) -> Self {
+    pub fn failed(address: &Address, error: &Error) -> Self {
         Self::Failed {
             address: address.to_string(),
-            message: lines(&failure.message),
-            hint: failure.hint.as_deref().map(lines),
+            kind: error.kind,
+            message: lines(&error.message),
+            hint: error.hint.as_deref().map(lines),
         }
     }
 
     /// An error of the whole run.
-    pub fn error(error: &CommandError) -> Self {
-        Self::Error { message: lines(&error.message), hint: error.hint.as_deref().map(lines) }
+    pub fn error(error: &Error) -> Self {
+        Self::Error(error.clone().rewritten(lines))
     }
 }
 
@@ -214,15 +215,15 @@ impl Outcome {
 
 impl Unplanned {
     fn of(plan: &ReplicaPlan) -> Option<Self> {
-        let reason = match &plan.outcome {
+        let (kind, reason) = match &plan.outcome {
             Planning::Planned | Planning::Inactive(_) => return None,
             Planning::Blocked(blockers) => {
                 let told: Vec<String> = blockers.iter().map(|blocker| render::blocker(plan, blocker)).collect();
-                told.join("; ")
+                (None, told.join("; "))
             }
-            Planning::Unobserved(error) => error.message.clone(),
+            Planning::Unobserved(error) => (Some(error.kind), error.message.clone()),
         };
-        Some(Self { replica: plan.name.to_string(), reason: render::clean(&reason) })
+        Some(Self { replica: plan.name.to_string(), kind, reason: render::clean(&reason) })
     }
 }
 
@@ -248,8 +249,10 @@ mod tests {
 
     #[test]
     fn a_message_keeps_its_lines_and_loses_its_escapes() {
-        let error = CommandError::new("it is stale:\n  main: gone\u{1b}[2J").hint("plan again\r\nand apply");
-        let Happening::Error { message, hint } = Happening::error(&error) else { panic!("an error is an error event") };
+        let error = Error::new(Kind::Stale, "it is stale:\n  main: gone\u{1b}[2J").hint("plan again\r\nand apply");
+        let Happening::Error(Error { message, hint, .. }) = Happening::error(&error) else {
+            panic!("an error is an error event")
+        };
         assert_eq!(message, "it is stale:\n  main: gone\\u{1b}[2J");
         assert_eq!(hint.as_deref(), Some("plan again\nand apply"));
     }

@@ -2,11 +2,12 @@
 //!
 //! What a saved plan says comes from a file, and is made harmless here.
 
+use crate::english::count;
+use crate::error::{Error, Kind};
 use crate::plan::saved::stale::{Deviation, Refusal};
 
 use super::clean;
 use super::preconditions::{side, topic, value};
-use crate::english::count;
 
 /// So many changes are named.
 const NAMED: usize = 5;
@@ -30,6 +31,17 @@ pub fn advice(refusal: &Refusal) -> &str {
         Refusal::OtherSite { .. } => "name the site file that it was made with: -f FILE",
         Refusal::Unobserved { error, .. } => error.hint.as_deref().unwrap_or("apply it when the primary answers"),
         Refusal::Stale(_) => "plan again, review it, and apply the new one",
+    }
+}
+
+impl From<&Refusal> for Error {
+    fn from(why: &Refusal) -> Self {
+        let kind = match why {
+            Refusal::OtherSite { .. } => Kind::Invalid,
+            Refusal::Unobserved { error, .. } => error.kind,
+            Refusal::Stale(_) => Kind::Stale,
+        };
+        Self::new(kind, refusal(why)).hint(advice(why))
     }
 }
 

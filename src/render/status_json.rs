@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::CommandError;
+use crate::error::{Error, Kind};
 use crate::plan::status::ongoing::Ongoing;
 use crate::plan::status::vanished::Vanished;
 use crate::plan::status::{ReplicaStatus, Verdict};
+use crate::plan::{Outcome, ReplicaPlan};
 
 use super::remarks::Remark;
 use super::status::{Told, reasons};
@@ -49,6 +50,8 @@ struct Replica {
     server: String,
     /// All in a word or two.
     verdict: Verdict,
+    /// What sort of thing kept it or its primary from being looked at; null when both were.
+    unobserved: Option<Kind>,
     /// What can be recovered; null when nothing can.
     recovery_window: Option<RecoveryWindow>,
     /// How far the window's end is behind the primary's newest WAL; null when the primary did not say.
@@ -128,34 +131,22 @@ struct Reason {
     message: String,
 }
 
-/// Something that could not be looked at.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Error {
-    /// What happened to what, and why.
-    message: String,
-    /// What to do next.
-    hint: Option<String>,
-}
-
 /// How the replicas stand as JSON.
-pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
+pub fn status_json(told: Told<'_>, errors: &[Error]) -> String {
     let all = told.status.replicas.iter().zip(&told.plan.replicas);
     let sentence = |remark: Remark| Reason { kind: remark.label.to_owned(), message: super::clean(&remark.sentence) };
-    let error = |error: &CommandError| Error {
-        message: super::clean(&error.message),
-        hint: error.hint.as_deref().map(super::clean),
-    };
     let document = StatusDocument {
         format_version: FORMAT_VERSION,
         site: told.status.site.clone(),
         observed_at: told.now,
         objectives_kept: !told.status.is_missed(),
         replicas: all
-            .map(|(status, plan)| replica(status, reasons(status, plan).into_iter().map(sentence).collect()))
+            .map(|(status, plan)| {
+                replica(status, unobserved(plan), reasons(status, plan).into_iter().map(sentence).collect())
+            })
             .collect(),
         vanished: told.status.vanished.clone(),
-        errors: errors.iter().map(error).collect(),
+        errors: errors.iter().cloned().map(|error| error.rewritten(super::clean)).collect(),
     };
     // Maps with texts as keys, and finite numbers: it always has a text form.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -163,7 +154,14 @@ pub fn status_json(told: Told<'_>, errors: &[CommandError]) -> String {
     text
 }
 
-fn replica(status: &ReplicaStatus, reasons: Vec<Reason>) -> Replica {
+fn unobserved(plan: &ReplicaPlan) -> Option<Kind> {
+    match &plan.outcome {
+        Outcome::Unobserved(error) => Some(error.kind),
+        Outcome::Planned | Outcome::Inactive(_) | Outcome::Blocked(_) => None,
+    }
+}
+
+fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason>) -> Replica {
     let recovery = &status.recovery;
     let seconds = |seconds: i64| u64::try_from(seconds).ok();
     Replica {
@@ -171,6 +169,7 @@ fn replica(status: &ReplicaStatus, reasons: Vec<Reason>) -> Replica {
         primary: status.primary.clone(),
         server: status.server.to_string(),
         verdict: status.verdict,
+        unobserved,
         recovery_window: recovery.window.map(|_| RecoveryWindow {
             from: recovery.from,
             to: recovery.to,

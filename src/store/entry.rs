@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::posix::files;
 use crate::error::{Error, Kind};
+
+use super::posix::files;
 
 /// A catalog cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +63,7 @@ impl From<ChangeError> for Error {
         let told = Self::new(Kind::from(&error.source), error.to_string());
         let told = match told.kind {
             Kind::PermissionDenied => told.hint("run as the user that owns the catalog"),
-            _ => told,
+            _ => told.or_make_room(),
         };
         told.because(error)
     }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::failure::first_few;
+use super::first_few;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
-use crate::events::Failure;
+use crate::error::{Error, Kind};
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
@@ -22,7 +22,7 @@ use crate::verify::fault::{Fault, FaultKind};
 use super::{Job, publish, removal};
 
 /// Copies a backup into staging and verifies it there. Its locks are held until it is published.
-pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     job.run.hold(copy.id).await?;
     let copied = copy_held(job, copy).await;
     if copied.is_err() {
@@ -31,7 +31,7 @@ pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
     copied
 }
 
-async fn copy_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+async fn copy_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     let (store, layout, id) = (Arc::clone(&job.run.store), job.run.layout, copy.id);
     if blocking(move || Ok(publish::is_published(store.as_ref(), layout, id)?)).await? {
         return Ok(0);
@@ -56,7 +56,7 @@ struct Writing {
 
 impl Writing {
     /// To be called before anything is written into it.
-    async fn begin(job: Job<'_>, place: Place) -> Result<Self, Failure> {
+    async fn begin(job: Job<'_>, place: Place) -> Result<Self, Error> {
         let staged = job.run.staged().await?;
         let store = Arc::clone(&job.run.store);
         Ok(Self { into: job.run.local(place), since: store.since(Volume::Bases)?, store, place, staged })
@@ -73,7 +73,7 @@ impl Writing {
     }
 
     /// Makes durable what was written.
-    async fn sync(&self) -> Result<(), Failure> {
+    async fn sync(&self) -> Result<(), Error> {
         let (store, since, place) = (Arc::clone(&self.store), self.since, self.place);
         blocking(move || Ok(store.sync(Volume::Bases, since, &[place.into()])?)).await
     }
@@ -81,22 +81,22 @@ impl Writing {
     /// Looks at the files with something that takes a while.
     async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(Root<'_>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+        look: impl FnOnce(Root<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let (store, place) = (Arc::clone(&self.store), self.place);
         blocking(move || look(Root::new(store.as_ref(), place))).await
     }
 }
 
 /// Copies what is missing of a published backup into its place; each file appears whole.
-pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     job.run.hold(copy.id).await?;
     let repaired = repair_held(job, copy).await;
     job.run.release(copy.id);
     repaired
 }
 
-async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
+async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     let writing = Writing::begin(job, Place::Base(copy.id)).await?;
     let (store, place) = (Arc::clone(&writing.store), writing.place);
     blocking(move || Ok(store.make(place)?)).await?;
@@ -108,13 +108,13 @@ async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Failure> {
 }
 
 /// Removes what was to be repaired of a published backup: it may be there with its right size by now, and lost.
-async fn forget_repaired(job: Job<'_>, writing: &Writing) -> Result<(), Failure> {
+async fn forget_repaired(job: Job<'_>, writing: &Writing) -> Result<(), Error> {
     let Reason::FilesDamaged(files) = &job.action.reason else { return Ok(()) };
     remove_files(writing, files.clone()).await
 }
 
 /// Removes files; a directory in the place of one stays.
-async fn remove_files(writing: &Writing, files: Vec<PathBuf>) -> Result<(), Failure> {
+async fn remove_files(writing: &Writing, files: Vec<PathBuf>) -> Result<(), Error> {
     let (store, place) = (Arc::clone(&writing.store), writing.place);
     blocking(move || {
         for file in &files {
@@ -129,7 +129,7 @@ async fn remove_files(writing: &Writing, files: Vec<PathBuf>) -> Result<(), Fail
 
 /// Makes the staging. A base that another copy left unpublished becomes it, after its backup.info is gone; where there
 /// is one in staging already, that goes on, and the other makes way.
-async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Failure> {
+async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Error> {
     let (store, layout, place) = (Arc::clone(&writing.store), job.run.layout, writing.place);
     let (staged, cancel) = (Arc::clone(&writing.staged), job.run.cancel.clone());
     blocking(move || {
@@ -155,14 +155,14 @@ async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Fa
 
 /// Puts the files that an older backup here shares into staging, before anything is copied. One that cannot be reused is
 /// simply copied from the primary later.
-async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, to: Place) -> Result<(), Failure> {
+async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, to: Place) -> Result<(), Error> {
     let Some(how) = sharing(job.run.moving.reuse) else { return Ok(()) };
     let (store, from, files) = (Arc::clone(&job.run.store), Place::Base(reuse.from), reuse.files.clone());
     let cancel = job.run.cancel.clone();
     blocking(move || {
         for file in files {
             if cancel.is_cancelled() {
-                return Err(Failure::interrupted());
+                return Err(Error::interrupted());
             }
             store.share(from, to, &file, how)?;
         }
@@ -182,7 +182,7 @@ fn sharing(reuse: Reuse) -> Option<Sharing> {
 }
 
 /// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
-async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
+async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
     discard(writing, spoilt(copy, writing).await?).await?;
     let mut transferred = fetch(job, copy, writing).await?;
     let mut faults = check(job, copy, writing).await?;
@@ -215,7 +215,7 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 /// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
 /// nothing: then what is there is known by its size, and its content is verified afterwards. The same goes for a copy
 /// in portions. What is doubted and cannot be verified afterwards is compared with the primary's.
-async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Failure> {
+async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
     let exclude = excluded(&copy.tablespaces);
     let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
     let compare = if is_compared { Compare::Content } else { Compare::Times };
@@ -233,7 +233,7 @@ async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
 }
 
 /// Whether what is here of a base has the checksums of all its files with it.
-async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Failure> {
+async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Error> {
     let announced = Announced::of(&copy.info);
     let look = move |base: Root<'_>| {
         if verify::is_archived(base, &announced)? {
@@ -251,7 +251,7 @@ async fn fetch_files(
     copy: &BackupCopy,
     writing: &Writing,
     mut files: &[RemoteFile],
-) -> Result<u64, Failure> {
+) -> Result<u64, Error> {
     let what = |files: &[RemoteFile]| {
         let paths = files.iter().map(|file| file.path.clone()).collect();
         What::Files { paths, flatten: false }
@@ -261,7 +261,7 @@ async fn fetch_files(
         let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
         let (now, later) = files.split_at(count);
         if now.is_empty() {
-            let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Failure::limit_reached)?;
+            let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
             let wanted = Wanted { piece: Some(piece), ..Wanted::of(what(std::slice::from_ref(first))) };
             transferred += transfer(job, copy, writing, wanted).await?;
             files = rest;
@@ -286,7 +286,7 @@ impl Wanted {
     }
 }
 
-async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Failure> {
+async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Error> {
     let Wanted { what, compare, piece } = wanted;
     let from = job.run.target.there.base(copy.id);
     let is_list = matches!(what, What::Files { .. });
@@ -297,7 +297,7 @@ async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wa
     if fetched.missing.is_empty() {
         return Ok(fetched.transferred);
     }
-    Err(Failure::new(format!("files of {} vanished at the primary while they were copied", copy.id))
+    Err(Error::new(Kind::Stale, format!("files of {} vanished at the primary while they were copied", copy.id))
         .hint("the primary may be deleting the backup; plan again"))
 }
 
@@ -316,11 +316,7 @@ fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
 }
 
 /// The files at the primary that are not here with the same size, and the paths of those that are.
-async fn absent(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    writing: &Writing,
-) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Failure> {
+async fn absent(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Error> {
     let listed = list(job, copy).await?;
     let links = tablespace_links(copy);
     let look = move |base: Root<'_>| {
@@ -337,7 +333,7 @@ async fn absent(
 }
 
 /// The files of the backup at the primary, but for Barman's own.
-async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Failure> {
+async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Error> {
     let directory = job.run.target.there.base(copy.id);
     let mut listed = {
         let request = List { directory, recursive: true, only: Vec::new() };
@@ -356,7 +352,7 @@ fn excluded(tablespaces: &[u32]) -> Vec<PathBuf> {
 
 /// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
 /// another size is brought anew anyway, and what is right in it need not be.
-async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
     let announced = Announced::of(&copy.info);
     let look = move |base: Root<'_>| {
         let mut faults = verify::look(base, &announced)?;
@@ -368,7 +364,7 @@ async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Fail
 
 /// What is not as the primary's backup has it: by its manifest, or else by its list of files. And what is as it has it,
 /// and no backup.
-async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
     let announced = Announced::of(&copy.info);
     let is_listed = move |base: Root<'_>| {
         let is_archived = verify::is_archived(base, &announced)?;
@@ -381,12 +377,12 @@ async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec
     let (announced, cancel) = (Announced::of(&copy.info), job.run.cancel.clone());
     let prove = move |base: Root<'_>| {
         let faults = verify::prove(base, &announced, &|| !cancel.is_cancelled())?;
-        if cancel.is_cancelled() { Err(Failure::interrupted()) } else { Ok(faults) }
+        if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(faults) }
     };
     writing.look(prove).await
 }
 
-async fn check_listing(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Failure> {
+async fn check_listing(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
     let listed = list(job, copy).await?;
     let look = move |base: Root<'_>| {
         let faults = listed.iter().map(|file| listing_fault(base, file)).collect::<Result<Vec<_>, CatalogError>>();
@@ -405,12 +401,12 @@ fn listing_fault(base: Root<'_>, file: &RemoteFile) -> Result<Option<Fault>, Cat
 }
 
 /// Removes the files that do not verify, so that they are brought anew.
-async fn discard(writing: &Writing, faults: Vec<Fault>) -> Result<(), Failure> {
+async fn discard(writing: &Writing, faults: Vec<Fault>) -> Result<(), Error> {
     remove_files(writing, faults.into_iter().map(|fault| fault.path).collect()).await
 }
 
 /// Whether any of what does not verify could be brought anew.
-async fn has_files(writing: &Writing, faults: &[Fault]) -> Result<bool, Failure> {
+async fn has_files(writing: &Writing, faults: &[Fault]) -> Result<bool, Error> {
     let (store, place) = (Arc::clone(&writing.store), writing.place);
     let paths: Vec<PathBuf> = faults.iter().map(|fault| fault.path.clone()).collect();
     blocking(move || {
@@ -429,8 +425,8 @@ fn is_file(store: &dyn Store, at: At<'_>) -> Result<bool, CatalogError> {
     Ok(store.look(at)?.is_some_and(|found| !found.kind.is_dir()))
 }
 
-fn damaged(id: BackupId, faults: &[Fault]) -> Failure {
-    Failure::new(format!("backup {id} does not verify: {}", first_few(faults.iter().map(told))))
+fn damaged(id: BackupId, faults: &[Fault]) -> Error {
+    Error::new(Kind::Damaged, format!("backup {id} does not verify: {}", first_few(faults.iter().map(told))))
         .hint("it is not published; run `barman verify-backup` at the primary: the backup is damaged there")
 }
 

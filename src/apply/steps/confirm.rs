@@ -9,14 +9,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::apply::failure::first_few;
+use super::first_few;
 use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::keep::Keep;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
-use crate::events::Failure;
+use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFiles;
 use crate::observe::catalog::{self, backups};
 use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
@@ -31,7 +31,7 @@ use crate::store::{CatalogError, Place, Store, wals};
 type Faults = Result<Vec<String>, CatalogError>;
 
 /// Fails a step that is done when what it was to change is not as it was planned.
-pub async fn confirm(job: Job<'_>, phase: Phase) -> Result<(), Failure> {
+pub async fn confirm(job: Job<'_>, phase: Phase) -> Result<(), Error> {
     let target = job.run.target;
     let change = &job.action.change;
     let (store, server) = (Arc::clone(&job.run.store), target.here.server.clone());
@@ -42,7 +42,7 @@ pub async fn confirm(job: Job<'_>, phase: Phase) -> Result<(), Failure> {
         return Ok(());
     }
     let done = change.deed(phase).done;
-    Err(Failure::new(format!("it was {done}, and still {}", first_few(faults.into_iter())))
+    Err(Error::new(Kind::Unproven, format!("it was {done}, and still {}", first_few(faults.into_iter())))
         .hint("look for what is in its way there, such as a link or another program, and plan again"))
 }
 

@@ -7,7 +7,7 @@ use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
-use crate::events::Failure;
+use crate::error::{Error, Kind};
 use crate::store::locks::LockKind;
 use crate::store::{Place, infos};
 
@@ -15,7 +15,7 @@ use super::{Job, publish};
 
 /// Rewrites a backup.info, unless the backup was deleted in the meantime. Children that came or went since it was planned
 /// are still named, or no longer.
-pub async fn update_info(job: Job<'_>, id: BackupId, from: &BackupInfo, to: &BackupInfo) -> Result<(), Failure> {
+pub async fn update_info(job: Job<'_>, id: BackupId, from: &BackupInfo, to: &BackupInfo) -> Result<(), Error> {
     let (store, layout, from, to) = (Arc::clone(&job.run.store), job.run.layout, from.clone(), to.clone());
     let change = move |now: &BackupInfo| {
         let children = merge(&children(&from), &children(now), &children(&to));
@@ -36,7 +36,7 @@ fn merge(from: &BTreeSet<BackupId>, now: &BTreeSet<BackupId>, to: &BTreeSet<Back
 }
 
 /// Writes a keep annotation where this Barman looks for it.
-pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Failure> {
+pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Error> {
     let (store, layout) = (Arc::clone(&job.run.store), job.run.layout);
     blocking(move || match infos::read(store.as_ref(), layout, id) {
         None => Err(gone(id)),
@@ -46,7 +46,7 @@ pub async fn set_keep(job: Job<'_>, id: BackupId, to: Keep) -> Result<(), Failur
 }
 
 /// Makes the links by which PostgreSQL finds the tablespaces of a backup that is here.
-pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Result<(), Failure> {
+pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Result<(), Error> {
     let lock = job.run.lock(LockKind::BackupId(id)).await?;
     let (store, oids) = (Arc::clone(&job.run.store), oids.to_vec());
     blocking(move || {
@@ -57,8 +57,9 @@ pub async fn link_tablespaces(job: Job<'_>, id: BackupId, oids: &[u32]) -> Resul
     .await
 }
 
-fn gone(id: BackupId) -> Failure {
-    Failure::new(format!("backup {id} is no longer at the site")).hint("something else deleted it; plan again")
+fn gone(id: BackupId) -> Error {
+    Error::new(Kind::Stale, format!("backup {id} is no longer at the site"))
+        .hint("something else deleted it; plan again")
 }
 
 #[cfg(test)]

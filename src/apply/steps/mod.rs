@@ -17,6 +17,7 @@ use std::path::Path;
 
 use futures::future::BoxFuture;
 
+use crate::error::{Error, Kind};
 use crate::plan::ReplicaPlan;
 use crate::plan::action::{Action, Change};
 use crate::plan::order::graph::{Phase, Step};
@@ -26,7 +27,6 @@ use super::executor::Steps;
 use super::piece::Piece;
 use super::replica_run::{ReplicaRun, Transfer};
 use super::slots::Urgency;
-use crate::events::Failure;
 
 /// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Copies files.
-    async fn fetch(&self, request: Fetch, piece: Option<Piece>) -> Result<Fetched, Failure> {
+    async fn fetch(&self, request: Fetch, piece: Option<Piece>) -> Result<Fetched, Error> {
         let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
         self.run.fetch(Transfer { address, urgency, counter, request, piece }).await
     }
@@ -65,12 +65,12 @@ impl Job<'_> {
 pub struct PlanSteps<'a> {
     plan: &'a ReplicaPlan,
     /// What they share, or why none of them can run.
-    run: Result<&'a ReplicaRun<'a>, Failure>,
+    run: Result<&'a ReplicaRun<'a>, Error>,
 }
 
 impl<'a> PlanSteps<'a> {
     /// The steps of a plan, given what they share, or why none of them can run.
-    pub fn new(plan: &'a ReplicaPlan, run: Result<&'a ReplicaRun<'a>, Failure>) -> Self {
+    pub fn new(plan: &'a ReplicaPlan, run: Result<&'a ReplicaRun<'a>, Error>) -> Self {
         Self { plan, run }
     }
 
@@ -80,15 +80,10 @@ impl<'a> PlanSteps<'a> {
 }
 
 impl Steps for PlanSteps<'_> {
-    fn run<'a>(
-        &'a self,
-        step: Step,
-        urgency: Urgency,
-        counter: &'a ByteCounter,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
+    fn run<'a>(&'a self, step: Step, urgency: Urgency, counter: &'a ByteCounter) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let Some(action) = self.action(step) else {
-                return Err(Failure::new("internal error, please report it: a step without an action"));
+                return Err(Error::new(Kind::Internal, "internal error, please report it: a step without an action"));
             };
             let run = self.run.clone()?;
             let job = Job { run, action, urgency, counter };
@@ -107,7 +102,7 @@ impl Steps for PlanSteps<'_> {
 }
 
 /// Does one step; the bytes that crossed the wire.
-async fn perform(job: Job<'_>, phase: Phase) -> Result<u64, Failure> {
+async fn perform(job: Job<'_>, phase: Phase) -> Result<u64, Error> {
     match &job.action.change {
         Change::CreateServer => server::create(job).await.map(|()| 0),
         Change::RewriteSyncWals { to, .. } => server::rewrite_sync_wals(job, *to).await.map(|()| 0),
@@ -126,4 +121,15 @@ async fn perform(job: Job<'_>, phase: Phase) -> Result<u64, Failure> {
         Change::RemoveStaging { id } => removal::remove_staging(job, *id).await.map(|()| 0),
         Change::RemoveWals { files, .. } => removal::remove_wals(job, files).await.map(|()| 0),
     }
+}
+
+/// How many things a message names.
+const NAMED: usize = 3;
+
+/// Names the first few of what is wrong, and counts the rest.
+fn first_few(faults: impl ExactSizeIterator<Item = String>) -> String {
+    let more = faults.len().saturating_sub(NAMED);
+    let named: Vec<String> = faults.take(NAMED).collect();
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{}{more}", named.join("; "))
 }

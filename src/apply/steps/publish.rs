@@ -7,7 +7,7 @@ use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::Layout;
-use crate::events::Failure;
+use crate::error::Error;
 use crate::plan::action::BackupCopy;
 use crate::store::locks::LockKind;
 use crate::store::{CatalogError, Place, Store, infos};
@@ -23,13 +23,13 @@ pub fn is_published(store: &dyn Store, layout: Layout, id: BackupId) -> Result<b
 }
 
 /// Gives a verified base its name and writes its backup.info, then names it to the backup that it builds on.
-pub async fn publish(job: Job<'_>, copy: &BackupCopy) -> Result<(), Failure> {
+pub async fn publish(job: Job<'_>, copy: &BackupCopy) -> Result<(), Error> {
     let published = publish_held(job.run, copy).await;
     job.run.release(copy.id);
     published
 }
 
-async fn publish_held(run: &ReplicaRun<'_>, copy: &BackupCopy) -> Result<(), Failure> {
+async fn publish_held(run: &ReplicaRun<'_>, copy: &BackupCopy) -> Result<(), Error> {
     let id = copy.id;
     let (store, layout, info) = (Arc::clone(&run.store), run.layout, copy.info.clone());
     let is_here = blocking(move || {
@@ -60,13 +60,13 @@ pub fn present(children: impl IntoIterator<Item = BackupId>, layout: Layout, sto
 }
 
 /// Names a child to the backup that it builds on, if both are here.
-async fn adopt_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Failure> {
+async fn adopt_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Error> {
     let (store, layout) = (Arc::clone(&run.store), run.layout);
     change_children(run, parent, move |children| children.extend(present([child], layout, store.as_ref()))).await
 }
 
 /// Lets a backup no longer name a child.
-pub async fn disown_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Failure> {
+pub async fn disown_child(run: &ReplicaRun<'_>, parent: BackupId, child: BackupId) -> Result<(), Error> {
     change_children(run, parent, move |children| {
         children.remove(&child);
     })
@@ -77,7 +77,7 @@ async fn change_children(
     run: &ReplicaRun<'_>,
     id: BackupId,
     change: impl FnOnce(&mut BTreeSet<BackupId>) + Send + 'static,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let change = move |info: &BackupInfo| {
         let mut children: BTreeSet<BackupId> = info.children_backup_ids().unwrap_or_default().into_iter().collect();
         change(&mut children);
@@ -92,7 +92,7 @@ pub async fn change_info(
     run: &ReplicaRun<'_>,
     id: BackupId,
     change: impl FnOnce(&BackupInfo) -> BackupInfo + Send + 'static,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let lock = run.lock(LockKind::BackupId(id)).await?;
     let (store, layout) = (Arc::clone(&run.store), run.layout);
     blocking(move || {

@@ -13,8 +13,7 @@ use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
-use crate::error::Error;
-use crate::events::Failure;
+use crate::error::{Error, Kind};
 use crate::observe;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
@@ -30,7 +29,7 @@ pub async fn remove_backup(
     id: BackupId,
     parent: Option<BackupId>,
     leaves: &[BackupId],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let server = job.run.lock(LockKind::Backup).await?;
     job.run.hold(id).await?;
     let removed = remove_held(job, id, parent, leaves.to_vec()).await;
@@ -45,20 +44,12 @@ fn look_here(
     dirs: &ServerDirs,
     barman: BarmanVersion,
     depth: Depth,
-) -> Result<ReplicaInventory, Failure> {
-    observe::look_here(store, dirs.clone(), barman, depth).map_err(|error| {
-        let Error { message: error, hint, .. } = error.into();
-        let failure = Failure::new(format!("nothing is deleted, as the catalog could not be read again: {error}"));
-        Failure { hint, ..failure }
-    })
+) -> Result<ReplicaInventory, Error> {
+    observe::look_here(store, dirs.clone(), barman, depth)
+        .map_err(|error| Error::from(error).of("nothing is deleted, as the catalog could not be read again"))
 }
 
-async fn remove_held(
-    job: Job<'_>,
-    id: BackupId,
-    parent: Option<BackupId>,
-    leaves: Vec<BackupId>,
-) -> Result<(), Failure> {
+async fn remove_held(job: Job<'_>, id: BackupId, parent: Option<BackupId>, leaves: Vec<BackupId>) -> Result<(), Error> {
     let (store, layout, barman) = (Arc::clone(&job.run.store), job.run.layout, job.run.target.barman);
     let dirs = job.run.target.here.clone();
     blocking(move || {
@@ -66,11 +57,11 @@ async fn remove_held(
         if !leaves.is_empty()
             && let Some(broken) = promise::broken(&look_here(store, &dirs, barman, Depth::Bases)?, &leaves, id)
         {
-            return Err(Failure::new(format!("backup {id} is not deleted: {broken}"))
+            return Err(Error::new(Kind::Stale, format!("backup {id} is not deleted: {broken}"))
                 .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));
         }
         if infos::is_kept(store, layout, id)? {
-            return Err(Failure::new(format!("backup {id} has a keep annotation now")).hint("plan again"));
+            return Err(Error::new(Kind::Stale, format!("backup {id} has a keep annotation now")).hint("plan again"));
         }
         Ok(infos::remove(store, layout, id)?)
     })
@@ -85,14 +76,14 @@ async fn remove_held(
 }
 
 /// Deletes a base that no backup.info names: at once out of sight, then file by file.
-pub fn remove_base(store: &dyn Store, id: BackupId, go_on: GoOn<'_>) -> Result<(), Failure> {
+pub fn remove_base(store: &dyn Store, id: BackupId, go_on: GoOn<'_>) -> Result<(), Error> {
     if store.has(Place::Base(id))? {
         remove_tree(store, Place::Trash(id), go_on)?;
         store.discard(id)?;
     }
     match store.remove_tree(Place::Trash(id), go_on) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::interrupted()),
+        Ok(false) => Err(Error::interrupted()),
         // The backup is gone, and no plan would speak of it again; the next apply tries to free its space.
         Err(error) => {
             tracing::warn!("{error}; the next apply tries again");
@@ -101,25 +92,25 @@ pub fn remove_base(store: &dyn Store, id: BackupId, go_on: GoOn<'_>) -> Result<(
     }
 }
 
-fn remove_tree(store: &dyn Store, place: Place, go_on: GoOn<'_>) -> Result<(), Failure> {
-    if store.remove_tree(place, go_on)? { Ok(()) } else { Err(Failure::interrupted()) }
+fn remove_tree(store: &dyn Store, place: Place, go_on: GoOn<'_>) -> Result<(), Error> {
+    if store.remove_tree(place, go_on)? { Ok(()) } else { Err(Error::interrupted()) }
 }
 
 /// Deletes what an interrupted run left of a backup.
-pub async fn remove_staging(job: Job<'_>, id: BackupId) -> Result<(), Failure> {
+pub async fn remove_staging(job: Job<'_>, id: BackupId) -> Result<(), Error> {
     let (store, cancel) = (Arc::clone(&job.run.store), job.run.cancel.clone());
     blocking(move || remove_tree(store.as_ref(), Place::Staged(id), &|| !cancel.is_cancelled())).await
 }
 
 /// Deletes WAL files: first their lines, then the files, then directories that are empty.
-pub async fn remove_wals(job: Job<'_>, files: &BTreeMap<WalName, u64>) -> Result<(), Failure> {
+pub async fn remove_wals(job: Job<'_>, files: &BTreeMap<WalName, u64>) -> Result<(), Error> {
     let names: BTreeSet<WalName> = files.keys().copied().collect();
     let (looked, dirs, barman) = (names.clone(), job.run.target.here.clone(), job.run.target.barman);
     let store = Arc::clone(&job.run.store);
     blocking(move || {
         match promise::needed_still(&look_here(store.as_ref(), &dirs, barman, Depth::Metadata)?, looked.iter()) {
             Some((name, backup)) => {
-                Err(Failure::new(format!("{name} is not deleted: backup {backup}, which is here, needs it"))
+                Err(Error::new(Kind::Stale, format!("{name} is not deleted: backup {backup}, which is here, needs it"))
                     .hint("something else added the backup; plan again"))
             }
             None => Ok(()),

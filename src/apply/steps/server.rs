@@ -6,13 +6,13 @@ use crate::apply::replica_run::blocking;
 use crate::barman::layout::Layout;
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::WalName;
-use crate::events::Failure;
+use crate::error::Error;
 use crate::store::{ChangeError, Place, Store, xlogdb};
 
 use super::Job;
 
 /// Makes the directories, sync-wals.info and an empty xlog.db: without them Barman would list every WAL twice.
-pub async fn create(job: Job<'_>) -> Result<(), Failure> {
+pub async fn create(job: Job<'_>) -> Result<(), Error> {
     let (store, layout, sync_wals) = (Arc::clone(&job.run.store), job.run.layout, job.run.target.sync_wals);
     blocking(move || {
         create_directories(store.as_ref(), layout)?;
@@ -33,7 +33,7 @@ pub fn create_directories(store: &dyn Store, layout: Layout) -> Result<(), Chang
 }
 
 /// Writes the pair that was observed, so that Barman's own sync neither starts over nor fails.
-pub async fn rewrite_sync_wals(job: Job<'_>, to: (WalName, u64)) -> Result<(), Failure> {
+pub async fn rewrite_sync_wals(job: Job<'_>, to: (WalName, u64)) -> Result<(), Error> {
     let (store, layout) = (Arc::clone(&job.run.store), job.run.layout);
     blocking(move || {
         create_directories(store.as_ref(), layout)?;

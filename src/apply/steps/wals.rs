@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
 
-use crate::apply::failure::first_few;
+use super::first_few;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::{ReplicaRun, blocking};
 use crate::apply::xlogdb;
@@ -18,7 +18,7 @@ use crate::barman::layout::wal_path;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::english::count;
-use crate::events::{Failure, FailureKind};
+use crate::error::{Error, Kind};
 use crate::observe::catalog::starts;
 use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
@@ -45,11 +45,11 @@ struct Shipped {
     transferred: u64,
     refused: Vec<Refused>,
     /// What ended the commit itself.
-    failure: Option<Failure>,
+    failure: Option<Error>,
 }
 
 /// Ships the files of a batch that are not here with the right size.
-pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Failure> {
+pub async fn ship(job: Job<'_>, batch: &WalBatch) -> Result<u64, Error> {
     let (store, entries, undescribed) = (Arc::clone(&job.run.store), batch.entries.clone(), batch.undescribed.clone());
     let (here, present) = blocking(move || {
         let store = store.as_ref();
@@ -94,10 +94,10 @@ fn cut(commits: Vec<Vec<WalEntry>>, mut count: usize) -> (Vec<Vec<WalEntry>>, Ve
 async fn stop(job: Job<'_>, next: WalEntry, undescribed: &BTreeSet<WalName>, is_last: bool) -> Shipped {
     let name = next.name.to_string();
     let Some(piece) = job.piece(&job.run.local(Place::Arrivals), Path::new(&name), next.size) else {
-        return Shipped { failure: Some(Failure::limit_reached()), ..Shipped::default() };
+        return Shipped { failure: Some(Error::limit_reached()), ..Shipped::default() };
     };
     let shipped = commit(job, vec![next], undescribed, Some(piece)).await;
-    let failure = shipped.failure.or_else(|| (!is_last).then(Failure::limit_reached));
+    let failure = shipped.failure.or_else(|| (!is_last).then(Error::limit_reached));
     Shipped { failure, ..shipped }
 }
 
@@ -159,7 +159,7 @@ async fn commit(
     piece: Option<Piece>,
 ) -> Shipped {
     if job.run.cancel.is_cancelled() {
-        return Shipped { failure: Some(Failure::interrupted()), ..Shipped::default() };
+        return Shipped { failure: Some(Error::interrupted()), ..Shipped::default() };
     }
     let undescribed = entries.iter().map(|entry| entry.name).filter(|name| undescribed.contains(name)).collect();
     match try_commit(job, entries, undescribed, piece).await {
@@ -173,7 +173,7 @@ async fn try_commit(
     entries: Vec<WalEntry>,
     undescribed: BTreeSet<WalName>,
     piece: Option<Piece>,
-) -> Result<Shipped, Failure> {
+) -> Result<Shipped, Error> {
     let place = Placing::begin(job.run, undescribed).await?;
     let (entries, mut refused) = reachable(job.run, entries).await?;
     if entries.is_empty() {
@@ -194,7 +194,7 @@ async fn try_commit(
 }
 
 /// The files that have a way to their place, and those that have none: nothing is copied that could not be placed.
-async fn reachable(run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
+async fn reachable(run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(Vec<WalEntry>, Vec<Refused>), Error> {
     let store = Arc::clone(&run.store);
     blocking(move || {
         let (mut reachable, mut refused) = (Vec::new(), Vec::new());
@@ -215,7 +215,7 @@ async fn bring(
     place: &Placing,
     names: impl Iterator<Item = WalName>,
     piece: Option<Piece>,
-) -> Result<Fetched, Failure> {
+) -> Result<Fetched, Error> {
     let (left, fresh): (Vec<WalName>, Vec<WalName>) = names.partition(|name| place.is_left(*name));
     let (store, doubted) = (Arc::clone(&place.store), left.clone());
     blocking(move || {
@@ -244,8 +244,8 @@ async fn salvage(
     place: Placing,
     mut entries: Vec<WalEntry>,
     mut refused: Vec<Refused>,
-    failure: Failure,
-) -> Result<Shipped, Failure> {
+    failure: Error,
+) -> Result<Shipped, Error> {
     let asked = entries.len();
     let (placed, broken, lacks_some) = blocking(move || {
         entries.retain(|entry| place.has_arrived(entry) && !place.is_left(entry.name));
@@ -276,7 +276,7 @@ struct Placing {
 
 impl Placing {
     /// To be called before anything arrives.
-    async fn begin(run: &ReplicaRun<'_>, undescribed: BTreeSet<WalName>) -> Result<Self, Failure> {
+    async fn begin(run: &ReplicaRun<'_>, undescribed: BTreeSet<WalName>) -> Result<Self, Error> {
         let (target, staged, store) = (run.target, run.staged().await?, Arc::clone(&run.store));
         Ok(Self {
             there: target.there.wals_directory.clone(),
@@ -318,7 +318,7 @@ impl Placing {
     }
 
     /// The entries that are in place, durably, and those that were refused.
-    fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Failure> {
+    fn place(&self, entries: &[WalEntry]) -> Result<(Vec<WalEntry>, Vec<Refused>), Error> {
         let (mut good, mut refused) = (Vec::new(), Vec::new());
         for entry in describe(self.store.as_ref(), entries.to_vec(), &self.undescribed, Place::Arrived)? {
             match self.refuse(&entry)? {
@@ -338,7 +338,7 @@ impl Placing {
     }
 
     /// Why a file that arrived is not placed; such a file is removed.
-    fn refuse(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
+    fn refuse(&self, entry: &WalEntry) -> Result<Option<String>, Error> {
         let refused = self.verify(entry)?;
         if refused.is_some() {
             self.store.remove(Place::Arrived(entry.name).into())?;
@@ -347,7 +347,7 @@ impl Placing {
     }
 
     /// Why a file that arrived is not what was asked for.
-    fn verify(&self, entry: &WalEntry) -> Result<Option<String>, Failure> {
+    fn verify(&self, entry: &WalEntry) -> Result<Option<String>, Error> {
         let at = Place::Arrived(entry.name).into();
         let Some(found) = self.store.look(at)? else { return Ok(Some("it did not arrive".to_owned())) };
         let file = self.store.open(at)?;
@@ -382,16 +382,16 @@ impl Placing {
 }
 
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.
-fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
+fn outcome(shipped: Vec<Shipped>) -> Result<u64, Error> {
     let transferred = shipped.iter().map(|s| s.transferred).sum();
     let mut refused: Vec<Refused> = Vec::new();
-    let mut failures: Vec<Failure> = Vec::new();
+    let mut failures: Vec<Error> = Vec::new();
     for part in shipped {
         refused.extend(part.refused);
         failures.extend(part.failure);
     }
     // What is wrong comes before why it ended.
-    let is_end = |failure: &Failure| matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached);
+    let is_end = |failure: &Error| matches!(failure.kind, Kind::Interrupted | Kind::LimitReached);
     failures.sort_by_key(is_end);
     if let Some(failure) = failures.into_iter().next().filter(|failure| !is_end(failure) || refused.is_empty()) {
         return Err(failure);
@@ -405,31 +405,26 @@ fn outcome(shipped: Vec<Shipped>) -> Result<u64, Failure> {
         if is_named { why.clone() } else { format!("{name}: {why}") }
     };
     let told = first_few(refused.iter().map(tell));
-    Err(Failure::new(format!("{} not placed: {told}", count(refused.len() as u64, "WAL file")))
+    Err(Error::new(Kind::Damaged, format!("{} not placed: {told}", count(refused.len() as u64, "WAL file")))
         .hint("the other files of this range are in place; plan again to see what the primary has now"))
 }
 
 /// Ships a timeline's history file. Where the primary's xlog.db does not list it, it is described by itself.
-pub async fn ship_history(
-    job: Job<'_>,
-    timeline: Timeline,
-    entry: Option<WalEntry>,
-    size: u64,
-) -> Result<u64, Failure> {
+pub async fn ship_history(job: Job<'_>, timeline: Timeline, entry: Option<WalEntry>, size: u64) -> Result<u64, Error> {
     let name = WalName::History(timeline);
     let store = Arc::clone(&job.run.store);
     if let Some(why) = blocking(move || Ok(archive::obstacle(store.as_ref(), name)?)).await? {
-        return Err(Failure::new(format!("{name} not placed: {why}")));
+        return Err(Error::new(Kind::Damaged, format!("{name} not placed: {why}")));
     }
     let place = Placing::begin(job.run, BTreeSet::new()).await?;
     let fetched = bring(job, &place, std::iter::once(name), None).await?;
     if !fetched.missing.is_empty() {
-        return Err(Failure::new(format!("{name} is no longer at the primary")).hint("plan again"));
+        return Err(Error::new(Kind::Stale, format!("{name} is no longer at the primary")).hint("plan again"));
     }
     let described = blocking(move || {
         let refused = |why| {
-            let failure = Failure::new(format!("{name} not placed: {why}"));
-            failure.hint("see what the primary has, and plan again")
+            let error = Error::new(Kind::Damaged, format!("{name} not placed: {why}"));
+            error.hint("see what the primary has, and plan again")
         };
         let found = list::describe(place.store.as_ref(), Place::Arrived(name), name)?;
         let found = found.ok_or_else(|| refused("it did not arrive".to_owned()))?;
@@ -448,7 +443,7 @@ pub async fn ship_history(
 }
 
 /// Makes xlog.db list exactly what is on disk, sorted and once.
-pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Failure> {
+pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Error> {
     let (store, layout, server) = (Arc::clone(&job.run.store), job.run.layout, job.run.target.here.server.clone());
     let on_disk = blocking(move || {
         server::create_directories(store.as_ref(), layout)?;

@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::apply::{Limits, RunLocks};
 use crate::cli;
 use crate::cycle::{Bounds, Session};
-use crate::error::{CommandError, Exit};
-use crate::events::{FailureKind, Summary};
+use crate::error::{Error, Exit, Kind};
+use crate::events::Summary;
 use crate::plan::Plan;
 use crate::plan::scope::{Pattern, Scope};
 use crate::progress::Json;
@@ -21,7 +21,7 @@ use super::source;
 use super::terminal::{self, Terminal};
 
 /// Runs the command.
-pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     if !arguments.json {
         let terminal = if arguments.auto_approve || arguments.plan.is_some() { *terminal } else { terminal.aloud() };
         return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
@@ -40,19 +40,20 @@ async fn run_for(
     arguments: &cli::Apply,
     terminal: &Terminal,
     interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     if let Some(file) = &arguments.plan {
         return saved::run(file, audience, arguments, terminal, interrupt).await;
     }
     if arguments.json && !arguments.auto_approve {
-        return Err(CommandError::new("`--json` prints no question to answer")
+        return Err(Error::new(Kind::Invalid, "`--json` prints no question to answer")
             .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
     if !arguments.auto_approve && !std::io::stdin().is_terminal() {
-        return Err(CommandError::new("nobody is there to approve the plan: standard input is not a terminal").hint(
-            "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
+        return Err(Error::new(Kind::Refused, "nobody is there to approve the plan: standard input is not a terminal")
+            .hint(
+                "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
              or run `antipode apply --auto-approve`",
-        ));
+            ));
     }
     let site = source::load(&arguments.site, terminal)?;
     let locks = RunLocks::of(&site.catalog.path)?;
@@ -70,7 +71,7 @@ async fn lock_and_apply(
     session: &mut Session,
     locks: &RunLocks,
     interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     session.accept(&arguments.consent.accepted)?;
     let scope: Scope = (&arguments.scope).into();
     scope.check_names(&session.replicas)?;
@@ -91,7 +92,7 @@ async fn plan_and_apply(
     scope: &Scope,
     session: &mut Session,
     interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     let plan = session.plan_part(scope).await?;
     let is_planned = |accepted: &&Pattern| !session.busy.contains_key(&accepted.replica);
     let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
@@ -110,10 +111,13 @@ async fn plan_and_apply(
         return Ok(otherwise);
     }
     if !arguments.auto_approve && !stdout::is_whole() {
-        return Err(CommandError::new("the plan could not be shown, so nobody can approve it; nothing was changed"));
+        return Err(Error::new(
+            Kind::Refused,
+            "the plan could not be shown, so nobody can approve it; nothing was changed",
+        ));
     }
     if !arguments.auto_approve && !approved(interrupt).await {
-        return Err(CommandError::new("apply cancelled, nothing was changed"));
+        return Err(Error::new(Kind::Refused, "apply cancelled, nothing was changed"));
     }
     let summary = carry_out(&plan, session, bounds(arguments), audience).await?;
     Ok(exit(&summary).unwrap_or(otherwise))
@@ -148,7 +152,7 @@ pub async fn carry_out(
     session: &mut Session,
     bounds: Bounds,
     audience: &Audience<'_>,
-) -> Result<Summary, CommandError> {
+) -> Result<Summary, Error> {
     let begin = Instant::now();
     let summary = session.apply(plan, bounds, &*audience.listener()).await?;
     audience.summary(plan, &summary, begin.elapsed());
@@ -157,7 +161,7 @@ pub async fn carry_out(
 
 /// How an apply that did not do everything ends.
 fn exit(summary: &Summary) -> Option<Exit> {
-    if summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::ServerBusy) {
+    if summary.failed.iter().any(|(_, failure)| failure.kind == Kind::Locked) {
         return Some(Exit::Locked);
     }
     (!summary.failed.is_empty()).then_some(Exit::PartFailed)

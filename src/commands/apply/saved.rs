@@ -13,7 +13,7 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{saved_plan, source};
 use crate::cycle::Session;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
@@ -28,7 +28,7 @@ pub async fn run(
     arguments: &cli::Apply,
     terminal: &Terminal,
     interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     let saved = saved_plan::read(file)?;
     let site = source::load(&saved_plan::site_file(&saved, &arguments.site), terminal)?;
     stale::check_site(&saved, &site).map_err(|refusal| saved_plan::refused(file, &refusal))?;
@@ -57,7 +57,7 @@ async fn check_and_apply(
     arguments: &cli::Apply,
     session: &mut Session,
     locks: &RunLocks,
-) -> Result<Summary, CommandError> {
+) -> Result<Summary, Error> {
     let changed: BTreeSet<&ServerName> =
         saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
     let is_resolved = |name: &&ServerName| session.replicas.iter().any(|replica| replica.name == **name);

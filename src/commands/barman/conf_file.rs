@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::barman::conf::{BarmanConf, ConfError};
-use crate::error::CommandError;
+use crate::error::{Error, Kind};
 use crate::observe::site_barman::read_conf;
 
 /// A barman.conf with the files that it includes.
@@ -18,25 +18,28 @@ pub struct ConfFile {
 
 impl ConfFile {
     /// Reads the file that was named, else the first of those where Barman looks.
-    pub fn read(named: Option<&Path>) -> Result<Self, CommandError> {
+    pub fn read(named: Option<&Path>) -> Result<Self, Error> {
         let path = match named {
             Some(path) if path.exists() => path.to_owned(),
             Some(path) => {
-                return Err(CommandError::new(format!("Configuration file '{}' does not exist", path.display())));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("Configuration file '{}' does not exist", path.display()),
+                ));
             }
             None => usual_places().find(|path| path.exists()).ok_or_else(|| {
                 let places: Vec<String> = usual_places().map(|path| path.display().to_string()).collect();
-                CommandError::new(format!("there is no barman.conf at {}", places.join(", ")))
+                Error::new(Kind::NotFound, format!("there is no barman.conf at {}", places.join(", ")))
                     .hint("name it with -c FILE")
             })?,
         };
-        let conf = read_conf(&path).map_err(|error| CommandError::new(error.to_string()))?;
+        let conf = read_conf(&path)?;
         Ok(Self { path, conf })
     }
 
     /// What is wrong with the file.
-    pub fn invalid(&self, error: &ConfError) -> CommandError {
-        CommandError::new(format!("{}: {error}", self.path.display()))
+    pub fn invalid(&self, error: &ConfError) -> Error {
+        Error::new(Kind::Invalid, format!("{}: {error}", self.path.display()))
     }
 }
 

@@ -12,14 +12,13 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
 use crate::cycle::{Bounds, Session};
-use crate::error::{CommandError, Exit};
-use crate::events::FailureKind;
+use crate::error::{Error, Exit, Kind};
 use crate::render;
 use crate::site::Site;
 use crate::stdout;
 
 /// Runs the command.
-pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(arguments, terminal)?;
     let locks = RunLocks::of(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
@@ -28,7 +27,7 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
     result
 }
 
-async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, Error> {
     let is_anything_free = session.lock(locks, |_| true, Duration::ZERO).await?;
     let busy = session.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
     let hanging = busy.fold(None, Option::or);
@@ -38,20 +37,19 @@ async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Termi
 
 /// Leaves a server to the run that is at work on it, as Barman's cron does. One that hangs is an error: without it nobody
 /// would know that nothing is copied any more.
-fn skip(site: &Site, server: &ServerName, busy: &CommandError, terminal: &Terminal) -> Option<Exit> {
+fn skip(site: &Site, server: &ServerName, busy: &Error, terminal: &Terminal) -> Option<Exit> {
     let now = Timestamp::now();
     let run = crate::apply::ongoing(&site.catalog.path, server).ok().flatten();
     let who = run.as_ref().map_or_else(|| busy.to_string(), |run| render::ongoing(run, now));
     let skipping = format!("Another antipode is already running, skipping {server}: {who}");
     if let Some(run) = run.filter(|run| run.hangs(now)) {
-        let error = CommandError::new(skipping).hint(render::advice_on_ongoing(&run));
-        return Some(terminal.error(&CommandError { exit: Exit::Locked, ..error }));
+        return Some(terminal.error(&Error::new(Kind::Locked, skipping).hint(render::advice_on_ongoing(&run))));
     }
     stdout::print(&format!("{skipping}\n"));
     None
 }
 
-async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, CommandError> {
+async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
     let plan = session.plan().await?;
     for error in &session.unresolved {
         terminal.error(error);
@@ -71,8 +69,7 @@ async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, Comman
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
     let summary =
         apply::carry_out(&plan, session, Bounds::of_patience(Duration::ZERO), &Audience::People(terminal)).await?;
-    let (busy, failed): (Vec<_>, Vec<_>) =
-        summary.failed.iter().partition(|(_, failure)| failure.kind == FailureKind::ServerBusy);
+    let (busy, failed): (Vec<_>, Vec<_>) = summary.failed.iter().partition(|(_, failure)| failure.kind == Kind::Locked);
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))
     }) {

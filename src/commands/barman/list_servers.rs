@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::barman::ids::{InvalidId, ServerName};
 use crate::barman::server_config::ServerConfig;
 use crate::cli;
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::observe::version;
 use crate::render::clean;
 use crate::stdout;
@@ -13,11 +13,12 @@ use crate::stdout;
 use super::conf_file::ConfFile;
 
 /// Runs the command.
-pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<Exit, CommandError> {
+pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<Exit, Error> {
     let file = ConfFile::read(barman_conf)?;
     let mut text = String::new();
     for name in file.conf.sections() {
-        let server: ServerName = name.parse().map_err(|error: InvalidId| CommandError::new(error.to_string()))?;
+        let server: ServerName =
+            name.parse().map_err(|error: InvalidId| Error::new(Kind::Invalid, error.to_string()))?;
         let line = if arguments.minimal { name.to_owned() } else { line(&file, &server)? };
         text.push_str(&line);
         text.push('\n');
@@ -27,7 +28,7 @@ pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<E
 }
 
 /// `name - description (marks)`
-fn line(file: &ConfFile, server: &ServerName) -> Result<String, CommandError> {
+fn line(file: &ConfFile, server: &ServerName) -> Result<String, Error> {
     // What a line says is the same in every version.
     let config = ServerConfig::read(&file.conf, server, version::NEWEST).map_err(|error| file.invalid(&error))?;
     let Some(config) = config else { return Ok(server.to_string()) };

@@ -10,7 +10,7 @@ use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
 use crate::cycle::{Bounds, Session};
-use crate::error::{CommandError, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::Outcome;
@@ -38,7 +38,7 @@ pub async fn run(
     things: &[&str],
     terminal: &Terminal,
     interrupt: &Interrupt,
-) -> Result<Part, CommandError> {
+) -> Result<Part, Error> {
     let locks = RunLocks::of(&site.catalog.path)?;
     let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
     let result = part(&mut session, server, things, &locks, terminal).await;
@@ -52,14 +52,16 @@ async fn part(
     things: &[&str],
     locks: &RunLocks,
     terminal: &Terminal,
-) -> Result<Part, CommandError> {
+) -> Result<Part, Error> {
     session.replica(server)?;
     session.lock(locks, |name| name.as_str() == server, PATIENCE).await?;
     if let Some(busy) = session.busy.values().next() {
         return Err(busy.clone());
     }
     let replica = session.replica(server)?;
-    let patterns = things.iter().map(|thing| format!("{server}/{thing}").parse().map_err(CommandError::new));
+    let patterns = things
+        .iter()
+        .map(|thing| format!("{server}/{thing}").parse().map_err(|why: String| Error::new(Kind::Invalid, why)));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
     let now = Timestamp::now();
     let observation = session.observe([replica], Purpose::Plan { refresh: false }, now).await?;
@@ -67,7 +69,7 @@ async fn part(
     let plan = match plan.narrow(&scope, &session.replicas, &observation, now) {
         Ok(plan) => plan,
         Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {
-            return Ok(Part::Absent(CommandError::from(error).hint));
+            return Ok(Part::Absent(Error::from(error).hint));
         }
         Err(error) => return Err(error.into()),
     };
@@ -81,16 +83,16 @@ async fn part(
 }
 
 /// The reason why a replica could not be planned.
-fn refuse_unplanned(plan: &Plan) -> Result<(), CommandError> {
+fn refuse_unplanned(plan: &Plan) -> Result<(), Error> {
     for replica in &plan.replicas {
         match &replica.outcome {
             Outcome::Planned => {}
             Outcome::Inactive(sentence) => {
-                return Err(CommandError::new(format!("{}: its primary says: {sentence}", replica.name)));
+                return Err(Error::new(Kind::Refused, format!("{}: its primary says: {sentence}", replica.name)));
             }
-            Outcome::Unobserved(error) => return Err(error.clone().into()),
+            Outcome::Unobserved(error) => return Err(error.clone()),
             Outcome::Blocked(_) => {
-                return Err(CommandError::new(format!("{}: the plan is blocked", replica.name))
+                return Err(Error::new(Kind::Refused, format!("{}: the plan is blocked", replica.name))
                     .hint("`antipode plan` says by what, and what to do about it"));
             }
         }
@@ -102,9 +104,9 @@ fn refuse_unplanned(plan: &Plan) -> Result<(), CommandError> {
 pub fn end(summary: &Summary, terminal: &Terminal) -> Exit {
     match summary.failed.first() {
         None => Exit::Done,
-        Some((address, failure)) => {
-            let error = CommandError::new(format!("{address}: {failure}"));
-            terminal.error(&CommandError { hint: failure.hint.clone(), ..error })
+        Some((address, error)) => {
+            terminal.error(&error.clone().of(address));
+            Exit::Error
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::source;
 use crate::commands::terminal::Terminal;
 use crate::cycle;
-use crate::error::{CommandError, Exit};
-use crate::events::{FailureKind, Summary};
+use crate::error::{Error, Exit, Kind};
+use crate::events::Summary;
 use crate::site::Site;
 use crate::stdout;
 use crate::store::locks::{Lock, LockError, LockKind};
@@ -15,21 +15,19 @@ use crate::store::locks::{Lock, LockError, LockKind};
 use super::sync::{self, Part};
 
 /// Runs the command.
-pub async fn run(
-    arguments: &cli::SyncBackup,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
     let server = &arguments.server;
-    let absent =
-        || CommandError::new(format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()));
+    let absent = || {
+        Error::new(Kind::NotFound, format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()))
+    };
     let id: BackupId = arguments.backup.parse().map_err(|_| absent())?;
     let name: ServerName = server.parse().map_err(|_| cycle::unknown_server(server, &[]))?;
     let running = || {
-        CommandError::new(format!(
-            "Another synchronisation process for backup {id} of server {server} is already running."
-        ))
+        Error::new(
+            Kind::Busy,
+            format!("Another synchronisation process for backup {id} of server {server} is already running."),
+        )
     };
     if is_locked(&site, &name, id)? {
         return Err(running());
@@ -39,14 +37,14 @@ pub async fn run(
             stdout::print(&format!("Backup {id} is already synced with {server} server\n"));
             Ok(Exit::Done)
         }
-        Part::Absent(hint) => Err(CommandError { hint, ..absent() }),
+        Part::Absent(hint) => Err(Error { hint, ..absent() }),
         Part::Applied(summary) if is_busy(&summary) => Err(running()),
         Part::Applied(summary) => Ok(sync::end(&summary, terminal)),
     }
 }
 
 /// Whether another process copies this backup: it is not waited for.
-fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, CommandError> {
+fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, Error> {
     let directory = cycle::lock_directory(site)?;
     match Lock::try_acquire(&LockKind::SyncBackup(id).path(&directory, server)) {
         Err(LockError::Busy { .. }) => Ok(true),
@@ -56,5 +54,5 @@ fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, Com
 }
 
 fn is_busy(summary: &Summary) -> bool {
-    summary.failed.iter().any(|(_, failure)| failure.kind == FailureKind::Busy)
+    summary.failed.iter().any(|(_, failure)| failure.kind == Kind::Busy)
 }

@@ -16,7 +16,7 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::source;
 use crate::commands::terminal::{self, Terminal};
 use crate::cycle::Session;
-use crate::error::{CommandError, Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::primary;
 use crate::stdout;
@@ -29,11 +29,17 @@ pub async fn run(
     barman_conf: Option<&Path>,
     terminal: &Terminal,
     interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     if arguments.primary {
         return ask_primary(arguments, terminal, interrupt).await;
     }
-    let position = arguments.last_position.as_deref().map(position).transpose()?;
+    let position = match arguments.last_position.as_deref().map(position).transpose() {
+        Ok(position) => position,
+        Err(error) => {
+            terminal.error(&error);
+            return Ok(Exit::Misused);
+        }
+    };
     let file = ConfFile::read(barman_conf)?;
     let server = known_server(&file.conf, &arguments.server)?;
     let config = |version| {
@@ -46,7 +52,7 @@ pub async fn run(
         return Ok(Exit::Done);
     }
     if let Some(fault) = newest.faults(&server).into_iter().next() {
-        return Err(CommandError::new(fault).hint(format!("Barman does not work on {server} because of it")));
+        return Err(Error::new(Kind::Invalid, fault).hint(format!("Barman does not work on {server} because of it")));
     }
     let (dirs, locks) = places(&file, &server)?;
     let known = arguments.last_wal.clone().map(|name| (name, position));
@@ -55,42 +61,42 @@ pub async fn run(
     let last_wal = arguments.last_wal.clone();
     tokio::task::spawn_blocking(move || print(&server, catalog, &config, last_wal.as_deref(), position))
         .await
-        .map_err(|error| CommandError::new(format!("the answer was not written: {error}")))?
+        .map_err(|error| Error::from(error).of("the answer was not written"))?
 }
 
 /// LAST_POSITION, as Barman demands it; like Barman it ends with exit code 2 otherwise.
-fn position(text: &str) -> Result<u64, CommandError> {
+fn position(text: &str) -> Result<u64, Error> {
     let why = match text.parse::<i128>() {
         Ok(number) if number > 0 => return Ok(u64::try_from(number).unwrap_or(u64::MAX)),
         Ok(_) => "is not a valid positive integer",
         Err(_) => "is not a valid input",
     };
     let message = format!("argument LAST_POSITION: '{text}' {why}");
-    Err(CommandError { exit: Exit::Misused, ..CommandError::new(message) })
+    Err(Error::new(Kind::Invalid, message))
 }
 
-fn known_server(conf: &BarmanConf, name: &str) -> Result<ServerName, CommandError> {
+fn known_server(conf: &BarmanConf, name: &str) -> Result<ServerName, Error> {
     if name == "all" {
-        return Err(CommandError::new("You cannot use 'all' in a single server context"));
+        return Err(Error::new(Kind::Invalid, "You cannot use 'all' in a single server context"));
     }
     let server: Option<ServerName> = name.parse().ok();
     server.filter(|server| conf.has(server)).ok_or_else(|| unknown(name))
 }
 
-fn unknown(name: &str) -> CommandError {
-    CommandError::new(format!("Unknown server '{}'", name.escape_debug()))
+fn unknown(name: &str) -> Error {
+    Error::new(Kind::NotFound, format!("Unknown server '{}'", name.escape_debug()))
         .hint("`antipode list-servers` lists those of barman.conf; -c FILE names another one")
 }
 
-fn places(file: &ConfFile, server: &ServerName) -> Result<(ServerDirs, std::path::PathBuf), CommandError> {
+fn places(file: &ConfFile, server: &ServerName) -> Result<(ServerDirs, std::path::PathBuf), Error> {
     let conf = file.conf.server(server).map_err(|error| file.invalid(&error))?;
     let conf = conf.ok_or_else(|| unknown(server.as_str()))?;
     let locks = file.conf.barman_lock_directory().map_err(|error| file.invalid(&error))?;
     Ok((conf.dirs, locks))
 }
 
-fn failed(server: &ServerName, error: Error) -> CommandError {
-    error.of(server).into()
+fn failed(server: &ServerName, error: Error) -> Error {
+    error.of(server)
 }
 
 fn print(
@@ -99,7 +105,7 @@ fn print(
     config: &ServerConfig,
     last_wal: Option<&str>,
     position: Option<u64>,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Error> {
     let OwnCatalog { version, backups, xlogdb, offset } = catalog;
     let known = last_wal.map(|name| Known { name, position });
     let wals = Listing::read(&xlogdb, offset, known, &backups, version).map_err(|error| refused(server, &error))?;
@@ -108,24 +114,20 @@ fn print(
     match answer.write(&mut out).and_then(|()| Ok(out.flush()?)) {
         // What could not be written is told at the end of every command.
         Ok(()) | Err(WriteError::Io(_)) => Ok(Exit::Done),
-        Err(error) => Err(CommandError::new(format!("{server}: {error}"))),
+        Err(error) => Err(Error::new(Kind::Damaged, format!("{server}: {error}"))),
     }
 }
 
-fn refused(server: &ServerName, error: &ListingError) -> CommandError {
+fn refused(server: &ServerName, error: &ListingError) -> Error {
     match error {
-        ListingError::Unreadable { .. } => CommandError::new(format!("xlog.db of {server}: {error}"))
+        ListingError::Unreadable { .. } => Error::new(Kind::Damaged, format!("xlog.db of {server}: {error}"))
             .hint("Barman itself fails on it as well; `barman rebuild-xlogdb` makes the file anew"),
-        ListingError::Older { .. } | ListingError::Newer { .. } => CommandError::new(error.to_string()),
+        ListingError::Older { .. } | ListingError::Newer { .. } => Error::new(Kind::Stale, error.to_string()),
     }
 }
 
 /// Asks the primary of a replica, and prints its answer as it came, without its passwords.
-async fn ask_primary(
-    arguments: &cli::SyncInfo,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> Result<Exit, CommandError> {
+async fn ask_primary(arguments: &cli::SyncInfo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
     let session = Session::open(&site, &interrupt.token, terminal::told()).await;
     let answer = answer_of_primary(&session, &arguments.server).await;
@@ -133,27 +135,24 @@ async fn ask_primary(
     print_answer(&answer?)
 }
 
-async fn answer_of_primary(session: &Session, name: &str) -> Result<Vec<u8>, CommandError> {
+async fn answer_of_primary(session: &Session, name: &str) -> Result<Vec<u8>, Error> {
     let replica = session.replica(name)?;
     let connection = session.connection(&replica.primary)?;
     let Some(commands) = &connection.commands else {
-        return Err(CommandError::new(format!(
-            "the primary {} is a catalog on this host, and runs no Barman",
-            replica.primary
-        ))
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("the primary {} is a catalog on this host, and runs no Barman", replica.primary),
+        )
         .hint(format!("`antipode sync-info -c BARMAN_CONF {}` reads it", replica.server)));
     };
     commands.sync_info(&replica.server).await.map_err(|error| {
-        let failure = primary::refused(error, &replica.server);
-        CommandError {
-            hint: failure.hint,
-            ..CommandError::new(format!("primary {}, server {}: {}", replica.primary, replica.server, failure.message))
-        }
+        let error = primary::refused(error, &replica.server);
+        error.of(format_args!("primary {}, server {}", replica.primary, replica.server))
     })
 }
 
-fn print_answer(stdout: &[u8]) -> Result<Exit, CommandError> {
-    match frame(stdout).map_err(|error| CommandError::new(error.to_string()))? {
+fn print_answer(stdout: &[u8]) -> Result<Exit, Error> {
+    match frame(stdout).map_err(|error| Error::new(Kind::Untrusted, error.to_string()))? {
         Framed::Inactive(sentence) => stdout::print(&format!("{sentence}\n")),
         Framed::Json(json) => {
             let text = String::from_utf8_lossy(json);

@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::barman::ids::{BackupId, ServerName};
+use crate::english::list;
+use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observation, Observed};
 use crate::site::model::Replica;
 use crate::site::suggest::near;
@@ -76,6 +78,27 @@ pub enum ScopeError {
         /// What leaves that out.
         excluded: String,
     },
+}
+
+impl From<ScopeError> for Error {
+    fn from(error: ScopeError) -> Self {
+        let (kind, hint) = match &error {
+            ScopeError::NoReplica { near, .. } | ScopeError::Unknown { near, .. } => match near.as_slice() {
+                [] => (Kind::NotFound, "`antipode plan -v` shows what is planned".to_owned()),
+                near => (Kind::NotFound, format!("did you mean {}?", near.join(" or "))),
+            },
+            ScopeError::Unwanted { .. } => {
+                let hint = "the selection of the site file leaves it out, or it is not complete there";
+                (Kind::Refused, hint.to_owned())
+            }
+            ScopeError::NothingWaits { waiting, .. } => match waiting.as_slice() {
+                [] => (Kind::Invalid, "nothing waits; leave it out".to_owned()),
+                waiting => (Kind::Invalid, format!("what waits is {}", list(waiting))),
+            },
+            ScopeError::Contradiction { .. } => (Kind::Invalid, "leave one of the two out".to_owned()),
+        };
+        Self::new(kind, error.to_string()).hint(hint)
+    }
 }
 
 impl Scope {

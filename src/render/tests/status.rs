@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::error::{CommandError, Error, Kind};
+use crate::error::{Error, Kind};
 use crate::plan::reason::{Blocker, Note, Warning};
 use crate::plan::recovery::Recovery;
 use crate::plan::recovery::objective::Objective;
@@ -205,7 +205,7 @@ fn the_json_form_follows_its_schema() {
     let schema = serde_json::from_str(&Name::Status.text()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let (plan, status) = of(everything());
-    let errors = [CommandError::new("the mirror of tokyo is not planned").hint("call them")];
+    let errors = [Error::new(Kind::Unreachable, "the mirror of tokyo is not planned").hint("call them")];
     let text = status_json(Told { status: &status, plan: &plan, now: now(), quiet: true }, &errors);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mistakes: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
