@@ -202,3 +202,6 @@ fn prepare<'a>(
 fn count(streams: NonZeroU32) -> usize {
     usize::try_from(streams.get()).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

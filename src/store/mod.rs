@@ -4,7 +4,7 @@
 //! ```text
 //!            xlogdb, infos, wals, staged: what is read and changed together
 //!                                    │
-//!     verify ──► Root ──────────► Store
+//!     verify ──► Root ──────────► Store ◄────────── Recording (tests)
 //!                                    │
 //!                                  Posix: files, durable, disk, places, links, locks
 //! ```
@@ -21,6 +21,8 @@ pub mod locks;
 pub mod parallel;
 pub mod place;
 pub mod posix;
+#[cfg(test)]
+pub mod recording;
 mod root;
 pub mod staged;
 pub mod wals;

@@ -1,0 +1,78 @@
+//! For every call of the store: when it goes wrong, all that is listed is whole, and the next apply does the rest.
+
+use std::sync::Arc;
+
+use super::ground::{Ground, counted};
+use crate::store::Store;
+use crate::store::recording::{Mishap, Reach, Recording, Sort};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const REACHES: [Reach; 3] = [Reach::Half, Reach::Nothing, Reach::Everything];
+/// Only the newest backup, and what that leaves out is deleted.
+const NEWEST_ONLY: &str = ", backups: [{last: 1}], prune: {unselected: true}, protect: {min_backups: 1}";
+
+/// Applies as often as there are calls of a sort, each time with a mishap at another one.
+async fn every_call_goes_wrong(ground: &Ground, sort: Sort, step: usize, mishap: impl Fn(usize) -> Mishap) {
+    for at in (0..).step_by(step) {
+        ground.begin();
+        let mishap = mishap(at);
+        let recording = Recording::new(ground.dirs(), Some((sort, at, mishap)));
+        let store: Arc<dyn Store> = Arc::<Recording>::clone(&recording);
+        let summary = ground.apply(&store).await;
+        if !recording.has_happened() {
+            let calls = recording.calls();
+            assert!(at > 15, "only {at} calls: {:?}", counted(&calls));
+            assert_eq!(summary.failed, []);
+            ground.assert_whole("nothing went wrong");
+            return;
+        }
+        if let Mishap::PowerCut(_) = mishap {
+            recording.reboot();
+        }
+        let calls = recording.calls();
+        let last = calls.iter().filter(|(of, _)| *of == sort).nth(at).map(|(_, call)| call);
+        let when = format!("{mishap:?} at call {at}, {}", last.unwrap());
+        ground.assert_whole(&when);
+        ground.finish().await;
+        ground.assert_whole(&format!("{when}, and another apply"));
+    }
+}
+
+fn power_cut(at: usize) -> Mishap {
+    Mishap::PowerCut(REACHES[at % REACHES.len()])
+}
+
+fn fault(at: usize) -> Mishap {
+    Mishap::Fault(if at.is_multiple_of(2) { EIO } else { ENOSPC }, REACHES[at / 2 % REACHES.len()])
+}
+
+#[tokio::test]
+async fn a_site_that_is_filled_is_whole_whenever_the_power_fails() {
+    every_call_goes_wrong(&Ground::new(false, "").await, Sort::Change, 1, power_cut).await;
+}
+
+#[tokio::test]
+async fn a_site_that_replaces_a_backup_is_whole_whenever_the_power_fails() {
+    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Sort::Change, 1, power_cut).await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_filled_is_whole_whatever_the_disk_refuses() {
+    every_call_goes_wrong(&Ground::new(false, "").await, Sort::Change, 1, fault).await;
+}
+
+#[tokio::test]
+async fn a_site_that_replaces_a_backup_is_whole_whatever_the_disk_refuses() {
+    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Sort::Change, 1, fault).await;
+}
+
+#[tokio::test]
+async fn a_site_is_whole_whatever_cannot_be_read_or_shared() {
+    let ground = Ground::new(true, "").await;
+    // There are hundreds of looks; a prime is in step with nothing that comes again and again.
+    every_call_goes_wrong(&ground, Sort::Look, 23, |_| Mishap::Fault(EIO, Reach::Nothing)).await;
+    for mishap in [power_cut, fault] {
+        every_call_goes_wrong(&ground, Sort::Share, 5, mishap).await;
+    }
+}

@@ -1,0 +1,4 @@
+//! Whole applies in which one call of the store goes wrong, or the power fails.
+
+mod ground;
+mod mishaps;
