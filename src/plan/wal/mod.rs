@@ -30,7 +30,8 @@ use super::reason::Note;
 use super::recovery::window::Segments;
 use crate::observe::wal_files::{Proof, WalFile, find, wal_files};
 use disorder::Disorder;
-use runs::{Runs, Shipment, segment_of};
+use runs::{Runs, segment_of};
+use shipping::Shipment;
 use wanted::Wanted;
 
 /// What becomes of the WAL of one replica.

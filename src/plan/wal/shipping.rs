@@ -1,14 +1,65 @@
-//! How WAL files become actions, and why they are shipped.
+//! How WAL files are put together into batches, and how these become actions: why they are shipped.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::BTreeMap;
 
-use crate::barman::wal::WalName;
+use crate::barman::wal::{SegmentSize, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
+use crate::observe::inventory::Undescribed;
 use crate::plan::action::address::Names;
 use crate::plan::action::{Action, Change, WalBatch};
+use crate::plan::order::stages::{Places, Stage};
 use crate::plan::reason::Reason;
+
+use super::runs::{Run, Runs, segment_of};
+
+/// WAL files that are shipped, by the number of the stage that they are shipped in.
+#[derive(Debug)]
+pub struct Shipment<'a> {
+    places: &'a Places,
+    size: SegmentSize,
+    stages: BTreeMap<usize, Runs<WalEntry>>,
+}
+
+impl<'a> Shipment<'a> {
+    /// Nothing yet.
+    pub fn new(places: &'a Places, size: SegmentSize) -> Self {
+        Self { places, size, stages: BTreeMap::new() }
+    }
+
+    /// Adds the file that comes next; a history file is shipped by itself.
+    pub fn push(&mut self, entry: &WalEntry) {
+        if let Some(segment) = segment_of(entry.name) {
+            let runs = self.stages.entry(self.places.of(segment)).or_insert_with(|| Runs::new(self.size));
+            runs.push(entry.name, *entry);
+        }
+    }
+
+    /// The batches of each stage, with what is here already and what the primary's list does not describe.
+    pub fn batches(
+        self,
+        stages: &[Stage],
+        here: &BTreeMap<WalName, u64>,
+        undescribed: &BTreeMap<WalName, Undescribed>,
+    ) -> BTreeMap<usize, Vec<WalBatch>> {
+        let batches = |(number, runs): (usize, Runs<WalEntry>)| {
+            let needed_by = match stages.get(number) {
+                Some(Stage::Backup(id)) => Some(*id),
+                _ => None,
+            };
+            let batch = |(range, entries): Run<WalEntry>| {
+                let here = entries.iter().filter_map(|entry| Some((entry.name, *here.get(&entry.name)?))).collect();
+                let names = entries.iter().map(|entry| entry.name);
+                let undescribed = names.filter(|name| undescribed.contains_key(name)).collect();
+                WalBatch { range, entries, here, undescribed, needed_by, accepted: false }
+            };
+            (number, runs.into_runs().map(batch).collect())
+        };
+        self.stages.into_iter().map(batches).collect()
+    }
+}
 
 /// Ships files: again those that are here with another size.
 pub fn ship(names: Names<'_>, batch: WalBatch) -> Action {
