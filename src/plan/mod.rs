@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | what a plan is, and how that of a replica is made | `model`, `replica` |
 //! | which backups it is to have, and which may go | [`backup`] |
-//! | which WAL it is to have, and which may go | [`wal`] |
+//! | which WAL it is to have, and which may go | `wal` |
 //! | what an action is | [`action`]; why it is there, or is not: [`reason`] |
 //! | in which order | [`order`] |
 //! | how much and how long | [`cost`] |
