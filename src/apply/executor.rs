@@ -125,11 +125,14 @@ impl<'a> Executor<'a> {
     fn turn(&self, node: NodeIndex, mut may_begin: oneshot::Receiver<bool>) -> BoxFuture<'a, Report> {
         let (step, urgency, course) = (self.graph[node], self.urgency(node), self.course);
         // One that may begin is in the line at once, and ahead of all that are less urgent.
-        let in_line = (may_begin.try_recv() == Ok(true)).then(|| course.share.step(urgency));
+        let in_line = may_begin.try_recv().ok().map(|may_begin| may_begin.then(|| course.share.step(urgency)));
         let turn = async move {
-            match in_line {
+            let slot = match in_line {
+                Some(slot) => slot,
+                None => may_begin.await.unwrap_or(false).then(|| course.share.step(urgency)),
+            };
+            match slot {
                 Some(slot) => Some(slot.await),
-                None if may_begin.await.unwrap_or(false) => Some(course.share.step(urgency).await),
                 None => None,
             }
         };
@@ -380,6 +383,17 @@ mod tests {
         let summary = run(&plan, &steps, &share, &cancel).await;
         assert_eq!((summary.done.len(), summary.skipped.len(), summary.interrupted), (0, 3, true));
         assert!(steps.began.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_step_for_which_nothing_is_left_is_left_to_the_next_run() {
+        let plan = plan(3);
+        let share = alone(&plan, limits(16, Some(1000)));
+        share.budget().use_up();
+        let steps = Watched::default();
+        let summary = run(&plan, &steps, &share, &CancellationToken::new()).await;
+        assert_eq!(*steps.began.lock().unwrap(), [0], "the one that copies nothing");
+        assert_eq!((summary.done.len(), summary.skipped.len(), summary.stopped_at), (1, 4, Some(1000)));
     }
 
     #[tokio::test]
