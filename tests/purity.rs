@@ -35,7 +35,7 @@ const TOUCHING: [(&str, &str); 8] = [
     ("apply/locks.rs", "the runs' own locks, which lie beside the servers"),
     ("apply/pulse.rs", "the same"),
     ("commands", "files that a user names"),
-    ("cycle/session.rs", "the directory of sockets"),
+    ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
     ("observe/site_barman.rs", "barman.conf"),
     ("store", "the catalogs at the site"),

@@ -58,10 +58,7 @@ pub async fn run(arguments: &cli::BarmanConf, terminal: &Terminal, interrupt: &I
 
 /// Every replica of the site. Only the primaries of mirrors are called, to say which servers they have.
 async fn replicas(site: &Site, interrupt: &Interrupt) -> (Vec<Replica>, Vec<Error>) {
-    let is_mirrored = |name: &String| site.mirrors.iter().any(|mirror| mirror.primary == *name);
-    let primaries = site.primaries.iter().filter(|(name, _)| is_mirrored(name));
-    let asked = Site { primaries: primaries.map(|(name, p)| (name.clone(), p.clone())).collect(), ..site.clone() };
-    let session = Session::open(&asked, &interrupt.token, terminal::told()).await;
+    let session = Session::open(site, &interrupt.token, terminal::told()).await;
     let (replicas, unresolved) = (session.replicas.clone(), session.unresolved.clone());
     session.close().await;
     (replicas, unresolved)

@@ -22,8 +22,9 @@ use super::terminal::{self, Terminal};
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?;
-    let mut session =
-        Session::open_telling(&site, &interrupt.token, terminal::told(), |primary| waits_for(primary, terminal)).await;
+    let shown = *terminal;
+    let waits = move |primary: &Primary| waits_for(primary, &shown);
+    let mut session = Session::open_telling(&site, &interrupt.token, terminal::told(), waits).await;
     let told = tell(arguments, &site, &mut session, terminal).await;
     session.close().await;
     told

@@ -1,18 +1,17 @@
-//! Doing what a plan says, over the ways to the primaries that a session holds.
+//! Taking locks and doing what a plan says, of all replicas of a command side by side.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::apply::{self, Limits, Means, RunLockError, RunLocks, Shared};
+use crate::apply::{Limits, RunLockError, RunLocks, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::events::{Event, Listener, Nobody, Summary};
-use crate::plan::Plan;
-use crate::store::Posix;
-use crate::transport::patience::Patience;
+use crate::plan::{Plan, ReplicaPlan};
 
 use super::Session;
+use super::replica::Grant;
 
 /// How long an apply waits, and how much it does.
 #[derive(Debug, Clone, Copy)]
@@ -70,38 +69,22 @@ impl Session {
     /// Does what a plan says, of all replicas at the same time. Their runs' own locks are taken, but for those of which
     /// nothing is to be done.
     pub async fn apply(&mut self, plan: &Plan, bounds: Bounds, listener: &dyn Listener) -> Result<Summary, Error> {
-        let connections = self.open_connections();
-        let (stores, shared) = (Posix::opener(self.lock_directory()?), Shared::new(bounds.limits));
+        let (lock_directory, lock_timeout) = (self.lock_directory()?, bounds.lock_timeout);
         let (mut run_locks, mut begun) = (std::mem::take(&mut self.run_locks), Vec::new());
         for planned in &plan.replicas {
-            let Some(run_lock) = run_locks.remove(&planned.name) else {
-                if planned.actions.is_empty() {
-                    continue;
-                }
-                return Err(Error::new(
-                    Kind::Internal,
-                    format!("internal error, please report it: {} is not locked", planned.name),
-                ));
-            };
-            let replica = self.replica(planned.name.as_str())?;
-            let unknown = || Error::new(Kind::Internal, format!("primary {}: it is not declared", replica.primary));
-            let primary = self.site.primaries.get(&replica.primary).ok_or_else(unknown)?;
-            begun.push((planned, replica, primary, run_lock));
+            match run_locks.remove(&planned.name) {
+                Some(run_lock) => begun.push((planned, self.cycle(self.replica(planned.name.as_str())?), run_lock)),
+                None if planned.actions.is_empty() => {}
+                None => return Err(unlocked(planned)),
+            }
         }
-        let shares = shared.admit(begun.iter().map(|(planned, replica, primary, _)| (*planned, *replica, *primary)));
-        let applies = begun.into_iter().zip(shares).map(|((planned, replica, _, run_lock), share)| {
-            let means = Means {
-                replica,
-                connection: connections.get(&replica.primary),
-                stores: &stores,
-                lock_timeout: bounds.lock_timeout,
-                patience: Patience::APPLYING,
-                run_lock,
-                share,
-            };
-            apply::apply(planned, means, listener, &self.cancel)
+        let admitted = begun.iter().map(|(planned, cycle, _)| Ok((*planned, &cycle.replica, cycle.primary()?)));
+        let shares = Shared::new(bounds.limits).admit(admitted.collect::<Result<Vec<_>, Error>>()?);
+        let grants = begun.into_iter().zip(shares).map(|((planned, cycle, run_lock), share)| {
+            (planned, cycle, Grant { run_lock, share, lock_directory: lock_directory.clone(), lock_timeout })
         });
-        let mut applies = join_all(applies);
+        let mut applies =
+            join_all(grants.map(|(planned, cycle, grant)| async move { cycle.apply(planned, grant, listener).await }));
         let summaries = tokio::select! {
             // First, so that the interruption is told before what ends because of it.
             biased;
@@ -113,4 +96,8 @@ impl Session {
         };
         Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
     }
+}
+
+fn unlocked(planned: &ReplicaPlan) -> Error {
+    Error::new(Kind::Internal, format!("internal error, please report it: {} is not locked", planned.name))
 }

@@ -4,11 +4,16 @@
 //! commands ──► cycle ──► observe ──► plan ──► apply
 //! ```
 //!
-//! Every command that looks at primaries goes through a [`Session`]. It owns what it needs, so that it can outlive the
-//! command line that asked for it; what a terminal shows meanwhile is told by whoever opens it.
+//! A [`Cycle`] is of one replica. It owns what it needs, and shares with others what they have in common and what outlives
+//! it: the [`Lines`] to the primaries, and the slots, the bandwidth and the bytes of [`apply::Shared`](crate::apply::Shared).
+//! A [`Session`] is one command over a site: the cycles of its replicas side by side.
 
 mod apply;
+mod lines;
+mod replica;
 mod session;
 
 pub use apply::Bounds;
+pub use lines::{Calls, Lines, Way};
+pub use replica::{Cycle, Grant};
 pub use session::{Planned, Session, lock_directory, unknown_server};

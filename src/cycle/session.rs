@@ -1,23 +1,18 @@
 //! A site whose primaries were called: from what is wanted to a plan.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Connections, Purpose, SiteConf};
-use crate::plan::backup;
+use crate::observe::{self, Purpose, SiteConf};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::status::vanished::{Vanished, vanished};
@@ -26,7 +21,10 @@ use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
-use crate::transport::{self, Connection, Told};
+use crate::transport::Told;
+
+use super::lines::{Calls, Lines};
+use super::replica::{self, Cycle};
 
 /// A plan, and what it was made from.
 pub struct Planned {
@@ -38,10 +36,7 @@ pub struct Planned {
     pub now: Timestamp,
 }
 
-/// How long a call may take before somebody who waits is told of it.
-const A_WHILE: Duration = Duration::from_secs(1);
-
-/// A site whose primaries were called.
+/// One command over a site: the cycles of its replicas side by side.
 pub struct Session {
     /// What is wanted.
     pub site: Arc<Site>,
@@ -49,9 +44,8 @@ pub struct Session {
     pub replicas: Vec<Replica>,
     /// What went wrong with mirrors: which of their servers are not planned, and why.
     pub unresolved: Vec<Error>,
-    connections: Connections,
-    /// The same, but that what is lost on its way is asked for again.
-    patient: Connections,
+    lines: Arc<Lines>,
+    calls: Arc<Calls>,
     /// The servers of each primary that is mirrored, as far as they are known.
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
@@ -67,43 +61,25 @@ pub struct Session {
 }
 
 impl Session {
-    /// Calls every primary, and asks those that are mirrored which servers they have.
+    /// Asks the primaries that are mirrored which servers they have. The others are called when they are needed.
     pub async fn open(site: &Site, cancel: &CancellationToken, told: Told) -> Self {
         Self::open_telling(site, cancel, told, |_| ()).await
     }
 
     /// The same, telling which primaries are waited for when they take a while.
-    pub async fn open_telling(site: &Site, cancel: &CancellationToken, told: Told, waits: impl Fn(&Primary)) -> Self {
-        let runtime = runtime_directory();
-        let calls = site.primaries.iter().map(|(name, primary)| {
-            let runtime = runtime.clone();
-            let waits = &waits;
-            async move {
-                let mut call = pin!(transport::open(primary, &runtime, cancel));
-                let answer = match timeout(A_WHILE, &mut call).await {
-                    Ok(answer) => answer,
-                    Err(_elapsed) => {
-                        waits(primary);
-                        call.await
-                    }
-                };
-                (name.clone(), answer)
-            }
-        });
-        let connections: Connections = join_all(calls).await.into_iter().collect();
-        let patiently = |(name, call): (&String, &Result<Connection, Error>)| {
-            let connection = call.as_ref().map_err(Clone::clone);
-            let patient =
-                |connection: &Connection| Some(connection.patient(site.primaries.get(name)?, cancel, told.clone()));
-            Some((name.clone(), connection.map(patient).transpose()?))
-        };
-        let patient = connections.iter().filter_map(patiently).collect();
+    pub async fn open_telling(
+        site: &Site,
+        cancel: &CancellationToken,
+        told: Told,
+        waits: impl Fn(&Primary) + Send + Sync + 'static,
+    ) -> Self {
+        let lines = Arc::new(Lines::new(cancel, told, waits));
         let mut session = Self {
             site: Arc::new(site.clone()),
             replicas: Vec::new(),
             unresolved: Vec::new(),
-            connections,
-            patient,
+            calls: Arc::new(Calls::over(Arc::clone(&lines))),
+            lines,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
             run_locks: BTreeMap::new(),
@@ -118,19 +94,21 @@ impl Session {
 
     async fn ask_mirrored(&mut self) {
         let mirrored = self.site.primaries.values().filter(|p| self.site.mirrors.iter().any(|m| m.primary == p.name));
-        for primary in mirrored {
-            let answer = match self.patient.get(&primary.name) {
-                Some(Ok(connection)) => observe::servers(primary, connection).await,
-                Some(Err(error)) => Err(error.clone().with_reason()),
-                None => continue,
+        let questions = mirrored.map(|primary| async {
+            let answer = match self.calls.to(primary).await {
+                Ok(way) => observe::servers(primary, way.patient()).await,
+                Err(error) => Err(error),
             };
+            (primary.name.clone(), answer)
+        });
+        for (primary, answer) in join_all(questions).await {
             match answer {
                 Ok(answer) => {
-                    self.servers.insert(primary.name.clone(), answer.names);
+                    self.servers.insert(primary, answer.names);
                 }
                 Err(error) => {
-                    let error = error.of(format_args!("the mirror of {} is not planned", primary.name));
-                    self.silent.insert(primary.name.clone(), error);
+                    let error = error.of(format_args!("the mirror of {primary} is not planned"));
+                    self.silent.insert(primary, error);
                 }
             }
         }
@@ -209,16 +187,14 @@ impl Session {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Observation, Error> {
-        let observation =
-            observe::observe(&self.site, replicas, &self.patient, &backup::to_copy(now), purpose, &self.cancel).await?;
-        if self.cancel.is_cancelled() {
-            // Half an observation would read as a primary that cannot be reached.
-            return Err(Error::new(
-                Kind::Interrupted,
-                "interrupted while both ends were observed; nothing was changed",
-            ));
-        }
-        Ok(observation)
+        let replicas: Vec<&Replica> = replicas.into_iter().collect();
+        replica::observe(&self.site, &replicas, &self.calls, purpose, now, &self.cancel).await
+    }
+
+    /// The cycle of a replica.
+    pub fn cycle(&self, replica: &Replica) -> Cycle {
+        let (site, calls) = (Arc::clone(&self.site), Arc::clone(&self.calls));
+        Cycle { site, replica: replica.clone(), calls, cancel: self.cancel.clone() }
     }
 
     /// The replica with this name.
@@ -229,21 +205,6 @@ impl Session {
         })
     }
 
-    /// The way to one primary, for questions.
-    pub fn connection(&self, primary: &str) -> Result<&Connection, Error> {
-        match self.patient.get(primary) {
-            Some(Ok(connection)) => Ok(connection),
-            Some(Err(error)) => Err(error.clone().with_reason()),
-            None => Err(Error::new(Kind::Internal, format!("primary {primary}: it was not called"))),
-        }
-    }
-
-    /// The ways to the primaries that answered.
-    pub fn open_connections(&self) -> BTreeMap<String, Connection> {
-        let open = self.connections.iter().filter_map(|(name, call)| Some((name.clone(), call.as_ref().ok()?.clone())));
-        open.collect()
-    }
-
     /// Where the site's Barman keeps its locks.
     pub fn lock_directory(&self) -> Result<PathBuf, Error> {
         lock_directory(&self.site)
@@ -251,7 +212,7 @@ impl Session {
 
     /// Hangs up.
     pub async fn close(self) {
-        join_all(self.connections.values().filter_map(|call| call.as_ref().ok()).map(Connection::close)).await;
+        self.lines.close().await;
     }
 }
 
@@ -269,10 +230,4 @@ pub fn unknown_server(name: &str, known: &[&str]) -> Error {
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error.hint("the site file has no replica of this name"),
     }
-}
-
-/// Where the sockets of ssh are made: their paths must be short.
-fn runtime_directory() -> PathBuf {
-    let ours = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    ours.unwrap_or_else(|| PathBuf::from("/tmp"))
 }

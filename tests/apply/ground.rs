@@ -119,7 +119,8 @@ pub struct TestSite {
     pub file: PathBuf,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
-    site: Site,
+    /// What is declared of it.
+    pub site: Site,
 }
 
 impl TestSite {

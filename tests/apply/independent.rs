@@ -1,12 +1,18 @@
 //! Replicas of one apply that have nothing to do with each other.
 
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::RunLocks;
+use antipode::apply::{Limits, RunLocks, Shared};
 use antipode::barman::layout::{Layout, ServerDirs};
+use antipode::cycle::{Calls, Cycle, Grant, Lines};
 use antipode::demo::catalog::{FIRST_BACKUP, PrimaryCatalog};
+use antipode::events::{Nobody, Summary};
+use antipode::observe::Purpose;
 use antipode::store::locks::{Lock, LockKind};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::ground::{Blind, Ground, TestSite};
 
@@ -86,4 +92,53 @@ async fn a_server_that_another_run_is_at_work_on_is_passed_over_by_name_and_hold
     let plan = site.plan().await;
     let left = |index: usize| plan.replicas[index].actions.len();
     assert!(left(0) > 0 && left(1) == 0, "{plan:?}");
+}
+
+/// One round of a replica's cycle, from its run's own lock to the end of its apply; what the apply came to.
+async fn go_round(site: &TestSite, name: &str, lines: &Arc<Lines>, shared: &Shared) -> Summary {
+    let run_locks = RunLocks::of(&site.catalog).unwrap();
+    let cycle = Cycle {
+        site: Arc::new(site.site.clone()),
+        replica: site.site.replicas[&name.parse().unwrap()].clone(),
+        calls: Arc::new(Calls::over(Arc::clone(lines))),
+        cancel: CancellationToken::new(),
+    };
+    let run_lock = run_locks.acquire(&cycle.replica.name, LONG).await.unwrap();
+    let now = Timestamp::now();
+    let observation = cycle.observe(Purpose::Plan { refresh: false }, now).await.unwrap();
+    let plan = cycle.plan(&observation, now).replicas.remove(0);
+    let share = shared.admit([(&plan, &cycle.replica, cycle.primary().unwrap())]).remove(0);
+    let grant = Grant { run_lock, share, lock_directory: site.catalog.clone(), lock_timeout: LONG };
+    cycle.apply(&plan, grant, &Nobody).await
+}
+
+#[tokio::test]
+async fn replicas_go_round_each_by_itself_and_share_lines_and_bytes_whenever_they_do() {
+    let ground = Ground::new().await;
+    PrimaryCatalog::create(&ground.primary(), "other").unwrap().first_day().unwrap();
+    let catalog = ground.path().join("site");
+    let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
+    let lines = Arc::new(Lines::new(&CancellationToken::new(), Arc::new(|_, _, _| ()), |_| ()));
+    let limit = 3 << 20;
+    let few = Shared::new(Limits { max_bytes: Some(limit), ..Limits::default() });
+    let (main, other) = tokio::join!(go_round(&site, "main", &lines, &few), go_round(&site, "other", &lines, &few));
+    let later = go_round(&site, "main", &lines, &few).await;
+    let all = [main, other, later];
+    let brought: u64 = all.iter().map(|summary| summary.transferred).sum();
+    assert!(brought > 0 && brought <= limit, "{brought}: {all:?}");
+    assert!(all.iter().all(|summary| summary.failed.is_empty()), "{all:?}");
+    assert_eq!(all[2].stopped_at, Some(limit), "the earlier ones have left too little");
+
+    let enough = Shared::new(Limits::default());
+    let twice = async {
+        let first = go_round(&site, "other", &lines, &enough).await;
+        (first, go_round(&site, "other", &lines, &enough).await)
+    };
+    let (main, (other, again)) = tokio::join!(go_round(&site, "main", &lines, &enough), twice);
+    for summary in [&main, &other, &again] {
+        assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]));
+    }
+    assert!(!main.done.is_empty() && !other.done.is_empty() && again.done.is_empty());
+    lines.close().await;
+    assert!(site.plan().await.is_empty());
 }

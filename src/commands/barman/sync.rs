@@ -14,8 +14,8 @@ use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::Outcome;
+use crate::plan::Plan;
 use crate::plan::scope::{Scope, ScopeError};
-use crate::plan::{self, Plan};
 use crate::site::Site;
 
 /// How long a lock of a catalog or a server is waited for.
@@ -58,15 +58,15 @@ async fn part(
     if let Some(busy) = session.busy.values().next() {
         return Err(busy.clone());
     }
-    let replica = session.replica(server)?;
+    let cycle = session.cycle(session.replica(server)?);
     let patterns = things
         .iter()
         .map(|thing| format!("{server}/{thing}").parse().map_err(|why: String| Error::new(Kind::Invalid, why)));
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
     let now = Timestamp::now();
-    let observation = session.observe([replica], Purpose::Plan { refresh: false }, now).await?;
-    let plan = plan::plan(&session.site, &session.replicas, &observation, now);
-    let plan = match plan.narrow(&scope, &session.replicas, &observation, now) {
+    let observation = cycle.observe(Purpose::Plan { refresh: false }, now).await?;
+    let plan = cycle.plan(&observation, now);
+    let plan = match plan.narrow(&scope, std::slice::from_ref(&cycle.replica), &observation, now) {
         Ok(plan) => plan,
         Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {
             return Ok(Part::Absent(Error::from(error).hint));

@@ -137,8 +137,8 @@ async fn ask_primary(arguments: &cli::SyncInfo, terminal: &Terminal, interrupt: 
 
 async fn answer_of_primary(session: &Session, name: &str) -> Result<Vec<u8>, Error> {
     let replica = session.replica(name)?;
-    let connection = session.connection(&replica.primary)?;
-    let Some(commands) = &connection.commands else {
+    let way = session.cycle(replica).way().await?;
+    let Some(commands) = &way.patient().commands else {
         return Err(Error::new(
             Kind::Invalid,
             format!("the primary {} is a catalog on this host, and runs no Barman", replica.primary),

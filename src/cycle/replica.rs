@@ -1,0 +1,106 @@
+//! The cycle of one replica: both its ends are observed, the difference is planned, the plan is applied.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{self, Means, RunLock, Share};
+use crate::error::{Error, Kind};
+use crate::events::{Listener, Summary};
+use crate::observe::inventory::Observation;
+use crate::observe::{self, Purpose};
+use crate::plan::{self, Plan, ReplicaPlan, backup};
+use crate::site::model::{Primary, Replica, Site};
+use crate::store::Posix;
+use crate::transport::patience::Patience;
+
+use super::lines::{Calls, Way};
+
+/// A replica with all that its cycle needs. It owns that, so that it goes on when and for as long as somebody wants it to.
+#[derive(Clone)]
+pub struct Cycle {
+    /// What is wanted.
+    pub site: Arc<Site>,
+    /// The replica.
+    pub replica: Replica,
+    /// Calls its primary.
+    pub calls: Arc<Calls>,
+    /// Fires when it is interrupted.
+    pub cancel: CancellationToken,
+}
+
+/// What an apply is given by whoever runs it.
+pub struct Grant {
+    /// The run's own lock, which is held until the end.
+    pub run_lock: RunLock,
+    /// What is shared with the applies of other replicas.
+    pub share: Share,
+    /// Where Barman's locks are.
+    pub lock_directory: PathBuf,
+    /// How long a busy lock of Barman's is waited for.
+    pub lock_timeout: Duration,
+}
+
+impl Cycle {
+    /// The primary, as the site declares it.
+    pub fn primary(&self) -> Result<&Primary, Error> {
+        let name = &self.replica.primary;
+        let undeclared = || Error::new(Kind::Internal, format!("primary {name}: the site does not declare it"));
+        self.site.primaries.get(name).ok_or_else(undeclared)
+    }
+
+    /// The way to the primary, or why there is none.
+    pub async fn way(&self) -> Result<Way, Error> {
+        self.calls.to(self.primary()?).await
+    }
+
+    /// Observes both ends.
+    pub async fn observe(&self, purpose: Purpose, now: Timestamp) -> Result<Observation, Error> {
+        observe(&self.site, &[&self.replica], &self.calls, purpose, now, &self.cancel).await
+    }
+
+    /// What is to be done, given what both ends have.
+    pub fn plan(&self, observation: &Observation, now: Timestamp) -> Plan {
+        plan::plan(&self.site, std::slice::from_ref(&self.replica), observation, now)
+    }
+
+    /// Does what a plan says.
+    pub async fn apply(&self, plan: &ReplicaPlan, grant: Grant, listener: &dyn Listener) -> Summary {
+        let way = self.way().await.ok();
+        let Grant { run_lock, share, lock_directory, lock_timeout } = grant;
+        let stores = Posix::opener(lock_directory);
+        let means = Means {
+            replica: &self.replica,
+            connection: way.as_ref().map(Way::connection),
+            stores: &stores,
+            lock_timeout,
+            patience: Patience::APPLYING,
+            run_lock,
+            share,
+        };
+        apply::apply(plan, means, listener, &self.cancel).await
+    }
+}
+
+/// Observes both ends of replicas, which bound together what is asked and read at a time.
+pub async fn observe(
+    site: &Site,
+    replicas: &[&Replica],
+    calls: &Calls,
+    purpose: Purpose,
+    now: Timestamp,
+    cancel: &CancellationToken,
+) -> Result<Observation, Error> {
+    let is_needed = |primary: &&Primary| replicas.iter().any(|replica| replica.primary == primary.name);
+    let connections = calls.to_all(site.primaries.values().filter(is_needed)).await;
+    let replicas = replicas.iter().copied();
+    let observation = observe::observe(site, replicas, &connections, &backup::to_copy(now), purpose, cancel).await?;
+    if cancel.is_cancelled() {
+        // Half an observation would read as a primary that cannot be reached.
+        return Err(Error::new(Kind::Interrupted, "interrupted while both ends were observed; nothing was changed"));
+    }
+    Ok(observation)
+}
