@@ -164,6 +164,20 @@ pub struct Status {
     /// For people, or for a monitoring system
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
+    /// How closely the backups here are looked at; what is not is told as the last plan or apply found it, with the time
+    #[arg(long, value_enum, default_value_t = Depth::Everything)]
+    pub depth: Depth,
+}
+
+/// How closely a status looks at the backups here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Depth {
+    /// At their metadata and at the lists of WAL.
+    Lists,
+    /// And at the files of those in whose directories something came, went or was renamed.
+    Changed,
+    /// And at the files of all others.
+    Everything,
 }
 
 /// Arguments of `explain`.

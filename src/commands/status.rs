@@ -7,6 +7,7 @@ use crate::cli::{self, TextOrJson};
 use crate::cycle::Session;
 use crate::error::{Error, Exit};
 use crate::observe::Purpose;
+use crate::observe::catalog::Depth;
 use crate::plan;
 use crate::plan::status::{SiteStatus, Verdict, status};
 use crate::render;
@@ -33,7 +34,12 @@ pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Inter
 async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
     session.mirror_what_is_here()?;
     let now = Timestamp::now();
-    let observation = session.observe(&session.replicas, Purpose::Status, now).await?;
+    let depth = match arguments.depth {
+        cli::Depth::Lists => Depth::Lists,
+        cli::Depth::Changed => Depth::Changed,
+        cli::Depth::Everything => Depth::Everything,
+    };
+    let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
     let mut plan = plan::plan(site, &session.replicas, &observation, now);
     plan.vanished = session.vanished()?;
     let mut status = status(&plan, &session.replicas, &observation, now);

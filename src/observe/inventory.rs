@@ -245,6 +245,8 @@ pub struct LocalBackup {
     pub published: Option<Published>,
     /// What is on disk of its base.
     pub base: BaseState,
+    /// When that was looked at, if it was not in this run; it was whole then.
+    pub looked_at: Option<Timestamp>,
     /// Tablespaces, by their OIDs, that are on disk and that no link in `pg_tblspc` leads to.
     pub unlinked: Vec<u32>,
     /// Its keep annotation.

@@ -10,7 +10,7 @@
 //! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end,
 //! but for what a plan keeps in our own directory at the site: manifests and lists of the primary ([`primary`]), and which
-//! WAL files here were looked at ([`catalog::starts`]).
+//! WAL files and bases here were looked at ([`catalog::starts`], [`catalog::looks`]).
 
 pub mod catalog;
 pub mod compression;
@@ -66,8 +66,11 @@ pub enum Purpose {
         /// Whether the manifests that earlier plans fetched are fetched anew.
         refresh: bool,
     },
-    /// A look at how the replicas stand, often and cheap.
-    Status,
+    /// A look at how the replicas stand, which changes nothing.
+    Status {
+        /// How closely the bases here are looked at.
+        depth: Depth,
+    },
 }
 
 /// Observes both ends of every replica.
@@ -161,13 +164,17 @@ impl Observer<'_> {
         let dirs = dirs.clone();
         // A semaphore that is never closed always gives its permit.
         let _permit = self.reading.acquire().await;
-        let is_plan = matches!(self.purpose, Purpose::Plan { .. });
+        let (depth, is_kept) = match self.purpose {
+            Purpose::Plan { .. } => (Depth::Everything, true),
+            // A status leaves the catalog as it is.
+            Purpose::Status { depth } => (depth, false),
+        };
         let catalog = tokio::task::spawn_blocking(move || {
             let store = Posix::new(dirs.clone());
-            let catalog = Catalog::read(&store, &dirs.server, Depth::Bases)?;
-            // A status leaves the catalog as it is.
-            if is_plan {
+            let catalog = Catalog::read(&store, &dirs.server, depth)?;
+            if is_kept {
                 catalog.remembered.keep(&store);
+                catalog.backups.looks.keep(&store);
             }
             Ok::<_, CatalogError>(catalog)
         });
@@ -219,7 +226,7 @@ impl Observer<'_> {
     ) -> Result<(), Error> {
         source.complete(there, here).await?;
         self.look_at_differing(there, here).await?;
-        if self.purpose == Purpose::Status {
+        if matches!(self.purpose, Purpose::Status { .. }) {
             // Manifests only tell what a copy would share with other backups.
             return Ok(());
         }

@@ -59,7 +59,14 @@ pub fn local_backup(id: BackupId, backup: CatalogBackup, version: BarmanVersion,
     };
     let oids = published.as_ref().map_or(&[][..], |published| &published.facts.tablespaces);
     let unlinked = store.unlinked(id, oids);
-    LocalBackup { published, base: backup.base, unlinked, keep: backup.keep, manifest: None }
+    LocalBackup {
+        published,
+        base: backup.base,
+        looked_at: backup.looked_at,
+        unlinked,
+        keep: backup.keep,
+        manifest: None,
+    }
 }
 
 /// Reads the manifests of the backups whose files a copy of the `missing` ones can share: for each the nearest

@@ -210,7 +210,7 @@ async fn a_status_fetches_no_manifest_and_still_knows_what_the_primary_lost() {
     let (fake, answers) = (primary("3.19.1/pg15"), |fake: &FakePrimary| [("fra".into(), Ok(fake.connect()))].into());
     let names: Vec<WalName> = listed("3.19.1/pg15").into_iter().map(|(name, _)| name).collect();
     fake.lose(there(names[0]));
-    let there = active(World::new().observe_for(Purpose::Status, answers(&fake)).await);
+    let there = active(World::new().observe_for(Purpose::Status { depth: Depth::Everything }, answers(&fake)).await);
     assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0]]);
     let is_of_bases = |call: &String| call == "fetch /var/lib/barman/main/base";
     assert!(!fake.calls().iter().any(is_of_bases), "{:?}", fake.calls());

@@ -76,10 +76,23 @@ pub fn status(told: Told<'_>, style: Style) -> String {
 fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
     let at_work = told.status.replicas.iter().filter_map(|replica| Some((&replica.name, replica.ongoing.as_ref()?)));
     let ongoing = ongoing::remarks(at_work, told.now);
-    let said = vanished::warnings(&told.status.vanished).into_iter().chain(ongoing);
+    let said = vanished::warnings(&told.status.vanished).into_iter().chain(ongoing).chain(earlier_looks(told));
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
     let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();
     if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }
+}
+
+/// What the verdicts rest on that was not looked at now.
+fn earlier_looks(told: Told<'_>) -> Option<Remark> {
+    let backups = || told.status.replicas.iter().map(|replica| &replica.backups);
+    let oldest = backups().filter_map(|backups| backups.oldest_look).min()?;
+    let number: usize = backups().map(|backups| backups.looked_at_earlier).sum();
+    let age = duration(u64::try_from(told.now.as_second() - oldest.as_second()).unwrap_or_default());
+    let (are, them) = if number == 1 { ("is", "it") } else { ("are", "them") };
+    Some(Remark::note(format!(
+        "{} {are} told as an earlier run found {them}, up to {age} ago; `--depth everything` looks at {them} now",
+        count(number as u64, "backup")
+    )))
 }
 
 /// `Status: 1 in sync, 2 behind, 1 objective missed.`

@@ -113,6 +113,11 @@ struct Objective {
 struct Backups {
     /// Those here that are published and whole.
     here: usize,
+    /// Those of them that were not looked at now, but found whole by an earlier run: `--depth`.
+    looked_at_earlier: usize,
+    /// When the first of these was looked at; null when all were looked at now.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    oldest_look: Option<Timestamp>,
     /// Those of them that can be recovered.
     recoverable: usize,
     /// Those that the site is to have; null when the primary did not say.
@@ -188,6 +193,8 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
         last_apply: status.last_apply,
         backups: Backups {
             here: status.backups.here,
+            looked_at_earlier: status.backups.looked_at_earlier,
+            oldest_look: status.backups.oldest_look,
             recoverable: recovery.backups,
             wanted: status.backups.wanted,
             at_primary: status.backups.at_primary,

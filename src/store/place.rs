@@ -45,6 +45,8 @@ pub enum Place {
     Findings,
     /// What is remembered of the WAL files that were looked at.
     Looked,
+    /// What is remembered of the bases that were looked at.
+    Looks,
     /// A backup that grows.
     Staged(BackupId),
     /// Where WAL files arrive.
@@ -64,7 +66,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        self != Self::Looked
+        !matches!(self, Self::Looked | Self::Looks)
     }
 }
 

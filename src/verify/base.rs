@@ -37,7 +37,7 @@ const MAX_MANIFEST: u64 = 4 << 30;
 const SLACK: u64 = 1 << 20;
 
 /// What a backup.info says of the files of its backup.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Announced {
     /// The release of PostgreSQL, as `PG_VERSION` has it.
     pub release: Option<String>,
@@ -56,7 +56,7 @@ pub struct Announced {
 }
 
 /// How the files of a backup were packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Packing {
     /// Not at all.
     #[default]

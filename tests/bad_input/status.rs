@@ -40,6 +40,33 @@ fn a_mirror_of_a_silent_primary_is_told_by_what_is_here() {
 }
 
 #[test]
+fn a_status_may_rest_on_earlier_looks_and_says_so() {
+    let bench = Bench::in_sync();
+    let base = bench.catalog().join("main/base/20261121T030000/data");
+    let looks = bench.catalog().join("main/.antipode/looks.json");
+    // What changed a moment ago is not remembered.
+    while !fs::read_to_string(&looks).is_ok_and(|looks| looks.contains("20261121T030000")) {
+        bench.antipode(&["plan"]).expect(0);
+    }
+    let at = |depth: &str| bench.antipode(&["status", "--depth", depth]);
+    let all =
+        ["main in sync", "2 backups are told as an earlier run found them, up to", "`--depth everything` looks at"];
+    at("lists").expect(0).says(&all);
+    at("changed").expect(0).says(&all);
+    at("everything").expect(0).never_says("an earlier run");
+    let json = bench.antipode(&["status", "--depth", "changed", "--format", "json"]);
+    json.expect(0).says(&["\"looked_at_earlier\": 2", "\"oldest_look\": \"20"]);
+
+    // In place, which no directory shows.
+    fs::write(base.join("global/pg_control"), "").unwrap();
+    at("changed").expect(0).says(&all);
+    at("everything").expect(0).says(&["main behind"]).never_says("an earlier run");
+    fs::remove_file(base.join("PG_VERSION")).unwrap();
+    at("lists").expect(0).says(&all);
+    at("changed").expect(0).says(&["main behind", "1 backup is told as an earlier run found it"]);
+}
+
+#[test]
 fn of_a_mirror_that_nothing_is_here_of_nothing_can_be_said() {
     let bench = Bench::start();
     cut_off(&bench, "mirrors: [{primary: frankfurt}]\n");

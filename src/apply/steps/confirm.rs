@@ -170,8 +170,14 @@ impl Here {
     }
 
     fn backup(&self, id: BackupId) -> Result<LocalBackup, CatalogError> {
-        let nothing =
-            || LocalBackup { published: None, base: BaseState::Absent, unlinked: vec![], keep: None, manifest: None };
+        let nothing = || LocalBackup {
+            published: None,
+            base: BaseState::Absent,
+            looked_at: None,
+            unlinked: vec![],
+            keep: None,
+            manifest: None,
+        };
         let found = backups::read_one(self.store.as_ref(), id)?;
         Ok(found.map_or_else(nothing, |found| local_backup(id, found, self.barman, self.store.as_ref())))
     }

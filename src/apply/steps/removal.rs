@@ -55,7 +55,7 @@ async fn remove_held(job: Job<'_>, id: BackupId, parent: Option<BackupId>, leave
     blocking(move || {
         let store = store.as_ref();
         if !leaves.is_empty()
-            && let Some(broken) = promise::broken(&look_here(store, &dirs, barman, Depth::Bases)?, &leaves, id)
+            && let Some(broken) = promise::broken(&look_here(store, &dirs, barman, Depth::Everything)?, &leaves, id)
         {
             return Err(Error::new(Kind::Stale, format!("backup {id} is not deleted: {broken}"))
                 .hint("plan again: what is lacking is repaired, or named, before anything else is deleted"));

@@ -141,7 +141,7 @@ impl Ground {
     pub fn assert_whole(&self, when: &str) {
         let (dirs, store) = (self.dirs(), Posix::new(self.dirs()));
         let there = ServerDirs::of_catalog(&self.home.path().join("primary"), dirs.server.clone());
-        let catalog = Catalog::read(&store, &dirs.server, Depth::Bases).unwrap();
+        let catalog = Catalog::read(&store, &dirs.server, Depth::Everything).unwrap();
         assert_eq!(catalog.backups.broken().next(), None, "{when}");
         let listed = catalog.xlogdb.named.unwrap_or_default();
         assert!(!listed.is_faulty(), "{when}: {listed:?}");

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
@@ -9,7 +11,9 @@ use crate::barman::layout::{DiskSign, Layout};
 use crate::barman::version::BarmanVersion;
 use crate::observe::inventory::{BackupFacts, BaseState};
 use crate::store::{CatalogError, Place, Store, infos, parallel};
+use crate::verify::base::Announced;
 
+use super::looks::{Looks, Mark};
 use super::{Depth, base};
 
 /// The backups of a server, and what their names tell.
@@ -21,6 +25,8 @@ pub struct Backups {
     pub signs: BTreeSet<DiskSign>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
+    /// What a run at another depth need not look at.
+    pub looks: Looks,
 }
 
 /// One backup of a catalog.
@@ -32,6 +38,8 @@ pub struct CatalogBackup {
     in_base: Option<InfoFile>,
     /// What is on disk of its base; `Absent` when it was not looked at.
     pub base: BaseState,
+    /// When that was, if it was in an earlier run.
+    pub looked_at: Option<Timestamp>,
     /// Its keep annotation.
     pub keep: Option<Keep>,
     /// Whether it is being deleted.
@@ -75,6 +83,11 @@ impl CatalogBackup {
     pub fn info(&self) -> Option<&InfoFile> {
         self.in_meta.as_ref().or(self.in_base.as_ref())
     }
+
+    /// What that says of its files; nothing where there is none.
+    fn announced(&self) -> Announced {
+        self.info().map(|info| Announced::of(info.fields())).unwrap_or_default()
+    }
 }
 
 impl InfoFile {
@@ -95,8 +108,8 @@ pub fn read(store: &dyn Store, depth: Depth) -> Result<Backups, CatalogError> {
         let backup = backups.read_metadata(store, id)?;
         backups.by_id.insert(id, backup);
     }
-    if depth == Depth::Bases {
-        backups.judge_bases(store)?;
+    if depth != Depth::Metadata {
+        backups.judge_bases(store, depth)?;
     }
     Ok(backups)
 }
@@ -107,7 +120,7 @@ pub fn read_one(store: &dyn Store, id: BackupId) -> Result<Option<CatalogBackup>
     if backup.info().is_none() && !store.is_directory(Place::Base(id))? {
         return Ok(None);
     }
-    backup.base = base::state(store, id, backup.info().map(InfoFile::fields))?;
+    backup.base = base::state(store, id, &backup.announced())?;
     Ok(Some(backup))
 }
 
@@ -155,7 +168,7 @@ impl Backups {
             keep = keep.or(self.read_keep(store, layout, id)?);
             going_away |= store.size(Place::DeleteThis(layout, id))?.is_some();
         }
-        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, keep, going_away })
+        Ok(CatalogBackup { in_meta, in_base, base: BaseState::Absent, looked_at: None, keep, going_away })
     }
 
     fn read_info(store: &dyn Store, layout: Layout, id: BackupId) -> Result<Option<InfoFile>, CatalogError> {
@@ -179,13 +192,49 @@ impl Backups {
         Ok(keep.ok())
     }
 
-    fn judge_bases(&mut self, store: &dyn Store) -> Result<(), CatalogError> {
+    fn judge_bases(&mut self, store: &dyn Store, depth: Depth) -> Result<(), CatalogError> {
+        let mut looks = Looks::read(store, Timestamp::now());
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
-        let states =
-            parallel::map(&backups, |(id, backup)| base::state(store, **id, backup.info().map(InfoFile::fields)));
-        for ((_, backup), state) in backups.iter_mut().zip(states) {
-            backup.base = state?;
+        let judged = parallel::map(&backups, |(id, backup)| Judged::of(backup, store, **id, depth, &looks));
+        for ((id, backup), judged) in backups.iter_mut().zip(judged) {
+            let Judged { state, looked_at, mark } = judged?;
+            match mark {
+                Some(mark) if state == BaseState::Complete => looks.note(**id, mark),
+                None if looked_at.is_some() => looks.carry(**id),
+                Some(_) | None => {}
+            }
+            (backup.base, backup.looked_at) = (state, looked_at);
         }
+        self.looks = looks;
         Ok(())
+    }
+}
+
+/// What is on disk of a base.
+struct Judged {
+    state: BaseState,
+    /// When it was looked at, if it was not now.
+    looked_at: Option<Timestamp>,
+    /// What it was known by before it was looked at now.
+    mark: Option<Mark>,
+}
+
+impl Judged {
+    fn of(
+        backup: &CatalogBackup,
+        store: &dyn Store,
+        id: BackupId,
+        depth: Depth,
+        looks: &Looks,
+    ) -> Result<Self, CatalogError> {
+        let announced = backup.announced();
+        // A base that cannot be walked shows nothing; looking at it tells why.
+        let mark = || looks.mark(store, id, &announced).ok();
+        let is_there = |_: &Timestamp| store.is_directory(Place::Base(id)).unwrap_or(false);
+        if let Some(at) = looks.believed(id, depth, mark).filter(is_there) {
+            return Ok(Self { state: BaseState::Complete, looked_at: Some(at), mark: None });
+        }
+        let mark = mark();
+        Ok(Self { state: base::state(store, id, &announced)?, looked_at: None, mark })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::BaseState;
 use crate::store::{CatalogError, Place, Root, Store};
@@ -10,13 +9,12 @@ use crate::verify::base::{Announced, look};
 
 pub use crate::verify::base::{MANIFEST, manifest};
 
-/// Compares a base with what is known to belong to it. `info` is what its backup.info says, where there is one.
-pub fn state(store: &dyn Store, id: BackupId, info: Option<&BackupInfo>) -> Result<BaseState, CatalogError> {
-    let announced = info.map(Announced::of).unwrap_or_default();
+/// Compares a base with what is known to belong to it.
+pub fn state(store: &dyn Store, id: BackupId, announced: &Announced) -> Result<BaseState, CatalogError> {
     if !announced.is_snapshot && !store.is_directory(Place::Base(id))? {
         return Ok(BaseState::Absent);
     }
-    let files = damaged(look(Root::new(store, Place::Base(id)), &announced)?.into_iter().map(|fault| fault.path));
+    let files = damaged(look(Root::new(store, Place::Base(id)), announced)?.into_iter().map(|fault| fault.path));
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 

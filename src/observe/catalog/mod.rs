@@ -6,6 +6,7 @@
 
 pub mod backups;
 pub mod base;
+pub mod looks;
 mod remembered;
 pub mod starts;
 pub mod xlogdb;
@@ -32,13 +33,17 @@ use xlogdb::XlogDbFiles;
 /// More than any of Barman's small files.
 const MAX_SMALL: u64 = 64 << 10;
 
-/// How much is looked at.
+/// How much is looked at. What is not is as an earlier run saw it ([`looks`]); what none saw is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Everything.
-    Bases,
-    /// Everything but the files of the bases and of the archive.
+    /// Everything but the files of the bases and of the archive, which nothing is said of.
     Metadata,
+    /// The archive, and of the backups their metadata.
+    Lists,
+    /// And the bases whose directories show a change.
+    Changed,
+    /// And all other bases.
+    Everything,
 }
 
 /// One server of a catalog.
@@ -76,15 +81,11 @@ impl Catalog {
         if !store.is_here()? {
             return Ok(Self::default());
         }
-        let mut wals = match depth {
-            Depth::Bases => wals::list(store, server)?,
-            Depth::Metadata => WalFiles::default(),
-        };
-        let stamps = std::mem::take(&mut wals.stamps);
-        let (unsound, remembered) = match depth {
-            Depth::Bases => starts::look(store, &stamps),
-            Depth::Metadata => (BTreeMap::new(), Remembered::default()),
-        };
+        let (mut wals, mut unsound, mut remembered) = Default::default();
+        if depth != Depth::Metadata {
+            wals = wals::list(store, server)?;
+            (unsound, remembered) = starts::look(store, &std::mem::take(&mut wals.stamps));
+        }
         Ok(Self {
             exists: true,
             backups: backups::read(store, depth)?,

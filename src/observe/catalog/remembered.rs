@@ -18,7 +18,7 @@ const MAGIC: &[u8] = b"antipode: how WAL begins, 1\n";
 /// More than the marks of a hundred million files.
 const MAX_SIZE: u64 = 1 << 30;
 /// A change that is not older than this may not be the last one with its time.
-const TICK: Duration = Duration::from_secs(2);
+pub(super) const TICK: Duration = Duration::from_secs(2);
 
 /// Marks of files, each with how it begins.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -52,7 +52,7 @@ impl Disk {
 
     fn read(&self) -> Catalog {
         let store = Posix::new(ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap()));
-        Catalog::read(&store, &"main".parse().unwrap(), Depth::Bases).unwrap()
+        Catalog::read(&store, &"main".parse().unwrap(), Depth::Everything).unwrap()
     }
 
     /// What is on disk of the only backup.
@@ -302,7 +302,7 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
     let name = |text: &str| text.parse::<WalName>().unwrap();
     let store = Posix::new(dirs.clone());
     let read = |depth| Catalog::read(&store, &dirs.server, depth).unwrap().unsound;
-    assert_eq!(read(Depth::Bases), BTreeMap::new());
+    assert_eq!(read(Depth::Everything), BTreeMap::new());
     let [zeros, other, noise, packed, label] = [
         name("000000010000000000000001"),
         name("000000010000000000000002"),
@@ -322,7 +322,7 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
         (packed, Unsound::Opaque),
         (label, Unsound::Opaque),
     ];
-    assert_eq!(read(Depth::Bases), BTreeMap::from(expected));
+    assert_eq!(read(Depth::Everything), BTreeMap::from(expected));
     // A list of the metadata opens none of them.
     assert_eq!(read(Depth::Metadata), BTreeMap::new());
 }

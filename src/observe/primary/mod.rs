@@ -86,7 +86,7 @@ impl Source<'_> {
         let purpose = match self.purpose {
             Purpose::Plan { refresh: true } => Use::Refresh,
             Purpose::Plan { refresh: false } => Use::Keep,
-            Purpose::Status => Use::Read,
+            Purpose::Status { .. } => Use::Read,
         };
         let dirs = here.directories.clone();
         let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, kept, purpose));

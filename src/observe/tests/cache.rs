@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::barman::ids::BackupId;
+use crate::observe::catalog::Depth;
 use crate::observe::catalog::tests::manifest;
 
 const VERSION: &str = "3.19.1/pg15";
@@ -55,7 +56,7 @@ async fn a_manifest_is_fetched_once_until_it_changes_or_is_refreshed() {
     let connections = || BTreeMap::from([("fra".into(), Ok(fake.connect()))]);
     assert_eq!(read(world.observe_for(Purpose::Plan { refresh: true }, connections()).await), 3);
     assert_eq!(came(&fake, &mut seen), 3);
-    world.observe_for(Purpose::Status, connections()).await;
+    world.observe_for(Purpose::Status { depth: Depth::Everything }, connections()).await;
     assert_eq!((came(&fake, &mut seen), cached(&world).len()), (0, 3));
 
     let before = active(world.observe_fake(&fake).await).backups[&ids[1]].manifest.clone();
@@ -178,7 +179,7 @@ async fn a_status_reads_the_caches_and_leaves_them_as_they_are() {
     };
     let look = async || {
         let connections = BTreeMap::from([("fra".into(), Ok(fake.connect()))]);
-        active(world.observe_for(Purpose::Status, connections).await)
+        active(world.observe_for(Purpose::Status { depth: Depth::Everything }, connections).await)
     };
     let empty = imprint();
     assert_eq!(look().await.wals.len(), listed(VERSION).len());

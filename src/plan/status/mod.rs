@@ -153,6 +153,10 @@ impl ReplicaStatus {
 pub struct Backups {
     /// Those here that are published and whole.
     pub here: usize,
+    /// Those of them that were not looked at now, but found whole by an earlier run.
+    pub looked_at_earlier: usize,
+    /// When the first of these was looked at.
+    pub oldest_look: Option<Timestamp>,
     /// Those that the site is to have; unknown without the primary.
     pub wanted: Option<usize>,
     /// Those at the primary that can be copied; unknown without the primary.
@@ -214,14 +218,23 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
 }
 
 fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> Backups {
-    let here = observed.replica.published().filter(|facts| observed.replica.is_whole(facts.id)).count();
+    let whole = observed.replica.published().filter(|facts| observed.replica.is_whole(facts.id));
+    let looks: Vec<Option<Timestamp>> =
+        whole.map(|facts| observed.replica.backups.get(&facts.id).and_then(|backup| backup.looked_at)).collect();
+    let earlier = || looks.iter().flatten();
+    let here = Backups {
+        here: looks.len(),
+        looked_at_earlier: earlier().count(),
+        oldest_look: earlier().min().copied(),
+        ..Backups::default()
+    };
     match &observed.primary {
         Observed::Active(primary) => Backups {
-            here,
             wanted: Some(backup::diff(&replica.policy, primary, &observed.replica, now).kept.len()),
             at_primary: Some(usable(primary)),
+            ..here
         },
-        Observed::Inactive(_) | Observed::Failed(_) => Backups { here, wanted: None, at_primary: None },
+        Observed::Inactive(_) | Observed::Failed(_) => here,
     }
 }
 

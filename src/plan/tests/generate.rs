@@ -139,7 +139,7 @@ impl AnyBackup {
             let published = Published { info: info(&facts, &[]), facts, damage: Vec::new(), is_read: self.is_read };
             let published = status.map(|_| published);
             let unlinked = if self.staged { vec![16384] } else { Vec::new() };
-            case.here.backups.insert(id, LocalBackup { published, base, unlinked, keep, manifest });
+            case.here.backups.insert(id, LocalBackup { published, base, looked_at: None, unlinked, keep, manifest });
         }
         if self.staged {
             case.here.staged.insert(id, 0);

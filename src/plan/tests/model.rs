@@ -120,6 +120,7 @@ impl Model<'_> {
         let backup = LocalBackup {
             published: Some(published),
             base: BaseState::Complete,
+            looked_at: None,
             unlinked: Vec::new(),
             keep,
             manifest: there.manifest.clone(),

@@ -288,6 +288,7 @@ impl Backup {
         let damaged = self.has("damaged") || self.status != Status::Done;
         LocalBackup {
             published: (!self.has("bare")).then_some(published),
+            looked_at: None,
             base: match (self.has("absent"), damaged) {
                 (true, _) => BaseState::Absent,
                 (_, true) => BaseState::Damaged { files: vec!["data/base/1/2".into()] },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
 use crate::error::{Error, Kind};
@@ -132,8 +134,23 @@ fn backups_are_counted_here_wanted_and_at_the_primary() {
     let there = "@19 1/01 @20 1/02..03 @21 1/08..0A @22 1/10 waiting | 1/01..1F";
     let here = "@20 1/02..03 @21 1/08..0A damaged | 1/02..1F";
     let case = case(there, here).last(2);
-    assert_eq!(case.status().backups, Backups { here: 1, wanted: Some(2), at_primary: Some(3) });
-    assert_eq!(case.unreachable().backups, Backups { here: 1, wanted: None, at_primary: None });
+    assert_eq!(case.status().backups, Backups { here: 1, wanted: Some(2), at_primary: Some(3), ..Backups::default() });
+    assert_eq!(case.unreachable().backups, Backups { here: 1, wanted: None, at_primary: None, ..Backups::default() });
+}
+
+#[test]
+fn what_was_not_looked_at_now_is_counted_with_the_oldest_look_at_what_is_whole() {
+    let (early, late): (Timestamp, Timestamp) =
+        ("2026-11-20T00:00:00Z".parse().unwrap(), "2026-11-21T00:00:00Z".parse().unwrap());
+    let here = "@19 1/01 @20 1/02..03 @21 1/08..0A damaged | 1/01..1F";
+    let case = case("@19 1/01 @20 1/02..03 @21 1/08..0A | 1/01..1F", here).with(|case| {
+        for (backup, at) in case.here.backups.values_mut().zip([late, early, "2026-01-01T00:00:00Z".parse().unwrap()]) {
+            backup.looked_at = Some(at);
+        }
+    });
+    let backups = case.status().backups;
+    assert_eq!((backups.here, backups.looked_at_earlier, backups.oldest_look), (2, 2, Some(early)));
+    assert_eq!(case.unreachable().backups.looked_at_earlier, 2);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
         objective: rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) }),
         last_apply: plan.before.window.map(|_| "2026-11-22T09:26:30Z".parse().unwrap()),
         last_apply_is_ahead: false,
-        backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9) },
+        backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9), ..Backups::default() },
         ongoing: None,
     }
 }
