@@ -155,7 +155,7 @@ impl Bench {
     }
 
     /// The catalog, without what our own directory of a server remembers of what was looked at.
-    fn kept(&self) -> BTreeMap<PathBuf, String> {
+    pub fn kept(&self) -> BTreeMap<PathBuf, String> {
         let mut kept = snapshot(&self.catalog());
         kept.retain(|path, _| !path.components().skip(1).any(|part| part.as_os_str() == ".antipode"));
         kept

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::bench::{Bench, snapshot};
+use crate::bench::Bench;
 
 /// A bench whose plan is saved in `plan.json`.
 fn planned() -> Bench {
@@ -14,10 +14,10 @@ fn planned() -> Bench {
 /// Applies a saved plan, which must be refused with these words and leave the catalog as it was.
 #[track_caller]
 fn refuses(bench: &Bench, arguments: &[&str], said: &[&str]) {
-    let before = snapshot(&bench.catalog());
+    let before = bench.kept();
     let applied = bench.antipode(&[&["apply"], arguments].concat());
     applied.expect(1).says(said).says(&["hint: "]);
-    let mut after = snapshot(&bench.catalog());
+    let mut after = bench.kept();
     after.retain(|path, _| before.contains_key(path) || !path.starts_with(".antipode"));
     assert_eq!(after, before, "{applied}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::bench::{Bench, closed_port, snapshot};
+use crate::bench::{Bench, closed_port};
 
 #[test]
 fn a_closed_port_is_named_and_the_catalog_left_alone() {
@@ -12,9 +12,9 @@ fn a_closed_port_is_named_and_the_catalog_left_alone() {
     let closed = bench.ssh_command_with("client_key", "known_hosts", closed_port());
     bench.declare(&bench.site_with(&closed, "replicas: {main: {primary: frankfurt}}\n"));
     bench.refuses_to_plan(&["main", "frankfurt", "it refuses connections", "check that sshd runs there"]);
-    let before = snapshot(&bench.path("catalog/main"));
+    let before = bench.kept();
     bench.antipode(&["apply", "--auto-approve"]).expect(1).says(&["main", "frankfurt"]);
-    assert_eq!(snapshot(&bench.path("catalog/main")), before);
+    assert_eq!(bench.kept(), before);
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn a_server_that_the_primary_does_not_have_is_named() {
 fn an_inactive_server_is_reported_and_no_error() {
     let bench = Bench::in_sync();
     bench.prints("main", "Skipping inactive server 'main'\n");
-    let before = snapshot(&bench.catalog());
+    let before = bench.kept();
     let planned = bench.antipode(&["plan", "--detailed-exitcode"]);
     planned.expect(0).says(&["main (frankfurt)", "inactive at the primary", "recoverable here to 2026-11-22"]);
-    assert_eq!(snapshot(&bench.catalog()), before);
+    assert_eq!(bench.kept(), before);
     bench.antipode(&["apply", "--auto-approve"]).expect(0);
 }
 
