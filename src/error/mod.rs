@@ -17,6 +17,9 @@ use crate::barman::words::telling_line;
 
 pub use kind::{Kind, Retry};
 
+#[cfg(test)]
+pub(crate) use kind::tests::all as all_kinds;
+
 /// Why a command ends, by what a script may want to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

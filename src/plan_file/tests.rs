@@ -310,3 +310,25 @@ fn abridged(line: &str) -> String {
     let rest = line.chars().count() - begin.chars().count();
     if rest > 0 { format!("{begin}… {rest} more characters") } else { begin }
 }
+
+#[test]
+fn whatever_kept_a_primary_from_being_looked_at_keeps_its_kind_in_the_plan_and_the_status() {
+    let case = sample();
+    let replicas = std::slice::from_ref(&case.replica);
+    for kind in crate::error::all_kinds() {
+        let mut observation = case.observation();
+        let error = Error::new(kind, "no answer");
+        observation.replicas.values_mut().for_each(|ends| ends.primary = Observed::Failed(error.clone()));
+        let mut saved = case.saved();
+        saved.plan = crate::plan::plan(&site(), replicas, &observation, case.now);
+        saved.preconditions = crate::plan::saved::Preconditions::default();
+        let document: serde_json::Value = serde_json::from_str(&plan_file::write(&saved).unwrap()).unwrap();
+        assert_eq!(document["replicas"][0]["outcome"]["of"]["kind"], kind.label());
+        let status = crate::plan::status::status(&saved.plan, replicas, &observation, case.now);
+        let told = crate::render::status::Told { status: &status, plan: &saved.plan, now: case.now, quiet: false };
+        let text = crate::render::status_json::status_json(told, &[error]);
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["replicas"][0]["unobserved"], kind.label());
+        assert_eq!(document["errors"][0]["kind"], kind.label());
+    }
+}
