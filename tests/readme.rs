@@ -170,3 +170,14 @@ fn the_tests_that_the_list_of_failings_names_exist() {
         assert!(text.contains(&format!("fn {function}(")), "there is no test {module}::{function}");
     }
 }
+
+#[test]
+fn the_files_that_the_architecture_names_exist() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let is_path = |word: &&str| word.starts_with("src/") || word.starts_with("tests/");
+    let named: Vec<&str> = page.split('`').filter(is_path).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for path in named {
+        assert!(root().join(path).exists(), "there is no {path}");
+    }
+}

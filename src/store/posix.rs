@@ -44,6 +44,7 @@ impl Posix {
 
     /// A directory that is one server's, whatever its name.
     #[cfg(test)]
+    #[allow(clippy::missing_panics_doc, reason = "main is a name")]
     pub fn at(directory: &Path) -> Self {
         let server = "main".parse().expect("a name");
         Self::new(ServerDirs::of_backup_directory(directory.to_owned(), server))

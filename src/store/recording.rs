@@ -7,6 +7,8 @@
 //! other file that appeared since the store was opened is lost when the power is back: it is gone, or cut in half, or has
 //! its size and time and zeros for content, which is what a file system leaves of writes that it did not come to.
 
+#![allow(clippy::missing_panics_doc, reason = "it is for tests, which may fail")]
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Seek, SeekFrom, Write};
