@@ -10,13 +10,12 @@ mod apply;
 mod audience;
 mod barman;
 mod barman_conf;
-mod completions;
 mod demo;
+mod documents;
 mod explain;
 mod init;
 mod interrupt;
 mod kept_files;
-mod man;
 mod plan;
 mod saved_plan;
 mod show;
@@ -111,8 +110,8 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::SyncWals(arguments) => barman::sync_wals::run(&arguments, terminal, &interrupt).await,
         Command::Cron(arguments) => barman::cron::run(&arguments, terminal, &interrupt).await,
         Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
-        Command::Completions(arguments) => Ok(completions::run(&arguments)),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => Ok(documents::completions(&arguments)),
+        Command::Man(arguments) => documents::man(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
     };
     match interrupt.exit() {

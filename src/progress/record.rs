@@ -256,4 +256,12 @@ mod tests {
         assert_eq!(message, "it is stale:\n  main: gone\\u{1b}[2J");
         assert_eq!(hint.as_deref(), Some("plan again\nand apply"));
     }
+    #[test]
+    fn a_failure_of_any_kind_is_told_with_its_kind() {
+        let address = "main/backup/20261122T092435".parse().unwrap();
+        for kind in crate::error::all_kinds() {
+            let told = serde_json::to_value(Happening::failed(&address, &Error::new(kind, "no"))).unwrap();
+            assert_eq!((&told["type"], &told["kind"]), (&"failed".into(), &kind.label().into()), "{told}");
+        }
+    }
 }

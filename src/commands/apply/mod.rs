@@ -166,3 +166,20 @@ fn exit(summary: &Summary) -> Option<Exit> {
     }
     (!summary.failed.is_empty()).then_some(Exit::PartFailed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::all_kinds;
+
+    #[test]
+    fn a_failure_of_any_kind_reaches_the_exit_code() {
+        for kind in all_kinds() {
+            let failed = ("main/backup/20261122T092435".parse().unwrap(), Error::new(kind, "no"));
+            let summary = Summary { failed: vec![failed], ..Summary::default() };
+            let expected = if kind == Kind::Locked { Exit::Locked } else { Exit::PartFailed };
+            assert_eq!(exit(&summary), Some(expected), "{kind:?}");
+        }
+        assert_eq!(exit(&Summary::default()), None);
+    }
+}

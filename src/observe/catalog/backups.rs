@@ -13,8 +13,9 @@ use crate::observe::inventory::{BackupFacts, BaseState};
 use crate::store::{CatalogError, Place, Store, infos, parallel};
 use crate::verify::base::Announced;
 
-use super::looks::{Looks, Mark};
-use super::{Depth, base};
+use super::Depth;
+use super::base::{self, Judged};
+use super::looks::Looks;
 
 /// The backups of a server, and what their names tell.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -195,7 +196,8 @@ impl Backups {
     fn judge_bases(&mut self, store: &dyn Store, depth: Depth) -> Result<(), CatalogError> {
         let mut looks = Looks::read(store, Timestamp::now());
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
-        let judged = parallel::map(&backups, |(id, backup)| Judged::of(backup, store, **id, depth, &looks));
+        let judged =
+            parallel::map(&backups, |(id, backup)| base::judge(store, **id, &backup.announced(), depth, &looks));
         for ((id, backup), judged) in backups.iter_mut().zip(judged) {
             let Judged { state, looked_at, mark } = judged?;
             match mark {
@@ -207,34 +209,5 @@ impl Backups {
         }
         self.looks = looks;
         Ok(())
-    }
-}
-
-/// What is on disk of a base.
-struct Judged {
-    state: BaseState,
-    /// When it was looked at, if it was not now.
-    looked_at: Option<Timestamp>,
-    /// What it was known by before it was looked at now.
-    mark: Option<Mark>,
-}
-
-impl Judged {
-    fn of(
-        backup: &CatalogBackup,
-        store: &dyn Store,
-        id: BackupId,
-        depth: Depth,
-        looks: &Looks,
-    ) -> Result<Self, CatalogError> {
-        let announced = backup.announced();
-        // A base that cannot be walked shows nothing; looking at it tells why.
-        let mark = || looks.mark(store, id, &announced).ok();
-        let is_there = |_: &Timestamp| store.is_directory(Place::Base(id)).unwrap_or(false);
-        if let Some(at) = looks.believed(id, depth, mark).filter(is_there) {
-            return Ok(Self { state: BaseState::Complete, looked_at: Some(at), mark: None });
-        }
-        let mark = mark();
-        Ok(Self { state: base::state(store, id, &announced)?, looked_at: None, mark })
     }
 }

@@ -1,11 +1,17 @@
 //! What is on disk of a backup's base, judged by [`crate::verify::base`] as far as that is cheap.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+use jiff::Timestamp;
 
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::BaseState;
 use crate::store::{CatalogError, Place, Root, Store};
 use crate::verify::base::{Announced, look};
+
+use super::Depth;
+use super::looks::{Looks, Mark};
 
 pub use crate::verify::base::{MANIFEST, manifest};
 
@@ -18,9 +24,37 @@ pub fn state(store: &dyn Store, id: BackupId, announced: &Announced) -> Result<B
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 
+/// What is known of a base, and since when.
+pub struct Judged {
+    /// What is on disk of it.
+    pub state: BaseState,
+    /// When it was looked at, if it was not now.
+    pub looked_at: Option<Timestamp>,
+    /// What it was known by before it was looked at now.
+    pub mark: Option<Mark>,
+}
+
+/// Looks at a base, unless an earlier look is believed at this depth.
+pub fn judge(
+    store: &dyn Store,
+    id: BackupId,
+    announced: &Announced,
+    depth: Depth,
+    looks: &Looks,
+) -> Result<Judged, CatalogError> {
+    // A base that cannot be walked shows nothing; looking at it tells why.
+    let mark = || looks.mark(store, id, announced).ok();
+    let is_there = |_: &Timestamp| store.is_directory(Place::Base(id)).unwrap_or(false);
+    if let Some(at) = looks.believed(id, depth, mark).filter(is_there) {
+        return Ok(Judged { state: BaseState::Complete, looked_at: Some(at), mark: None });
+    }
+    let mark = mark();
+    Ok(Judged { state: state(store, id, announced)?, looked_at: None, mark })
+}
+
 /// The paths of what is damaged, each once. The base as a whole is its `data`.
 fn damaged(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let named = paths.map(|path| if path.as_os_str().is_empty() { "data".into() } else { path });
-    let paths: std::collections::BTreeSet<PathBuf> = named.collect();
+    let paths: BTreeSet<PathBuf> = named.collect();
     paths.into_iter().collect()
 }
