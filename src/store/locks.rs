@@ -78,7 +78,7 @@ pub enum LockError {
         holder: Option<Holder>,
     },
     /// The file cannot be opened or written.
-    #[error("{} cannot be locked; run as the user that Barman runs as", path.display())]
+    #[error("{} cannot be locked", path.display())]
     Io {
         /// The lock's file.
         path: PathBuf,
@@ -91,7 +91,13 @@ impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
         match &error {
             LockError::Busy { .. } => Self::new(Kind::Busy, error.to_string()),
-            LockError::Io { source, .. } => Self::new(Kind::from(source), format!("{error}: {source}")),
+            LockError::Io { source, .. } => {
+                let told = Self::new(Kind::from(source), format!("{error}: {source}"));
+                match told.kind {
+                    Kind::PermissionDenied => told.hint("run as the user that Barman runs as"),
+                    _ => told.or_make_room(),
+                }
+            }
         }
         .because(error)
     }
@@ -259,6 +265,21 @@ mod tests {
         assert!(!is_at(&orphan.file, &path).unwrap());
         let lock = Lock::try_acquire(&path).unwrap();
         assert!(is_at(&lock.file, &path).unwrap() && !is_at(&orphan.file, &path).unwrap());
+    }
+
+    #[test]
+    fn what_to_do_about_a_lock_that_cannot_be_taken_depends_on_why() {
+        for (kind, advice) in [
+            (io::ErrorKind::PermissionDenied, Some("run as the user that Barman runs as")),
+            (io::ErrorKind::StorageFull, Some("free space")),
+            (io::ErrorKind::ReadOnlyFilesystem, Some("mounted read-only")),
+            (io::ErrorKind::NotFound, None),
+        ] {
+            let error = Error::from(LockError::Io { path: "/b/.main-cron.lock".into(), source: kind.into() });
+            assert!(error.message.starts_with("/b/.main-cron.lock cannot be locked: "), "{error:?}");
+            let hint = error.hint.unwrap_or_default();
+            assert!(advice.map_or(hint.is_empty(), |advice| hint.contains(advice)), "{hint}");
+        }
     }
 
     #[test]
