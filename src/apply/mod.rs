@@ -85,8 +85,8 @@ pub type Stores<'a> = &'a (dyn Fn(&ServerDirs) -> Arc<dyn Store> + Sync);
 pub struct Means<'a> {
     /// The replica that was planned.
     pub replica: &'a Replica,
-    /// An open way to its primary, if that could be reached.
-    pub connection: Option<&'a Connection>,
+    /// An open way to its primary, or why there is none.
+    pub connection: Result<&'a Connection, Error>,
     /// Opens its catalog at the site.
     pub stores: Stores<'a>,
     /// How long a busy lock is waited for.
@@ -186,7 +186,7 @@ fn prepare<'a>(
 ) -> Result<ReplicaRun<'a>, Error> {
     let unplanned = || Error::new(Kind::Internal, format!("{} was not planned", plan.name));
     let target = plan.target.as_ref().ok_or_else(unplanned)?;
-    let connection = means.connection.ok_or_else(unplanned)?;
+    let connection = means.connection.as_ref().map_err(Clone::clone)?;
     let moving = Moving {
         files: connection.files.clone(),
         share: &means.share,

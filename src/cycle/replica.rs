@@ -69,12 +69,12 @@ impl Cycle {
 
     /// Does what a plan says.
     pub async fn apply(&self, plan: &ReplicaPlan, grant: Grant, listener: &dyn Listener) -> Summary {
-        let way = self.way().await.ok();
+        let way = self.way().await;
         let Grant { run_lock, share, lock_directory, lock_timeout } = grant;
         let stores = Posix::opener(lock_directory);
         let means = Means {
             replica: &self.replica,
-            connection: way.as_ref().map(Way::connection),
+            connection: way.as_ref().map(Way::connection).map_err(Clone::clone),
             stores: &stores,
             lock_timeout,
             patience: Patience::APPLYING,

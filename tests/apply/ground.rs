@@ -10,6 +10,7 @@ use std::time::Duration;
 use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
+use antipode::error::{Error, Kind};
 use antipode::events::{Event, Listener, Summary};
 use antipode::observe::{Connections, Purpose, observe};
 use antipode::plan::backup;
@@ -188,10 +189,11 @@ impl TestSite {
         let shares = shared
             .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
         let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
+        let not_called = || Error::new(Kind::Unreachable, "it was not called");
         let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
             let means = Means {
                 replica,
-                connection: connections.get(&replica.primary),
+                connection: connections.get(&replica.primary).ok_or_else(not_called),
                 stores: &stores,
                 lock_timeout: self.lock_timeout,
                 patience: IMPATIENT,

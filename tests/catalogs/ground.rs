@@ -106,7 +106,7 @@ impl Ground {
             let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
                 let means = Means {
                     replica,
-                    connection: connections.get(&replica.primary),
+                    connection: Ok(&connections[&replica.primary]),
                     stores: &stores,
                     lock_timeout: Duration::from_secs(5),
                     patience: IMPATIENT,

@@ -96,7 +96,7 @@ impl Ground {
         let share = Shared::new(Limits::default()).admit([(plan, replica, &self.site.primaries["frankfurt"])]);
         let means = Means {
             replica,
-            connection: connections["frankfurt"].as_ref().ok(),
+            connection: connections["frankfurt"].as_ref().map_err(Clone::clone),
             stores: &|_| Arc::clone(store),
             lock_timeout: Duration::ZERO,
             patience: IMPATIENT,
