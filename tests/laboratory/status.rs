@@ -60,7 +60,9 @@ fn every_stage_from_in_sync_to_a_disaster_is_told() {
     let in_sync = status(&site, 0);
     assert_eq!((&in_sync["verdict"], &in_sync["lag"]["segments"]), (&"in sync".into(), &0.into()));
     assert!(in_sync["last_apply"].is_string() && in_sync["objective"].is_null(), "{in_sync}");
-    let counted = serde_json::json!({"here": 3, "recoverable": 3, "wanted": 3, "at_primary": 3});
+    let counted = serde_json::json!({
+        "here": 3, "looked_at_earlier": 0, "oldest_look": null, "recoverable": 3, "wanted": 3, "at_primary": 3
+    });
     assert_eq!(in_sync["backups"], counted);
 
     let live = write_chapter(primary.start(), "moved on");
