@@ -74,89 +74,48 @@ pub enum Retry {
 }
 
 impl Kind {
+    /// Its name in metrics and documents: as it is written in JSON.
+    pub fn label(self) -> &'static str {
+        self.row().0
+    }
+
     /// With what a command ends that is ended by it.
     pub fn exit(self) -> Exit {
-        match self {
-            Self::Locked => Exit::Locked,
-            Self::Interrupted => Exit::Interrupted,
-            Self::Unreachable
-            | Self::HostKey
-            | Self::Authentication
-            | Self::Lost
-            | Self::TimedOut
-            | Self::CommandFailed
-            | Self::Untrusted
-            | Self::ProgramMissing
-            | Self::ProgramTooOld
-            | Self::NotFound
-            | Self::PermissionDenied
-            | Self::NoSpace
-            | Self::ReadOnly
-            | Self::Damaged
-            | Self::Busy
-            | Self::Stale
-            | Self::Refused
-            | Self::Invalid
-            | Self::Unproven
-            | Self::LimitReached
-            | Self::Internal
-            | Self::Other => Exit::Error,
-        }
+        self.row().1
     }
 
     /// What is waited for before it is tried again.
     pub fn retry(self) -> Retry {
-        match self {
-            Self::Unreachable | Self::Lost => Retry::Line,
-            Self::Locked | Self::Busy => Retry::Holder,
-            Self::Interrupted | Self::LimitReached | Self::Stale => Retry::NextRun,
-            Self::HostKey
-            | Self::Authentication
-            | Self::TimedOut
-            | Self::CommandFailed
-            | Self::Untrusted
-            | Self::ProgramMissing
-            | Self::ProgramTooOld
-            | Self::NotFound
-            | Self::PermissionDenied
-            | Self::NoSpace
-            | Self::ReadOnly
-            | Self::Damaged
-            | Self::Refused
-            | Self::Invalid
-            | Self::Unproven
-            | Self::Internal
-            | Self::Other => Retry::Person,
-        }
+        self.row().2
     }
 
-    /// Its name in metrics and documents: as it is written in JSON.
-    pub fn label(self) -> &'static str {
+    /// All that is decided by the kind.
+    fn row(self) -> (&'static str, Exit, Retry) {
         match self {
-            Self::Unreachable => "unreachable",
-            Self::HostKey => "host_key",
-            Self::Authentication => "authentication",
-            Self::Lost => "lost",
-            Self::TimedOut => "timed_out",
-            Self::CommandFailed => "command_failed",
-            Self::Untrusted => "untrusted",
-            Self::ProgramMissing => "program_missing",
-            Self::ProgramTooOld => "program_too_old",
-            Self::NotFound => "not_found",
-            Self::PermissionDenied => "permission_denied",
-            Self::NoSpace => "no_space",
-            Self::ReadOnly => "read_only",
-            Self::Damaged => "damaged",
-            Self::Locked => "locked",
-            Self::Busy => "busy",
-            Self::Stale => "stale",
-            Self::Refused => "refused",
-            Self::Invalid => "invalid",
-            Self::Unproven => "unproven",
-            Self::Interrupted => "interrupted",
-            Self::LimitReached => "limit_reached",
-            Self::Internal => "internal",
-            Self::Other => "other",
+            Self::Unreachable => ("unreachable", Exit::Error, Retry::Line),
+            Self::HostKey => ("host_key", Exit::Error, Retry::Person),
+            Self::Authentication => ("authentication", Exit::Error, Retry::Person),
+            Self::Lost => ("lost", Exit::Error, Retry::Line),
+            Self::TimedOut => ("timed_out", Exit::Error, Retry::Person),
+            Self::CommandFailed => ("command_failed", Exit::Error, Retry::Person),
+            Self::Untrusted => ("untrusted", Exit::Error, Retry::Person),
+            Self::ProgramMissing => ("program_missing", Exit::Error, Retry::Person),
+            Self::ProgramTooOld => ("program_too_old", Exit::Error, Retry::Person),
+            Self::NotFound => ("not_found", Exit::Error, Retry::Person),
+            Self::PermissionDenied => ("permission_denied", Exit::Error, Retry::Person),
+            Self::NoSpace => ("no_space", Exit::Error, Retry::Person),
+            Self::ReadOnly => ("read_only", Exit::Error, Retry::Person),
+            Self::Damaged => ("damaged", Exit::Error, Retry::Person),
+            Self::Locked => ("locked", Exit::Locked, Retry::Holder),
+            Self::Busy => ("busy", Exit::Error, Retry::Holder),
+            Self::Stale => ("stale", Exit::Error, Retry::NextRun),
+            Self::Refused => ("refused", Exit::Error, Retry::Person),
+            Self::Invalid => ("invalid", Exit::Error, Retry::Person),
+            Self::Unproven => ("unproven", Exit::Error, Retry::Person),
+            Self::Interrupted => ("interrupted", Exit::Interrupted, Retry::NextRun),
+            Self::LimitReached => ("limit_reached", Exit::Error, Retry::NextRun),
+            Self::Internal => ("internal", Exit::Error, Retry::Person),
+            Self::Other => ("other", Exit::Error, Retry::Person),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is on disk of a backup's base, judged by [`crate::verify::base`] as far as that is cheap.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -43,12 +44,13 @@ pub fn judge(
     looks: &Looks,
 ) -> Result<Judged, CatalogError> {
     // A base that cannot be walked shows nothing; looking at it tells why.
-    let mark = || looks.mark(store, id, announced).ok();
+    let mark = LazyCell::new(|| looks.mark(store, id, announced).ok());
     let is_there = |_: &Timestamp| store.is_directory(Place::Base(id)).unwrap_or(false);
-    if let Some(at) = looks.believed(id, depth, mark).filter(is_there) {
+    if let Some(at) = looks.believed(id, depth, || *mark).filter(is_there) {
         return Ok(Judged { state: BaseState::Complete, looked_at: Some(at), mark: None });
     }
-    let mark = mark();
+    // As it was before the base is looked at.
+    let mark = *mark;
     Ok(Judged { state: state(store, id, announced)?, looked_at: None, mark })
 }
 
