@@ -18,8 +18,8 @@
 //!   planned again.
 //! - **Status** ([`plan::status`]) is a view of the plan: what is lacking, what can be recovered, the objective. It ends
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
-//! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is a note in each
-//!   replica's catalog ([`apply::journal`]), from which the next plan estimates its time. The only other memory is a
+//! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is in each
+//!   replica's catalog ([`apply::memory`]), from which the next plan estimates its time. The only other memory is a
 //!   cache of manifests (`store::cache`), which `--refresh` drops, and which WAL files here were looked at
 //!   (`observe::catalog`).
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
@@ -41,14 +41,14 @@
 //! | published, staging | listed by Barman as good; where it is put together before |
 //! | recoverable | a backup with every WAL from its begin_wal to its end_wal, and so restorable |
 //! | recovery window, lag | from the oldest recoverable point to the newest without a gap; the primary's newest WAL against its end |
-//! | branch | a line of WAL that recovery can follow across timelines; the one that grew last is **alive** |
+//! | branch | a course of WAL that recovery can follow across timelines; the one that grew last is **alive** |
 //! | desired state | what the site file says, key by key |
 //! | selection | the rules that choose backups; what they choose is **selected** |
 //! | wanted | what a replica is to have by the desired state, of what both ends have |
 //! | lacking | wanted, and no apply can bring it: a **shortfall** names it |
 //! | held | good here, different at the primary: it waits for a person, who **accepts** it |
 //! | drift | the replica differs from what it held when last published |
-//! | action | a **change** of one thing, with the thing's **address** and a **reason** |
+//! | action | a **change** of one thing, with the thing's **address** (which names its **sort**) and a **reason** |
 //! | kind, effect | what a change is; what it does to the catalog, the same for several kinds |
 //! | verb, deed | what an action comes to: add, repair, update or prune; the words for doing it |
 //! | step, phase | what an apply does at a time: an action, or a phase of it: copy, then publish |
@@ -56,6 +56,7 @@
 //! | asked by | the key of the site file without which an action would not be planned |
 //! | scope | the part of a plan that was asked for: `--target`, `--exclude` |
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
+//! | line | the connection to a primary; one that was **lost** is waited for |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
 //! # Where a change goes

@@ -39,9 +39,9 @@
 mod bandwidth;
 mod budget;
 mod executor;
-pub mod journal;
 mod leftovers;
 mod locks;
+pub mod memory;
 mod meter;
 mod ongoing;
 mod piece;
@@ -161,8 +161,8 @@ async fn carry_out(
     };
     if let Some(target) = &plan.target {
         let store = (means.stores)(&target.here);
-        journal::note(plan, store.as_ref(), &summary, measured, Timestamp::now());
-        journal::keep(plan, store.as_ref(), &summary, found);
+        memory::last_apply(plan, store.as_ref(), &summary, measured, Timestamp::now());
+        memory::findings(plan, store.as_ref(), &summary, found);
     }
     summary
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::SiteFile;
 use crate::apply::Limits;
-use crate::plan::scope::{self, Pattern};
+use crate::plan::scope::{Pattern, Scope};
 
 /// The form of an answer that people or programs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +51,7 @@ pub struct View {
 
 /// Which part of a plan.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Scope {
+pub struct ScopeFlags {
     /// Only this, and what it depends on: an address, or the first parts of one such as `main` or `main/backup`
     #[arg(long = "target", value_name = "ADDRESS")]
     pub targets: Vec<Pattern>,
@@ -73,8 +73,8 @@ pub struct Consent {
     pub accepted: Vec<Pattern>,
 }
 
-impl From<&Scope> for scope::Scope {
-    fn from(scope: &Scope) -> Self {
+impl From<&ScopeFlags> for Scope {
+    fn from(scope: &ScopeFlags) -> Self {
         Self { targets: scope.targets.clone(), excluded: scope.excluded.clone() }
     }
 }
@@ -99,7 +99,7 @@ pub struct Plan {
     pub detailed_exitcode: bool,
     /// Which part.
     #[command(flatten)]
-    pub scope: Scope,
+    pub scope: ScopeFlags,
     /// What is accepted.
     #[command(flatten)]
     pub consent: Consent,
@@ -134,7 +134,7 @@ pub struct Apply {
     pub auto_approve: bool,
     /// Which part.
     #[command(flatten)]
-    pub scope: Scope,
+    pub scope: ScopeFlags,
     /// What is accepted.
     #[command(flatten)]
     pub consent: Consent,

@@ -52,20 +52,20 @@ fn explain(address: &str, declared: &Declared, session: &Session, planned: &Plan
     if let Some(held) = held {
         return Ok((format!("{}.", render::held(held)), Exit::Done));
     }
-    let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
-    if let Some((preconditions, asked_by)) = explainer.of_thing(index, kind, name) {
-        let lacking = lacking(plan, index, kind, name);
+    let (sort, name) = thing.split_once('/').map_or((thing, None), |(sort, name)| (sort, Some(name)));
+    if let Some((preconditions, asked_by)) = explainer.of_thing(index, sort, name) {
+        let lacking = lacking(plan, index, sort, name);
         return Ok((render::explain_thing(address, &preconditions, &asked_by, &lacking, asked), Exit::Done));
     }
     Err(unknown(address, index, planned, &explainer))
 }
 
 /// What will be lacking of a backup, or of the WAL.
-fn lacking(plan: &Plan, replica: usize, kind: &str, name: Option<&str>) -> Vec<String> {
+fn lacking(plan: &Plan, replica: usize, sort: &str, name: Option<&str>) -> Vec<String> {
     let Some(planned) = plan.replicas.get(replica) else { return Vec::new() };
     let is_meant = |shortfall: &&Shortfall| match shortfall.backup() {
         Some(backup) => name == Some(backup.as_str()),
-        None => kind == "wal",
+        None => sort == "wal",
     };
     planned.shortfalls.iter().filter(is_meant).map(|shortfall| render::shortfall(planned, shortfall, true)).collect()
 }

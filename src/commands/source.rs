@@ -7,7 +7,7 @@ use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::error::{Error, Kind};
 use crate::plan;
-use crate::site::{self, Lines, Loaded, Quotes, Site};
+use crate::site::{self, LineNumbers, Loaded, Quotes, Site};
 
 use super::terminal::{self, Terminal};
 
@@ -68,7 +68,7 @@ pub fn read(arguments: &SiteFile) -> Result<Source, Error> {
 pub struct Declared {
     /// What it declares.
     pub site: Site,
-    lines: Lines,
+    lines: LineNumbers,
     source: Source,
 }
 

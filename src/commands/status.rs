@@ -85,7 +85,7 @@ fn exit(status: &SiteStatus, has_errors: bool) -> Exit {
 mod tests {
     use super::*;
     use crate::plan::recovery::Recovery;
-    use crate::plan::status::{Backups, ReplicaStatus};
+    use crate::plan::status::{BackupCounts, ReplicaStatus};
 
     fn stands(verdict: Verdict) -> ReplicaStatus {
         ReplicaStatus {
@@ -98,7 +98,7 @@ mod tests {
             objective: None,
             last_apply: None,
             last_apply_is_ahead: false,
-            backups: Backups::default(),
+            backups: BackupCounts::default(),
             ongoing: None,
         }
     }

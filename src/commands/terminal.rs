@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{Error, Exit};
 use crate::progress;
-use crate::transport::Told;
+use crate::transport::Teller;
 use crate::{render, stdout};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -131,7 +131,7 @@ pub fn tell(text: &str) {
 }
 
 /// Tells whoever watches which line is waited for.
-pub fn told() -> Told {
+pub fn told() -> Teller {
     Arc::new(|primary, error, wait| {
         tracing::info!(primary, "{error}");
         if shows_progress() {

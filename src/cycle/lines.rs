@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Error;
 use crate::site::model::Primary;
-use crate::transport::{self, Connection, Told};
+use crate::transport::{self, Connection, Teller};
 
 /// How long a call may take before somebody who waits is told of it.
 const A_WHILE: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ struct Use(Arc<Line>);
 impl Lines {
     /// No line is open yet. `told` hears of questions that are asked again because a line was lost, `waits` of calls that
     /// take a while. When `cancel` fires, all that runs over the lines ends.
-    pub fn new(cancel: &CancellationToken, told: Told, waits: impl Fn(&Primary) + Send + Sync + 'static) -> Self {
+    pub fn new(cancel: &CancellationToken, told: Teller, waits: impl Fn(&Primary) + Send + Sync + 'static) -> Self {
         let (cancel, waits) = (cancel.clone(), Arc::new(waits));
         Self::calling(IDLE, move |primary| {
             let (primary, cancel) = (primary.clone(), cancel.clone());

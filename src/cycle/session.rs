@@ -21,7 +21,7 @@ use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
-use crate::transport::Told;
+use crate::transport::Teller;
 
 use super::lines::{Calls, Lines};
 use super::replica::{self, Cycle};
@@ -62,7 +62,7 @@ pub struct Session {
 
 impl Session {
     /// Asks the primaries that are mirrored which servers they have. The others are called when they are needed.
-    pub async fn open(site: &Site, cancel: &CancellationToken, told: Told) -> Self {
+    pub async fn open(site: &Site, cancel: &CancellationToken, told: Teller) -> Self {
         Self::open_telling(site, cancel, told, |_| ()).await
     }
 
@@ -70,7 +70,7 @@ impl Session {
     pub async fn open_telling(
         site: &Site,
         cancel: &CancellationToken,
-        told: Told,
+        told: Teller,
         waits: impl Fn(&Primary) + Send + Sync + 'static,
     ) -> Self {
         let lines = Arc::new(Lines::new(cancel, told, waits));

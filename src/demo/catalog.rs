@@ -44,7 +44,7 @@ const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
+pub struct Made {
     /// Where everything is.
     pub directories: ServerDirs,
     /// The backups, oldest first.
@@ -54,7 +54,7 @@ pub struct Summary {
 }
 
 /// Writes both days of the catalog into `home`, which becomes the primary's `barman_home`.
-pub fn write(home: &Path) -> io::Result<Summary> {
+pub fn write(home: &Path) -> io::Result<Made> {
     let mut primary = PrimaryCatalog::create(home, "main")?;
     primary.first_day()?;
     primary.second_day()
@@ -99,25 +99,25 @@ impl PrimaryCatalog {
     }
 
     /// A backup on timeline 1, kept, and the WAL around it. Compression is switched on after it.
-    pub fn first_day(&mut self) -> io::Result<Summary> {
+    pub fn first_day(&mut self) -> io::Result<Made> {
         self.segments(OLD, 0x01..=0x02, "2026-11-21T01:10:00Z", HOUR, Stored::Plain)?;
         self.segments(OLD, 0x03..=0x04, "2026-11-21T03:04:00Z", FIVE_MINUTES, Stored::Plain)?;
         self.backup(FIRST_BACKUP, OLD, 0x03..=0x04, "2026-11-21T03:08:51Z", Stored::Plain)?;
         self.keep(FIRST_BACKUP, Keep::Full)?;
         self.segments(OLD, 0x05..=0x06, "2026-11-21T04:00:00Z", HOUR, Stored::Plain)?;
         self.segments(OLD, 0x07..=0x0A, "2026-11-21T06:00:00Z", HOUR, Stored::Gzip)?;
-        self.summary()
+        self.made()
     }
 
     /// A promotion to timeline 2 in the middle of a segment, and a backup there.
-    pub fn second_day(&mut self) -> io::Result<Summary> {
+    pub fn second_day(&mut self) -> io::Result<Made> {
         self.segments(OLD, 0x0B..=0x0F, "2026-11-21T19:00:00Z", HOUR, Stored::Gzip)?;
         self.promotion(0x10, "2026-11-22T00:31:07Z")?;
         self.segments(NEW, 0x10..=0x12, "2026-11-22T00:36:00Z", HOUR, Stored::Gzip)?;
         self.segments(NEW, 0x13..=0x14, "2026-11-22T03:03:00Z", FIVE_MINUTES, Stored::Gzip)?;
         self.backup(SECOND_BACKUP, NEW, 0x13..=0x14, "2026-11-22T03:07:42Z", Stored::Gzip)?;
         self.segments(NEW, 0x15..=0x18, "2026-11-22T04:00:00Z", HOUR, Stored::Gzip)?;
-        self.summary()
+        self.made()
     }
 
     /// Archives segments by their numbers, the first at `from`.
@@ -196,10 +196,10 @@ impl PrimaryCatalog {
     }
 
     /// Writes xlog.db for all that was archived, and tells what is there.
-    pub fn summary(&self) -> io::Result<Summary> {
+    pub fn made(&self) -> io::Result<Made> {
         let xlogdb = XlogDb::new(self.wals.iter().copied());
         fs::write(Layout::NEWEST.xlogdb(&self.directories), xlogdb.write(BARMAN))?;
-        Ok(Summary {
+        Ok(Made {
             directories: self.directories.clone(),
             backups: self.backups.clone(),
             wals: xlogdb.entries().to_vec(),

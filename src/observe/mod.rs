@@ -41,7 +41,7 @@ use crate::site::model::{Primary, Replica, Site};
 use crate::store::{CatalogError, Posix, Store};
 use crate::transport::Connection;
 
-use catalog::{Catalog, Depth};
+use catalog::{Depth, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::Source;
 
@@ -110,8 +110,8 @@ pub fn look_here(
     version: BarmanVersion,
     depth: Depth,
 ) -> Result<ReplicaInventory, CatalogError> {
-    let catalog = Catalog::read(store, &dirs.server, depth)?;
-    Ok(replica::inventory(catalog, store, dirs, SiteBarman::default(), version))
+    let disk = ServerOnDisk::read(store, &dirs.server, depth)?;
+    Ok(replica::inventory(disk, store, dirs, SiteBarman::default(), version))
 }
 
 fn streams(primary: &Primary) -> usize {
@@ -137,12 +137,12 @@ impl Observer<'_> {
     async fn replica(&self, replica: &Replica) -> Result<ReplicaObservation, SiteConfError> {
         let (dirs, own) = self.barman.server(&replica.name)?;
         let source = self.source(replica);
-        let (catalog, answer) = tokio::join!(self.read_catalog(&dirs), self.ask(replica, source.as_ref()));
-        let observed = match catalog {
-            Ok(catalog) => self.compare(replica, source.as_ref().ok(), answer, catalog, dirs, own).await,
+        let (disk, answer) = tokio::join!(self.read_catalog(&dirs), self.ask(replica, source.as_ref()));
+        let observed = match disk {
+            Ok(disk) => self.compare(replica, source.as_ref().ok(), answer, disk, dirs, own).await,
             Err(error) => {
                 let error = error.of(format_args!("replica {}, at the site", replica.name));
-                let nothing = self.inventory(Catalog::default(), dirs, own, &answer);
+                let nothing = self.inventory(ServerOnDisk::default(), dirs, own, &answer);
                 let replica = ReplicaInventory { unreadable: true, ..nothing };
                 ReplicaObservation { primary: Observed::Failed(error), replica }
             }
@@ -160,7 +160,7 @@ impl Observer<'_> {
         Ok(Source { primary, connection, server: &replica.server, purpose: self.purpose, cancel: self.cancel })
     }
 
-    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<Catalog, Error> {
+    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {
         let dirs = dirs.clone();
         // A semaphore that is never closed always gives its permit.
         let _permit = self.reading.acquire().await;
@@ -169,16 +169,16 @@ impl Observer<'_> {
             // A status leaves the catalog as it is.
             Purpose::Status { depth } => (depth, false),
         };
-        let catalog = tokio::task::spawn_blocking(move || {
+        let disk = tokio::task::spawn_blocking(move || {
             let store = Posix::new(dirs.clone());
-            let catalog = Catalog::read(&store, &dirs.server, depth)?;
+            let disk = ServerOnDisk::read(&store, &dirs.server, depth)?;
             if is_kept {
-                catalog.remembered.keep(&store);
-                catalog.backups.looks.keep(&store);
+                disk.remembered.keep(&store);
+                disk.backups.looks.keep(&store);
             }
-            Ok::<_, CatalogError>(catalog)
+            Ok::<_, CatalogError>(disk)
         });
-        Ok(catalog.await??)
+        Ok(disk.await??)
     }
 
     async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Error>) -> Observed {
@@ -200,11 +200,11 @@ impl Observer<'_> {
         replica: &Replica,
         source: Option<&Source<'_>>,
         answer: Observed,
-        catalog: Catalog,
+        disk: ServerOnDisk,
         dirs: ServerDirs,
         own: SiteBarman,
     ) -> ReplicaObservation {
-        let mut here = self.inventory(catalog, dirs, own, &answer);
+        let mut here = self.inventory(disk, dirs, own, &answer);
         let primary = match (answer, source) {
             (Observed::Active(mut there), Some(source)) => {
                 match self.look_closer(replica, source, &mut there, &mut here).await {
@@ -248,7 +248,7 @@ impl Observer<'_> {
         Ok(())
     }
 
-    fn inventory(&self, catalog: Catalog, dirs: ServerDirs, own: SiteBarman, answer: &Observed) -> ReplicaInventory {
+    fn inventory(&self, disk: ServerOnDisk, dirs: ServerDirs, own: SiteBarman, answer: &Observed) -> ReplicaInventory {
         let primary = match answer {
             Observed::Active(there) => there.barman,
             Observed::Inactive(_) | Observed::Failed(_) => None,
@@ -256,10 +256,10 @@ impl Observer<'_> {
         let signs = version::VersionSigns {
             declared: self.site.catalog.barman,
             installed: self.installed,
-            disk: catalog.version_bounds(),
+            disk: disk.version_bounds(),
             primary,
         };
-        replica::inventory(catalog, &Posix::new(dirs.clone()), dirs, own, signs.decide())
+        replica::inventory(disk, &Posix::new(dirs.clone()), dirs, own, signs.decide())
     }
 }
 

@@ -10,37 +10,37 @@ use crate::barman::version::BarmanVersion;
 use crate::store::{CatalogError, Place, Root, Store};
 
 use super::catalog::backups::{CatalogBackup, InfoFile};
-use super::catalog::{Catalog, base};
+use super::catalog::{ServerOnDisk, base};
 use super::inventory::{BaseState, LocalBackup, Published, ReplicaInventory, SiteBarman};
 
 /// Tells what a Barman of this version has in hand.
 pub fn inventory(
-    catalog: Catalog,
+    disk: ServerOnDisk,
     store: &dyn Store,
     directories: ServerDirs,
     site_barman: SiteBarman,
     version: BarmanVersion,
 ) -> ReplicaInventory {
-    let broken = catalog.backups.broken().map(|(id, why)| format!("the backup.info of {id} cannot be used: {why}"));
-    let notes = broken.chain(catalog.notes()).collect();
-    let backups = catalog.backups.by_id.into_iter();
+    let broken = disk.backups.broken().map(|(id, why)| format!("the backup.info of {id} cannot be used: {why}"));
+    let notes = broken.chain(disk.notes()).collect();
+    let backups = disk.backups.by_id.into_iter();
     ReplicaInventory {
-        exists: catalog.exists,
+        exists: disk.exists,
         unreadable: false,
         barman: version,
         backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, store))).collect(),
-        wals: catalog.wals.sizes,
-        unsound: catalog.unsound,
+        wals: disk.wals.sizes,
+        unsound: disk.unsound,
         whole: BTreeMap::new(),
-        xlogdb: catalog.xlogdb.into_state(version),
-        histories: catalog.histories,
-        sync_wals: catalog.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
-        staged: catalog.staged,
+        xlogdb: disk.xlogdb.into_state(version),
+        histories: disk.histories,
+        sync_wals: disk.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
+        staged: disk.staged,
         site_barman,
         free: store.free(),
-        identity: catalog.identity,
-        last_apply: catalog.last_apply,
-        findings: catalog.findings,
+        identity: disk.identity,
+        last_apply: disk.last_apply,
+        findings: disk.findings,
         notes,
         directories,
     }

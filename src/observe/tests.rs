@@ -15,9 +15,7 @@ use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::error::{Error, Kind};
 use crate::plan::backup;
-use crate::site::model::{
-    Access, Catalog as SiteCatalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
-};
+use crate::site::model::{Access, Catalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
 use crate::transport::fake::{FakePrimary, Fault};
 use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
@@ -96,8 +94,7 @@ impl World {
         };
         let name: crate::barman::ids::ServerName = "main".parse().unwrap();
         let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };
-        let catalog =
-            SiteCatalog { path: home.path().to_owned(), config: None, barman: Some("3.19.1".parse().unwrap()) };
+        let catalog = Catalog { path: home.path().to_owned(), config: None, barman: Some("3.19.1".parse().unwrap()) };
         let site = Site {
             name: "lisbon".into(),
             catalog,

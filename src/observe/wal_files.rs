@@ -3,7 +3,7 @@
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::FIVE_FIELDS;
-use crate::verify::wal_form::Form;
+use crate::verify::wal_form::WalForm;
 
 use super::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, Unsound, WholeWal};
 
@@ -91,7 +91,7 @@ fn proof(replica: &ReplicaInventory, name: WalName, there: Option<&WalEntry>, li
         None => Proof::Sound,
         Some(Unsound::Damaged) => Proof::Damaged,
         Some(Unsound::Opaque) => {
-            let is_hidden = there.into_iter().chain(line).any(|entry| Form::listed(entry).is_hidden());
+            let is_hidden = there.into_iter().chain(line).any(|entry| WalForm::listed(entry).is_hidden());
             // The lists of older Barmans cannot say that a file is encrypted.
             let is_unsaid = there.is_none() && replica.barman < FIVE_FIELDS;
             if is_hidden || is_unsaid { Proof::Unproven } else { Proof::Damaged }

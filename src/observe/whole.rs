@@ -6,7 +6,7 @@ use crate::barman::compression::Compression;
 use crate::barman::wal::WalName;
 use crate::store::{CatalogError, Place, Store, parallel};
 use crate::verify::wal_file;
-use crate::verify::wal_form::Form;
+use crate::verify::wal_form::WalForm;
 
 use super::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 
@@ -47,5 +47,5 @@ fn differs(file: &WalFile<'_>, there: &PrimaryInventory) -> bool {
 /// A file that nobody can look into is as good as it was when it was listed, if it has the size that it had then.
 fn opaque(here: &ReplicaInventory, name: WalName) -> Option<WholeWal> {
     let line = find(&here.xlogdb.entries, name)?;
-    (Form::listed(line).is_hidden() && here.wals.get(&name) == Some(&line.size)).then_some(WholeWal::Opaque)
+    (WalForm::listed(line).is_hidden() && here.wals.get(&name) == Some(&line.size)).then_some(WholeWal::Opaque)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::model::Site;
-use super::path::Lines;
+use super::path::LineNumbers;
 use super::raw::RawSite;
 use super::tree::{self, Entry, Node};
 use super::validate::{self, Context};
@@ -18,7 +18,7 @@ pub struct Loaded {
     /// The desired state.
     pub site: Site,
     /// The line of each key path.
-    pub lines: Lines,
+    pub lines: LineNumbers,
 }
 
 /// Reads the text of a site file.
@@ -28,7 +28,7 @@ pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded
     let failed = |mistakes| Diagnostics::new(source_name, mistakes);
     let root = tree::parse(text).map_err(|mistake| failed(vec![*mistake]))?;
     let (fitting, mut mistakes) = shape::fit(&root, &schema::tree(), text);
-    let lines = Lines::of(&root);
+    let lines = LineNumbers::of(&root);
     let raw = typed(fitting, &mut mistakes);
     let mut context = Context { lines: &lines, home, primaries: primary_names(&root), mistakes };
     match validate::site(raw, &mut context) {

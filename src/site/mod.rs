@@ -29,7 +29,7 @@ pub mod yaml;
 
 pub use load::{Loaded, load};
 pub use model::Site;
-pub use path::{KeyPath, Lines};
+pub use path::{KeyPath, LineNumbers};
 pub use quote::Quotes;
 pub use schema::schema;
 

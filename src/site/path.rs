@@ -77,17 +77,17 @@ impl fmt::Display for KeyPath {
 
 /// Where every key path of a site file stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lines(BTreeMap<KeyPath, Place>);
+pub struct LineNumbers(BTreeMap<KeyPath, KeySpans>);
 
 /// The spans of one key path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct KeySpans {
     /// Its key; for an item of a list its value.
     name: Span,
     value: Span,
 }
 
-impl Lines {
+impl LineNumbers {
     /// The line that decides a key path: its own, else that of `defaults` which it inherits.
     /// `None` when the file does not say it, so that a built-in default holds.
     pub fn line(&self, path: &KeyPath) -> Option<usize> {
@@ -99,7 +99,7 @@ impl Lines {
         self.place(path).map(|place| if place.value.length == 0 { place.name } else { place.value }).unwrap_or_default()
     }
 
-    fn place(&self, path: &KeyPath) -> Option<Place> {
+    fn place(&self, path: &KeyPath) -> Option<KeySpans> {
         let own = self.0.get(path);
         own.or_else(|| self.0.get(&path.inherited()?)).copied()
     }
@@ -114,13 +114,13 @@ impl Lines {
         for entry in node.entries() {
             let path = path.key(&entry.key);
             self.add(&entry.node, &path);
-            self.0.entry(path).or_insert(Place { name: entry.key_span, value: entry.node.span });
+            self.0.entry(path).or_insert(KeySpans { name: entry.key_span, value: entry.node.span });
         }
         let Value::List(items) = &node.value else { return };
         for (i, item) in items.iter().enumerate() {
             let path = path.item(i);
             self.add(item, &path);
-            self.0.insert(path, Place { name: item.span, value: item.span });
+            self.0.insert(path, KeySpans { name: item.span, value: item.span });
         }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_replica_inherits_the_lines_of_defaults() {
         let text = "defaults:\n  wals:\n    from: backups-only\nreplicas:\n  main:\n    wals: {unfinished: true}\n";
-        let lines = Lines::of(&super::super::tree::parse(text).unwrap());
+        let lines = LineNumbers::of(&super::super::tree::parse(text).unwrap());
         let line = |keys: &[&str]| lines.line(&KeyPath::new(keys.iter().copied()));
         assert_eq!(line(&["replicas", "main", "wals", "unfinished"]), Some(6));
         assert_eq!(line(&["replicas", "main", "wals", "from"]), Some(3));

@@ -1,6 +1,6 @@
 //! A site file to quote from.
 
-use super::path::{KeyPath, Lines};
+use super::path::{KeyPath, LineNumbers};
 
 /// A longer line is quoted up to here.
 const LONG_LINE: usize = 100;
@@ -13,7 +13,7 @@ pub struct Quotes<'a> {
     /// Its text.
     pub text: &'a str,
     /// The line of each key path.
-    pub lines: &'a Lines,
+    pub lines: &'a LineNumbers,
 }
 
 impl Quotes<'_> {
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn a_line_is_quoted_without_its_indent_and_a_long_one_in_part() {
         let text = format!("replicas:\n  main:\n    backups:\n      - last: 7 # {}\n", "é".repeat(120));
-        let lines = Lines::of(&super::super::tree::parse(&text).unwrap());
+        let lines = LineNumbers::of(&super::super::tree::parse(&text).unwrap());
         let quotes = Quotes { name: "lisbon.yaml", text: &text, lines: &lines };
         let rule = KeyPath::new(["replicas", "main", "backups"]).item(0);
         let quoted = quotes.quote(&rule).unwrap();

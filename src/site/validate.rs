@@ -8,7 +8,7 @@ use super::model::{
     Catalog, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts, Transfer,
     WalsFrom,
 };
-use super::path::{KeyPath, Lines};
+use super::path::{KeyPath, LineNumbers};
 use super::raw::{RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom};
 use super::scalars::LocalServer;
 use super::suggest::did_you_mean;
@@ -18,7 +18,7 @@ use crate::diag::Diagnostic;
 /// What validation looks things up in, and where it puts the mistakes it finds.
 pub(super) struct Context<'a> {
     /// Where each key path stands.
-    pub lines: &'a Lines,
+    pub lines: &'a LineNumbers,
     /// The home directory that `~` stands for.
     pub home: Option<&'a Path>,
     /// Every primary that the file names, also those that are wrong in themselves.

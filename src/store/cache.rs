@@ -21,7 +21,7 @@ use crate::barman::layout::ServerDirs;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum Cached {
     /// Manifests of the backups that are still to be copied, each under the path that it has below the primary's
     /// `basebackups_directory`.
     Manifests,
@@ -50,11 +50,11 @@ pub struct Cache {
 
 impl Cache {
     /// Opens a cache of a server; `None` where there is none to be used.
-    pub fn open(dirs: &ServerDirs, kept: Kept, purpose: Use) -> Option<Self> {
+    pub fn open(dirs: &ServerDirs, kept: Cached, purpose: Use) -> Option<Self> {
         let own = places::own(dirs);
         let directory = own.join(match kept {
-            Kept::Manifests => "manifests",
-            Kept::Lists => "lists",
+            Cached::Manifests => "manifests",
+            Cached::Lists => "lists",
         });
         let opened = Self::lock(&own, directory, purpose).and_then(|cache| {
             if purpose == Use::Refresh {

@@ -26,7 +26,7 @@ use crate::barman::wal::WalName;
 
 /// What a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub enum Touch {
     /// It looks at something.
     Look,
     /// It changes something, or makes it durable.
@@ -60,13 +60,13 @@ pub struct Recording {
     inner: Posix,
     server: PathBuf,
     /// The call of this sort that goes wrong, counted from 0.
-    mishap: Option<(Sort, usize, Mishap)>,
+    mishap: Option<(Touch, usize, Mishap)>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    calls: Vec<(Sort, String)>,
+    calls: Vec<(Touch, String)>,
     has_happened: bool,
     is_off: bool,
     /// The inodes of files that a power cut leaves alone.
@@ -75,7 +75,7 @@ struct State {
 
 impl Recording {
     /// Over a catalog of which all is durable.
-    pub fn new(dirs: ServerDirs, mishap: Option<(Sort, usize, Mishap)>) -> Arc<Self> {
+    pub fn new(dirs: ServerDirs, mishap: Option<(Touch, usize, Mishap)>) -> Arc<Self> {
         let server = dirs.backup_directory.clone();
         let state = State { durable: files(&server).map(|(_, inode)| inode).collect(), ..State::default() };
         Arc::new(Self { inner: Posix::new(dirs), server, mishap, state: Mutex::new(state) })
@@ -87,7 +87,7 @@ impl Recording {
     }
 
     /// The calls so far.
-    pub fn calls(&self) -> Vec<(Sort, String)> {
+    pub fn calls(&self) -> Vec<(Touch, String)> {
         self.state.lock().unwrap().calls.clone()
     }
 
@@ -101,14 +101,14 @@ impl Recording {
     }
 
     /// Records a call; what is to go wrong with it, if that is so.
-    fn record(&self, sort: Sort, call: String) -> io::Result<Option<Mishap>> {
+    fn record(&self, touch: Touch, call: String) -> io::Result<Option<Mishap>> {
         let mut state = self.state.lock().unwrap();
         if state.is_off {
             return Err(io::Error::other("there is no power"));
         }
-        let number = state.calls.iter().filter(|(before, _)| *before == sort).count();
-        state.calls.push((sort, call));
-        let mishap = self.mishap.filter(|(of, at, _)| (*of, *at) == (sort, number)).map(|(_, _, mishap)| mishap);
+        let number = state.calls.iter().filter(|(before, _)| *before == touch).count();
+        state.calls.push((touch, call));
+        let mishap = self.mishap.filter(|(of, at, _)| (*of, *at) == (touch, number)).map(|(_, _, mishap)| mishap);
         state.has_happened |= mishap.is_some();
         Ok(mishap)
     }
@@ -120,7 +120,7 @@ impl Recording {
         look: impl FnOnce() -> Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
         let failed = |source| CatalogError { path: self.inner.local(at), source };
-        match self.record(Sort::Look, format!("{deed} {at:?}")).map_err(failed)? {
+        match self.record(Touch::Look, format!("{deed} {at:?}")).map_err(failed)? {
             Some(Mishap::Fault(errno, _)) => Err(failed(io::Error::from_raw_os_error(errno))),
             Some(Mishap::PowerCut(_)) => {
                 self.state.lock().unwrap().is_off = true;
@@ -136,18 +136,18 @@ impl Recording {
         all: impl FnOnce() -> Result<T, ChangeError>,
         half: impl FnOnce(),
     ) -> Result<T, ChangeError> {
-        self.change_of(Sort::Change, call, all, half)
+        self.change_of(Touch::Change, call, all, half)
     }
 
     fn change_of<T>(
         &self,
-        sort: Sort,
+        touch: Touch,
         call: String,
         all: impl FnOnce() -> Result<T, ChangeError>,
         half: impl FnOnce(),
     ) -> Result<T, ChangeError> {
         let failed = |source| ChangeError { deed: "do it in", path: self.server.clone(), source };
-        let Some(mishap) = self.record(sort, call).map_err(failed)? else { return all() };
+        let Some(mishap) = self.record(touch, call).map_err(failed)? else { return all() };
         let (Mishap::Fault(_, reach) | Mishap::PowerCut(reach)) = mishap;
         match reach {
             Reach::Nothing => {}
@@ -225,7 +225,7 @@ impl Store for Recording {
     }
 
     fn since(&self, volume: Volume) -> Result<Since, ChangeError> {
-        self.change_of(Sort::Look, format!("since {volume:?}"), || self.inner.since(volume), || ())
+        self.change_of(Touch::Look, format!("since {volume:?}"), || self.inner.since(volume), || ())
     }
 
     fn sync(&self, volume: Volume, since: Since, written: &[At<'_>]) -> Result<(), ChangeError> {
@@ -243,12 +243,12 @@ impl Store for Recording {
     }
 
     fn reread(&self, written: &[At<'_>]) -> Result<(), ChangeError> {
-        self.change_of(Sort::Look, format!("reread {written:?}"), || self.inner.reread(written), || ())
+        self.change_of(Touch::Look, format!("reread {written:?}"), || self.inner.reread(written), || ())
     }
 
     fn share(&self, from: Place, to: Place, file: &Path, how: Sharing) -> Result<(), ChangeError> {
         let call = format!("share {from:?} {to:?} {} {how:?}", file.display());
-        self.change_of(Sort::Share, call, || self.inner.share(from, to, file, how), || ())
+        self.change_of(Touch::Share, call, || self.inner.share(from, to, file, how), || ())
     }
 
     fn link_tablespaces(&self, tree: Place, id: BackupId, oids: &[u32]) -> Result<(), ChangeError> {
@@ -317,7 +317,7 @@ impl Store for Recording {
 
     fn try_lock(&self, kind: LockKind) -> Result<Lock, LockError> {
         let failed = |source| LockError::Io { path: self.server.clone(), source };
-        match self.record(Sort::Look, format!("lock {kind:?}")).map_err(failed)? {
+        match self.record(Touch::Look, format!("lock {kind:?}")).map_err(failed)? {
             Some(Mishap::Fault(errno, _)) => Err(failed(io::Error::from_raw_os_error(errno))),
             Some(Mishap::PowerCut(_)) => {
                 self.state.lock().unwrap().is_off = true;

@@ -33,7 +33,7 @@ use crate::error::Error;
 use crate::site::model::{Access, Primary};
 pub use counter::ByteCounter;
 use patience::{Line, Patience};
-pub use patient::Told;
+pub use patient::Teller;
 pub use private_dir::PrivateDir;
 
 /// An open way to one primary, shared by all its replicas.
@@ -73,7 +73,7 @@ impl Connection {
     /// The same connection for questions: an answer that is lost on its way is asked for again, as long as
     /// [`Patience::asking`] says. `told` hears of each wait, and `cancel` ends one.
     #[must_use]
-    pub fn patient(&self, primary: &Primary, cancel: &CancellationToken, told: Told) -> Self {
+    pub fn patient(&self, primary: &Primary, cancel: &CancellationToken, told: Teller) -> Self {
         let manner = Arc::new(patient::Manner {
             primary: primary.name.clone(),
             patience: Patience::asking(primary.timeouts.idle),

@@ -12,7 +12,7 @@ use super::patience::{Line, Patience, Wait, persist};
 use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, RemoteFile};
 
 /// Is told, with the primary's name, what was lost and how long it has been waited for.
-pub type Told = Arc<dyn Fn(&str, &Error, Wait) + Send + Sync>;
+pub type Teller = Arc<dyn Fn(&str, &Error, Wait) + Send + Sync>;
 
 /// Asks through another connection, and asks again what may pass.
 pub(super) struct Patient<T: ?Sized> {
@@ -26,7 +26,7 @@ pub(super) struct Manner {
     pub(super) patience: Patience,
     pub(super) line: Arc<Line>,
     pub(super) cancel: CancellationToken,
-    pub(super) told: Told,
+    pub(super) told: Teller,
 }
 
 impl<I: ?Sized> Patient<I> {

@@ -104,12 +104,12 @@ fn release(version: u32) -> String {
 /// What is wrong with a base, as far as it can be told from names, sizes and a few small files. Nothing is wrong with
 /// files that nobody needs.
 pub fn look(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, CatalogError> {
-    examine(base, announced, &Depth::Sizes)
+    examine(base, announced, &Scrutiny::Sizes)
 }
 
 /// What is wrong with a base, read whole as far as anything tells what is in it. Stops early when `go_on` says no.
 pub fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
-    examine(base, announced, &Depth::Content(go_on))
+    examine(base, announced, &Scrutiny::Content(go_on))
 }
 
 /// The manifest of a base; `None` when there is none, or it is damaged.
@@ -126,21 +126,21 @@ pub fn is_archived(base: Root<'_>, announced: &Announced) -> Result<bool, Catalo
 }
 
 /// How closely a base is looked at.
-enum Depth<'a> {
+enum Scrutiny<'a> {
     Sizes,
     Content(GoOn<'a>),
 }
 
-fn examine(base: Root<'_>, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
+fn examine(base: Root<'_>, announced: &Announced, scrutiny: &Scrutiny<'_>) -> Result<Vec<Fault>, CatalogError> {
     if announced.is_snapshot {
         return Ok(Vec::new());
     }
     let mut faults = if is_archived(base, announced)? {
-        archives(base, announced, depth)?
+        archives(base, announced, scrutiny)?
     } else {
         match base.read(Path::new(MANIFEST), MAX_MANIFEST)? {
             Some(bytes) => match Manifest::parse(&bytes) {
-                Ok(manifest) => listed(base, announced, &manifest, bytes.len() as u64, depth)?,
+                Ok(manifest) => listed(base, announced, &manifest, bytes.len() as u64, scrutiny)?,
                 Err(error) => vec![Fault::new(MANIFEST, error.into())],
             },
             None => unlisted(base, announced)?,
@@ -157,11 +157,11 @@ fn listed(
     announced: &Announced,
     manifest: &Manifest,
     own_size: u64,
-    depth: &Depth<'_>,
+    scrutiny: &Scrutiny<'_>,
 ) -> Result<Vec<Fault>, CatalogError> {
-    let mut faults = match depth {
-        Depth::Sizes => tree::compare_sizes(base, manifest)?,
-        Depth::Content(go_on) => tree::verify(base, manifest, go_on)?,
+    let mut faults = match scrutiny {
+        Scrutiny::Sizes => tree::compare_sizes(base, manifest)?,
+        Scrutiny::Content(go_on) => tree::verify(base, manifest, go_on)?,
     };
     faults.extend(cluster::faults(&Listed::new(base, manifest), announced)?);
     if faults.is_empty() {
@@ -180,12 +180,12 @@ fn unlisted(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, Catalog
     Ok(faults)
 }
 
-fn archives(base: Root<'_>, announced: &Announced, depth: &Depth<'_>) -> Result<Vec<Fault>, CatalogError> {
+fn archives(base: Root<'_>, announced: &Announced, scrutiny: &Scrutiny<'_>) -> Result<Vec<Fault>, CatalogError> {
     let mut faults = archive::look(base, announced)?;
     if faults.is_empty() && announced.packing != Packing::Encrypted {
         faults.extend(size_fault(base.bytes()?, announced));
     }
-    if let Depth::Content(go_on) = depth
+    if let Scrutiny::Content(go_on) = scrutiny
         && faults.is_empty()
     {
         faults = archive::prove(base, announced, *go_on)?;

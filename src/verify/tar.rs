@@ -13,7 +13,7 @@ const MAX_NAME: u64 = 1 << 20;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
@@ -28,7 +28,7 @@ pub struct Entry {
     /// Its path, without `./` in front.
     pub path: PathBuf,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The bytes of its content.
     pub size: u64,
 }
@@ -68,14 +68,14 @@ impl<R: Read> Reader<R> {
                 kind => {
                     let name = long_name.unwrap_or_else(|| header.name());
                     let kind = match kind {
-                        b'0' | 0 if !name.ends_with(b"/") => Kind::File,
-                        b'5' | b'0' | 0 => Kind::Directory,
-                        _ => Kind::Other,
+                        b'0' | 0 if !name.ends_with(b"/") => EntryKind::File,
+                        b'5' | b'0' | 0 => EntryKind::Directory,
+                        _ => EntryKind::Other,
                     };
-                    if kind != Kind::File {
+                    if kind != EntryKind::File {
                         // Some write a size for a link whose content is not there.
                         (self.left, self.padding) =
-                            if kind == Kind::Other { (0, 0) } else { (self.left, self.padding) };
+                            if kind == EntryKind::Other { (0, 0) } else { (self.left, self.padding) };
                     }
                     let path = Path::new(OsStr::from_bytes(&name));
                     let path = path.components().filter(|part| *part != Component::CurDir).collect();
@@ -224,10 +224,10 @@ mod tests {
         for format in ["gnu", "pax"] {
             let bytes = archive(directory.path(), format);
             let entries = read(&bytes).unwrap();
-            let files: Vec<_> = entries.iter().filter(|(entry, _)| entry.kind == Kind::File).collect();
+            let files: Vec<_> = entries.iter().filter(|(entry, _)| entry.kind == EntryKind::File).collect();
             let found: Vec<_> = files.iter().map(|(entry, length)| (entry.path.to_str().unwrap(), *length)).collect();
             assert_eq!(found, [("big", 100_000), (long.as_str(), 5), ("empty", 0), ("exact", 512)], "{format}");
-            assert!(entries.iter().any(|(entry, _)| entry.kind == Kind::Other && entry.path == Path::new("link")));
+            assert!(entries.iter().any(|(entry, _)| entry.kind == EntryKind::Other && entry.path == Path::new("link")));
             let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
             for cut in [0, 1, 511, 600, 50_000, end] {
                 assert!(read(&bytes[..cut]).is_err(), "{format} cut to {cut}");

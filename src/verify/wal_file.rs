@@ -13,7 +13,7 @@ use crate::barman::history::HistoryFile;
 use crate::barman::wal::{Segment, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 
-use super::wal_form::Form;
+use super::wal_form::WalForm;
 use super::wal_header::{Expected, Start, WalFault, check};
 
 /// More than any history file or label has: each line of a history is a promotion.
@@ -55,8 +55,8 @@ pub fn begins(name: WalName, file: &File) -> io::Result<Beginning> {
     let start = Start::read(file)?;
     if let WalName::BackupLabel { .. } = name {
         let form = match start {
-            Start::Damaged(compression) => Form::Compressed(compression),
-            _ => Form::Plain,
+            Start::Damaged(compression) => WalForm::Compressed(compression),
+            _ => WalForm::Plain,
         };
         let is_good = text(file, form)?.is_some_and(|text| tells(name, &text));
         return Ok(if is_good { Beginning::Sound } else { beginning(&start) });
@@ -84,7 +84,7 @@ pub fn verify(
     expected: impl FnOnce(&Start) -> Expected,
 ) -> io::Result<Result<(), WalFault>> {
     let name = entry.name;
-    let form = Form::listed(entry);
+    let form = WalForm::listed(entry);
     let size = file.metadata()?.len();
     if matches!(name, WalName::History(_) | WalName::BackupLabel { .. }) {
         let is_good = form.is_hidden() || text(file, form)?.is_some_and(|text| tells(name, &text));
@@ -134,14 +134,14 @@ fn decompressed(compression: Compression, mut file: &File, size: u64, most: u64)
 }
 
 /// The text of a small file that is stored in this form; `None` when that is not what it is.
-fn text(mut file: &File, form: Form) -> io::Result<Option<Vec<u8>>> {
+fn text(mut file: &File, form: WalForm) -> io::Result<Option<Vec<u8>>> {
     file.rewind()?;
     let mut stored = Vec::new();
     file.take(MOST_TEXT).read_to_end(&mut stored)?;
-    let found = Form::found(Compression::detect(&stored));
+    let found = WalForm::found(Compression::detect(&stored));
     match found {
         _ if found != form => Ok(None),
-        Form::Compressed(compression) => {
+        WalForm::Compressed(compression) => {
             let mut bytes = Vec::new();
             let decoder = compression.decoder(stored.as_slice());
             let read = decoder.and_then(|decoder| decoder.take(MOST_TEXT).read_to_end(&mut bytes));

@@ -10,7 +10,7 @@ use crate::barman::wal_entry::WalEntry;
 
 /// In what form a list says that a WAL file is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum WalForm {
     /// As PostgreSQL wrote it.
     Plain,
     /// In one of the formats that Barman knows.
@@ -21,7 +21,7 @@ pub enum Form {
     Custom,
 }
 
-impl Form {
+impl WalForm {
     /// What a line of xlog.db says.
     pub fn listed(entry: &WalEntry) -> Self {
         match (entry.encryption, entry.compression) {
@@ -42,7 +42,7 @@ impl Form {
     }
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for WalForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "uncompressed",
@@ -61,16 +61,16 @@ mod tests {
     #[test]
     fn a_line_says_in_what_form_a_file_is_stored() {
         for (fields, form) in [
-            ("None\tNone", Form::Plain),
-            ("gzip\tNone", Form::Compressed(Compression::Gzip)),
-            ("pigz\tNone", Form::Compressed(Compression::Gzip)),
-            ("pybzip2\tNone", Form::Compressed(Compression::Bzip2)),
-            ("custom\tNone", Form::Custom),
-            ("gzip\tgpg", Form::Encrypted),
-            ("None\tgpg", Form::Encrypted),
+            ("None\tNone", WalForm::Plain),
+            ("gzip\tNone", WalForm::Compressed(Compression::Gzip)),
+            ("pigz\tNone", WalForm::Compressed(Compression::Gzip)),
+            ("pybzip2\tNone", WalForm::Compressed(Compression::Bzip2)),
+            ("custom\tNone", WalForm::Custom),
+            ("gzip\tgpg", WalForm::Encrypted),
+            ("None\tgpg", WalForm::Encrypted),
         ] {
             let line = format!("000000010000000000000001\t16777216\t1.5\t{fields}\n");
-            let listed = Form::listed(&XlogDb::parse(line.as_bytes()).entries()[0]);
+            let listed = WalForm::listed(&XlogDb::parse(line.as_bytes()).entries()[0]);
             assert_eq!((listed, listed.is_hidden()), (form, fields.contains("custom") || fields.contains("gpg")));
         }
     }

@@ -9,7 +9,7 @@ use crate::barman::compression::Compression;
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 
-use super::wal_form::Form;
+use super::wal_form::WalForm;
 
 /// The length of the header up to its last field.
 const HEADER_LENGTH: usize = 40;
@@ -198,9 +198,9 @@ pub enum WalFault {
         /// Its name.
         name: WalName,
         /// What the list says.
-        listed: Form,
+        listed: WalForm,
         /// What it is.
-        found: Form,
+        found: WalForm,
     },
     /// A list says that it is compressed, and it does not begin so.
     #[error("{name} is damaged: it is listed as {listed} and does not begin so")]
@@ -208,7 +208,7 @@ pub enum WalFault {
         /// Its name.
         name: WalName,
         /// What the list says.
-        listed: Form,
+        listed: WalForm,
     },
 }
 
@@ -228,7 +228,7 @@ pub struct Expected {
     /// The size of a segment, where it is known. Otherwise the header tells it, and everything else must agree with that.
     pub segment_size: Option<SegmentSize>,
     /// The form that it is listed in, where it is listed.
-    pub form: Option<Form>,
+    pub form: Option<WalForm>,
 }
 
 /// Whether a stored file, of this size and beginning, is the segment that its name says, in the form that it is listed
@@ -242,12 +242,12 @@ pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected)
     };
     let (header, compression) = match start {
         Start::Header { header, compression } => (header, compression),
-        Start::Damaged(_) | Start::Opaque if expected.form.is_some_and(Form::is_hidden) => return Ok(()),
+        Start::Damaged(_) | Start::Opaque if expected.form.is_some_and(WalForm::is_hidden) => return Ok(()),
         Start::Damaged(_) => return Err(WalFault::Damaged { name }),
         Start::Zeros => return Err(WalFault::Zeros { name }),
         Start::Opaque => {
             return Err(match expected.form {
-                Some(listed @ Form::Compressed(_)) => WalFault::NotCompressed { name, listed },
+                Some(listed @ WalForm::Compressed(_)) => WalFault::NotCompressed { name, listed },
                 _ => WalFault::NotWal { name },
             });
         }
@@ -268,8 +268,8 @@ pub fn check(name: WalName, stored_size: u64, start: &Start, expected: Expected)
     if whole && compression.is_none() && stored_size != segment_size.bytes() {
         return Err(WalFault::WrongLength { name, found: stored_size, expected: segment_size });
     }
-    let found = Form::found(*compression);
-    match expected.form.filter(|listed| *listed != found && *listed != Form::Custom) {
+    let found = WalForm::found(*compression);
+    match expected.form.filter(|listed| *listed != found && *listed != WalForm::Custom) {
         Some(listed) => Err(WalFault::OtherForm { name, listed, found }),
         None => Ok(()),
     }

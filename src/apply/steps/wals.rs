@@ -26,7 +26,7 @@ use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive};
 use crate::transport::{Compare, Fetch, Fetched, What};
 use crate::verify::wal_file::{self, Beginning};
-use crate::verify::wal_form::Form;
+use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start};
 
 use super::{Job, server};
@@ -114,7 +114,7 @@ fn describe(
             return Ok(planned);
         }
         Ok(match list::describe(store, place(planned.name), planned.name)? {
-            Some(found) if Form::listed(&planned).is_hidden() => WalEntry { mtime: found.mtime, ..planned },
+            Some(found) if WalForm::listed(&planned).is_hidden() => WalEntry { mtime: found.mtime, ..planned },
             Some(found) => WalEntry { size: planned.size, ..found },
             // What did not arrive is told by name, like any other.
             None => planned,
@@ -129,7 +129,7 @@ fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
     has_size
         && match starts::begins(store, entry.name) {
             Some(Beginning::Sound) => true,
-            Some(Beginning::Opaque) => Form::listed(entry).is_hidden(),
+            Some(Beginning::Opaque) => WalForm::listed(entry).is_hidden(),
             Some(Beginning::Damaged) | None => false,
         }
 }

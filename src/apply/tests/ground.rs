@@ -18,7 +18,7 @@ use crate::barman::wal::{Segment, WalName};
 use crate::demo::catalog::{FIRST_BACKUP, PrimaryCatalog, SECOND_BACKUP};
 use crate::events::{Event, Listener, Summary};
 use crate::observe::catalog::backups::InfoFile;
-use crate::observe::catalog::{Catalog, Depth};
+use crate::observe::catalog::{Depth, ServerOnDisk};
 use crate::observe::inventory::BaseState;
 use crate::observe::{Connections, Purpose, observe};
 use crate::plan::{Plan, backup, plan};
@@ -141,7 +141,7 @@ impl Ground {
     pub fn assert_whole(&self, when: &str) {
         let (dirs, store) = (self.dirs(), Posix::new(self.dirs()));
         let there = ServerDirs::of_catalog(&self.home.path().join("primary"), dirs.server.clone());
-        let catalog = Catalog::read(&store, &dirs.server, Depth::Everything).unwrap();
+        let catalog = ServerOnDisk::read(&store, &dirs.server, Depth::Everything).unwrap();
         assert_eq!(catalog.backups.broken().next(), None, "{when}");
         let listed = catalog.xlogdb.named.unwrap_or_default();
         assert!(!listed.is_faulty(), "{when}: {listed:?}");
@@ -188,7 +188,7 @@ fn site(home: &Path, wanted: &str) -> Site {
 }
 
 /// How often each call was made, for messages.
-pub fn counted(calls: &[(crate::store::recording::Sort, String)]) -> BTreeMap<&str, usize> {
+pub fn counted(calls: &[(crate::store::recording::Touch, String)]) -> BTreeMap<&str, usize> {
     let mut counted = BTreeMap::new();
     for (_, call) in calls {
         *counted.entry(call.split(' ').next().unwrap_or_default()).or_default() += 1;

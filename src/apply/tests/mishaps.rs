@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ground::{Ground, counted};
 use crate::store::Store;
-use crate::store::recording::{Mishap, Reach, Recording, Sort};
+use crate::store::recording::{Mishap, Reach, Recording, Touch};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -13,11 +13,11 @@ const REACHES: [Reach; 3] = [Reach::Half, Reach::Nothing, Reach::Everything];
 const NEWEST_ONLY: &str = ", backups: [{last: 1}], prune: {unselected: true}, protect: {min_backups: 1}";
 
 /// Applies as often as there are calls of a sort, each time with a mishap at another one.
-async fn every_call_goes_wrong(ground: &Ground, sort: Sort, step: usize, mishap: impl Fn(usize) -> Mishap) {
+async fn every_call_goes_wrong(ground: &Ground, touch: Touch, step: usize, mishap: impl Fn(usize) -> Mishap) {
     for at in (0..).step_by(step) {
         ground.begin();
         let mishap = mishap(at);
-        let recording = Recording::new(ground.dirs(), Some((sort, at, mishap)));
+        let recording = Recording::new(ground.dirs(), Some((touch, at, mishap)));
         let store: Arc<dyn Store> = Arc::<Recording>::clone(&recording);
         let summary = ground.apply(&store).await;
         if !recording.has_happened() {
@@ -31,7 +31,7 @@ async fn every_call_goes_wrong(ground: &Ground, sort: Sort, step: usize, mishap:
             recording.reboot();
         }
         let calls = recording.calls();
-        let last = calls.iter().filter(|(of, _)| *of == sort).nth(at).map(|(_, call)| call);
+        let last = calls.iter().filter(|(of, _)| *of == touch).nth(at).map(|(_, call)| call);
         let when = format!("{mishap:?} at call {at}, {}", last.unwrap());
         ground.assert_whole(&when);
         ground.finish().await;
@@ -49,30 +49,30 @@ fn fault(at: usize) -> Mishap {
 
 #[tokio::test]
 async fn a_site_that_is_filled_is_whole_whenever_the_power_fails() {
-    every_call_goes_wrong(&Ground::new(false, "").await, Sort::Change, 1, power_cut).await;
+    every_call_goes_wrong(&Ground::new(false, "").await, Touch::Change, 1, power_cut).await;
 }
 
 #[tokio::test]
 async fn a_site_that_replaces_a_backup_is_whole_whenever_the_power_fails() {
-    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Sort::Change, 1, power_cut).await;
+    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Touch::Change, 1, power_cut).await;
 }
 
 #[tokio::test]
 async fn a_site_that_is_filled_is_whole_whatever_the_disk_refuses() {
-    every_call_goes_wrong(&Ground::new(false, "").await, Sort::Change, 1, fault).await;
+    every_call_goes_wrong(&Ground::new(false, "").await, Touch::Change, 1, fault).await;
 }
 
 #[tokio::test]
 async fn a_site_that_replaces_a_backup_is_whole_whatever_the_disk_refuses() {
-    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Sort::Change, 1, fault).await;
+    every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Touch::Change, 1, fault).await;
 }
 
 #[tokio::test]
 async fn a_site_is_whole_whatever_cannot_be_read_or_shared() {
     let ground = Ground::new(true, "").await;
     // There are hundreds of looks; a prime is in step with nothing that comes again and again.
-    every_call_goes_wrong(&ground, Sort::Look, 23, |_| Mishap::Fault(EIO, Reach::Nothing)).await;
+    every_call_goes_wrong(&ground, Touch::Look, 23, |_| Mishap::Fault(EIO, Reach::Nothing)).await;
     for mishap in [power_cut, fault] {
-        every_call_goes_wrong(&ground, Sort::Share, 5, mishap).await;
+        every_call_goes_wrong(&ground, Touch::Share, 5, mishap).await;
     }
 }

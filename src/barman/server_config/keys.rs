@@ -2,7 +2,7 @@
 //!
 //! Found by running 27 versions of Barman from 2.19 to 3.19.1 on made-up files.
 
-use super::kind::Kind::{
+use super::kind::ValueKind::{
     self, AbsolutePath, Age, Below, Bool, Computed, InHome, Int, Level, List, Name, Options, SameAs, Size, Slot, Text,
     TextOr, WalCompression, Word,
 };
@@ -11,7 +11,7 @@ use crate::barman::version::BarmanVersion;
 
 /// Where a key's value may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Sections {
     /// In the section of the server.
     Server,
     /// There, and in `[barman]` for all.
@@ -26,9 +26,9 @@ pub struct Key {
     /// Its name in barman.conf and in sync-info.
     pub name: &'static str,
     /// What its value means, and what holds without one.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Where it may be written.
-    pub place: Place,
+    pub sections: Sections,
     since: BarmanVersion,
     until: Option<BarmanVersion>,
 }
@@ -43,20 +43,20 @@ impl Key {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, place: Place) -> Key {
-    Key { name, kind, place, since: BarmanVersion::new(0, 0, 0), until: None }
+const fn key(name: &'static str, kind: ValueKind, sections: Sections) -> Key {
+    Key { name, kind, sections, since: BarmanVersion::new(0, 0, 0), until: None }
 }
 
-const fn own(name: &'static str, kind: Kind) -> Key {
-    key(name, kind, Place::Server)
+const fn own(name: &'static str, kind: ValueKind) -> Key {
+    key(name, kind, Sections::Server)
 }
 
-const fn global(name: &'static str, kind: Kind) -> Key {
-    key(name, kind, Place::Both)
+const fn global(name: &'static str, kind: ValueKind) -> Key {
+    key(name, kind, Sections::Both)
 }
 
-const fn only_global(name: &'static str, kind: Kind) -> Key {
-    key(name, kind, Place::Global)
+const fn only_global(name: &'static str, kind: ValueKind) -> Key {
+    key(name, kind, Sections::Global)
 }
 
 /// The keys that this version prints, in its order.
@@ -66,7 +66,7 @@ pub fn printed(version: BarmanVersion) -> impl Iterator<Item = &'static Key> {
 
 /// Whether a server takes the value of a key from `[barman]` when it has none (Barman `config.py`, `BARMAN_KEYS`).
 pub fn is_inherited(name: &str) -> bool {
-    KEYS.iter().any(|key| key.name == name && key.place == Place::Both)
+    KEYS.iter().any(|key| key.name == name && key.sections == Sections::Both)
 }
 
 const BACKUP_METHODS: &[&str] = &["rsync", "postgres", "local-rsync", "snapshot", "local-to-cloud"];

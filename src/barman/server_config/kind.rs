@@ -10,7 +10,7 @@ const KNOWN_COMPRESSIONS: BarmanVersion = BarmanVersion::new(3, 14, 0);
 
 /// The kind of a value, with what holds when none is written.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum ValueKind {
     /// Any text, else null.
     Text,
     /// Any text, else this one.
@@ -49,7 +49,7 @@ pub enum Kind {
     Computed,
 }
 
-impl Kind {
+impl ValueKind {
     /// The value that a text denotes; `None` when Barman ignores it with a warning. The empty text is null.
     pub fn read(self, text: &str, version: BarmanVersion) -> Option<Literal> {
         match self {
@@ -158,7 +158,7 @@ fn slot(text: &str) -> Option<Literal> {
 mod tests {
     use super::*;
 
-    fn read(kind: Kind, text: &str) -> String {
+    fn read(kind: ValueKind, text: &str) -> String {
         let value = kind.read(text, BarmanVersion::new(3, 19, 1));
         value.map_or_else(|| "ignored".to_owned(), |value| value.to_string())
     }
@@ -168,47 +168,47 @@ mod tests {
     fn values_are_read_as_barman_reads_them() {
         let options: &[&str] = &["concurrent_backup", "exclusive_backup", "external_configuration"];
         for (kind, text, value) in [
-            (Kind::Bool(false), "ON", "True"),
-            (Kind::Bool(true), "7", "ignored"),
-            (Kind::Bool(true), "", "ignored"),
-            (Kind::Int(None), " +4 ", "4"),
-            (Kind::Int(None), "1_000", "1000"),
-            (Kind::Int(None), "0x10", "ignored"),
-            (Kind::Int(None), "", "ignored"),
-            (Kind::Size(None), "5M", "5000000"),
-            (Kind::Size(None), "5Mi", "5242880"),
-            (Kind::Size(None), "2 G", "2000000000"),
-            (Kind::Size(None), "1.5G", "ignored"),
-            (Kind::Size(None), "1KiB", "ignored"),
-            (Kind::Size(None), "-1", "ignored"),
-            (Kind::Age, "2 WEEKS", "'14 days'"),
-            (Kind::Age, "36 hours", "'1 day, 12 hours'"),
-            (Kind::Age, "1 MONTH", "'31 days'"),
-            (Kind::Age, "0 DAYS", "'less than one second'"),
-            (Kind::Age, "7", "ignored"),
-            (Kind::Age, "90 MINUTES", "ignored"),
-            (Kind::Word(None, &["AES256"]), "AES256", "'AES256'"),
-            (Kind::Word(None, &["AES256"]), "aes256", "ignored"),
-            (Kind::Word(None, &["link"]), "LINK", "'link'"),
-            (Kind::Options(options), "Concurrent_Backup", "'concurrent_backup'"),
-            (Kind::Options(options), "exclusive_backup, concurrent_backup", "ignored"),
-            (Kind::Options(options), "foo,external_configuration", "ignored"),
-            (Kind::AbsolutePath(None), "~/x", "ignored"),
-            (Kind::AbsolutePath(None), "", "None"),
-            (Kind::List, "a,b , c", "['a', 'b ', ' c']"),
-            (Kind::Slot, "Barman", "'barman'"),
-            (Kind::Slot, "a-b", "ignored"),
-            (Kind::Level, "MEDIUM", "'medium'"),
-            (Kind::Level, "9", "9"),
-            (Kind::Level, "", "None"),
-            (Kind::WalCompression, "GZIP", "'gzip'"),
-            (Kind::WalCompression, "nonsense", "ignored"),
-            (Kind::Text, "None of it", "'None of it'"),
-            (Kind::Text, "", "None"),
+            (ValueKind::Bool(false), "ON", "True"),
+            (ValueKind::Bool(true), "7", "ignored"),
+            (ValueKind::Bool(true), "", "ignored"),
+            (ValueKind::Int(None), " +4 ", "4"),
+            (ValueKind::Int(None), "1_000", "1000"),
+            (ValueKind::Int(None), "0x10", "ignored"),
+            (ValueKind::Int(None), "", "ignored"),
+            (ValueKind::Size(None), "5M", "5000000"),
+            (ValueKind::Size(None), "5Mi", "5242880"),
+            (ValueKind::Size(None), "2 G", "2000000000"),
+            (ValueKind::Size(None), "1.5G", "ignored"),
+            (ValueKind::Size(None), "1KiB", "ignored"),
+            (ValueKind::Size(None), "-1", "ignored"),
+            (ValueKind::Age, "2 WEEKS", "'14 days'"),
+            (ValueKind::Age, "36 hours", "'1 day, 12 hours'"),
+            (ValueKind::Age, "1 MONTH", "'31 days'"),
+            (ValueKind::Age, "0 DAYS", "'less than one second'"),
+            (ValueKind::Age, "7", "ignored"),
+            (ValueKind::Age, "90 MINUTES", "ignored"),
+            (ValueKind::Word(None, &["AES256"]), "AES256", "'AES256'"),
+            (ValueKind::Word(None, &["AES256"]), "aes256", "ignored"),
+            (ValueKind::Word(None, &["link"]), "LINK", "'link'"),
+            (ValueKind::Options(options), "Concurrent_Backup", "'concurrent_backup'"),
+            (ValueKind::Options(options), "exclusive_backup, concurrent_backup", "ignored"),
+            (ValueKind::Options(options), "foo,external_configuration", "ignored"),
+            (ValueKind::AbsolutePath(None), "~/x", "ignored"),
+            (ValueKind::AbsolutePath(None), "", "None"),
+            (ValueKind::List, "a,b , c", "['a', 'b ', ' c']"),
+            (ValueKind::Slot, "Barman", "'barman'"),
+            (ValueKind::Slot, "a-b", "ignored"),
+            (ValueKind::Level, "MEDIUM", "'medium'"),
+            (ValueKind::Level, "9", "9"),
+            (ValueKind::Level, "", "None"),
+            (ValueKind::WalCompression, "GZIP", "'gzip'"),
+            (ValueKind::WalCompression, "nonsense", "ignored"),
+            (ValueKind::Text, "None of it", "'None of it'"),
+            (ValueKind::Text, "", "None"),
         ] {
             assert_eq!(read(kind, text), value, "{kind:?} {text:?}");
         }
-        let old = Kind::WalCompression.read("nonsense", BarmanVersion::new(3, 12, 1));
+        let old = ValueKind::WalCompression.read("nonsense", BarmanVersion::new(3, 12, 1));
         assert_eq!(old, Some(Literal::Str("nonsense".to_owned())));
     }
 }

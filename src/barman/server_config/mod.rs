@@ -12,8 +12,8 @@ use super::python_literal::Literal;
 use super::version::BarmanVersion;
 
 pub use keys::is_inherited;
-use keys::{Key, Place};
-use kind::{Kind, integer};
+use keys::{Key, Sections};
+use kind::{ValueKind, integer};
 
 /// From this version on a retention policy is printed in the words of barman.conf.
 const POLICY_IN_WORDS: BarmanVersion = BarmanVersion::new(3, 13, 0);
@@ -133,10 +133,10 @@ impl ServerConfig {
         server: &ServerName,
         version: BarmanVersion,
     ) -> Result<Literal, ConfError> {
-        let written = match key.place {
-            Place::Server => [scope.own(key.name)?, None],
-            Place::Both => [scope.own(key.name)?, scope.of_all(key.name)?],
-            Place::Global => [None, scope.of_all(key.name)?],
+        let written = match key.sections {
+            Sections::Server => [scope.own(key.name)?, None],
+            Sections::Both => [scope.own(key.name)?, scope.of_all(key.name)?],
+            Sections::Global => [None, scope.of_all(key.name)?],
         };
         let read = written.into_iter().flatten().find_map(|text| key.kind.read(&text, version));
         match read {
@@ -149,16 +149,18 @@ impl ServerConfig {
         let string = |text: &str| Literal::Str(text.to_owned());
         let number = |number: Option<i64>| number.map_or(Literal::None, |number| Literal::Int(number.into()));
         Ok(match key.kind {
-            Kind::TextOr(text) | Kind::AbsolutePath(Some(text)) | Kind::Word(Some(text), _) => string(text),
-            Kind::Name => string(server.as_str()),
-            Kind::SameAs(other) => self.get(other).cloned().unwrap_or(Literal::None),
-            Kind::Below(below) => self.below(below, conf, server)?,
-            Kind::InHome(name) => string(&conf.barman_home()?.join(name).to_string_lossy()),
-            Kind::Bool(default) => Literal::Bool(default),
-            Kind::Int(default) | Kind::Size(default) => number(default),
-            Kind::Options(_) => string(""),
-            Kind::Level => string("medium"),
-            Kind::Computed => match key.name {
+            ValueKind::TextOr(text) | ValueKind::AbsolutePath(Some(text)) | ValueKind::Word(Some(text), _) => {
+                string(text)
+            }
+            ValueKind::Name => string(server.as_str()),
+            ValueKind::SameAs(other) => self.get(other).cloned().unwrap_or(Literal::None),
+            ValueKind::Below(below) => self.below(below, conf, server)?,
+            ValueKind::InHome(name) => string(&conf.barman_home()?.join(name).to_string_lossy()),
+            ValueKind::Bool(default) => Literal::Bool(default),
+            ValueKind::Int(default) | ValueKind::Size(default) => number(default),
+            ValueKind::Options(_) => string(""),
+            ValueKind::Level => string("medium"),
+            ValueKind::Computed => match key.name {
                 "msg_list" => Literal::List(Vec::new()),
                 "disabled" => Literal::Bool(false),
                 "barman_home" => string(&conf.barman_home()?.to_string_lossy()),

@@ -11,25 +11,25 @@ use crate::verify::manifest::{Manifest, identical_files};
 use crate::verify::tree;
 use crate::verify::wal_header::{Expected, Start, check};
 
-fn written() -> (tempfile::TempDir, Summary) {
+fn written() -> (tempfile::TempDir, Made) {
     let home = tempfile::tempdir().unwrap();
-    let summary = write(home.path()).unwrap();
-    (home, summary)
+    let made = write(home.path()).unwrap();
+    (home, made)
 }
 
-fn manifest(summary: &Summary, id: BackupId) -> Manifest {
-    Manifest::parse(&fs::read(summary.directories.base(id).join("data/backup_manifest")).unwrap()).unwrap()
+fn manifest(made: &Made, id: BackupId) -> Manifest {
+    Manifest::parse(&fs::read(made.directories.base(id).join("data/backup_manifest")).unwrap()).unwrap()
 }
 
 #[test]
 fn every_wal_file_is_what_its_line_in_xlogdb_says() {
-    let (_home, summary) = written();
-    let listed = XlogDb::parse(&fs::read(Layout::NEWEST.xlogdb(&summary.directories)).unwrap());
+    let (_home, made) = written();
+    let listed = XlogDb::parse(&fs::read(Layout::NEWEST.xlogdb(&made.directories)).unwrap());
     assert_eq!(listed.problems(), []);
-    assert_eq!(listed.entries(), summary.wals);
+    assert_eq!(listed.entries(), made.wals);
     let segment_size = SegmentSize::new(1 << 20).unwrap();
-    for entry in &summary.wals {
-        let path = summary.directories.wal(entry.name);
+    for entry in &made.wals {
+        let path = made.directories.wal(entry.name);
         let described = crate::verify::wal_file::describe(entry.name, &File::open(&path).unwrap()).unwrap();
         assert_eq!((described.size, described.mtime), (entry.size, entry.mtime));
         let start = Start::read(File::open(&path).unwrap()).unwrap();
@@ -39,7 +39,7 @@ fn every_wal_file_is_what_its_line_in_xlogdb_says() {
             assert_eq!(compression.map(|c| c.name().to_owned()), entry.compression.map(String::from));
         }
     }
-    let of = |wanted: fn(&WalName) -> bool| summary.wals.iter().filter(|entry| wanted(&entry.name)).count();
+    let of = |wanted: fn(&WalName) -> bool| made.wals.iter().filter(|entry| wanted(&entry.name)).count();
     assert_eq!(of(|name| matches!(name, WalName::Segment(_))), 24);
     assert_eq!(of(|name| matches!(name, WalName::BackupLabel { .. })), 2);
     assert_eq!(of(|name| matches!(name, WalName::Partial(_) | WalName::History(_))), 2);
@@ -47,13 +47,13 @@ fn every_wal_file_is_what_its_line_in_xlogdb_says() {
 
 #[test]
 fn every_backup_is_published_and_verifies() {
-    let (_home, summary) = written();
-    assert_eq!(summary.backups.len(), 2);
-    for id in &summary.backups {
-        let (base, store) = (summary.directories.base(*id), Posix::new(summary.directories.clone()));
-        assert_eq!(tree::verify(Root::new(&store, Place::Base(*id)), &manifest(&summary, *id), &|| true).unwrap(), []);
+    let (_home, made) = written();
+    assert_eq!(made.backups.len(), 2);
+    for id in &made.backups {
+        let (base, store) = (made.directories.base(*id), Posix::new(made.directories.clone()));
+        assert_eq!(tree::verify(Root::new(&store, Place::Base(*id)), &manifest(&made, *id), &|| true).unwrap(), []);
         assert!(base.join("data/pg_tblspc/16384/PG_15_202209061").is_dir());
-        let info = fs::read(Layout::NEWEST.backup_info(&summary.directories, *id)).unwrap();
+        let info = fs::read(Layout::NEWEST.backup_info(&made.directories, *id)).unwrap();
         let info = crate::barman::backup_info::BackupInfo::parse(&info).unwrap();
         assert_eq!(info.check(), Ok(()));
         let label = info.backup_label().unwrap().unwrap();
@@ -63,22 +63,22 @@ fn every_backup_is_published_and_verifies() {
 
 #[test]
 fn backup_info_has_the_keys_of_the_version_that_it_is_of() {
-    let (_home, summary) = written();
+    let (_home, made) = written();
     let keys = |path: &Path| -> Vec<String> {
         let text = fs::read_to_string(path).unwrap();
         text.lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect()
     };
     let real = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/3.19.1/pg15/primary/main/meta/20261122T125802-backup.info");
-    for id in &summary.backups {
-        assert_eq!(keys(&Layout::NEWEST.backup_info(&summary.directories, *id)), keys(&real));
+    for id in &made.backups {
+        assert_eq!(keys(&Layout::NEWEST.backup_info(&made.directories, *id)), keys(&real));
     }
 }
 
 #[test]
 fn the_second_backup_shares_most_files_with_the_first() {
-    let (_home, summary) = written();
-    let (first, second) = (manifest(&summary, summary.backups[0]), manifest(&summary, summary.backups[1]));
+    let (_home, made) = written();
+    let (first, second) = (manifest(&made, made.backups[0]), manifest(&made, made.backups[1]));
     let shared: u64 = identical_files(&first, &second).iter().map(|path| second.files[*path].size).sum();
     let all: u64 = second.files.values().map(|file| file.size).sum();
     assert!(shared * 2 > all && shared < all, "{shared} of {all}");
@@ -86,9 +86,9 @@ fn the_second_backup_shares_most_files_with_the_first() {
 
 #[test]
 fn the_promotion_is_in_the_segment_that_both_timelines_have() {
-    let (_home, summary) = written();
+    let (_home, made) = written();
     let name = WalName::History(NEW);
-    let stored = fs::read(summary.directories.wal(name)).unwrap();
+    let stored = fs::read(made.directories.wal(name)).unwrap();
     let mut text = Vec::new();
     io::copy(&mut flate2::read::GzDecoder::new(&stored[..]), &mut text).unwrap();
     let history = HistoryFile::parse(NEW, stored.len() as u64, &text);

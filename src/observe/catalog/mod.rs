@@ -46,9 +46,9 @@ pub enum Depth {
     Everything,
 }
 
-/// One server of a catalog.
+/// One server of a catalog, as its files are.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Catalog {
+pub struct ServerOnDisk {
     /// Whether the server's directory exists at all.
     pub exists: bool,
     /// Its backups.
@@ -75,7 +75,7 @@ pub struct Catalog {
     pub findings: Findings,
 }
 
-impl Catalog {
+impl ServerOnDisk {
     /// Reads one server. It blocks for as long as the disk takes.
     pub fn read(store: &dyn Store, server: &ServerName, depth: Depth) -> Result<Self, CatalogError> {
         if !store.is_here()? {

@@ -50,9 +50,9 @@ impl Disk {
         self
     }
 
-    fn read(&self) -> Catalog {
+    fn read(&self) -> ServerOnDisk {
         let store = Posix::new(ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap()));
-        Catalog::read(&store, &"main".parse().unwrap(), Depth::Everything).unwrap()
+        ServerOnDisk::read(&store, &"main".parse().unwrap(), Depth::Everything).unwrap()
     }
 
     /// What is on disk of the only backup.
@@ -130,7 +130,7 @@ fn real_catalogs_of_every_version_are_read() {
 fn a_server_that_is_not_there_is_empty() {
     let disk = Disk::new();
     fs::remove_dir(disk.at("")).unwrap();
-    assert_eq!(disk.read(), Catalog::default());
+    assert_eq!(disk.read(), ServerOnDisk::default());
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
     let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
     let name = |text: &str| text.parse::<WalName>().unwrap();
     let store = Posix::new(dirs.clone());
-    let read = |depth| Catalog::read(&store, &dirs.server, depth).unwrap().unsound;
+    let read = |depth| ServerOnDisk::read(&store, &dirs.server, depth).unwrap().unsound;
     assert_eq!(read(Depth::Everything), BTreeMap::new());
     let [zeros, other, noise, packed, label] = [
         name("000000010000000000000001"),

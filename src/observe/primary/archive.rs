@@ -23,7 +23,7 @@ use crate::store::wals::MAX_HISTORY;
 use crate::transport::{List, RemoteFile};
 
 use super::fetched::Fetcher;
-use super::lists::{FetchedLists, Lines};
+use super::lists::{FetchedLists, WalList};
 use crate::store::cache::Cache;
 
 /// The most WAL files that an archive may have: 64 TiB of segments of 16 MiB.
@@ -44,7 +44,7 @@ pub async fn add(
     let dirs = there.directories.clone();
     let mut lists = FetchedLists::fetch(fetcher, &dirs, cache).await?;
     let told = std::mem::take(&mut there.wals);
-    let Lines { mut entries, fault } = lists.read().await?.unwrap_or(Lines { entries: told, fault: None });
+    let WalList { mut entries, fault } = lists.read().await?.unwrap_or(WalList { entries: told, fault: None });
     let on_disk = list(fetcher, &dirs.wals_directory, entries.is_empty()).await?;
     let mut archive = Archive::of(&entries, &on_disk);
     if !archive.undescribed.is_empty()

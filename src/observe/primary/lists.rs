@@ -22,7 +22,7 @@ const FAULT: &str = "its xlog.db has lines that are doubled, out of order or unr
                      repairs it";
 
 /// What a list says.
-pub struct Lines {
+pub struct WalList {
     /// Its lines, sorted by name, each once.
     pub entries: Vec<WalEntry>,
     /// What is wrong with it, in a sentence.
@@ -57,7 +57,7 @@ impl FetchedLists {
     }
 
     /// What the list says; `None` where the primary has none.
-    pub async fn read(&self) -> Result<Option<Lines>, Error> {
+    pub async fn read(&self) -> Result<Option<WalList>, Error> {
         let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
         let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
         if bytes.len() as u64 > MAX_SIZE {
@@ -67,20 +67,20 @@ impl FetchedLists {
     }
 
     /// The same, if the primary has changed it meanwhile.
-    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<Lines>, Error> {
+    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<WalList>, Error> {
         let is_new = self.files.fetch_again(fetcher, &self.from, self.names.clone(), MAX_SIZE).await?;
         if is_new { self.read().await } else { Ok(None) }
     }
 }
 
-fn lines(bytes: &mut Vec<u8>) -> Result<Lines, Error> {
+fn lines(bytes: &mut Vec<u8>) -> Result<WalList, Error> {
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
     if count > MAX_FILES {
         return Err(too_long(&format!("has {count} lines")));
     }
     let list = XlogDbFile::parse(bytes);
-    Ok(Lines { fault: list.is_faulty().then(|| FAULT.to_owned()), entries: list.entries })
+    Ok(WalList { fault: list.is_faulty().then(|| FAULT.to_owned()), entries: list.entries })
 }
 
 fn too_long(what: &str) -> Error {

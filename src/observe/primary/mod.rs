@@ -27,7 +27,7 @@ use crate::transport::Connection;
 use super::Purpose;
 use super::facts::base_kind;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
-use crate::store::cache::{Cache, Kept, Use};
+use crate::store::cache::{Cache, Cached, Use};
 use fetched::Fetcher;
 
 /// One server of a primary, and the way to it.
@@ -59,7 +59,7 @@ impl Source<'_> {
     /// Adds the archive and the history files, and the annotations, which sync-info does not know.
     pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Error> {
         let fetcher = self.fetcher();
-        let cache = self.cache(here, Kept::Lists).await?;
+        let cache = self.cache(here, Cached::Lists).await?;
         archive::add(&fetcher, there, here, cache).await.map_err(|error| self.failed(error))?;
         if self.connection.commands.is_none() {
             return Ok(());
@@ -78,11 +78,11 @@ impl Source<'_> {
         // Files are shared with a backup that is here, or with another one that comes.
         let are_shared = to_copy.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
         let wanted = if are_shared { to_copy.clone() } else { BTreeSet::new() };
-        let cache = self.cache(here, Kept::Manifests).await?;
+        let cache = self.cache(here, Cached::Manifests).await?;
         manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|error| self.failed(error))
     }
 
-    async fn cache(&self, here: &ReplicaInventory, kept: Kept) -> Result<Option<Cache>, Error> {
+    async fn cache(&self, here: &ReplicaInventory, kept: Cached) -> Result<Option<Cache>, Error> {
         let purpose = match self.purpose {
             Purpose::Plan { refresh: true } => Use::Refresh,
             Purpose::Plan { refresh: false } => Use::Keep,

@@ -7,7 +7,7 @@ use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
 use crate::observe::catalog::backups::InfoFile;
-use crate::observe::catalog::{Catalog, Depth};
+use crate::observe::catalog::{Depth, ServerOnDisk};
 use crate::observe::inventory::{BaseKind, PrimaryInventory};
 use crate::observe::version::likely;
 use crate::store::{CatalogError, Posix};
@@ -15,24 +15,24 @@ use crate::store::{CatalogError, Posix};
 /// Reads a server of the catalog at `home`.
 pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Error> {
     let dirs = ServerDirs::of_catalog(home, server.clone());
-    let (dirs, catalog) = tokio::task::spawn_blocking(move || {
-        let catalog = Catalog::read(&Posix::new(dirs.clone()), &dirs.server, Depth::Metadata)?;
-        Ok::<_, CatalogError>((dirs, catalog))
+    let (dirs, disk) = tokio::task::spawn_blocking(move || {
+        let disk = ServerOnDisk::read(&Posix::new(dirs.clone()), &dirs.server, Depth::Metadata)?;
+        Ok::<_, CatalogError>((dirs, disk))
     })
     .await??;
-    if !catalog.exists {
+    if !disk.exists {
         let path = dirs.backup_directory.display();
         return Err(Error::new(Kind::NotFound, format!("there is no directory {path}"))
             .hint("set `server:` if it has another name than the replica; is the file system mounted?"));
     }
-    Ok(inventory(catalog, dirs))
+    Ok(inventory(disk, dirs))
 }
 
-fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
-    let barman = likely(catalog.version_bounds());
-    let mut notes = catalog.notes();
+fn inventory(disk: ServerOnDisk, directories: ServerDirs) -> PrimaryInventory {
+    let barman = likely(disk.version_bounds());
+    let mut notes = disk.notes();
     let mut backups = BTreeMap::new();
-    for (id, backup) in catalog.backups.by_id {
+    for (id, backup) in disk.backups.by_id {
         // Like sync-info: a base without a backup.info is no backup.
         let Some(info) = backup.info() else { continue };
         let mut there = super::primary_backup(id, info.fields().clone(), &mut Vec::new());
@@ -45,7 +45,7 @@ fn inventory(catalog: Catalog, directories: ServerDirs) -> PrimaryInventory {
         there.going_away = backup.going_away;
         backups.insert(id, there);
     }
-    let list = catalog.xlogdb.named.or(catalog.xlogdb.plain).unwrap_or_default();
+    let list = disk.xlogdb.named.or(disk.xlogdb.plain).unwrap_or_default();
     PrimaryInventory {
         barman,
         directories,

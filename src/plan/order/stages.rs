@@ -46,7 +46,7 @@ fn chain(id: BackupId, kept: &BTreeMap<BackupId, Kept>) -> Vec<BackupId> {
 
 /// Which stage a segment belongs to: looked up among the few places in the WAL where the answer changes.
 #[derive(Debug)]
-pub struct Places {
+pub struct Division {
     /// From each of these bounds on, up to the next, the stage's number. Sorted.
     bounds: Vec<(Bound, usize)>,
     /// The number of the last stage.
@@ -56,7 +56,7 @@ pub struct Places {
 /// A place in the WAL: before a segment, or after it.
 type Bound = (Segment, bool);
 
-impl Places {
+impl Division {
     /// Divides the WAL among the stages. Of two backups that need one segment, the one whose stage is first gets it.
     pub fn new(stages: &[Stage], kept: &BTreeMap<BackupId, Kept>) -> Self {
         let span = |id: &BackupId| {

@@ -74,7 +74,7 @@ struct Stretch {
 }
 
 /// A place on a branch: which stretch, and which segment.
-pub type Place = (usize, u64);
+pub type Position = (usize, u64);
 
 impl Branch {
     /// The timeline that it ends on.
@@ -93,13 +93,13 @@ impl Branch {
     }
 
     /// The segment at a place.
-    pub fn point(&self, (stretch, number): Place) -> Point {
+    pub fn point(&self, (stretch, number): Position) -> Point {
         let timeline = self.stretches.get(stretch).map_or(self.timeline(), |stretch| stretch.timeline);
         Point { timeline, number }
     }
 
     /// Where a point is on it.
-    pub fn place(&self, point: Point) -> Option<Place> {
+    pub fn place(&self, point: Point) -> Option<Position> {
         let is_on = |stretch: &Stretch| {
             stretch.timeline == point.timeline
                 && stretch.first <= point.number
@@ -109,7 +109,7 @@ impl Branch {
     }
 
     /// Where the segments of a backup begin and end on it; `None` for one that does not lead to it.
-    pub fn span(&self, facts: &BackupFacts) -> Option<(Place, Place)> {
+    pub fn span(&self, facts: &BackupFacts) -> Option<(Position, Position)> {
         let range = needed(facts).filter(|_| self.cluster.may_be(Cluster::of(facts)))?;
         let point = |number| Point { timeline: range.timeline, number };
         Some((self.place(point(range.first))?, self.place(point(range.last))?))
@@ -119,10 +119,10 @@ impl Branch {
     /// needs its history file.
     pub fn reach(
         &self,
-        (mut at, mut from): Place,
+        (mut at, mut from): Position,
         segments: &Segments,
         histories: &BTreeMap<Timeline, HistoryFile>,
-    ) -> Option<Place> {
+    ) -> Option<Position> {
         let mut reached = None;
         while let Some(stretch) = self.stretches.get(at) {
             let Some(range) = segments.range_of(self.segment_size(), stretch.timeline, from) else { break };
@@ -141,7 +141,7 @@ impl Branch {
     }
 
     /// Its segments from a place on, up to the last that either end has, a range for each stretch.
-    pub fn from(&self, (at, number): Place) -> impl Iterator<Item = WalRange> + '_ {
+    pub fn from(&self, (at, number): Position) -> impl Iterator<Item = WalRange> + '_ {
         let tip = self.stretches.len().saturating_sub(1);
         self.stretches.iter().enumerate().skip(at).filter_map(move |(place, stretch)| {
             let first = if place == at { number.max(stretch.first) } else { stretch.first };
@@ -151,7 +151,7 @@ impl Branch {
     }
 
     /// Where its last stretch begins.
-    pub fn tip(&self) -> Place {
+    pub fn tip(&self) -> Position {
         let at = self.stretches.len().saturating_sub(1);
         (at, self.stretches.last().map_or(0, |stretch| stretch.first))
     }

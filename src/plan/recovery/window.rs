@@ -12,7 +12,7 @@ use crate::barman::wal::{Segment, SegmentSize, Timeline};
 use crate::barman::wal_set::{WalRange, WalSet};
 use crate::observe::inventory::BackupFacts;
 
-use super::branch::{Branch, Place};
+use super::branch::{Branch, Position};
 
 /// The segments that make a backup consistent, from its begin_wal to its end_wal; `None` when it does not say, or
 /// says what cannot be.
@@ -126,7 +126,7 @@ pub struct Reach {
     /// The window.
     pub window: Window,
     /// Where on the branch it ends.
-    pub place: Place,
+    pub place: Position,
     /// When the newest backup ended from which the window's end is reached: the least that recovery gets to.
     pub consistent: Option<Timestamp>,
 }
@@ -137,7 +137,7 @@ pub fn reach(branch: &Branch, recoverable: &BTreeMap<BackupId, &BackupFacts>, ar
         let (_, end) = branch.span(facts)?;
         branch.reach(end, archive.segments, archive.histories)
     };
-    let reached: Vec<(Place, &BackupFacts)> =
+    let reached: Vec<(Position, &BackupFacts)> =
         recoverable.values().filter_map(|facts| Some((reached(facts)?, *facts))).collect();
     let place = reached.iter().map(|(place, _)| *place).max()?;
     let those = || reached.iter().filter(|(reached, _)| *reached == place).map(|(_, facts)| *facts);

@@ -13,20 +13,20 @@ use super::{Scope, ScopeError};
 use crate::site::pattern::{Pattern, WAL, Wals, is_below};
 
 /// An action's replica and its place there.
-pub type Place = (usize, usize);
+pub type ActionIndex = (usize, usize);
 
 /// The actions that stay.
-pub fn choose(plan: &Plan, scope: &Scope) -> Result<BTreeSet<Place>, ScopeError> {
+pub fn choose(plan: &Plan, scope: &Scope) -> Result<BTreeSet<ActionIndex>, ScopeError> {
     let needs = Needs::of(plan);
     let places = || {
         plan.replicas.iter().enumerate().flat_map(|(replica, planned)| {
             planned.actions.iter().enumerate().map(move |(place, action)| ((replica, place), action))
         })
     };
-    let named = |pattern: &Pattern| -> BTreeSet<Place> {
+    let named = |pattern: &Pattern| -> BTreeSet<ActionIndex> {
         places().filter(|(_, action)| pattern.matches(action)).map(|(place, _)| place).collect()
     };
-    let excluded: BTreeSet<Place> = scope.excluded.iter().flat_map(named).collect();
+    let excluded: BTreeSet<ActionIndex> = scope.excluded.iter().flat_map(named).collect();
     let goes = reach(&excluded, &needs.needed_by);
     if scope.targets.is_empty() {
         return Ok(places().map(|(place, _)| place).filter(|place| !goes.contains_key(place)).collect());
@@ -45,7 +45,7 @@ pub fn choose(plan: &Plan, scope: &Scope) -> Result<BTreeSet<Place>, ScopeError>
 }
 
 /// A target of which nothing is left, as all of it needs what is excluded.
-fn contradiction(plan: &Plan, scope: &Scope, target: &Pattern, cause: Place) -> ScopeError {
+fn contradiction(plan: &Plan, scope: &Scope, target: &Pattern, cause: ActionIndex) -> ScopeError {
     let action: Option<&Action> = plan.replicas.get(cause.0).and_then(|replica| replica.actions.get(cause.1));
     let by = action.and_then(|action| scope.excluded.iter().find(|pattern| pattern.matches(action)));
     ScopeError::Contradiction {
@@ -57,8 +57,8 @@ fn contradiction(plan: &Plan, scope: &Scope, target: &Pattern, cause: Place) -> 
 
 /// What actions need, both ways.
 struct Needs {
-    of: BTreeMap<Place, BTreeSet<Place>>,
-    needed_by: BTreeMap<Place, BTreeSet<Place>>,
+    of: BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
+    needed_by: BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
 }
 
 impl Needs {
@@ -76,9 +76,12 @@ impl Needs {
 }
 
 /// Everything that is reached from these, themselves included, each with the one that it was reached from first.
-fn reach(from: &BTreeSet<Place>, edges: &BTreeMap<Place, BTreeSet<Place>>) -> BTreeMap<Place, Place> {
-    let mut reached: BTreeMap<Place, Place> = from.iter().map(|place| (*place, *place)).collect();
-    let mut left: Vec<Place> = from.iter().copied().collect();
+fn reach(
+    from: &BTreeSet<ActionIndex>,
+    edges: &BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
+) -> BTreeMap<ActionIndex, ActionIndex> {
+    let mut reached: BTreeMap<ActionIndex, ActionIndex> = from.iter().map(|place| (*place, *place)).collect();
+    let mut left: Vec<ActionIndex> = from.iter().copied().collect();
     while let Some(place) = left.pop() {
         let origin = reached.get(&place).copied().unwrap_or(place);
         for next in edges.get(&place).into_iter().flatten() {

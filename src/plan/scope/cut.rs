@@ -14,20 +14,20 @@ use crate::site::pattern::Pattern;
 
 /// Where a piece comes from: its action's place in the plan, and its place among the pieces of that action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct CutFrom {
     action: usize,
     piece: usize,
 }
 
 /// Cuts a replica's batches so that each is named by a pattern with all of its files, or with none. One without a range
 /// has the name of its first file, and stays whole when that is asked for.
-pub fn cut(plan: &mut ReplicaPlan, patterns: &[&Pattern]) -> Vec<Origin> {
+pub fn cut(plan: &mut ReplicaPlan, patterns: &[&Pattern]) -> Vec<CutFrom> {
     let names = Names { replica: &plan.name, segment_size: segment_size(plan) };
     let mut origins = Vec::new();
     let mut pieces = Vec::new();
     for (place, action) in std::mem::take(&mut plan.actions).into_iter().enumerate() {
         let cut = pieces_of(action, names, patterns);
-        origins.extend((0..cut.len()).map(|piece| Origin { action: place, piece }));
+        origins.extend((0..cut.len()).map(|piece| CutFrom { action: place, piece }));
         pieces.extend(cut);
     }
     plan.actions = pieces;
@@ -35,16 +35,17 @@ pub fn cut(plan: &mut ReplicaPlan, patterns: &[&Pattern]) -> Vec<Origin> {
 }
 
 /// Keeps some pieces, and joins those that were one. How many actions are not whole any more.
-pub fn keep(plan: &mut ReplicaPlan, origins: &[Origin], keeps: impl Fn(usize) -> bool) -> usize {
+pub fn keep(plan: &mut ReplicaPlan, origins: &[CutFrom], keeps: impl Fn(usize) -> bool) -> usize {
     let names = Names { replica: &plan.name, segment_size: segment_size(plan) };
-    let mut kept: Vec<(Origin, Action)> = Vec::new();
+    let mut kept: Vec<(CutFrom, Action)> = Vec::new();
     let mut left_out: Vec<usize> = Vec::new();
     for (place, (action, origin)) in std::mem::take(&mut plan.actions).into_iter().zip(origins).enumerate() {
         if !keeps(place) {
             left_out.push(origin.action);
             continue;
         }
-        let follows = |last: &&mut (Origin, Action)| last.0.action == origin.action && last.0.piece + 1 == origin.piece;
+        let follows =
+            |last: &&mut (CutFrom, Action)| last.0.action == origin.action && last.0.piece + 1 == origin.piece;
         if let Some(last) = kept.last_mut().filter(follows) {
             *last = (*origin, joined(&last.1, action, names));
         } else {

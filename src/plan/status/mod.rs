@@ -77,7 +77,7 @@ pub struct ReplicaStatus {
     /// Whether that is dated in the future, and so shows nothing.
     pub last_apply_is_ahead: bool,
     /// Its backups, counted.
-    pub backups: Backups,
+    pub backups: BackupCounts,
     /// The run that is at work on it, if there is one.
     pub ongoing: Option<Ongoing>,
 }
@@ -150,7 +150,7 @@ impl ReplicaStatus {
 
 /// The backups of a replica, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Backups {
+pub struct BackupCounts {
     /// Those here that are published and whole.
     pub here: usize,
     /// Those of them that were not looked at now, but found whole by an earlier run.
@@ -217,19 +217,19 @@ fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Object
     }
 }
 
-fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> Backups {
+fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> BackupCounts {
     let whole = observed.replica.published().filter(|facts| observed.replica.is_whole(facts.id));
     let looks: Vec<Option<Timestamp>> =
         whole.map(|facts| observed.replica.backups.get(&facts.id).and_then(|backup| backup.looked_at)).collect();
     let earlier = || looks.iter().flatten();
-    let here = Backups {
+    let here = BackupCounts {
         here: looks.len(),
         looked_at_earlier: earlier().count(),
         oldest_look: earlier().min().copied(),
-        ..Backups::default()
+        ..BackupCounts::default()
     };
     match &observed.primary {
-        Observed::Active(primary) => Backups {
+        Observed::Active(primary) => BackupCounts {
             wanted: Some(backup::diff(&replica.policy, primary, &observed.replica, now).kept.len()),
             at_primary: Some(usable(primary)),
             ..here

@@ -39,7 +39,7 @@ pub fn id(day: &str) -> BackupId {
 
 /// What the primary has.
 pub fn primary(text: &str) -> PrimaryInventory {
-    let catalog = Catalog::parse(text);
+    let catalog = Written::parse(text);
     let children = catalog.children();
     let backups = catalog.backups.values().map(|backup| (backup.id, backup.at_primary(&children)));
     let wals: Vec<WalEntry> = catalog.wals.values().copied().collect();
@@ -58,7 +58,7 @@ pub fn primary(text: &str) -> PrimaryInventory {
 
 /// What the site has. Of WAL files that the primary has too, xlog.db says the same.
 pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
-    let catalog = Catalog::parse(text);
+    let catalog = Written::parse(text);
     let line = |entry: &WalEntry| {
         let there = primary.wals.iter().find(|there| there.name == entry.name);
         *there.unwrap_or(&WalEntry { size: MIB16, ..*entry })
@@ -94,7 +94,7 @@ fn directories(home: &str) -> ServerDirs {
 
 /// One end, as its text says it.
 #[derive(Default)]
-struct Catalog {
+struct Written {
     backups: BTreeMap<BackupId, Backup>,
     wals: BTreeMap<WalName, WalEntry>,
     gone: BTreeSet<WalName>,
@@ -102,7 +102,7 @@ struct Catalog {
     histories: BTreeMap<Timeline, HistoryFile>,
 }
 
-impl Catalog {
+impl Written {
     fn parse(text: &str) -> Self {
         let (backups, wals) = text.split_once('|').unwrap_or((text, ""));
         let mut catalog = Self::default();

@@ -8,7 +8,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
-use crate::plan::status::{Backups, ReplicaStatus, Verdict, status};
+use crate::plan::status::{BackupCounts, ReplicaStatus, Verdict, status};
 
 use super::case::{Case, case, whole};
 
@@ -134,8 +134,14 @@ fn backups_are_counted_here_wanted_and_at_the_primary() {
     let there = "@19 1/01 @20 1/02..03 @21 1/08..0A @22 1/10 waiting | 1/01..1F";
     let here = "@20 1/02..03 @21 1/08..0A damaged | 1/02..1F";
     let case = case(there, here).last(2);
-    assert_eq!(case.status().backups, Backups { here: 1, wanted: Some(2), at_primary: Some(3), ..Backups::default() });
-    assert_eq!(case.unreachable().backups, Backups { here: 1, wanted: None, at_primary: None, ..Backups::default() });
+    assert_eq!(
+        case.status().backups,
+        BackupCounts { here: 1, wanted: Some(2), at_primary: Some(3), ..BackupCounts::default() }
+    );
+    assert_eq!(
+        case.unreachable().backups,
+        BackupCounts { here: 1, wanted: None, at_primary: None, ..BackupCounts::default() }
+    );
 }
 
 #[test]

@@ -20,12 +20,12 @@ use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
 use crate::site::model::Policy;
-use crate::verify::wal_form::Form;
+use crate::verify::wal_form::WalForm;
 
 use super::action::WalBatch;
 use super::backup::BackupDiff;
 use super::held::{self, Difference, HeldFile};
-use super::order::stages::Places;
+use super::order::stages::Division;
 use super::reason::Note;
 use super::recovery::window::Segments;
 use crate::observe::wal_files::{Proof, WalFile, find, wal_files};
@@ -90,7 +90,7 @@ pub fn diff(
 ) -> WalDiff {
     let criteria =
         Criteria { wanted: Wanted::new(policy, primary, &backups.kept), policy, primary, barman: replica.barman };
-    let places = Places::new(&backups.stages, &backups.kept);
+    let places = Division::new(&backups.stages, &backups.kept);
     let mut found = Found::new(&places, size);
     found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
     found.after = Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size));
@@ -241,7 +241,7 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(places: &'a Places, size: SegmentSize) -> Self {
+    fn new(places: &'a Division, size: SegmentSize) -> Self {
         Self {
             missing: Shipment::new(places, size),
             differing: Shipment::new(places, size),
@@ -274,7 +274,7 @@ impl<'a> Found<'a> {
             self.after.extend(will_be_whole.then_some(segment));
         }
         let is_unproven = match fate {
-            Fate::Missing(there) | Fate::Differs(there) | Fate::Accepted(there) => Form::listed(there).is_hidden(),
+            Fate::Missing(there) | Fate::Differs(there) | Fate::Accepted(there) => WalForm::listed(there).is_hidden(),
             _ => file.proof == Proof::Unproven,
         };
         self.unproven.extend(is_unproven.then_some(file.name));

@@ -10,7 +10,7 @@ use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::Undescribed;
 use crate::plan::action::address::Names;
 use crate::plan::action::{Action, Change, WalBatch};
-use crate::plan::order::stages::{Places, Stage};
+use crate::plan::order::stages::{Division, Stage};
 use crate::plan::reason::Reason;
 
 use super::runs::{Run, Runs, segment_of};
@@ -18,14 +18,14 @@ use super::runs::{Run, Runs, segment_of};
 /// WAL files that are shipped, by the number of the stage that they are shipped in.
 #[derive(Debug)]
 pub struct Shipment<'a> {
-    places: &'a Places,
+    places: &'a Division,
     size: SegmentSize,
     stages: BTreeMap<usize, Runs<WalEntry>>,
 }
 
 impl<'a> Shipment<'a> {
     /// Nothing yet.
-    pub fn new(places: &'a Places, size: SegmentSize) -> Self {
+    pub fn new(places: &'a Division, size: SegmentSize) -> Self {
         Self { places, size, stages: BTreeMap::new() }
     }
 

@@ -18,8 +18,8 @@ fn why(situation: &Situation, address: &str) -> String {
 fn thing(situation: &Situation, address: &str) -> Option<String> {
     let (name, thing) = address.split_once('/').unwrap();
     let replica = situation.plan.replicas.iter().position(|replica| replica.name.as_str() == name).unwrap();
-    let (kind, name) = thing.split_once('/').map_or((thing, None), |(kind, name)| (kind, Some(name)));
-    let (preconditions, asked_by) = situation.explainer().of_thing(replica, kind, name)?;
+    let (sort, name) = thing.split_once('/').map_or((thing, None), |(sort, name)| (sort, Some(name)));
+    let (preconditions, asked_by) = situation.explainer().of_thing(replica, sort, name)?;
     let origin = mirror::origin(&situation.declared.site, &situation.replicas[replica]);
     Some(explain_thing(address, &preconditions, &asked_by, &[], Origin { file: situation.quotes(), replica: &origin }))
 }

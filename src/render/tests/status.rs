@@ -7,7 +7,7 @@ use crate::plan::reason::{Blocker, Note, Warning};
 use crate::plan::recovery::Recovery;
 use crate::plan::recovery::objective::Objective;
 use crate::plan::recovery::shortfall::Shortfall;
-use crate::plan::status::{Backups, ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::status::{BackupCounts, ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::tests::build::*;
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 use crate::render::Style;
@@ -36,7 +36,12 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
         objective: rpo.map(|rpo| Objective { rpo, loss, kept: loss.is_some_and(|loss| loss <= rpo) }),
         last_apply: plan.before.window.map(|_| "2026-11-22T09:26:30Z".parse().unwrap()),
         last_apply_is_ahead: false,
-        backups: Backups { here: plan.before.backups, wanted: known(7), at_primary: known(9), ..Backups::default() },
+        backups: BackupCounts {
+            here: plan.before.backups,
+            wanted: known(7),
+            at_primary: known(9),
+            ..BackupCounts::default()
+        },
         ongoing: None,
     }
 }
@@ -106,7 +111,7 @@ fn unreadable() -> (ReplicaPlan, ReplicaStatus) {
     plan.outcome = Outcome::Unobserved(
         Error::new(Kind::PermissionDenied, message).hint("run as the user that owns the catalog, usually barman"),
     );
-    let status = ReplicaStatus { backups: Backups::default(), ..stands(&plan, Verdict::Unreadable, None) };
+    let status = ReplicaStatus { backups: BackupCounts::default(), ..stands(&plan, Verdict::Unreadable, None) };
     (plan, status)
 }
 

@@ -6,7 +6,7 @@ use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 
 use super::access::Access;
-use super::settings::{self, Remark, ServerSettings};
+use super::settings::{self, NotTaken, ServerSettings};
 use super::text;
 
 /// Hosts with these first names are told apart by the next one.
@@ -62,7 +62,7 @@ pub struct Draft {
     /// Servers that Barman does not synchronise, or that a site file cannot: each with the reason.
     pub left_out: Vec<(String, String)>,
     /// What is not said and holds for all.
-    pub common: BTreeSet<Remark>,
+    pub common: BTreeSet<NotTaken>,
 }
 
 /// A primary.
@@ -90,7 +90,7 @@ pub struct DraftReplica {
     /// Its keys, a line each.
     pub lines: Vec<String>,
     /// What is not said of it.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<NotTaken>,
 }
 
 /// Translates a barman.conf. `config` is its absolute path, `site` a name for this site.
@@ -198,7 +198,7 @@ impl Draft {
     fn add(&mut self, name: ServerName, primary: usize, settings: ServerSettings) {
         let Some(primary) = self.primaries.get(primary).map(|primary| primary.name.clone()) else { return };
         let (own, common) = settings.remarks.into_iter().partition(|remark| remark.section == name.as_str());
-        let common: Vec<Remark> = common;
+        let common: Vec<NotTaken> = common;
         self.common.extend(common);
         self.replicas.push(DraftReplica { name, primary, lines: settings.lines, remarks: own });
     }
@@ -210,7 +210,7 @@ impl Draft {
             if settings.clone().all(Option::is_some) {
                 primary.access.compress();
             } else if let Some(setting) = settings.find_map(Option::as_ref) {
-                self.common.insert(Remark {
+                self.common.insert(NotTaken {
                     file: setting.file.clone(),
                     section: setting.section.clone(),
                     key: setting.key.clone(),

@@ -42,7 +42,7 @@ const NO_SCRIPTS: &str = "Antipode runs no scripts when it deletes something";
 
 /// Something that barman.conf says and the site file does not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Remark {
+pub struct NotTaken {
     /// The file.
     pub file: String,
     /// The section.
@@ -53,7 +53,7 @@ pub struct Remark {
     pub what: String,
 }
 
-impl std::fmt::Display for Remark {
+impl std::fmt::Display for NotTaken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}, [{}]): {}", self.key, self.file, self.section, self.what)
     }
@@ -75,7 +75,7 @@ pub struct ServerSettings {
     /// The keys of the replica, a line each.
     pub lines: Vec<String>,
     /// What is not said.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<NotTaken>,
 }
 
 /// Reads the settings of a server.
@@ -116,13 +116,13 @@ fn backups(retention: Option<&str>, minimum: Option<u32>) -> Vec<String> {
 struct Reader<'a> {
     conf: &'a BarmanConf,
     server: &'a ServerName,
-    remarks: Vec<Remark>,
+    remarks: Vec<NotTaken>,
 }
 
 impl Reader<'_> {
     fn say(&mut self, setting: &Setting, what: impl Into<String>) {
         let Setting { file, section, key, .. } = setting.clone();
-        self.remarks.push(Remark { file, section, key, what: what.into() });
+        self.remarks.push(NotTaken { file, section, key, what: what.into() });
     }
 
     /// The setting that holds; `None` when there is none or it is null.
@@ -212,7 +212,7 @@ impl Reader<'_> {
             let what =
                 format!("Barman does not know this key, only perhaps `{}`; it is left out", key.replace('-', "_"));
             let (file, section) = (file.to_owned(), self.server.to_string());
-            self.remarks.push(Remark { file, section, key: key.to_owned(), what });
+            self.remarks.push(NotTaken { file, section, key: key.to_owned(), what });
         }
         Ok(())
     }

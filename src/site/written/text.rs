@@ -6,7 +6,7 @@ use super::super::yaml;
 use super::SCHEMA_LINE;
 use super::comment::comment;
 use super::from_barman::{Draft, DraftPrimary, DraftReplica};
-use super::settings::Remark;
+use super::settings::NotTaken;
 
 /// What is the same as Barman's work, and why.
 const BACKUPS: &str = "As Barman's passive node does: without a `retention_policy` every backup that the primary has \
@@ -78,7 +78,7 @@ fn replica_text(replica: &DraftReplica) -> String {
     text
 }
 
-fn not_said(indent: usize, remark: &Remark) -> String {
+fn not_said(indent: usize, remark: &NotTaken) -> String {
     comment(indent, &remark.to_string())
 }
 

@@ -186,11 +186,11 @@ impl Content<'_> {
             let path = root.join(&entry.path);
             self.directories.extend(path.ancestors().skip(1).map(Path::to_owned));
             match entry.kind {
-                tar::Kind::Directory => {
+                tar::EntryKind::Directory => {
                     self.directories.insert(path);
                 }
-                tar::Kind::File => self.file(path, entry.size, &mut tar)?,
-                tar::Kind::Other => {}
+                tar::EntryKind::File => self.file(path, entry.size, &mut tar)?,
+                tar::EntryKind::Other => {}
             }
         }
         tar.finish()

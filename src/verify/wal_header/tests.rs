@@ -153,12 +153,12 @@ fn what_cannot_be_looked_into_passes_only_where_a_list_says_so() {
     assert_eq!(start, Start::Opaque);
     assert_eq!(Start::read(&b""[..]).unwrap(), Start::Opaque);
     let file = name(REAL[0].0);
-    let gzip = Form::Compressed(Compression::Gzip);
+    let gzip = WalForm::Compressed(Compression::Gzip);
     let check = |start, form| {
         let expected = Expected { system: Some(SystemId(1)), segment_size: Some(SIZE), form };
         check(file, SIZE.bytes(), &start, expected)
     };
-    for form in [Form::Encrypted, Form::Custom] {
+    for form in [WalForm::Encrypted, WalForm::Custom] {
         assert_eq!(check(start, Some(form)), Ok(()));
         assert_eq!(
             check(Start::Damaged(Compression::Zstd), Some(form)),
@@ -168,9 +168,12 @@ fn what_cannot_be_looked_into_passes_only_where_a_list_says_so() {
         assert_eq!(check(Start::Zeros, Some(form)), Err(WalFault::Zeros { name: file }));
     }
     assert_eq!(check(start, None), Err(WalFault::NotWal { name: file }));
-    assert_eq!(check(start, Some(Form::Plain)), Err(WalFault::NotWal { name: file }));
+    assert_eq!(check(start, Some(WalForm::Plain)), Err(WalFault::NotWal { name: file }));
     assert_eq!(check(start, Some(gzip)), Err(WalFault::NotCompressed { name: file, listed: gzip }));
-    assert_eq!(check(Start::read(&[0_u8; 100][..]).unwrap(), Some(Form::Plain)), Err(WalFault::Zeros { name: file }));
+    assert_eq!(
+        check(Start::read(&[0_u8; 100][..]).unwrap(), Some(WalForm::Plain)),
+        Err(WalFault::Zeros { name: file })
+    );
 }
 
 #[test]
@@ -185,15 +188,15 @@ fn what_a_list_says_must_be_what_the_bytes_are() {
             let expected = Expected { system: None, segment_size: Some(SIZE), form: Some(form) };
             check(file, SIZE.bytes(), &start, expected)
         };
-        for listed in all.clone().map(Form::found).chain([Form::Encrypted]) {
-            let expected = if listed == Form::found(found) {
+        for listed in all.clone().map(WalForm::found).chain([WalForm::Encrypted]) {
+            let expected = if listed == WalForm::found(found) {
                 Ok(())
             } else {
-                Err(WalFault::OtherForm { name: file, listed, found: Form::found(found) })
+                Err(WalFault::OtherForm { name: file, listed, found: WalForm::found(found) })
             };
             assert_eq!(check(listed), expected);
         }
-        assert_eq!(check(Form::Custom), Ok(()), "only its owner knows what it is");
+        assert_eq!(check(WalForm::Custom), Ok(()), "only its owner knows what it is");
     }
 }
 

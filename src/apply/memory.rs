@@ -1,6 +1,6 @@
-//! Notes in a replica's catalog that an apply succeeded there, how fast bytes arrived, and what was found of backups.
+//! What an apply remembers in the replica's catalog: that it succeeded, how fast bytes arrived, what was found of backups.
 //!
-//! They are written when the work is done. A catalog that takes none, as its disk is full or read-only by now, is no
+//! It is written when the work is done. A catalog that takes none, as its disk is full or read-only by now, is no
 //! failure: nothing depends on them.
 
 #![deny(clippy::wildcard_enum_match_arm)]
@@ -22,7 +22,7 @@ use crate::events::Summary;
 
 /// Notes the success of a replica that was planned and of which nothing is left to do. One that had no actions is among
 /// them: somebody who watches wants to see that applies go on.
-pub fn note(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: Measured, ended: Timestamp) {
+pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: Measured, ended: Timestamp) {
     let failed = summary.failed.iter().map(|(address, _)| address).chain(&summary.skipped);
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
@@ -32,21 +32,25 @@ pub fn note(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: 
     if !has_succeeded {
         return;
     }
-    if let Err(error) = write(store, &plan.primary, measured, ended) {
+    if let Err(error) = write_last_apply(store, &plan.primary, measured, ended) {
         tracing::warn!(replica = %plan.name, "this apply succeeded, and the note of it cannot be written: {error}");
     }
 }
 
 /// Keeps what was found of the backups that were copied, in the place of what earlier applies found of them.
-pub fn keep(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, found: Findings) {
+pub fn findings(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, found: Findings) {
     let done: BTreeSet<&Address> = summary.done.iter().collect();
     let settled = plan.actions.iter().filter(|action| done.contains(&action.address)).filter_map(backup_of);
-    if let Err(error) = keep_of(store, settled, found) {
+    if let Err(error) = write_findings(store, settled, found) {
         tracing::warn!(replica = %plan.name, "what was found at the primary cannot be noted: {error}");
     }
 }
 
-fn keep_of(store: &dyn Store, settled: impl Iterator<Item = BackupId>, found: Findings) -> Result<(), ChangeError> {
+fn write_findings(
+    store: &dyn Store,
+    settled: impl Iterator<Item = BackupId>,
+    found: Findings,
+) -> Result<(), ChangeError> {
     let before = catalog::findings(store);
     let mut now = before.clone();
     settled.for_each(|id| drop(now.remove(&id)));
@@ -71,7 +75,7 @@ fn backup_of(action: &Action) -> Option<BackupId> {
     }
 }
 
-fn write(store: &dyn Store, primary: &str, measured: Measured, ended: Timestamp) -> Result<(), ChangeError> {
+fn write_last_apply(store: &dyn Store, primary: &str, measured: Measured, ended: Timestamp) -> Result<(), ChangeError> {
     let before = catalog::last_apply(store);
     // An apply that brought little says nothing of the line; what an earlier one found still holds.
     let earlier = || before.filter(|before| before.primary == primary)?.measured;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use antipode::apply::journal;
+use antipode::apply::memory;
 use antipode::barman::last_apply::{LastApply, Measured};
 use antipode::error::Kind;
 use antipode::events::Summary;
@@ -68,7 +68,7 @@ async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
 
     let plan = site.plan().await;
     assert_eq!(plan.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
-    journal::note(&plan.replicas[0], &site.store(), &Summary::default(), Measured::default(), Timestamp::now());
+    memory::last_apply(&plan.replicas[0], &site.store(), &Summary::default(), Measured::default(), Timestamp::now());
     let after = noted(&site).unwrap();
     assert_eq!(after.measured, Some(measured));
     assert!(after.ended > before.ended);
