@@ -7,6 +7,8 @@
 //! - A base that an earlier run left is believed when that run ended well. A mark is made durable before the first
 //!   write of a run, and taken away when all that lies in staging was synced without a loss. As long as it is there, a
 //!   base is compared by content: with its manifest, or else with the primary.
+//! - After a run that was told of a loss nothing in staging is believed, and none of it is kept: what is read of a file
+//!   shows nothing of what the file system lost about it (an ext4 without a journal loses inodes like anything else).
 //! - A base that another program copied is never believed: nobody here knows whether it was synced.
 //! - A WAL file that an earlier run left is always compared: few are left after a run that ended well.
 //!
@@ -19,7 +21,10 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal::WalName;
 
 use super::place::{At, Place};
-use super::{ChangeError, Store, Volume};
+use super::{ChangeError, Since, Store, Volume};
+
+/// What the mark says of a run that was told of a loss.
+const LOST: &[u8] = b"lost writes\n";
 
 /// The staging of a server that is written to.
 pub struct Staged {
@@ -34,10 +39,13 @@ impl Staged {
     /// To be called before the first write to staging: marks it.
     pub fn begin(store: Arc<dyn Store>) -> Result<Self, ChangeError> {
         store.make(Place::Own)?;
+        let mark = store.read(Place::Unfinished, LOST.len() as u64)?;
+        if mark.as_deref() == Some(LOST) {
+            empty(store.as_ref())?;
+        }
         let left =
             store.list(Place::Arrivals.into())?.into_iter().filter_map(|entry| entry.name.parse().ok()).collect();
-        let was_unfinished = store.has(Place::Unfinished)?;
-        let doubted = if was_unfinished { store.staged()? } else { BTreeSet::new() };
+        let doubted = if mark.is_some() { store.staged()? } else { BTreeSet::new() };
         store.since(Volume::Bases)?;
         store.since(Volume::Wals)?;
         store.write(Place::Unfinished, b"")?;
@@ -69,6 +77,16 @@ impl Staged {
         self.left().retain(|name| !names.contains(name));
     }
 
+    /// As [`Store::sync`]; a loss is noted at once, as the run may be killed before it ends.
+    pub fn sync(&self, volume: Volume, since: Since, written: &[At<'_>]) -> Result<(), ChangeError> {
+        let synced = self.store.sync(volume, since, written);
+        if synced.is_err() {
+            // A disk that lost writes may refuse this one too; then the next run compares.
+            let _refused = self.store.write(Place::Unfinished, LOST);
+        }
+        synced
+    }
+
     /// Ends a run: takes the mark away, unless something in staging is not known to be on the disk. Then the next run
     /// compares.
     pub fn end(&self) -> Result<(), ChangeError> {
@@ -78,12 +96,12 @@ impl Staged {
             }
         }
         if self.store.has_lost() {
-            return Ok(());
+            return self.store.write(Place::Unfinished, LOST);
         }
         let bases = self.store.staged()?.into_iter().map(Place::Staged);
         let written: Vec<At<'_>> = bases.chain([Place::Arrivals]).map(At::from).collect();
         for volume in [Volume::Bases, Volume::Wals] {
-            self.store.sync(volume, self.store.since(volume)?, &written)?;
+            self.sync(volume, self.store.since(volume)?, &written)?;
         }
         self.store.remove(Place::Unfinished.into())
     }
@@ -96,4 +114,12 @@ impl Staged {
     fn left(&self) -> MutexGuard<'_, BTreeSet<WalName>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes all that lies in staging.
+fn empty(store: &dyn Store) -> Result<(), ChangeError> {
+    for place in store.staged()?.into_iter().map(Place::Staged).chain([Place::Arrivals]) {
+        store.remove_tree(place, &|| true)?;
+    }
+    Ok(())
 }

@@ -74,8 +74,8 @@ impl Writing {
 
     /// Makes durable what was written.
     async fn sync(&self) -> Result<(), Error> {
-        let (store, since, place) = (Arc::clone(&self.store), self.since, self.place);
-        blocking(move || Ok(store.sync(Volume::Bases, since, &[place.into()])?)).await
+        let (staged, since, place) = (Arc::clone(&self.staged), self.since, self.place);
+        blocking(move || Ok(staged.sync(Volume::Bases, since, &[place.into()])?)).await
     }
 
     /// Looks at the files with something that takes a while.

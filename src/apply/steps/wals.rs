@@ -314,7 +314,7 @@ impl Placing {
     /// Makes durable what arrived.
     fn sync(&self, entries: &[WalEntry]) -> Result<(), ChangeError> {
         let arrived: Vec<At<'_>> = entries.iter().map(|entry| Place::Arrived(entry.name).into()).collect();
-        self.store.sync(Volume::Wals, self.since, &arrived)
+        self.staged.sync(Volume::Wals, self.since, &arrived)
     }
 
     /// The entries that are in place, durably, and those that were refused.
