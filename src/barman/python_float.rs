@@ -1,20 +1,36 @@
 //! Floats as Python writes them: the times in xlog.db and in `copy_stats`.
 
+use std::fmt::Write as _;
+
 /// The text of a finite float as Python's `repr` and `str` give it: the shortest digits that read back as the
 /// same number, an exponent from 1e16 on and below 1e-4.
 pub fn python_repr(value: f64) -> String {
-    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) { plain(value) } else { scientific(value) }
+    let mut text = String::new();
+    push_python_repr(&mut text, value);
+    text
 }
 
-fn plain(value: f64) -> String {
-    let shortest = format!("{value}");
-    let Some((_, decimals)) = shortest.split_once('.') else { return shortest + ".0" };
+/// Appends the same to a text: a list of a million files has a million times.
+pub fn push_python_repr(text: &mut String, value: f64) {
+    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
+        push_plain(text, value);
+    } else {
+        text.push_str(&scientific(value));
+    }
+}
+
+fn push_plain(text: &mut String, value: f64) {
+    let start = text.len();
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{value}");
+    let shortest = text.get(start..).unwrap_or_default();
+    let Some((_, decimals)) = shortest.split_once('.') else { return text.push_str(".0") };
     let decimals = decimals.len();
     // Half-way between two texts lies only a number that has exactly one decimal more, a 5.
     if fraction_bits(value) == decimals + 1 {
-        half_to_even(value, format!("{value:.decimals$}"), shortest)
-    } else {
-        shortest
+        let told = half_to_even(value, format!("{value:.decimals$}"), shortest.to_owned());
+        text.truncate(start);
+        text.push_str(&told);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Names and arithmetic of WAL files (PostgreSQL `xlog_internal.h`).
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -180,6 +181,19 @@ impl WalName {
         }
     }
 
+    /// Appends the name to a text: a list of a million files has a million names.
+    pub fn push(self, text: &mut String) {
+        match self {
+            Self::Segment(segment) => {
+                for part in [segment.timeline.0, segment.log, segment.seg] {
+                    push_hex8(text, part);
+                }
+            }
+            // Writing to a String cannot fail.
+            rare => drop(write!(text, "{rare}")),
+        }
+    }
+
     /// Orders as the names do byte by byte, which is the order of xlog.db: `.` sorts before every digit.
     fn sort_key(self) -> (Timeline, u8, u32, u32, u8, u32) {
         match self {
@@ -238,6 +252,13 @@ impl fmt::Display for WalName {
             Self::BackupLabel { segment, offset } => write!(f, "{segment}.{offset:08X}.backup"),
             Self::Partial(s) => write!(f, "{s}.partial"),
         }
+    }
+}
+
+/// Appends eight upper-case hexadecimal digits.
+fn push_hex8(text: &mut String, number: u32) {
+    for shift in (0..8).rev().map(|digit| digit * 4) {
+        text.push(char::from_digit(number >> shift & 0xF, 16).unwrap_or_default().to_ascii_uppercase());
     }
 }
 

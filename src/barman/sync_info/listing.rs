@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::barman::xlogdb::{FIVE_FIELDS, field_count, lines, name_of, parse_line};
+use crate::barman::xlogdb::{FIVE_FIELDS, PART, field_count, last_line_offset, lines, name_of, parse_line, parts};
 
 /// The last WAL file that the caller knows, and where it says that its line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,8 @@ pub enum ListingError {
 }
 
 impl<'a> Listing<'a> {
-    /// Reads the lines of an xlog.db that begin at `offset`: all of them, or those from the known file's on.
+    /// Reads the lines of an xlog.db that begin at `offset`: all of them, or those from the known file's on. What Barman
+    /// could not read is found now, before anything is written.
     pub fn read(
         bytes: &'a [u8],
         offset: u64,
@@ -78,17 +81,8 @@ impl<'a> Listing<'a> {
         backups: &BTreeMap<BackupId, BackupInfo>,
         version: BarmanVersion,
     ) -> Result<Self, ListingError> {
-        let mut last = None;
-        let mut at = offset;
-        for (number, line) in (1..).zip(lines(bytes)) {
-            let entry = parse_line(line).ok().filter(|_| version >= FIVE_FIELDS || field_count(line) < 5);
-            let Some(entry) = entry else {
-                let text = String::from_utf8_lossy(line).escape_debug().take(100).collect();
-                return Err(ListingError::Unreadable { line: number, text });
-            };
-            last = Some((entry.name, at));
-            at += line.len() as u64 + 1;
-        }
+        check_lines(bytes, version)?;
+        let last = last_line(bytes).map(|(name, position)| (name, offset + position));
         if let (Some(known), Some((last, _))) = (known, last) {
             check_range(known.name, lines(bytes).next().and_then(name_of).unwrap_or_default(), &last.to_string())?;
         }
@@ -106,6 +100,11 @@ impl<'a> Listing<'a> {
         self.last.map_or(0, |(_, position)| position)
     }
 
+    /// The same in parts, each of which one processor puts into words.
+    pub fn parts(&self) -> Vec<Self> {
+        parts(self.bytes, PART).into_iter().map(|bytes| Self { bytes, ..self.clone() }).collect()
+    }
+
     /// The files that are listed, in the order of the lines.
     pub fn entries(&self) -> impl Iterator<Item = WalEntry> + '_ {
         let listed = |line: &&[u8]| {
@@ -114,6 +113,26 @@ impl<'a> Listing<'a> {
         };
         lines(self.bytes).filter(listed).filter_map(|line| parse_line(line).ok())
     }
+}
+
+/// Whether a Barman of this version reads every line; else the first that it does not.
+fn check_lines(bytes: &[u8], version: BarmanVersion) -> Result<(), ListingError> {
+    let is_read = |line: &&[u8]| parse_line(line).is_ok() && (version >= FIVE_FIELDS || field_count(line) < 5);
+    let is_readable = |part: &&[u8]| lines(part).all(|line| is_read(&line));
+    if parts(bytes, PART).par_iter().all(is_readable) {
+        return Ok(());
+    }
+    let unreadable = (1..).zip(lines(bytes)).find(|(_, line)| !is_read(line));
+    unreadable.map_or(Ok(()), |(line, text)| {
+        Err(ListingError::Unreadable { line, text: String::from_utf8_lossy(text).escape_debug().take(100).collect() })
+    })
+}
+
+/// The name on the last line, and where that begins.
+fn last_line(bytes: &[u8]) -> Option<(WalName, u64)> {
+    let position = last_line_offset(bytes)?;
+    let line = bytes.get(usize::try_from(position).ok()?..)?;
+    Some((name_of(line)?.parse().ok()?, position))
 }
 
 fn check_range(last_wal: &str, first: &str, last: &str) -> Result<(), ListingError> {

@@ -1,23 +1,29 @@
 //! The writer of sync-info's JSON, as Python's `json.dumps(indent=4, sort_keys=False)` prints it.
 //!
-//! WAL files are written one by one as they come: a list of millions is never held.
+//! WAL files are put into words a part at a time, by all processors, and written in their order: a list of millions is
+//! never held.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
-use serde_json::ser::{Formatter, PrettyFormatter};
+use rayon::prelude::*;
+use serde::ser::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::backup_info::FieldError;
 use crate::barman::ids::BackupId;
-use crate::barman::python_float::python_repr;
+use crate::barman::python_float::{push_python_repr, python_repr};
 use crate::barman::server_config::ServerConfig;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal_entry::{CodecName, WalEntry};
 use crate::barman::xlogdb::FIVE_FIELDS;
 
 use super::listing::Listing;
+
+/// How many parts of the list are held in words.
+const PARTS_AT_ONCE: usize = 8;
 
 /// What a primary says of one of its servers.
 #[derive(Debug)]
@@ -50,36 +56,54 @@ pub enum WriteError {
 
 impl Answer<'_> {
     /// Writes the JSON and a line break.
-    pub fn write(&self, mut out: impl Write) -> Result<(), WriteError> {
+    pub fn write(&self, mut out: impl Write + Send) -> Result<(), WriteError> {
         let backups = self.backups.iter().map(|(id, info)| {
             let fields = info.to_json(*id, self.version).map_err(|source| WriteError::Backup { id: *id, source })?;
             Ok((id.as_str(), Object(fields)))
         });
-        let answer = Body { answer: self, backups: Object(backups.collect::<Result<_, WriteError>>()?) };
-        let mut serializer = serde_json::Serializer::with_formatter(&mut out, PythonFormatter::default());
-        answer.serialize(&mut serializer).map_err(io::Error::from)?;
-        out.write_all(b"\n")?;
+        let backups = Object(backups.collect::<Result<_, WriteError>>()?);
+        let last_name = self.wals.last_name().map(|name| name.to_string()).unwrap_or_default();
+        out.write_all(b"{")?;
+        member(&mut out, "\n", "last_position", &self.wals.last_position())?;
+        member(&mut out, ",\n", "last_name", &last_name)?;
+        member(&mut out, ",\n", "backups", &backups)?;
+        out.write_all(b",\n    \"wals\": ")?;
+        self.write_wals(&mut out)?;
+        member(&mut out, ",\n", "version", &self.version.to_string())?;
+        member(&mut out, ",\n", "config", &Object(self.config.redacted().collect()))?;
+        out.write_all(b"\n}\n")?;
         Ok(())
     }
-}
 
-struct Body<'a> {
-    answer: &'a Answer<'a>,
-    backups: Object<&'a str, Object<&'a str, crate::barman::python_literal::Literal>>,
-}
-
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Answer { version, wals, config, .. } = self.answer;
-        let mut map = serializer.serialize_map(Some(6))?;
-        map.serialize_entry("last_position", &wals.last_position())?;
-        map.serialize_entry("last_name", &wals.last_name().map(|name| name.to_string()).unwrap_or_default())?;
-        map.serialize_entry("backups", &self.backups)?;
-        map.serialize_entry("wals", &Wals { listing: wals, encryption: *version >= FIVE_FIELDS })?;
-        map.serialize_entry("version", &version.to_string())?;
-        map.serialize_entry("config", &Object(config.redacted().collect()))?;
-        map.end()
+    /// Writes the list of WAL files: while some of it is written, what follows is put into words by all processors.
+    fn write_wals(&self, out: &mut (impl Write + Send)) -> io::Result<()> {
+        let has_encryption = self.version >= FIVE_FIELDS;
+        let words = |part: &Listing<'_>| {
+            let mut text = String::new();
+            part.entries().for_each(|entry| push_wal(&mut text, &entry, has_encryption));
+            text
+        };
+        let parts = self.wals.parts();
+        let mut between = Between::default();
+        let mut ready: Vec<String> = Vec::new();
+        for group in parts.chunks(PARTS_AT_ONCE) {
+            let (written, next) = rayon::join(
+                || ready.iter().try_for_each(|text| between.write(out, text)),
+                || group.par_iter().map(words).collect(),
+            );
+            written?;
+            ready = next;
+        }
+        ready.iter().try_for_each(|text| between.write(out, text))?;
+        between.end(out)
     }
+}
+
+/// Writes one member of the outermost object.
+fn member<T: Serialize>(out: &mut impl Write, separator: &str, key: &str, value: &T) -> io::Result<()> {
+    write!(out, "{separator}    \"{key}\": ")?;
+    let mut serializer = serde_json::Serializer::with_formatter(out, PythonFormatter { depth: 1, is_empty: false });
+    Ok(value.serialize(&mut serializer)?)
 }
 
 /// An object whose keys keep their order.
@@ -91,46 +115,86 @@ impl<K: Serialize, V: Serialize> Serialize for Object<K, V> {
     }
 }
 
-struct Wals<'a> {
-    listing: &'a Listing<'a>,
-    encryption: bool,
+/// What stands before, between and behind the files of the list, each of which begins with a comma.
+#[derive(Default)]
+struct Between {
+    has_begun: bool,
 }
 
-impl Serialize for Wals<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.listing.entries().map(|entry| Wal { entry, encryption: self.encryption }))
+impl Between {
+    fn write(&mut self, out: &mut impl Write, text: &str) -> io::Result<()> {
+        match text.strip_prefix(',').filter(|_| !self.has_begun) {
+            Some(first) => {
+                self.has_begun = true;
+                out.write_all(b"[")?;
+                out.write_all(first.as_bytes())
+            }
+            None => out.write_all(text.as_bytes()),
+        }
+    }
+
+    fn end(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(if self.has_begun { b"\n    ]" } else { b"[]" })
     }
 }
 
-struct Wal {
-    entry: WalEntry,
-    encryption: bool,
+/// Appends a file of the list. Nothing in it needs an escape: names and codecs are of letters, digits and a few signs.
+fn push_wal(text: &mut String, entry: &WalEntry, has_encryption: bool) {
+    text.push_str(",\n        {");
+    push_codec(text, "\n            \"compression\": ", entry.compression.as_ref());
+    if has_encryption {
+        push_codec(text, ",\n            \"encryption\": ", entry.encryption.as_ref());
+    }
+    text.push_str(",\n            \"name\": \"");
+    entry.name.push(text);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\",\n            \"size\": {},\n            \"time\": ", entry.size);
+    push_python_repr(text, entry.mtime.seconds());
+    text.push_str("\n        }");
 }
 
-impl Serialize for Wal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entry = &self.entry;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("compression", &entry.compression.as_ref().map(CodecName::as_str))?;
-        if self.encryption {
-            map.serialize_entry("encryption", &entry.encryption.as_ref().map(CodecName::as_str))?;
-        }
-        map.serialize_entry("name", &format_args!("{}", entry.name))?;
-        map.serialize_entry("size", &entry.size)?;
-        if !entry.mtime.seconds().is_finite() {
-            return Err(S::Error::custom("a time is not finite"));
-        }
-        map.serialize_entry("time", &entry.mtime.seconds())?;
-        map.end()
+fn push_codec(text: &mut String, key: &str, codec: Option<&CodecName>) {
+    text.push_str(key);
+    match codec {
+        Some(name) => text.extend(["\"", name.as_str(), "\""]),
+        None => text.push_str("null"),
     }
 }
 
 /// Four spaces, nothing but ASCII, and floats as Python writes them.
-struct PythonFormatter(PrettyFormatter<'static>);
+struct PythonFormatter {
+    /// Of the values that are being written.
+    depth: usize,
+    /// Whether the innermost of them has nothing in it yet.
+    is_empty: bool,
+}
 
-impl Default for PythonFormatter {
-    fn default() -> Self {
-        Self(PrettyFormatter::with_indent(b"    "))
+impl PythonFormatter {
+    fn begin<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.is_empty = true;
+        writer.write_all(bracket)
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if !self.is_empty {
+            self.new_line(writer)?;
+        }
+        self.is_empty = false;
+        writer.write_all(bracket)
+    }
+
+    fn begin_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            writer.write_all(b",")?;
+        }
+        self.new_line(writer)
+    }
+
+    fn new_line<W: ?Sized + Write>(&self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| writer.write_all(b"    "))
     }
 }
 
@@ -156,38 +220,40 @@ impl Formatter for PythonFormatter {
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_array(writer)
+        self.begin(writer, b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array(writer)
+        self.end(writer, b"]")
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(writer, first)
+        self.begin_value(writer, first)
     }
 
-    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array_value(writer)
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_empty = false;
+        Ok(())
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object(writer)
+        self.begin(writer, b"{")
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object(writer)
+        self.end(writer, b"}")
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(writer, first)
+        self.begin_value(writer, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(writer)
+        writer.write_all(b": ")
     }
 
-    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object_value(writer)
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_empty = false;
+        Ok(())
     }
 }

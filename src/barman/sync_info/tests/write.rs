@@ -148,3 +148,18 @@ proptest! {
         }
     }
 }
+
+/// More than one processor takes at a time.
+#[test]
+fn a_long_list_keeps_its_order() {
+    let entry = |n: u32| WalEntry {
+        name: WalName::Segment(Segment { timeline: Timeline(1), log: n / 256, seg: n % 256 }),
+        size: u64::from(n),
+        mtime: Mtime::new(f64::from(n) / 8.0).unwrap(),
+        compression: None,
+        encryption: None,
+    };
+    let db = XlogDb::new((0..20_000).map(entry));
+    let text = write(NEW, BTreeMap::new(), &db.write(NEW)).unwrap();
+    assert_eq!(SyncInfo::parse(text.as_bytes()).unwrap().wals, db.entries());
+}
