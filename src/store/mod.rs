@@ -59,10 +59,8 @@ pub enum Volume {
 /// How a file of one backup comes into another that has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// One file with two names.
+    /// One file with two names, or a copy where that is not possible.
     Link,
-    /// The same, or a copy where that is not possible.
-    LinkOrCopy,
     /// Two files that share their blocks.
     Reflink,
     /// A copy.

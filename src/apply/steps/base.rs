@@ -173,8 +173,7 @@ async fn reuse_files(job: Job<'_>, reuse: &ReusedFiles, to: Place) -> Result<(),
 
 fn sharing(reuse: Reuse) -> Option<Sharing> {
     match reuse {
-        Reuse::Auto => Some(Sharing::LinkOrCopy),
-        Reuse::Link => Some(Sharing::Link),
+        Reuse::Auto | Reuse::Link => Some(Sharing::Link),
         Reuse::Reflink => Some(Sharing::Reflink),
         Reuse::Copy => Some(Sharing::Copy),
         Reuse::None => None,

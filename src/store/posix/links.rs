@@ -16,11 +16,16 @@ use crate::store::Sharing;
 /// Lets a file be in another place too.
 pub fn share(from: &Path, to: &Path, how: Sharing) -> io::Result<()> {
     match how {
-        Sharing::LinkOrCopy => fs::hard_link(from, to).or_else(|_| copy_whole(from, to)),
-        Sharing::Link => fs::hard_link(from, to),
+        Sharing::Link => link_or_copy(from, to, |from, to| fs::hard_link(from, to)),
         Sharing::Reflink => reflink(from, to),
         Sharing::Copy => copy_whole(from, to),
     }
+}
+
+/// A copy where a link cannot be: the file has as many names as its file system allows (65,000 on ext4), or that has no
+/// links. What keeps a copy from being made as well is told by the copy.
+fn link_or_copy(from: &Path, to: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    link(from, to).or_else(|_| copy_whole(from, to))
 }
 
 fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
@@ -77,6 +82,20 @@ fn links(tree: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_have_another_name_is_copied() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        fs::write(&from, "content").unwrap();
+        for refusal in [rustix::io::Errno::MLINK, rustix::io::Errno::PERM, rustix::io::Errno::OPNOTSUPP] {
+            link_or_copy(&from, &to, |_, _| Err(refusal.into())).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), b"content");
+            fs::remove_file(&to).unwrap();
+        }
+        let error = link_or_copy(&home.path().join("absent"), &to, |_, _| Err(rustix::io::Errno::MLINK.into()));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn links_lead_to_where_the_base_will_be() {
