@@ -46,6 +46,7 @@ mod meter;
 mod ongoing;
 mod piece;
 mod pulse;
+mod queue;
 mod replica_run;
 mod shared;
 mod slots;

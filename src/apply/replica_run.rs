@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::store::locks::{self as store_locks, Lock, LockKind};
 use crate::store::staged::Staged;
 use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, paths};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What, paths};
 
 use super::meter::Meter;
 use super::piece::Piece;
@@ -64,6 +64,9 @@ pub struct Transfer<'a> {
     /// Where it is cut off, when it is a piece of one file.
     pub piece: Option<Piece>,
 }
+
+/// The right to use the line, until it is dropped: a slot of the replica and one of the primary.
+pub type Turn = [Slot; 2];
 
 /// One of Barman's locks, held until it is dropped.
 pub struct HeldLock {
@@ -220,9 +223,14 @@ impl<'a> ReplicaRun<'a> {
 
     /// Copies files when it is their turn, and tries again what may pass.
     pub async fn fetch(&self, transfer: Transfer<'_>) -> Result<Fetched, Error> {
-        let _slots = self.slots(transfer.urgency).await?;
+        let turn = self.turn(transfer.urgency).await?;
+        self.fetch_in(turn, transfer).await
+    }
+
+    /// Copies files in a turn that is theirs, and tries again what may pass.
+    pub async fn fetch_in(&self, _turn: Turn, transfer: Transfer<'_>) -> Result<Fetched, Error> {
         // What is here tells progress, and not what an attempt counted: that grows by what it found here, too.
-        let here = || bytes_below(&transfer.request.into);
+        let here = || bytes_here(&transfer.request);
         let fetched = self.patiently(transfer.address, || self.attempt(&transfer), here).await;
         fetched.map_err(|error| {
             let is_cut_off = transfer.piece.is_some() && !self.cancel.is_cancelled();
@@ -274,8 +282,10 @@ impl<'a> ReplicaRun<'a> {
                 files.fetch(request, transfer.counter, cut_off).await
             }
         };
-        // A piece is slowed down, and an attempt that failed waited for what did not come: neither tells of the line.
-        if let Some(fetched) = fetched.as_ref().ok().filter(|_| transfer.piece.is_none()) {
+        // A piece is slowed down, a delta waits for who compares, and an attempt that failed waited for what did not come:
+        // none of them tells of the line.
+        let tells = transfer.piece.is_none() && request.basis.is_none();
+        if let Some(fetched) = fetched.as_ref().ok().filter(|_| tells) {
             running.brought(fetched.transferred);
         }
         let arrived = || {
@@ -303,17 +313,33 @@ impl<'a> ReplicaRun<'a> {
 
     /// Lists files at the primary when it is their turn, and tries again what may pass.
     pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Error> {
-        let _slots = self.slots(urgency).await?;
+        let _turn = self.turn(urgency).await?;
         // A list comes whole or not at all.
         self.patiently(address, || self.moving.files.list(request), || async { 0 }).await
     }
 
     /// Waits for a slot of the replica and one of the primary.
-    async fn slots(&self, urgency: Urgency) -> Result<[Slot; 2], Error> {
+    async fn turn(&self, urgency: Urgency) -> Result<Turn, Error> {
+        self.moving.share.follow(self.moving.line.round_trip());
         tokio::select! {
-            slots = self.moving.share.line(urgency) => Ok(slots),
+            turn = self.moving.share.line(urgency) => Ok(turn),
             () = self.cancel.cancelled() => Err(Error::interrupted()),
         }
+    }
+
+    /// The same, unless there is no more need of it first.
+    pub async fn turn_unless(&self, urgency: Urgency, needless: &CancellationToken) -> Result<Option<Turn>, Error> {
+        tokio::select! {
+            biased;
+            () = needless.cancelled() => Ok(None),
+            turn = self.turn(urgency) => turn.map(Some),
+        }
+    }
+
+    /// What the line brings in bytes per second, by this run or else by the last one, within what is declared.
+    pub fn line_rate(&self) -> Option<u64> {
+        let measured = self.measured().rate();
+        self.target.pace.expected(measured)
     }
 
     /// Tries, and tries again what may pass; the listener is told of each wait for the line.
@@ -337,10 +363,14 @@ impl<'a> ReplicaRun<'a> {
     }
 }
 
-/// The bytes of all files below a directory, those of files that are not finished included.
-async fn bytes_below(directory: &Path) -> u64 {
-    let directory = directory.to_owned();
-    tokio::task::spawn_blocking(move || paths::bytes_below(&directory)).await.unwrap_or_default()
+/// The bytes that are here of what is asked for, those of files that are not finished included.
+async fn bytes_here(request: &Fetch) -> u64 {
+    let (into, what) = (request.into.clone(), request.what.clone());
+    let here = move || match what {
+        What::Files { paths, flatten } => paths::bytes_of(&into, &paths, flatten),
+        What::Directories { .. } | What::Tree { .. } => paths::bytes_below(&into),
+    };
+    tokio::task::spawn_blocking(here).await.unwrap_or_default()
 }
 
 /// Fires some time after the token.
@@ -362,12 +392,12 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::apply::shared::tests::{frankfurt, replica_of};
+    use crate::apply::shared::tests::{FAR, frankfurt, replica_of};
     use crate::apply::{Limits, Shared};
     use crate::events::Nobody;
     use crate::plan::tests::build;
     use crate::store::Posix;
-    use crate::transport::{Compare, What};
+    use crate::transport::Compare;
 
     /// Brings some bytes, tells with which bandwidth it was asked, and goes on until somebody cuts it off, but for what is
     /// asked with this bandwidth.
@@ -398,11 +428,22 @@ mod tests {
         }
     }
 
+    /// The line of a primary whose streams are all wanted.
+    fn far_away() -> Arc<Line> {
+        let line = Line::default();
+        line.has_answered(FAR);
+        Arc::new(line)
+    }
+
     #[tokio::test]
     async fn a_transfer_gives_way_to_another_replica_and_goes_on_with_less() {
-        let plan = build::replica("main").of([build::add(build::copy("1122", 100))]);
+        let plan = build::replica("main").of([build::wals(build::range(1, 1, 1), None)]);
         let (replica, primary, shared) = (replica_of(2, None), frankfurt(4, 800), Shared::new(Limits::default()));
-        let share = || shared.admit([(&plan, &replica, &primary)]).remove(0);
+        let share = || {
+            let share = shared.admit([(&plan, &replica, &primary)]).remove(0);
+            share.follow(Some(FAR));
+            share
+        };
         let (first, (asked, mut asks)) = (share(), tokio::sync::mpsc::unbounded_channel());
         let (cancel, into) = (CancellationToken::new(), tempfile::tempdir().unwrap());
         let moving = Moving {
@@ -410,7 +451,7 @@ mod tests {
             share: &first,
             reuse: Reuse::None,
             primary: "frankfurt".to_owned(),
-            line: Arc::default(),
+            line: far_away(),
             patience: Patience::APPLYING,
         };
         let target = plan.target.as_ref().unwrap();

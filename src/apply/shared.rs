@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::plan::ReplicaPlan;
 use crate::plan::action::Action;
 use crate::plan::action::kinds::Effect;
+use crate::plan::cost::streams;
 use crate::site::model::{Primary, Replica};
 
 use super::bandwidth::{self, Bandwidth, Rate};
@@ -35,16 +37,35 @@ pub struct Shared {
 struct SharedPrimary {
     slots: Slots,
     bandwidth: Arc<Bandwidth>,
+    declared: Arc<Mutex<Declared>>,
+}
+
+/// What is declared of a primary by now.
+#[derive(Debug, Clone, Copy)]
+struct Declared {
+    /// Bytes per second.
+    bandwidth: Option<u64>,
+    /// Transfers at the same time at the most.
+    streams: usize,
+}
+
+impl SharedPrimary {
+    fn declared(&self) -> Declared {
+        // A value is stored or not.
+        *self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The share that one apply has, until it is dropped.
 #[derive(Debug)]
 pub struct Share {
     apply: u64,
-    /// Transfers of the replica at the same time.
+    /// Transfers of the replica at the same time at the most.
     pub streams: usize,
-    /// Bytes per second of one transfer, as far as the replica's own bandwidth goes.
-    most: Option<u64>,
+    /// Transfers of the replica that nothing but the streams keeps from running at the same time.
+    transfers: usize,
+    /// Bytes per second, as far as the replica's own bandwidth goes.
+    bandwidth: Option<u64>,
     steps: Slots,
     replica: Slots,
     primary: SharedPrimary,
@@ -81,33 +102,35 @@ impl Shared {
     }
 
     fn share(&self, plan: &ReplicaPlan, replica: &Replica, primary: &Primary) -> Share {
-        let apply = self.applies.fetch_add(1, Ordering::Relaxed);
         let streams = count(replica.policy.transfer.streams);
-        let at_once = transfers(plan).min(streams).min(count(primary.streams));
-        let primary = self.primary(primary);
-        primary.bandwidth.expect(apply, at_once);
-        Share {
-            apply,
+        let share = Share {
+            apply: self.applies.fetch_add(1, Ordering::Relaxed),
             streams,
-            most: replica.policy.transfer.bandwidth.map(|limit| bandwidth::part(limit, at_once)),
+            transfers: transfers(plan),
+            bandwidth: replica.policy.transfer.bandwidth,
             steps: self.steps.clone(),
             replica: Slots::new(streams),
-            primary,
+            primary: self.primary(primary),
             budget: Arc::clone(&self.budget),
             spent: AtomicU64::new(0),
-        }
+        };
+        share.follow(None);
+        share
     }
 
     /// What is shared of a primary, with the limits that are declared of it by now.
     fn primary(&self, primary: &Primary) -> SharedPrimary {
-        let streams = count(primary.streams);
+        let declared = Declared { bandwidth: primary.bandwidth, streams: count(primary.streams) };
         // Nothing in here can panic half-way.
         let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || SharedPrimary { slots: Slots::new(streams), bandwidth: Arc::default() };
-        let shared = primaries.entry(primary.name.clone()).or_insert_with(new).clone();
-        shared.slots.set_limit(streams);
-        shared.bandwidth.set_limit(primary.bandwidth, streams);
-        shared
+        let new = || SharedPrimary {
+            slots: Slots::new(declared.streams),
+            bandwidth: Arc::default(),
+            declared: Arc::new(Mutex::new(declared)),
+        };
+        let shared = primaries.entry(primary.name.clone()).or_insert_with(new);
+        *shared.declared.lock().unwrap_or_else(PoisonError::into_inner) = declared;
+        shared.clone()
     }
 }
 
@@ -120,6 +143,22 @@ impl Share {
     /// What may be copied.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Lets as many transfers run as fill a line of this round trip, within what is declared.
+    pub fn follow(&self, round_trip: Option<Duration>) {
+        let declared = self.primary.declared();
+        let of_primary = streams::wanted(round_trip, declared.bandwidth, declared.streams);
+        let limit = [self.bandwidth, declared.bandwidth].into_iter().flatten().min();
+        self.replica.set_limit(streams::wanted(round_trip, limit, self.streams));
+        self.primary.slots.set_limit(of_primary);
+        self.primary.bandwidth.set_limit(declared.bandwidth, of_primary);
+        self.primary.bandwidth.expect(self.apply, self.at_once());
+    }
+
+    /// Transfers of the replica that can run at the same time.
+    fn at_once(&self) -> usize {
+        self.transfers.min(self.replica.limit()).min(self.primary.slots.limit())
     }
 
     /// Waits for the right to do a step, in the line since this call.
@@ -135,7 +174,8 @@ impl Share {
 
     /// Waits for bandwidth for a transfer, which may itself use no more than `most` bytes per second.
     pub async fn rate(&self, most: Option<u64>) -> Rate {
-        self.primary.bandwidth.start([self.most, most].into_iter().flatten().min()).await
+        let part = self.bandwidth.map(|limit| bandwidth::part(limit, self.at_once()));
+        self.primary.bandwidth.start([part, most].into_iter().flatten().min()).await
     }
 
     /// Notes what a step copied.
@@ -160,7 +200,8 @@ impl Drop for Share {
 /// The transfers of a replica that nothing but the streams keeps from running at the same time.
 fn transfers(plan: &ReplicaPlan) -> usize {
     let of_action = |action: &Action| match action.change.effect() {
-        Effect::BackupComes(_) | Effect::FilesCome(_) | Effect::History(_) => 1,
+        Effect::BackupComes(_) | Effect::FilesCome(_) => usize::MAX,
+        Effect::History(_) => 1,
         Effect::WalsCome(batch) => commits(&batch.entries).len(),
         Effect::Server
         | Effect::List
@@ -171,20 +212,22 @@ fn transfers(plan: &ReplicaPlan) -> usize {
         | Effect::BackupGoes { .. }
         | Effect::StagingGoes(_) => 0,
     };
-    plan.actions.iter().map(of_action).sum()
+    plan.actions.iter().map(of_action).fold(0, usize::saturating_add)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeSet;
     use std::num::NonZeroU32;
-    use std::time::Duration;
 
     use futures::FutureExt;
 
     use super::*;
     use crate::plan::tests::build;
     use crate::site::model::{Access, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
+
+    /// So far away that as many transfers run as are declared.
+    pub const FAR: Duration = Duration::from_secs(1_000_000);
 
     /// A primary with limits.
     pub fn frankfurt(streams: u32, bandwidth: u64) -> Primary {
@@ -222,9 +265,9 @@ pub(super) mod tests {
         Shared::new(limits).admit([(plan, &replica, &primary)]).remove(0)
     }
 
-    /// A plan that ships so many commits, of 64 segments each.
+    /// A plan that ships so many commits, of four segments each; or a few less, if it is more than sixteen.
     fn commits(count: u64) -> ReplicaPlan {
-        let segments = (count > 0).then(|| build::wals(build::range(1, 0, count * 64 - 1), None));
+        let segments = (count > 0).then(|| build::wals(build::range(1, 0, count * 4 - 1), None));
         build::replica("main").of(segments)
     }
 
@@ -237,7 +280,11 @@ pub(super) mod tests {
     fn shares(shared: &Shared, primary: &Primary, applies: &[(Replica, u64)]) -> Vec<Share> {
         let plans: Vec<ReplicaPlan> = applies.iter().map(|(_, count)| commits(*count)).collect();
         let applies = plans.iter().zip(applies);
-        shared.admit(applies.map(|(plan, (replica, _))| (plan, replica, primary)))
+        let shares = shared.admit(applies.map(|(plan, (replica, _))| (plan, replica, primary)));
+        for share in &shares {
+            share.follow(Some(FAR));
+        }
+        shares
     }
 
     #[test]
@@ -255,6 +302,21 @@ pub(super) mod tests {
         ] {
             let shares = shares(&Shared::new(Limits::default()), &primary, &applies);
             assert_eq!(rate(&shares[0]), Some(bytes), "{applies:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_transfers_run_as_fill_the_line() {
+        let (shared, primary) = (Shared::new(Limits::default()), frankfurt(8, 100_000_000));
+        let share = shares(&shared, &primary, &[(replica_of(6, None), 100)]).remove(0);
+        for (milliseconds, transfers) in [(1, 1), (100, 6), (50, 3)] {
+            share.follow(Some(Duration::from_millis(milliseconds)));
+            let lines: Vec<_> = (0..9).filter_map(|_| share.line(share.urgency(0)).now_or_never()).collect();
+            assert_eq!(
+                (lines.len(), rate(&share)),
+                (transfers, Some(100_000_000 / transfers as u64)),
+                "{milliseconds}"
+            );
         }
     }
 

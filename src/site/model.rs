@@ -70,7 +70,7 @@ pub struct Primary {
     pub timeouts: Timeouts,
     /// Bytes per second, shared by all its replicas; `None` is unlimited.
     pub bandwidth: Option<u64>,
-    /// Transfers at the same time, all its replicas together.
+    /// Transfers at the same time at the most, all its replicas together.
     pub streams: NonZeroU32,
 }
 
@@ -209,7 +209,7 @@ pub struct Protect {
 /// How bytes are moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
-    /// Transfers at the same time.
+    /// Transfers at the same time at the most.
     pub streams: NonZeroU32,
     /// Bytes per second; it only lowers the primary's. `None` is unlimited.
     pub bandwidth: Option<u64>,
@@ -220,9 +220,9 @@ pub struct Transfer {
 /// What is done with files that an older backup at the site already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// `link` where the file system has hard links, else `copy`.
+    /// The same as `Link`.
     Auto,
-    /// One file on disk with two names.
+    /// One file on disk with two names, or a second copy where it can have no more of them.
     Link,
     /// A copy that shares its blocks (btrfs, XFS).
     Reflink,

@@ -95,14 +95,15 @@ pub(super) struct RawPrimary {
     /// What all its replicas together may take: `200MiB/s`. Default `unlimited`.
     #[serde(default)]
     pub bandwidth: Rate,
-    /// How many transfers run at the same time, all its replicas together.
-    #[serde(default = "four")]
+    /// How many transfers run at the same time at the most, all its replicas together. How many do is decided by how far
+    /// away the primary is.
+    #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 64))]
     pub streams: NonZeroU32,
 }
 
-const fn four() -> NonZeroU32 {
-    NonZeroU32::MIN.saturating_add(3)
+const fn eight() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(7)
 }
 
 /// The schema of a map that has exactly one of these keys.
@@ -290,20 +291,20 @@ impl Default for RawProtect {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTransfer {
-    /// How many transfers of this replica run at the same time.
+    /// How many transfers of this replica run at the same time at the most.
     #[schemars(range(min = 1, max = 64))]
     pub streams: NonZeroU32,
     /// What this replica may take: `80MiB/s`. It only lowers the primary's. Default `unlimited`.
     pub bandwidth: Rate,
-    /// What is done with files that an older backup here already has: hard links (`link`), copies that share their blocks
-    /// (`reflink`), copies (`copy`), or nothing, so that everything comes from the primary (`none`). `auto`, the default,
-    /// is `link` where the file system has hard links, else `copy`.
+    /// What is done with files that an older backup here already has: hard links, and copies where a file can have no more
+    /// of them (`link`), copies that share their blocks (`reflink`), copies (`copy`), or nothing, so that everything comes
+    /// from the primary (`none`). `auto`, the default, is `link`.
     pub reuse: RawReuse,
 }
 
 impl Default for RawTransfer {
     fn default() -> Self {
-        Self { streams: NonZeroU32::MIN.saturating_add(1), bandwidth: Rate(None), reuse: RawReuse::Auto }
+        Self { streams: eight(), bandwidth: Rate(None), reuse: RawReuse::Auto }
     }
 }
 

@@ -82,12 +82,14 @@ pub struct Found {
     pub kind: FileType,
     /// What tells whether it changed.
     pub stamp: Stamp,
+    /// When its content was modified last, in whole seconds since 1970.
+    pub modified: i64,
 }
 
 impl Found {
     /// What metadata tells.
     pub fn of(metadata: &Metadata) -> Self {
-        Self { kind: metadata.file_type(), stamp: Stamp::of(metadata) }
+        Self { kind: metadata.file_type(), stamp: Stamp::of(metadata), modified: metadata.mtime() }
     }
 
     /// Its size; `None` when it is no regular file.

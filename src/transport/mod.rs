@@ -56,10 +56,11 @@ pub async fn open(primary: &Primary, runtime_dir: &Path, cancel: &CancellationTo
     match &primary.access {
         Access::Ssh { words } => {
             let masters = ssh::Masters::open(primary, words, runtime_dir, cancel).await?;
+            let line = Arc::default();
             Ok(Connection {
                 commands: Some(Arc::new(ssh::SshBarman::new(primary, Arc::clone(&masters)))),
-                files: Arc::new(rsync::RsyncFiles::new(primary, masters)),
-                line: Arc::default(),
+                files: Arc::new(rsync::RsyncFiles::new(primary, masters, Arc::clone(&line))),
+                line,
             })
         }
         Access::Path(home) => {

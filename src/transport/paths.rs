@@ -19,6 +19,15 @@ pub fn partial_size(file: &Path) -> u64 {
     partial.and_then(|partial| fs::symlink_metadata(partial).ok()).map_or(0, |metadata| metadata.len())
 }
 
+/// The bytes that are in a directory of files that are copied into it, those of files that are not finished included.
+pub fn bytes_of(directory: &Path, paths: &[PathBuf], flatten: bool) -> u64 {
+    let bytes = |path: &PathBuf| {
+        let file = directory.join(landing(path, flatten));
+        fs::symlink_metadata(&file).map_or(0, |metadata| metadata.len()).saturating_add(partial_size(&file))
+    };
+    paths.iter().map(bytes).fold(0, u64::saturating_add)
+}
+
 /// The bytes of all files below a directory, those of files that are not finished included. What cannot be looked at, as
 /// it goes away meanwhile, counts nothing.
 pub fn bytes_below(directory: &Path) -> u64 {

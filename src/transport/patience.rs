@@ -60,11 +60,32 @@ pub struct Wait {
     pub pause: Duration,
 }
 
-/// What is known of one line: since when nothing comes over it.
+/// What is known of one line: since when nothing comes over it, and how far away its other end is.
 #[derive(Debug, Default)]
-pub struct Line(Mutex<Option<Instant>>);
+pub struct Line {
+    since: Mutex<Option<Instant>>,
+    /// The shortest time after which a question was answered.
+    answered: Mutex<Option<Duration>>,
+}
+
+/// How often a question and its answer cross the line before the first of a listing is here: a channel is opened and
+/// confirmed, a program is begun, versions are told, the list is asked for.
+const CROSSINGS: u32 = 5;
 
 impl Line {
+    /// A listing began to arrive so long after it was asked for.
+    pub fn has_answered(&self, after: Duration) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        *answered = Some(answered.map_or(after, |before| before.min(after)));
+    }
+
+    /// How long a question and its answer are on their way, the time that the programs take included: so it is nothing
+    /// much of a near line, and about right of a far one.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.map(|after| after / CROSSINGS)
+    }
+
     /// Something came.
     fn brought(&self) {
         *self.since() = None;
@@ -77,7 +98,7 @@ impl Line {
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
         // A moment is stored or not.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,5 +243,15 @@ mod tests {
         let ended =
             persist(BRIEF, &Line::default(), &CancellationToken::new(), attempt, || async { 0 }, |_, _| {}).await;
         assert_eq!((ended.unwrap_err().kind, count.get()), (Kind::PermissionDenied, 1));
+    }
+
+    #[test]
+    fn the_shortest_answer_tells_how_far_away_a_line_ends() {
+        let line = Line::default();
+        assert_eq!(line.round_trip(), None);
+        for (milliseconds, round_trip) in [(600, 120), (5000, 120), (500, 100)] {
+            line.has_answered(Duration::from_millis(milliseconds));
+            assert_eq!(line.round_trip(), Some(Duration::from_millis(round_trip)));
+        }
     }
 }

@@ -71,7 +71,7 @@ async fn a_line_that_breaks_once_is_tried_again_within_the_apply() {
 async fn a_full_disk_stops_only_what_does_not_fit() {
     let ground = Ground::new().await;
     let site = ground.empty_site("site");
-    let faulty = Faulty::about(SECOND_BACKUP, Reach::Half, Kind::NoSpace);
+    let faulty = Faulty::copying(SECOND_BACKUP, Reach::Half, Kind::NoSpace);
     let (plan, summary) = site.apply(Some(&faulty)).await;
     let [(address, failure)] = &summary.failed[..] else { panic!("{:?}", summary.failed) };
     assert_eq!(address.as_str(), format!("main/backup/{SECOND_BACKUP}"));

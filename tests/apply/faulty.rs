@@ -45,9 +45,9 @@ impl Faulty {
         })
     }
 
-    /// The first call fails that is about this directory.
-    pub fn about(directory: &'static str, reach: Reach, kind: Kind) -> Arc<Self> {
-        let faulty = Self { about: directory, ..Arc::into_inner(Self::new(0, reach, kind)).unwrap() };
+    /// The call fails that copies files of this base, after those that list it and copy its directories.
+    pub fn copying(base: &'static str, reach: Reach, kind: Kind) -> Arc<Self> {
+        let faulty = Self { about: base, ..Arc::into_inner(Self::new(2, reach, kind)).unwrap() };
         Arc::new(faulty)
     }
 

@@ -59,7 +59,7 @@ async fn a_base_that_a_run_left_without_ending_well_is_compared_by_content() {
         if !has_manifest {
             fs::remove_file(there.join("data/backup_manifest")).unwrap();
         }
-        let faulty = Faulty::about(SECOND_BACKUP, Reach::Half, Kind::CommandFailed);
+        let faulty = Faulty::copying(SECOND_BACKUP, Reach::Half, Kind::CommandFailed);
         site.apply_over(&faulty).await;
         let staged = own(&site).join("staging").join(SECOND_BACKUP);
         spoil(&staged.join("data/global/pg_control"), 0);

@@ -1,10 +1,11 @@
 //! Copying a base: into staging, with what the site has already, verified and durable, and not yet published.
 
+mod fetch;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::first_few;
-use crate::apply::piece::Piece;
 use crate::apply::replica_run::blocking;
 use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
@@ -15,7 +16,7 @@ use crate::site::model::Reuse;
 use crate::store::infos;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Root, Sharing, Since, Store, Volume};
-use crate::transport::{Compare, Fetch, List, RemoteFile, What, paths};
+use crate::transport::{RemoteFile, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
 
@@ -183,11 +184,11 @@ fn sharing(reuse: Reuse) -> Option<Sharing> {
 /// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
 async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
     discard(writing, spoilt(copy, writing).await?).await?;
-    let mut transferred = fetch(job, copy, writing).await?;
+    let mut transferred = fetch::fetch(job, copy, writing).await?;
     let mut faults = check(job, copy, writing).await?;
     if has_files(writing, &faults).await? {
         discard(writing, faults).await?;
-        transferred += fetch(job, copy, writing).await?;
+        transferred += fetch::fetch(job, copy, writing).await?;
         faults = check(job, copy, writing).await?;
     }
     if !faults.is_empty() {
@@ -209,144 +210,6 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     writing.sync().await?;
     writing.staged.believe(copy.id);
     Ok(transferred)
-}
-
-/// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
-/// nothing: then what is there is known by its size, and its content is verified afterwards. The same goes for a copy
-/// in portions. What is doubted and cannot be verified afterwards is compared with the primary's.
-async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
-    let exclude = excluded(&copy.tablespaces);
-    let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
-    let compare = if is_compared { Compare::Content } else { Compare::Times };
-    let knows_times = copy.reuse.is_none() && !writing.is_base();
-    if knows_times && job.run.moving.share.budget().limit().is_none() {
-        return transfer(job, copy, writing, Wanted { what: What::Tree { exclude }, compare, piece: None }).await;
-    }
-    let (absent, present) = absent(job, copy, writing).await?;
-    let mut transferred = transfer(job, copy, writing, Wanted::of(What::Directories { exclude })).await?;
-    if is_compared && !present.is_empty() {
-        let what = What::Files { paths: present, flatten: false };
-        transferred += transfer(job, copy, writing, Wanted { what, compare, piece: None }).await?;
-    }
-    Ok(transferred + fetch_files(job, copy, writing, &absent).await?)
-}
-
-/// Whether what is here of a base has the checksums of all its files with it.
-async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Error> {
-    let announced = Announced::of(&copy.info);
-    let look = move |base: Root<'_>| {
-        if verify::is_archived(base, &announced)? {
-            return Ok(false);
-        }
-        let manifest = verify::manifest(base)?;
-        Ok(manifest.is_some_and(|manifest| manifest.files.values().all(|file| file.checksum.is_some())))
-    };
-    writing.look(look).await
-}
-
-/// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
-async fn fetch_files(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    writing: &Writing,
-    mut files: &[RemoteFile],
-) -> Result<u64, Error> {
-    let what = |files: &[RemoteFile]| {
-        let paths = files.iter().map(|file| file.path.clone()).collect();
-        What::Files { paths, flatten: false }
-    };
-    let mut transferred = 0;
-    while let Some((first, rest)) = files.split_first() {
-        let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
-        let (now, later) = files.split_at(count);
-        if now.is_empty() {
-            let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
-            let wanted = Wanted { piece: Some(piece), ..Wanted::of(what(std::slice::from_ref(first))) };
-            transferred += transfer(job, copy, writing, wanted).await?;
-            files = rest;
-        } else {
-            transferred += transfer(job, copy, writing, Wanted::of(what(now))).await?;
-            files = later;
-        }
-    }
-    Ok(transferred)
-}
-
-/// What is to be transferred of a base.
-struct Wanted {
-    what: What,
-    compare: Compare,
-    piece: Option<Piece>,
-}
-
-impl Wanted {
-    fn of(what: What) -> Self {
-        Self { what, compare: Compare::Times, piece: None }
-    }
-}
-
-async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Error> {
-    let Wanted { what, compare, piece } = wanted;
-    let from = job.run.target.there.base(copy.id);
-    let is_list = matches!(what, What::Files { .. });
-    let basis = copy.reuse.as_ref().filter(|_| is_list).map(|reuse| job.run.local(Place::Base(reuse.from)));
-    let request = Fetch { from, into: writing.into.clone(), what, basis, compare, bandwidth: None };
-    let fetched = job.fetch(request, piece).await?;
-    note_links(job, copy, &fetched.refused);
-    if fetched.missing.is_empty() {
-        return Ok(fetched.transferred);
-    }
-    Err(Error::new(Kind::Stale, format!("files of {} vanished at the primary while they were copied", copy.id))
-        .hint("the primary may be deleting the backup; plan again"))
-}
-
-/// Notes which links were left out, but for those of tablespaces, which are made here.
-fn note_links(job: Job<'_>, copy: &BackupCopy, refused: &[PathBuf]) {
-    let ours = tablespace_links(copy);
-    let mut left_out = refused.iter().filter(|path| !ours.contains(path)).peekable();
-    if let Some(first) = left_out.peek() {
-        let first = first.display().to_string().escape_debug().to_string();
-        job.run.note_finding(copy.id, Finding::LinksLeftOut { count: left_out.count() as u64, first });
-    }
-}
-
-fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
-    copy.tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect()
-}
-
-/// The files at the primary that are not here with the same size, and the paths of those that are.
-async fn absent(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(Vec<RemoteFile>, Vec<PathBuf>), Error> {
-    let listed = list(job, copy).await?;
-    let links = tablespace_links(copy);
-    let look = move |base: Root<'_>| {
-        let (mut absent, mut present) = (Vec::new(), Vec::new());
-        for file in listed.into_iter().filter(|file| !links.iter().any(|link| file.path.starts_with(link))) {
-            match listing_fault(base, &file)? {
-                Some(_) => absent.push(file),
-                None => present.push(file.path),
-            }
-        }
-        Ok((absent, present))
-    };
-    writing.look(look).await
-}
-
-/// The files of the backup at the primary, but for Barman's own.
-async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Error> {
-    let directory = job.run.target.there.base(copy.id);
-    let mut listed = {
-        let request = List { directory, recursive: true, only: Vec::new() };
-        job.run.list(&job.action.address, &request, job.urgency).await?
-    };
-    let own = [Path::new("backup.info"), Path::new(".backup.lock")];
-    listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
-    Ok(listed)
-}
-
-/// What is Barman's own, and links that would bring a tablespace twice.
-fn excluded(tablespaces: &[u32]) -> Vec<PathBuf> {
-    let own = ["backup.info", ".backup.lock", "annotations"].map(PathBuf::from);
-    own.into_iter().chain(tablespaces.iter().map(|oid| PathBuf::from(format!("data/pg_tblspc/{oid}")))).collect()
 }
 
 /// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
@@ -382,7 +245,7 @@ async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec
 }
 
 async fn check_listing(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
-    let listed = list(job, copy).await?;
+    let listed = fetch::list(job, copy).await?;
     let look = move |base: Root<'_>| {
         let faults = listed.iter().map(|file| listing_fault(base, file)).collect::<Result<Vec<_>, CatalogError>>();
         Ok(faults?.into_iter().flatten().collect())

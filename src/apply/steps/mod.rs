@@ -25,7 +25,7 @@ use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::executor::Steps;
 use super::piece::Piece;
-use super::replica_run::{ReplicaRun, Transfer};
+use super::replica_run::{ReplicaRun, Transfer, Turn};
 use super::slots::Urgency;
 
 /// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
@@ -46,6 +46,12 @@ impl Job<'_> {
     async fn fetch(&self, request: Fetch, piece: Option<Piece>) -> Result<Fetched, Error> {
         let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
         self.run.fetch(Transfer { address, urgency, counter, request, piece }).await
+    }
+
+    /// Copies files in a turn that is theirs.
+    async fn fetch_in(&self, turn: Turn, request: Fetch) -> Result<Fetched, Error> {
+        let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
+        self.run.fetch_in(turn, Transfer { address, urgency, counter, request, piece: None }).await
     }
 
     /// How many of these files may be copied now.

@@ -33,6 +33,10 @@ use super::{Job, server};
 
 /// A commit carries at most this many bytes, so that an interruption loses little.
 const COMMIT_BYTES: u64 = 1 << 30;
+/// And at least as many, where there are as many: starting rsync and rewriting xlog.db do not count then.
+const COMMIT_LEAST: u64 = 64 << 20;
+/// A batch is cut into at least as many, so that no stream is idle for long at its end.
+const COMMITS: u64 = 16;
 /// And at most this many files: so many that starting rsync and syncing the disk do not count.
 const COMMIT_FILES: usize = 2048;
 
@@ -138,9 +142,11 @@ fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
 /// many transfers there may be.
 pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
-    let mut bytes = 0;
+    let all = entries.iter().map(|entry| entry.size).fold(0, u64::saturating_add);
+    let (most, mut bytes) = ((all / COMMITS).clamp(COMMIT_LEAST, COMMIT_BYTES), 0_u64);
     for entry in entries {
-        let has_room = |last: &&mut Vec<WalEntry>| last.len() < COMMIT_FILES && bytes + entry.size <= COMMIT_BYTES;
+        let fits = bytes.saturating_add(entry.size) <= most;
+        let has_room = |last: &&mut Vec<WalEntry>| last.len() < COMMIT_FILES && fits;
         if let Some(last) = commits.last_mut().filter(has_room) {
             last.push(*entry);
             bytes += entry.size;

@@ -34,14 +34,16 @@ impl<'a> Sources<'a> {
     }
 
     /// The files that a backup shares with the nearest one that is here and whole, or else with one that comes
-    /// before it in this plan.
+    /// before it in this plan, where they are worth the wait for it.
     pub fn shared_by(&self, id: BackupId) -> Option<ReusedFiles> {
         let new = self.primary.backups.get(&id)?.manifest.as_ref()?;
         let (from, basis) = self.basis(id)?;
         let same = identical_files(basis, new);
         let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
+        let all = new.files.values().map(|file| file.size).fold(0, u64::saturating_add);
+        let is_worth_it = self.whole.contains(&from) || is_worth_waiting(bytes, all);
         let files: Vec<_> = same.into_iter().map(barman_path).collect();
-        (!files.is_empty()).then_some(ReusedFiles { from, files, bytes })
+        (is_worth_it && !files.is_empty()).then_some(ReusedFiles { from, files, bytes })
     }
 
     fn basis(&self, id: BackupId) -> Option<(BackupId, &Manifest)> {
@@ -57,6 +59,12 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// Whether a copy waits until another is published, for so many bytes of all. Meanwhile the line could bring what
+/// differs, and proving a copy takes about as long as bringing a part of it.
+fn is_worth_waiting(shared: u64, all: u64) -> bool {
+    shared >= all / 8
+}
+
 fn is_whole(local: &LocalBackup) -> bool {
     let is_published = local.published.as_ref().is_some_and(|published| published.facts.status == Status::Done);
     is_published && local.base == BaseState::Complete
@@ -65,4 +73,17 @@ fn is_whole(local: &LocalBackup) -> bool {
 /// Older backups from the newest on, then newer ones from the oldest on.
 fn nearest(ids: &BTreeSet<BackupId>, id: BackupId) -> impl Iterator<Item = BackupId> {
     ids.range(..id).rev().chain(ids.range(id..)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_waits_for_another_only_where_it_takes_a_good_part_from_it() {
+        for (shared, all, waits) in [(0, 8, false), (1, 8, true), (20, 919, false), (115, 919, true), (900, 919, true)]
+        {
+            assert_eq!(is_worth_waiting(shared, all), waits, "{shared} of {all}");
+        }
+    }
 }

@@ -51,6 +51,12 @@ impl Pace {
         [self.primary, self.replica].into_iter().flatten().min()
     }
 
+    /// What the line is expected to bring, by what was just measured or else by the last apply, and never more than what
+    /// is declared.
+    pub fn expected(self, measured: Option<u64>) -> Option<u64> {
+        [measured.or(self.measured), self.limit()].into_iter().flatten().min()
+    }
+
     /// Bytes per second on this basis.
     fn on(self, basis: Basis) -> Option<u64> {
         let rate = match basis {

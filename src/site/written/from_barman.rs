@@ -12,7 +12,7 @@ use super::text;
 /// Hosts with these first names are told apart by the next one.
 const GENERIC: [&str; 8] = ["backup", "backups", "bak", "barman", "db", "pg", "pgbackup", "postgres"];
 /// Transfers at the same time that a primary allows unless the site file says otherwise.
-const USUAL_STREAMS: u32 = 4;
+const USUAL_STREAMS: u32 = 8;
 
 /// A site file that does what a barman.conf tells Barman's own sync to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

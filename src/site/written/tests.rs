@@ -55,7 +55,7 @@ fn a_mixed_node_with_all_that_can_be_said() {
         retention_policy = RECOVERY WINDOW OF 4 WEEKS\nminimum_redundancy = 3\nbandwidth_limit = 5000\n\
         last_backup_maximum_age = 1 DAY\ncompression = gzip\nforward_config_path = on\nparallel_jobs = 2\n";
     let passive = "[main]\nconninfo = host=pg password=s3cret\nprimary_ssh_command = ssh -p 2222 -o StrictHostKeyChecking=no barman@fra\n\
-        parallel_jobs = 8\nreuse_backup = link\ntablespace_bandwidth_limit = hot:100\nbackup_directory = /big/%(name)s\n";
+        parallel_jobs = 12\nreuse_backup = link\ntablespace_bandwidth_limit = hot:100\nbackup_directory = /big/%(name)s\n";
     let plain = "[plain]\nprimary_ssh_command = ssh -q -i ~/.ssh/id_dr barman@tokyo\nretention_policy =\nminimum_redundancy = 0\n\
         forward_config_path = false\nbandwidth_limit = 0\nnetwork_compression = yes\n";
     let other = "[local]\nconninfo = host=pg password=s3cret\nssh_command = ssh postgres@pg\n\

@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -30,6 +30,7 @@ use crate::site::model::Primary;
 
 use super::activity::Allowance;
 use super::paths::{self, SCRATCH_PREFIX};
+use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
 use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, What};
@@ -44,12 +45,13 @@ pub(super) struct RsyncFiles {
     masters: Arc<Masters>,
     idle: Duration,
     version: OnceCell<Version>,
+    line: Arc<Line>,
 }
 
 impl RsyncFiles {
     /// Files through these connections.
-    pub(super) fn new(primary: &Primary, masters: Arc<Masters>) -> Self {
-        Self { masters, idle: primary.timeouts.idle, version: OnceCell::new() }
+    pub(super) fn new(primary: &Primary, masters: Arc<Masters>, line: Arc<Line>) -> Self {
+        Self { masters, idle: primary.timeouts.idle, version: OnceCell::new(), line }
     }
 
     fn primary(&self) -> &str {
@@ -123,7 +125,14 @@ impl Files for RsyncFiles {
             silence: self.silence(Compare::Times),
             cancel: self.masters.cancel(),
         };
-        let ended = self.run(&lease, arguments, task, |bytes| listing.read(bytes)).await?;
+        let (begun, mut has_answered) = (Instant::now(), false);
+        let read = |bytes: &[u8]| {
+            if !std::mem::replace(&mut has_answered, true) {
+                self.line.has_answered(begun.elapsed());
+            }
+            listing.read(bytes);
+        };
+        let ended = self.run(&lease, arguments, task, read).await?;
         let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
         judge(&ended, asked)?;
         listing.finish()
@@ -176,8 +185,7 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Error> {
             };
             fetched.missing.extend(paths.iter().filter(absent).cloned());
         }
-        What::Directories { .. } => {}
-        What::Tree { .. } => {
+        What::Directories { .. } | What::Tree { .. } => {
             let removed = paths::remove_escaping_links(&request.into)
                 .map_err(|error| here(Kind::from(&error), &request.into, &error.to_string()))?;
             fetched.refused.extend(removed);

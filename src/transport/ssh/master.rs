@@ -1,6 +1,8 @@
 //! The connections to one primary: ssh processes that others share through a socket (`ControlMaster`).
 //!
-//! - A master serves [`SESSIONS`] programs at a time; another is opened when more are needed.
+//! - A master serves [`SHARED`] programs at a time before another is opened, as more are needed than that: the window of
+//!   its TCP connection and the processor that enciphers it bound them all. They are opened one by one, as an sshd takes
+//!   no more than a few that have not logged in yet. One serves [`SESSIONS`] at the most.
 //! - A master that died is replaced at the next use: that is what makes a lost connection worth a retry.
 //! - One that a program waits for in vain is retired: those who still hear from it go on, and the next use opens another.
 //! - No master outlives the run. It is told to exit at the end; and it exits by itself soon after nobody is connected to
@@ -20,17 +22,21 @@ use std::time::Duration;
 use openssh::Session;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Timeouts};
 
+use super::cipher;
 use super::diagnosis::{Destination, diagnose};
 use crate::transport::private_dir::{NAME_LENGTH, PrivateDir};
 
 /// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
 const SESSIONS: usize = 8;
+
+/// Programs at a time through one master before another is opened.
+const SHARED: usize = 4;
 
 /// How long a master stays when nobody is connected to its socket.
 const PERSIST: &str = "ControlPersist=5";
@@ -45,7 +51,11 @@ pub(in crate::transport) struct Masters {
     timeouts: Timeouts,
     runtime_dir: PathBuf,
     cancel: CancellationToken,
+    /// The value of `Ciphers`, from the first connection on.
+    ciphers: OnceCell<Option<String>>,
     slots: Vec<Slot>,
+    /// Whose turn it is to open a connection.
+    opening: Mutex<()>,
     /// Bounds the leases of all slots: who holds one of these finds a free slot.
     leases: Arc<Semaphore>,
 }
@@ -101,16 +111,18 @@ impl Masters {
     ) -> Result<Arc<Self>, Error> {
         // The streams, and one command beside them.
         let wanted = usize::try_from(primary.streams.get()).unwrap_or(SESSIONS).saturating_add(1);
-        let count = wanted.div_ceil(SESSIONS);
+        let count = wanted.div_ceil(SHARED);
         let masters = Self {
             primary: primary.name.clone(),
             words: words.to_vec(),
             timeouts: primary.timeouts,
             runtime_dir: runtime_dir.to_owned(),
             cancel: cancel.clone(),
+            ciphers: OnceCell::new(),
             slots: (0..count)
                 .map(|_| Slot { sessions: Arc::new(Semaphore::new(SESSIONS)), master: Mutex::new(None) })
                 .collect(),
+            opening: Mutex::new(()),
             leases: Arc::new(Semaphore::new(count * SESSIONS)),
         };
         drop(masters.lease().await?);
@@ -131,13 +143,16 @@ impl Masters {
     pub(in crate::transport) async fn lease(&self) -> Result<Lease, Error> {
         let closed = || Error::new(Kind::Lost, format!("primary {}: the connection is closed", self.primary));
         let turn = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
-        let (slot, session) = self
-            .slots
-            .iter()
-            .find_map(|slot| Some((slot, Arc::clone(&slot.sessions).try_acquire_owned().ok()?)))
-            .ok_or_else(closed)?;
+        let (slot, session) = self.slot().ok_or_else(closed)?;
         let master = self.living(slot).await?;
         Ok(Lease { master, _session: session, _turn: turn })
+    }
+
+    /// A session of the first connection that has not as many as it should, or else of any.
+    fn slot(&self) -> Option<(&Slot, OwnedSemaphorePermit)> {
+        let is_roomy = |slot: &&Slot| slot.sessions.available_permits() > SESSIONS - SHARED;
+        let all = self.slots.iter().filter(is_roomy).chain(&self.slots);
+        all.into_iter().find_map(|slot| Some((slot, Arc::clone(&slot.sessions).try_acquire_owned().ok()?)))
     }
 
     async fn living(&self, slot: &Slot) -> Result<Arc<Master>, Error> {
@@ -149,6 +164,7 @@ impl Masters {
             }
             tracing::debug!(primary = self.primary, "the connection is gone, opening another");
         }
+        let _turn = self.opening.lock().await;
         let master = Arc::new(self.start().await?);
         *place = Some(Arc::clone(&master));
         Ok(master)
@@ -159,11 +175,12 @@ impl Masters {
         tracing::info!(primary = self.primary, "opens a connection");
         let (directory, socket) = self.socket()?;
         let program = self.words.first().cloned().unwrap_or_else(|| "ssh".to_owned());
+        let ciphers = self.ciphers.get_or_init(|| cipher::preference(&self.words)).await.as_deref();
         // A file and not a pipe: the master in the background may hold stderr open for ever.
         let log = directory.path().join("stderr");
         let stderr = File::create(&log).map_err(|error| self.unusable(directory.path(), &error))?;
         let mut child = Command::new(&program)
-            .args(arguments(&self.words, &socket, &self.timeouts))
+            .args(arguments(&self.words, &socket, &self.timeouts, ciphers))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -287,7 +304,7 @@ async fn process_behind(socket: &Path) -> Option<Pid> {
 ///
 /// For `-o`, ssh keeps the first value it is given: what must hold comes before the user's words, what is a default after.
 /// For `-S` it is the last.
-fn arguments(words: &[String], socket: &Path, timeouts: &Timeouts) -> Vec<OsString> {
+fn arguments(words: &[String], socket: &Path, timeouts: &Timeouts, ciphers: Option<&str>) -> Vec<OsString> {
     let (destination, options) = match words {
         [_program, options @ .., destination] => (destination.as_str(), options),
         _ => ("", [].as_slice()),
@@ -309,6 +326,7 @@ fn arguments(words: &[String], socket: &Path, timeouts: &Timeouts) -> Vec<OsStri
     arguments.extend(option(&format!("ConnectTimeout={}", timeouts.connect.as_secs().max(1))));
     arguments.extend(option(&format!("ServerAliveInterval={}", (timeouts.idle.as_secs() / 3).clamp(5, 60))));
     arguments.extend(option("ServerAliveCountMax=3"));
+    arguments.extend(ciphers.into_iter().flat_map(|ciphers| option(&format!("Ciphers={ciphers}"))));
     arguments.extend(["--", destination].map(OsString::from));
     arguments
 }
@@ -333,12 +351,13 @@ mod tests {
     #[test]
     fn what_must_hold_comes_before_the_users_words_and_defaults_after() {
         let words = ["ssh", "-p", "22", "-o", "StrictHostKeyChecking=no", "barman@host"].map(String::from);
-        let arguments = arguments(&words, Path::new("/run/a/ssh"), &timeouts());
+        let arguments = arguments(&words, Path::new("/run/a/ssh"), &timeouts(), Some("a,b"));
         let text: Vec<_> = arguments.iter().map(|word| word.to_str().unwrap()).collect();
         let position = |word: &str| text.iter().position(|other| *other == word).unwrap();
         assert!(position("StrictHostKeyChecking=yes") < position("StrictHostKeyChecking=no"));
         assert!(position("-p") < position("ConnectTimeout=15"));
         assert!(position("-p") < position("-S"));
+        assert!(position("-p") < position("Ciphers=a,b"));
         assert_eq!(text[text.len() - 2..], ["--", "barman@host"]);
         assert!(text.contains(&"ServerAliveInterval=40"));
     }

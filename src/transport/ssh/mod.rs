@@ -1,5 +1,6 @@
 //! Barman's commands over ssh.
 
+mod cipher;
 mod diagnosis;
 mod master;
 

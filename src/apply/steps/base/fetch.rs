@@ -1,0 +1,212 @@
+//! Bringing the files of a base that are not here yet, over as many streams as there are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::{Job, Writing};
+use crate::apply::piece::Piece;
+use crate::apply::queue::{Draw, Manner, Queue};
+use crate::apply::replica_run::blocking;
+use crate::barman::findings::Finding;
+use crate::error::{Error, Kind};
+use crate::plan::action::BackupCopy;
+use crate::plan::cost::delta;
+use crate::store::{Found, Place, Root};
+use crate::transport::{Compare, Fetch, Fetched, List, RemoteFile, What};
+use crate::verify::base::{self as verify, Announced};
+
+/// The files of a base at the primary, compared with what is here.
+#[derive(Default)]
+struct Compared {
+    /// Those that are not here as they are there.
+    absent: Vec<RemoteFile>,
+    /// The paths of the others.
+    present: Vec<PathBuf>,
+    /// Of those that are not here, the sizes of their versions in the backup that this one takes files from.
+    older: BTreeMap<PathBuf, u64>,
+}
+
+/// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
+/// nothing: then what is there is known by its size, and its content is verified afterwards. What is doubted and cannot
+/// be verified afterwards is compared with the primary's.
+pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
+    let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
+    let directories = Wanted::of(What::Directories { exclude: excluded(&copy.tablespaces) });
+    let (compared, mut transferred) =
+        tokio::try_join!(compare(job, copy, writing), transfer(job, copy, writing, directories))?;
+    let Compared { absent, present, older } = compared;
+    if is_compared && !present.is_empty() {
+        let what = What::Files { paths: present, flatten: false };
+        let wanted = Wanted { compare: Compare::Content, ..Wanted::of(what) };
+        transferred += transfer(job, copy, writing, wanted).await?;
+    }
+    Ok(transferred + fetch_files(job, copy, writing, &absent, &older).await?)
+}
+
+/// Whether what is here of a base has the checksums of all its files with it.
+async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Error> {
+    let announced = Announced::of(&copy.info);
+    let look = move |base: Root<'_>| {
+        if verify::is_archived(base, &announced)? {
+            return Ok(false);
+        }
+        let manifest = verify::manifest(base)?;
+        Ok(manifest.is_some_and(|manifest| manifest.files.values().all(|file| file.checksum.is_some())))
+    };
+    writing.look(look).await
+}
+
+/// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
+async fn fetch_files(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    mut files: &[RemoteFile],
+    older: &BTreeMap<PathBuf, u64>,
+) -> Result<u64, Error> {
+    let mut transferred = 0;
+    while let Some((first, rest)) = files.split_first() {
+        let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
+        let (now, later) = files.split_at(count);
+        if now.is_empty() {
+            let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
+            let what = What::Files { paths: vec![first.path.clone()], flatten: false };
+            transferred += transfer(job, copy, writing, Wanted { piece: Some(piece), ..Wanted::of(what) }).await?;
+            files = rest;
+        } else {
+            transferred += fetch_beside(job, copy, writing, now, older).await?;
+            files = later;
+        }
+    }
+    Ok(transferred)
+}
+
+/// Brings files over several streams. When one fails, the others end what they have drawn: it is not brought again.
+async fn fetch_beside(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    files: &[RemoteFile],
+    older: &BTreeMap<PathBuf, u64>,
+) -> Result<u64, Error> {
+    let streams = job.run.moving.share.streams;
+    let queue = Queue::new(files.to_vec(), streams);
+    let manner = |file: &RemoteFile| {
+        let older = older.get(&file.path).copied();
+        if delta::pays(file.size, older, job.run.line_rate()) { Manner::Delta } else { Manner::Whole }
+    };
+    let stream = async || {
+        let mut transferred = 0;
+        while let Some(turn) = job.run.turn_unless(job.urgency, queue.drained()).await? {
+            let Some(Draw { paths, manner }) = queue.draw(manner) else { break };
+            let request = request(job, copy, writing, What::Files { paths, flatten: false }, manner);
+            let brought = settled(job, copy, job.fetch_in(turn, request).await);
+            transferred += brought.inspect_err(|_| queue.clear())?;
+        }
+        Ok(transferred)
+    };
+    join_all((0..streams).map(|_| stream())).await.into_iter().sum()
+}
+
+/// What is to be transferred of a base at once.
+struct Wanted {
+    what: What,
+    compare: Compare,
+    piece: Option<Piece>,
+}
+
+impl Wanted {
+    fn of(what: What) -> Self {
+        Self { what, compare: Compare::Times, piece: None }
+    }
+}
+
+async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Error> {
+    let Wanted { what, compare, piece } = wanted;
+    let request = Fetch { compare, ..request(job, copy, writing, what, Manner::Whole) };
+    settled(job, copy, job.fetch(request, piece).await)
+}
+
+fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, manner: Manner) -> Fetch {
+    let reuse = copy.reuse.as_ref().filter(|_| manner == Manner::Delta);
+    Fetch {
+        from: job.run.target.there.base(copy.id),
+        into: writing.into.clone(),
+        what,
+        basis: reuse.map(|reuse| job.run.local(Place::Base(reuse.from))),
+        compare: Compare::Times,
+        bandwidth: None,
+    }
+}
+
+/// The bytes of a transfer of files that are all there.
+fn settled(job: Job<'_>, copy: &BackupCopy, fetched: Result<Fetched, Error>) -> Result<u64, Error> {
+    let fetched = fetched?;
+    note_links(job, copy, &fetched.refused);
+    if fetched.missing.is_empty() {
+        return Ok(fetched.transferred);
+    }
+    Err(Error::new(Kind::Stale, format!("files of {} vanished at the primary while they were copied", copy.id))
+        .hint("the primary may be deleting the backup; plan again"))
+}
+
+/// Notes which links were left out, but for those of tablespaces, which are made here.
+fn note_links(job: Job<'_>, copy: &BackupCopy, refused: &[PathBuf]) {
+    let ours = tablespace_links(copy);
+    let mut left_out = refused.iter().filter(|path| !ours.contains(path)).peekable();
+    if let Some(first) = left_out.peek() {
+        let first = first.display().to_string().escape_debug().to_string();
+        job.run.note_finding(copy.id, Finding::LinksLeftOut { count: left_out.count() as u64, first });
+    }
+}
+
+fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
+    copy.tablespaces.iter().map(|oid| format!("data/pg_tblspc/{oid}").into()).collect()
+}
+
+async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Compared, Error> {
+    let listed = list(job, copy).await?;
+    let (links, knows_times) = (tablespace_links(copy), copy.reuse.is_none() && !writing.is_base());
+    let from = copy.reuse.as_ref().map(|reuse| Place::Base(reuse.from));
+    let (store, place) = (Arc::clone(&writing.store), writing.place);
+    let compare = move || {
+        let mut compared = Compared::default();
+        for file in listed.into_iter().filter(|file| !links.iter().any(|link| file.path.starts_with(link))) {
+            let is_same =
+                |found: Found| found.size() == Some(file.size) && (!knows_times || found.modified == file.mtime);
+            if store.look(place.below(&file.path))?.is_some_and(is_same) {
+                compared.present.push(file.path);
+                continue;
+            }
+            if let Some(from) = from
+                && let Some(older) = store.size(from.below(&file.path))?
+            {
+                compared.older.insert(file.path.clone(), older);
+            }
+            compared.absent.push(file);
+        }
+        Ok(compared)
+    };
+    blocking(compare).await
+}
+
+/// The files of the backup at the primary, but for Barman's own.
+pub async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Error> {
+    let directory = job.run.target.there.base(copy.id);
+    let mut listed = {
+        let request = List { directory, recursive: true, only: Vec::new() };
+        job.run.list(&job.action.address, &request, job.urgency).await?
+    };
+    let own = [Path::new("backup.info"), Path::new(".backup.lock")];
+    listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
+    Ok(listed)
+}
+
+/// What is Barman's own, and links that would bring a tablespace twice.
+fn excluded(tablespaces: &[u32]) -> Vec<PathBuf> {
+    let own = ["backup.info", ".backup.lock", "annotations"].map(PathBuf::from);
+    own.into_iter().chain(tablespaces.iter().map(|oid| PathBuf::from(format!("data/pg_tblspc/{oid}")))).collect()
+}
