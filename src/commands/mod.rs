@@ -18,7 +18,6 @@ mod interrupt;
 mod kept_files;
 mod plan;
 mod saved_plan;
-mod show;
 mod source;
 mod status;
 mod terminal;
@@ -92,7 +91,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
         Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
-        Command::Show(arguments) => show::run(&arguments, terminal),
+        Command::Show(arguments) => plan::show_file(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {

@@ -1,4 +1,4 @@
-//! `antipode plan`: what would change at the site, and why.
+//! `antipode plan`: what would change at the site, and why; and `antipode show`, which prints what an earlier one saved.
 
 use crate::cli::{self, Format, View};
 use crate::cycle::Session;
@@ -55,6 +55,13 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     } else {
         Exit::Done
     })
+}
+
+/// Runs `show`: prints a saved plan as `plan` would have printed it.
+pub fn show_file(arguments: &cli::Show, terminal: &Terminal) -> Result<Exit, Error> {
+    let saved = saved_plan::read(&arguments.plan)?;
+    show_saved(&saved, &arguments.view, terminal, &Whys::default())?;
+    Ok(Exit::Done)
 }
 
 /// Prints a plan for people; with `-q` only what is wrong with it and what it comes to.

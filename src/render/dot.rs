@@ -11,11 +11,11 @@ use crate::plan::order::critical_path::{CriticalPath, critical_path};
 use crate::plan::order::graph::{Dependency, StepGraph};
 
 use super::ink::clean;
-use super::step::step_words;
+use super::summary::verdict;
 use super::table::Mark;
 use super::tree;
+use super::tree::step_words;
 use super::units::bytes;
-use super::verdict::verdict;
 use crate::english::count;
 
 /// So many steps can be laid out with curves in a few seconds; more get straight lines.

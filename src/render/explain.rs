@@ -17,8 +17,8 @@ use crate::site::model::WalsFrom;
 use crate::site::{KeyPath, Quotes};
 
 use super::ink::clean;
-use super::step::step_words;
 use super::table::Mark;
+use super::tree::step_words;
 use super::units::bytes;
 use super::{diff, reason};
 use crate::english::{count, list};

@@ -7,7 +7,7 @@ use crate::plan::cost::totals::Totals;
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::{Ink, Line, width, wrap};
-use super::remarks::{Remarks, labelled};
+use super::remarks::{Remark, Remarks, labelled, remarks, unobserved};
 use super::summary;
 use super::table::{self, Margin, Mark};
 use super::units::{duration, timestamp};
@@ -225,4 +225,31 @@ pub fn sentence_lines(sentences: Vec<summary::Sentence>, columns: Option<u16>) -
         }
     }
     lines
+}
+
+/// The plan for people who want to know only what is wrong, and the summary where there is something to do. Nothing at all for a plan with nothing of both.
+pub fn quiet(plan: &Plan, style: Style) -> String {
+    let mut text = wrong(plan, style);
+    if !plan.is_empty() {
+        text.push_str(&write(&narrowed(plan, style), style));
+        text.push_str(&write(&summary_lines(plan, style), style));
+    }
+    text
+}
+
+/// What is wrong with the replicas of a plan.
+pub fn wrong(plan: &Plan, style: Style) -> String {
+    let named = |replica: &ReplicaPlan| {
+        let name = replica.name.clone();
+        errors_and_warnings(replica).map(move |remark| remark.of(&name)).collect::<Vec<_>>()
+    };
+    let columns = style.width.map(usize::from);
+    let said = plan.replicas.iter().flat_map(named).chain(vanished::warnings(&plan.vanished));
+    let lines: Vec<_> = said.flat_map(|remark| remark.lines("", columns)).collect();
+    write(&lines, style)
+}
+
+fn errors_and_warnings(replica: &ReplicaPlan) -> impl Iterator<Item = Remark> {
+    let said = remarks(replica, false).into_iter().filter(|remark| remark.label != "note");
+    unobserved(replica).into_iter().chain(said)
 }

@@ -12,8 +12,8 @@ use crate::plan::Plan;
 use super::ink::Line;
 use super::inline::{inline, longest_run};
 use super::remarks::{self, Remarks};
+use super::summary::verdict;
 use super::table::Margin;
-use super::verdict::verdict;
 use super::{Style, Whys, human, summary, vanished};
 use crate::english::{count, exact};
 

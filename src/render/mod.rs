@@ -23,19 +23,16 @@ mod inline;
 mod markdown;
 mod ongoing;
 mod preconditions;
-mod quiet;
 mod reason;
 mod refusal;
 mod remarks;
 pub mod status;
 pub mod status_json;
-mod step;
 pub mod summary;
 mod table;
 mod tree;
 pub mod units;
 mod vanished;
-mod verdict;
 
 use std::num::NonZeroUsize;
 
@@ -46,11 +43,10 @@ pub use applied::applied;
 pub use dot::dot;
 pub use explain::{Origin, Whys, explain, explain_thing};
 pub use held::sentence as held;
-pub use human::human;
+pub use human::{human, quiet, wrong};
 pub use ink::{clean, wrap};
 pub use markdown::markdown;
 pub use ongoing::{advice as advice_on_ongoing, ongoing};
-pub use quiet::{quiet, wrong};
 pub use reason::phrase as why;
 pub use refusal::{advice as advice_on_refusal, refusal};
 

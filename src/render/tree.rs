@@ -11,6 +11,7 @@ use crate::plan::action::kinds::Effect;
 use crate::plan::action::words::Verb;
 use crate::plan::action::{Action, BackupCopy};
 use crate::plan::cost::totals::Things;
+use crate::plan::order::graph::Phase;
 
 use super::explain::{Whys, files};
 use super::table::{Branch, Detail, Mark, Row};
@@ -194,6 +195,20 @@ fn copy_details(copy: &BackupCopy) -> Vec<String> {
         details.push(format!("reuses {} of {}, copies {}", bytes(reuse.bytes), reuse.from, bytes(rest)));
     }
     details
+}
+
+/// What a step does, and how much it is: `ship 48 segments, 768 MiB`
+pub fn step_words(action: &Action, phase: Phase) -> String {
+    let words = action.change.deed(phase);
+    if phase == Phase::Publish {
+        return words.to_do.to_owned();
+    }
+    let size = match action.change.effect().published().filter(|copy| copy.reuse.is_some()) {
+        // What is taken from another backup here does not come over the wire.
+        Some(copy) => format!("{} of {}", bytes(action.bytes_to_copy()), bytes(copy.size)),
+        None => size(action),
+    };
+    if size.is_empty() { words.to_do.to_owned() } else { format!("{} {size}", words.to_do) }
 }
 
 /// How much an action is about.

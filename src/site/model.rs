@@ -3,6 +3,7 @@
 //! A `Site` holds no spans, no defaults still to be merged and no text still to be parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -161,6 +162,18 @@ pub enum Selection {
     Union(Vec<Rule>),
 }
 
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("`all`"),
+            Self::Union(rules) => {
+                let rules: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();
+                f.write_str(&rules.join(", "))
+            }
+        }
+    }
+}
+
 /// One rule of a selection. It counts DONE backups that are not incremental.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -175,6 +188,21 @@ pub enum Rule {
         /// The window's length in days.
         days: NonZeroU32,
     },
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Last(count) => write!(f, "last: {count}"),
+            Self::Within(length) => match length.as_secs() {
+                seconds if seconds % 86400 == 0 => write!(f, "within: {}d", seconds / 86400),
+                seconds if seconds % 3600 == 0 => write!(f, "within: {}h", seconds / 3600),
+                seconds => write!(f, "within: {seconds}s"),
+            },
+            Self::Redundancy(count) => write!(f, "REDUNDANCY {count}"),
+            Self::RecoveryWindow { days } => write!(f, "RECOVERY WINDOW OF {days} DAYS"),
+        }
+    }
 }
 
 /// From where on WAL is kept.

@@ -3,12 +3,12 @@
 
 mod keys;
 mod kind;
-mod redact;
 
 use super::conf::scope::SectionValues;
 use super::conf::{BarmanConf, ConfError};
 use super::ids::ServerName;
 use super::python_literal::Literal;
+use super::secret::{MASK, without_command_secrets, without_passwords};
 use super::version::BarmanVersion;
 
 pub use keys::is_inherited;
@@ -50,7 +50,7 @@ impl ServerConfig {
 
     /// The keys and their values, secrets masked, in Barman's order.
     pub fn redacted(&self) -> impl Iterator<Item = (&'static str, Literal)> {
-        self.values.iter().map(|(key, value)| (*key, redact::redacted(key, value)))
+        self.values.iter().map(|(key, value)| (*key, redacted(key, value)))
     }
 
     /// Whether Barman's commands work on the server.
@@ -256,6 +256,20 @@ impl Policy {
         };
         Some(Self { base, wal: if in_words { "MAIN".to_owned() } else { format!("simple-wal {short}") } })
     }
+}
+
+/// A value as it may leave this host: without secrets, and of the same shape, so that a Barman which reads the answer finds
+/// a text where it expects one.
+fn redacted(key: &str, value: &Literal) -> Literal {
+    let Literal::Str(text) = value else { return value.clone() };
+    Literal::Str(match key {
+        // Whatever the command is, its purpose is to print the secret.
+        "encryption_passphrase_command" => MASK.to_owned(),
+        key if key.ends_with("_command") || key.ends_with("_script") || key.ends_with("_filter") => {
+            without_command_secrets(text)
+        }
+        _ => without_passwords(text),
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! Barman's own passive node to do.
 
 mod access;
-mod comment;
 mod from_barman;
 mod settings;
 mod text;

@@ -4,9 +4,12 @@ use std::fmt::Write;
 
 use super::super::yaml;
 use super::SCHEMA_LINE;
-use super::comment::comment;
 use super::from_barman::{Draft, DraftPrimary, DraftReplica};
 use super::settings::NotTaken;
+use crate::barman::ids::is_unprintable;
+
+/// Comments are no wider.
+const WIDTH: usize = 110;
 
 /// What is the same as Barman's work, and why.
 const BACKUPS: &str = "As Barman's passive node does: without a `retention_policy` every backup that the primary has \
@@ -91,4 +94,34 @@ fn mirrors(draft: &Draft) -> String {
     let why = "`primary_ssh_command` is set for all servers. A mirror would also take servers that are new at the \
         primary, without a line here or in barman.conf:";
     format!("\n{}# mirrors:\n#   - primary: {}\n", comment(0, why), yaml::scalar(&primary.name))
+}
+
+/// A comment below an indent: on as many lines as it takes, and with nothing that could end it.
+fn comment(indent: usize, text: &str) -> String {
+    let head = format!("{}# ", " ".repeat(indent));
+    let text: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if head.len() + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("{head}{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment;
+
+    #[test]
+    fn no_text_can_end_a_comment() {
+        assert_eq!(comment(2, "one\nreplicas: {}\u{2028}x"), "  # one replicas: {} x\n");
+        let long = comment(4, &"word ".repeat(50));
+        assert!(long.lines().all(|line| line.starts_with("    # word") && line.len() <= 110), "{long}");
+    }
 }
