@@ -83,7 +83,7 @@ async fn lock_and_apply(
         return Ok(Exit::Locked);
     }
     let exit = plan_and_apply(audience, arguments, &scope, session, interrupt).await?;
-    Ok(if session.busy.is_empty() { exit } else { Exit::Locked })
+    Ok(if session.busy.is_empty() { exit } else { with_busy(exit) })
 }
 
 async fn plan_and_apply(
@@ -159,12 +159,24 @@ pub async fn carry_out(
     Ok(summary)
 }
 
-/// How an apply that did not do everything ends.
+/// How an apply that did not do everything ends. Whoever reads that something is locked tries again later; what failed for
+/// another reason needs a person, who would never be called.
 fn exit(summary: &Summary) -> Option<Exit> {
-    if summary.failed.iter().any(|(_, failure)| failure.kind == Kind::Locked) {
-        return Some(Exit::Locked);
+    let is_locked = |failure: &Error| failure.kind == Kind::Locked;
+    match summary.failed.as_slice() {
+        [] => None,
+        failed if failed.iter().all(|(_, failure)| is_locked(failure)) => Some(Exit::Locked),
+        _ => Some(Exit::PartFailed),
     }
-    (!summary.failed.is_empty()).then_some(Exit::PartFailed)
+}
+
+/// How an apply ends that passed over replicas, as other runs are at work on them, and so ended for the rest. What went
+/// wrong with that is not hidden behind what passes by itself.
+pub fn with_busy(rest: Exit) -> Exit {
+    match rest {
+        Exit::Done => Exit::Locked,
+        rest => rest,
+    }
 }
 
 #[cfg(test)]
@@ -181,5 +193,27 @@ mod tests {
             assert_eq!(exit(&summary), Some(expected), "{kind:?}");
         }
         assert_eq!(exit(&Summary::default()), None);
+    }
+
+    #[test]
+    fn a_failure_is_not_hidden_by_what_is_locked() {
+        let failed = |kind| ("main/backup/20261122T092435".parse().unwrap(), Error::new(kind, "no"));
+        let of = |kinds: &[Kind]| Summary { failed: kinds.iter().copied().map(failed).collect(), ..Summary::default() };
+        for (kinds, expected) in [
+            (&[Kind::Locked, Kind::Locked][..], Exit::Locked),
+            (&[Kind::Locked, Kind::NoSpace], Exit::PartFailed),
+            (&[Kind::NoSpace, Kind::Locked], Exit::PartFailed),
+        ] {
+            assert_eq!(exit(&of(kinds)), Some(expected), "{kinds:?}");
+        }
+        for (rest, expected) in [
+            (Exit::Done, Exit::Locked),
+            (Exit::Locked, Exit::Locked),
+            (Exit::PartFailed, Exit::PartFailed),
+            (Exit::Error, Exit::Error),
+            (Exit::Interrupted, Exit::Interrupted),
+        ] {
+            assert_eq!(with_busy(rest), expected, "{rest:?}");
+        }
     }
 }

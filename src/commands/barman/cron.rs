@@ -30,23 +30,24 @@ pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrup
 async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, Error> {
     let is_anything_free = session.lock(locks, |_| true, Duration::ZERO).await?;
     let busy = session.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
-    let hanging = busy.fold(None, Option::or);
+    let hanging = busy.fold(false, |hanging, hangs| hanging | hangs);
     let exit = if is_anything_free { pass(session, terminal).await? } else { Exit::Done };
-    Ok(hanging.unwrap_or(exit))
+    Ok(if hanging { apply::with_busy(exit) } else { exit })
 }
 
-/// Leaves a server to the run that is at work on it, as Barman's cron does. One that hangs is an error: without it nobody
-/// would know that nothing is copied any more.
-fn skip(site: &Site, server: &ServerName, busy: &Error, terminal: &Terminal) -> Option<Exit> {
+/// Leaves a server to the run that is at work on it, as Barman's cron does; whether that run hangs. One that does is an
+/// error: without it nobody would know that nothing is copied any more.
+fn skip(site: &Site, server: &ServerName, busy: &Error, terminal: &Terminal) -> bool {
     let now = Timestamp::now();
     let run = crate::apply::ongoing(&site.catalog.path, server).ok().flatten();
     let who = run.as_ref().map_or_else(|| busy.to_string(), |run| render::ongoing(run, now));
     let skipping = format!("Another antipode is already running, skipping {server}: {who}");
     if let Some(run) = run.filter(|run| run.hangs(now)) {
-        return Some(terminal.error(&Error::new(Kind::Locked, skipping).hint(render::advice_on_ongoing(&run))));
+        terminal.error(&Error::new(Kind::Locked, skipping).hint(render::advice_on_ongoing(&run)));
+        return true;
     }
     stdout::print(&format!("{skipping}\n"));
-    None
+    false
 }
 
 async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
