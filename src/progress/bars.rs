@@ -8,7 +8,7 @@ use crate::events::{Event, Listener};
 use crate::plan::action::Address;
 use crate::transport::ByteCounter;
 
-use super::running::Running;
+use super::running::{Running, arrived};
 
 /// How often the bars move.
 const EVERY: Duration = Duration::from_millis(100);
@@ -23,9 +23,7 @@ impl Bars {
     /// Begins to show. Needs a tokio runtime.
     pub fn new() -> Self {
         let advance = |_: &Address, (bar, counter): &mut (ProgressBar, ByteCounter)| {
-            // What is copied may turn out to be more than was planned.
-            let position = counter.get();
-            bar.set_position(bar.length().map_or(position, |length| position.min(length)));
+            bar.set_position(bar.length().map_or_else(|| counter.get(), |total| arrived(counter, total)));
         };
         Self { screen: MultiProgress::new(), running: Running::new(EVERY, advance) }
     }

@@ -13,7 +13,7 @@ use crate::stdout;
 use crate::transport::ByteCounter;
 
 use super::record::{Happening, Outcome, Record};
-use super::running::Running;
+use super::running::{Running, arrived};
 
 /// How often a step that brings bytes is told of.
 const EVERY: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Default for Json {
 
 impl Step {
     fn tick(&mut self, address: &Address) -> Option<Happening> {
-        let bytes = self.counter.get();
+        let bytes = arrived(&self.counter, self.total);
         self.silent += 1;
         if bytes == self.told && self.silent < SILENT {
             return None;
@@ -160,5 +160,7 @@ mod tests {
         counter.add(5);
         let Some(Happening::Progress { bytes: 5, total_bytes: 9, .. }) = step.tick(&address) else { panic!() };
         assert!(step.tick(&address).is_none());
+        counter.add(5);
+        let Some(Happening::Progress { bytes: 9, total_bytes: 9, .. }) = step.tick(&address) else { panic!() };
     }
 }

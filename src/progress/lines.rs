@@ -8,7 +8,7 @@ use crate::plan::action::Address;
 use crate::render::units;
 use crate::transport::ByteCounter;
 
-use super::running::Running;
+use super::running::{Running, arrived};
 
 /// How often something that goes on is told again.
 const EVERY: Duration = Duration::from_secs(10);
@@ -63,10 +63,11 @@ impl Listener for Lines {
 fn still(address: &Address, transfer: &Transfer) -> String {
     let elapsed = units::duration(transfer.since.elapsed().as_secs());
     let doing = transfer.doing;
-    match (transfer.counter.get(), transfer.total) {
-        (_, 0) => format!("{address}: still {doing}... [{elapsed}]"),
-        (done, total) => {
-            format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(done), units::bytes(total))
+    match transfer.total {
+        0 => format!("{address}: still {doing}... [{elapsed}]"),
+        total => {
+            let here = arrived(&transfer.counter, total);
+            format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(here), units::bytes(total))
         }
     }
 }
@@ -74,4 +75,20 @@ fn still(address: &Address, transfer: &Transfer) -> String {
 fn tell(line: &str) {
     // Whoever closed stderr does not want to be told.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_counts_again_what_it_goes_on_with_shows_no_more_than_all() {
+        let address: Address = "main/backup/20261122T092435".parse().unwrap();
+        let counter = ByteCounter::default();
+        let transfer = Transfer { since: Instant::now(), doing: "copying", total: 3 << 20, counter: counter.clone() };
+        counter.add(2 << 20);
+        assert_eq!(still(&address, &transfer), format!("{address}: still copying... [0 s, 2 MiB of 3 MiB]"));
+        counter.add(3 << 20);
+        assert_eq!(still(&address, &transfer), format!("{address}: still copying... [0 s, 3 MiB of 3 MiB]"));
+    }
 }

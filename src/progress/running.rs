@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::plan::action::Address;
+use crate::transport::ByteCounter;
 
 /// What is kept of each step that runs.
 pub struct Running<T> {
@@ -39,6 +40,12 @@ impl<T: Send + 'static> Running<T> {
     pub fn end(&self, address: &Address) -> Option<T> {
         lock(&self.steps).remove(address)
     }
+}
+
+/// How far a step is that brings `total` bytes, as far as is known. A copy that is tried again counts once more what it goes
+/// on with, and the primary may have more than was planned; neither is shown as more than all.
+pub fn arrived(counter: &ByteCounter, total: u64) -> u64 {
+    counter.get().min(total)
 }
 
 impl<T> Drop for Running<T> {
