@@ -81,6 +81,10 @@
 
 #![warn(clippy::print_stdout)]
 
+// What unit tests and the tests in `tests/` share names the program as those do.
+#[cfg(test)]
+extern crate self as antipode;
+
 pub mod apply;
 pub mod barman;
 pub mod cli;

@@ -84,6 +84,8 @@ pub struct Base {
     pub end_time: Timestamp,
     /// When the files were written that never change.
     pub filled: Timestamp,
+    /// No relation has more bytes.
+    pub largest_relation: usize,
 }
 
 /// A file of the backup, by its path below PGDATA.
@@ -141,7 +143,7 @@ impl Base {
             Written::Once => (0, self.filled),
             Written::Always => (u64::from(self.begin.seg), self.begin_time),
         };
-        let mut content = vec![0; size];
+        let mut content = vec![0; size.min(self.largest_relation)];
         let page = noise(seed ^ size as u64, 8 << 10);
         for part in content.chunks_mut(256 << 10) {
             part.iter_mut().zip(&page).for_each(|(to, from)| *to = *from);

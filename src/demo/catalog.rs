@@ -74,6 +74,7 @@ pub enum Stored {
 pub struct PrimaryCatalog {
     directories: ServerDirs,
     segment_size: SegmentSize,
+    largest_relation: usize,
     backups: Vec<BackupId>,
     wals: Vec<WalEntry>,
 }
@@ -95,7 +96,14 @@ impl PrimaryCatalog {
         let identity = Identity { systemid: SYSTEM, version: "15".to_owned() };
         write_file(&directories.identity(), &identity.write(), parsed("2026-11-20T10:00:00Z")?)?;
         let segment_size = SegmentSize::new(1 << 20).unwrap_or_default();
-        Ok(Self { directories, segment_size, backups: Vec::new(), wals: Vec::new() })
+        let largest_relation = usize::MAX;
+        Ok(Self { directories, segment_size, largest_relation, backups: Vec::new(), wals: Vec::new() })
+    }
+
+    /// The same with backups in which no relation has more bytes: a whole number of pages.
+    #[must_use]
+    pub fn with_relations_up_to(self, largest_relation: usize) -> Self {
+        Self { largest_relation, ..self }
     }
 
     /// A backup on timeline 1, kept, and the WAL around it. Compression is switched on after it.
@@ -169,6 +177,7 @@ impl PrimaryCatalog {
             begin_time,
             end_time: parsed(end_time)?,
             filled: parsed("2026-11-20T10:00:00Z")?,
+            largest_relation: self.largest_relation,
         };
         base.write(&self.directories)?;
         self.backups.push(base.id);

@@ -7,34 +7,22 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
+use antipode::apply::Limits;
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
-use antipode::error::{Error, Kind};
 use antipode::events::{Event, Listener, Summary};
-use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::backup;
-use antipode::plan::{Plan, plan};
+use antipode::observe::Connections;
+use antipode::plan::Plan;
 use antipode::site::Site;
-use antipode::site::model::Replica;
 use antipode::store::Posix;
-use antipode::transport;
-use antipode::transport::patience::Patience;
 use antipode::verify::checksum::{Algorithm, Checksum};
-use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::faulty::Faulty;
 use super::readable::assert_readable;
-
-/// A line that brings nothing is given up after a moment.
-const IMPATIENT: Patience = Patience {
-    first_pause: Duration::from_millis(10),
-    longest_pause: Duration::from_millis(20),
-    without_progress: Duration::from_millis(200),
-};
+use super::stages::{self, With};
 
 /// A primary with both days of the demo's catalog, and room for sites.
 pub struct Ground {
@@ -108,8 +96,8 @@ impl Ground {
         );
         let file = catalog.with_extension("yaml");
         fs::write(&file, &text).unwrap();
-        let site = antipode::site::load("site.yaml", &text, None).unwrap().site;
-        TestSite { catalog: catalog.to_owned(), file, lock_timeout: Duration::from_secs(5), site }
+        let site = stages::declare(&text);
+        TestSite { catalog: catalog.to_owned(), file, lock_timeout: stages::LOCK_TIMEOUT, site }
     }
 }
 
@@ -134,7 +122,9 @@ impl TestSite {
     }
 
     pub async fn plan(&self) -> Plan {
-        self.plan_over(&self.call().await).await
+        let (plan, _) = stages::look(&self.site, Timestamp::now()).await;
+        unblocked(&plan);
+        plan
     }
 
     /// Plans and applies; the wrapper gets all that the apply asks of the primary. The catalog is looked at whenever
@@ -171,69 +161,17 @@ impl TestSite {
         faulty: Option<&Arc<Faulty>>,
         limits: Limits,
     ) -> (Plan, Summary) {
-        let locks = RunLocks::of(&self.catalog).unwrap();
-        let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
-        let run_locks = try_join_all(run_locks).await.unwrap();
-        let connections = self.call().await;
-        let plan = self.plan_over(&connections).await;
-        let mut connections: BTreeMap<_, _> =
-            connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
-        if let Some(faulty) = faulty {
-            for connection in connections.values_mut() {
-                connection.files = faulty.around(Arc::clone(&connection.files));
-            }
-        }
-        let shared = Shared::new(limits);
-        let replicas = self.replicas();
-        let declared = plan.replicas.iter().zip(&replicas);
-        let shares = shared
-            .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
         let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
-        let not_called = || Error::new(Kind::Unreachable, "it was not called");
-        let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
-            let means = Means {
-                replica,
-                connection: connections.get(&replica.primary).ok_or_else(not_called),
-                stores: &stores,
-                lock_timeout: self.lock_timeout,
-                patience: IMPATIENT,
-                run_lock,
-                share,
-            };
-            apply(plan, means, listener, &cancel)
-        });
-        let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
-        (plan, summary)
-    }
-
-    async fn call(&self) -> Connections {
-        let mut connections = Connections::new();
-        for (name, primary) in &self.site.primaries {
-            let call = transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
-            connections.insert(name.clone(), call);
-        }
-        connections
-    }
-
-    async fn plan_over(&self, connections: &Connections) -> Plan {
-        let (replicas, now) = (self.replicas(), Timestamp::now());
-        let observation = observe(
-            &self.site,
-            &replicas,
-            connections,
-            &backup::to_copy(now),
-            Purpose::Plan { refresh: false },
-            &CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-        let plan = plan(&self.site, &replicas, &observation, now);
-        assert!(!plan.is_blocked(), "{plan:?}");
-        plan
-    }
-
-    fn replicas(&self) -> Vec<Replica> {
-        self.site.replicas.values().cloned().collect()
+        let with = With { stores: &stores, limits, lock_timeout: self.lock_timeout, listener, cancel: &cancel };
+        let between = |plan: &Plan, connections: &mut Connections| {
+            unblocked(plan);
+            if let Some(faulty) = faulty {
+                for connection in connections.values_mut().map(|connection| connection.as_mut().unwrap()) {
+                    connection.files = faulty.around(Arc::clone(&connection.files));
+                }
+            }
+        };
+        stages::plan_and_apply(&self.site, Timestamp::now(), with, between).await
     }
 
     /// The next apply does the rest, and then there is nothing left to do; the bytes that it transferred.
@@ -282,6 +220,10 @@ impl TestSite {
             .map(|entry| (entry.path().strip_prefix(&self.catalog).unwrap().to_owned(), describe(entry.path())))
             .collect()
     }
+}
+
+fn unblocked(plan: &Plan) {
+    assert!(!plan.is_blocked(), "{plan:?}");
 }
 
 /// Looks at the catalog whenever something happens.

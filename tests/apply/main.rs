@@ -19,3 +19,5 @@ mod prune;
 mod readable;
 mod refusals;
 mod repairs;
+#[path = "../support/stages.rs"]
+mod stages;

@@ -7,32 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLocks, Shared, apply};
+use antipode::apply::Limits;
 use antipode::events::{Event, Listener, Summary};
-use antipode::observe::inventory::Observation;
-use antipode::observe::{Connections, Purpose, observe};
-use antipode::plan::backup;
+use antipode::plan::Plan;
 use antipode::plan::status::{SiteStatus, status};
-use antipode::plan::{Plan, plan};
 use antipode::site::Site;
-use antipode::site::model::Replica;
 use antipode::store::Posix;
-use antipode::transport;
-use antipode::transport::patience::Patience;
-use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::stages::{self, With};
+
 /// Longer than anything here takes: whoever needs more is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Nothing that fails here passes by itself.
-const IMPATIENT: Patience = Patience {
-    first_pause: Duration::from_millis(10),
-    longest_pause: Duration::from_millis(20),
-    without_progress: Duration::from_millis(200),
-};
 
 /// A directory in memory, where there is one, and else a temporary one.
 pub fn directory() -> TempDir {
@@ -72,16 +60,14 @@ impl Applied {
 impl Ground {
     /// The site that a site file describes.
     pub fn new(catalog: &Path, text: &str) -> Self {
-        let site = antipode::site::load("site.yaml", text, None).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-        Self { catalog: catalog.to_owned(), site: site.site }
+        Self { catalog: catalog.to_owned(), site: stages::declare(text) }
     }
 
     /// Plans.
     pub fn look(&self, now: Timestamp) -> Look {
         run(async {
-            let connections = self.call().await;
-            let (plan, observation) = self.plan_over(&connections, now).await;
-            let status = status(&plan, &self.replicas(), &observation, now);
+            let (plan, observation) = stages::look(&self.site, now).await;
+            let status = status(&plan, &stages::replicas(&self.site), &observation, now);
             Look { plan, status }
         })
     }
@@ -89,56 +75,17 @@ impl Ground {
     /// Plans and applies; an interruption comes after so many events.
     pub fn apply(&self, now: Timestamp, interrupted_after: Option<usize>) -> Applied {
         run(async {
-            let locks = RunLocks::of(&self.catalog).unwrap();
-            let run_locks = self.site.replicas.keys().map(|name| locks.acquire(name, Duration::from_secs(5)));
-            let run_locks = try_join_all(run_locks).await.unwrap();
-            let connections = self.call().await;
-            let (plan, _) = self.plan_over(&connections, now).await;
-            let connections: BTreeMap<_, _> =
-                connections.into_iter().map(|(name, connection)| (name, connection.unwrap())).collect();
-            let shared = Shared::new(Limits::default());
-            let replicas = self.replicas();
-            let declared = plan.replicas.iter().zip(&replicas);
-            let shares = shared
-                .admit(declared.clone().map(|(plan, replica)| (plan, replica, &self.site.primaries[&replica.primary])));
             let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
-            let listener = Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() };
-            let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
-                let means = Means {
-                    replica,
-                    connection: Ok(&connections[&replica.primary]),
-                    stores: &stores,
-                    lock_timeout: Duration::from_secs(5),
-                    patience: IMPATIENT,
-                    run_lock,
-                    share,
-                };
-                apply(plan, means, &listener, &cancel)
-            });
-            let summary = join_all(applies).await.into_iter().fold(Summary::default(), Summary::and);
+            let with = With {
+                stores: &stores,
+                limits: Limits::default(),
+                lock_timeout: stages::LOCK_TIMEOUT,
+                listener: &Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() },
+                cancel: &cancel,
+            };
+            let (plan, summary) = stages::plan_and_apply(&self.site, now, with, |_, _| ()).await;
             Applied { plan, summary }
         })
-    }
-
-    async fn call(&self) -> Connections {
-        let mut connections = Connections::new();
-        for (name, primary) in &self.site.primaries {
-            let call = transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
-            connections.insert(name.clone(), call);
-        }
-        connections
-    }
-
-    async fn plan_over(&self, connections: &Connections, now: Timestamp) -> (Plan, Observation) {
-        let (replicas, purpose) = (self.replicas(), Purpose::Plan { refresh: false });
-        let never = CancellationToken::new();
-        let observation =
-            observe(&self.site, &replicas, connections, &backup::to_copy(now), purpose, &never).await.unwrap();
-        (plan(&self.site, &replicas, &observation, now), observation)
-    }
-
-    fn replicas(&self) -> Vec<Replica> {
-        self.site.replicas.values().cloned().collect()
     }
 }
 

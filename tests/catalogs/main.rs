@@ -25,6 +25,8 @@ mod judge;
 mod mishap;
 mod primary;
 mod properties;
+#[path = "../support/stages.rs"]
+mod stages;
 mod system;
 mod wal;
 

@@ -11,31 +11,22 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Limits, Means, RunLocks, Shared, apply};
+use super::stages::{self, With};
+use crate::apply::Limits;
 use crate::barman::backup_info::Status;
-use crate::barman::layout::{Layout, ServerDirs};
-use crate::barman::wal::{Segment, WalName};
-use crate::demo::catalog::{FIRST_BACKUP, PrimaryCatalog, SECOND_BACKUP};
-use crate::events::{Event, Listener, Summary};
+use crate::barman::layout::ServerDirs;
+use crate::barman::wal::{Segment, Timeline, WalName};
+use crate::demo::catalog::{FIRST_BACKUP, PrimaryCatalog, SECOND_BACKUP, Stored};
+use crate::events::{Nobody, Summary};
 use crate::observe::catalog::backups::InfoFile;
 use crate::observe::catalog::{Depth, ServerOnDisk};
 use crate::observe::inventory::BaseState;
-use crate::observe::{Connections, Purpose, observe};
-use crate::plan::{Plan, backup, plan};
+use crate::plan::Plan;
 use crate::site::Site;
-use crate::site::model::Replica;
 use crate::store::{Place, Posix, Root, Store};
-use crate::transport;
-use crate::transport::patience::Patience;
 use crate::verify::base::{Announced, prove};
 
-const IMPATIENT: Patience = Patience {
-    first_pause: Duration::from_millis(10),
-    longest_pause: Duration::from_millis(20),
-    without_progress: Duration::from_millis(200),
-};
-
-/// A primary with both days of the demo's catalog, and a site that has what is copied to it.
+/// A primary with two days of a catalog, and a site that has what is copied to it.
 pub struct Ground {
     home: TempDir,
     /// What the site has before each trial.
@@ -43,28 +34,21 @@ pub struct Ground {
     site: Site,
 }
 
-struct Blind;
-
-impl Listener for Blind {
-    fn notice(&self, _event: &Event) {}
-}
-
 impl Ground {
     /// A site that has what the primary had after the first day, or nothing, and wants this of what it has now.
     pub async fn new(has_first_day: bool, wanted: &str) -> Self {
         // In memory, where there is such a place: what is synced hundreds of times is synced at once.
         let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let mut primary = PrimaryCatalog::create(&home.path().join("primary"), "main").unwrap();
-        primary.first_day().unwrap();
-        unkeep(home.path());
+        let primary = PrimaryCatalog::create(&home.path().join("primary"), "main").unwrap();
+        let mut primary = primary.with_relations_up_to(16 << 10);
+        first_day(&mut primary);
         let mut ground = Self { before: home.path().join("before"), site: site(home.path(), ""), home };
         fs::create_dir(ground.catalog()).unwrap();
         if has_first_day {
             ground.finish().await;
         }
         fs::rename(ground.catalog(), &ground.before).unwrap();
-        primary.second_day().unwrap();
-        unkeep(ground.home.path());
+        second_day(&mut primary);
         ground.site = site(ground.home.path(), wanted);
         ground
     }
@@ -88,22 +72,14 @@ impl Ground {
 
     /// Plans, and applies that over a store.
     pub async fn apply(&self, store: &Arc<dyn Store>) -> Summary {
-        let run_lock = RunLocks::of(&self.catalog()).unwrap().acquire(&self.dirs().server, Duration::ZERO).await;
-        let connections = self.call().await;
-        let plan = self.plan(&connections).await;
-        let [replica] = &self.replicas()[..] else { panic!("there is one replica") };
-        let plan = &plan.replicas[0];
-        let share = Shared::new(Limits::default()).admit([(plan, replica, &self.site.primaries["frankfurt"])]);
-        let means = Means {
-            replica,
-            connection: connections["frankfurt"].as_ref().map_err(Clone::clone),
+        let with = With {
             stores: &|_| Arc::clone(store),
+            limits: Limits::default(),
             lock_timeout: Duration::ZERO,
-            patience: IMPATIENT,
-            run_lock: run_lock.unwrap(),
-            share: share.into_iter().next().unwrap(),
+            listener: &Nobody,
+            cancel: &CancellationToken::new(),
         };
-        apply(plan, means, &Blind, &CancellationToken::new()).await
+        stages::plan_and_apply(&self.site, Timestamp::now(), with, |plan, _| unblocked(plan)).await.1
     }
 
     /// An apply that nothing disturbs does the rest, and leaves nothing to do.
@@ -111,30 +87,9 @@ impl Ground {
         let store: Arc<dyn Store> = Arc::new(Posix::new(self.dirs()));
         let summary = self.apply(&store).await;
         assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]));
-        let plan = self.plan(&self.call().await).await;
+        let (plan, _) = stages::look(&self.site, Timestamp::now()).await;
+        unblocked(&plan);
         assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
-    }
-
-    async fn call(&self) -> Connections {
-        let mut connections = Connections::new();
-        for (name, primary) in &self.site.primaries {
-            let call = transport::open(primary, Path::new("/tmp"), &CancellationToken::new()).await;
-            connections.insert(name.clone(), call);
-        }
-        connections
-    }
-
-    async fn plan(&self, connections: &Connections) -> Plan {
-        let (replicas, now, token) = (self.replicas(), Timestamp::now(), CancellationToken::new());
-        let purpose = Purpose::Plan { refresh: false };
-        let observed = observe(&self.site, &replicas, connections, &backup::to_copy(now), purpose, &token).await;
-        let plan = plan(&self.site, &replicas, &observed.unwrap(), now);
-        assert!(!plan.is_blocked(), "{plan:?}");
-        plan
-    }
-
-    fn replicas(&self) -> Vec<Replica> {
-        self.site.replicas.values().cloned().collect()
     }
 
     /// All that is listed, or is DONE, is whole.
@@ -169,12 +124,25 @@ impl Ground {
     }
 }
 
-/// Lets nobody at the primary keep a backup for good.
-fn unkeep(home: &Path) {
-    let dirs = ServerDirs::of_catalog(&home.join("primary"), "main".parse().unwrap());
-    for id in [FIRST_BACKUP, SECOND_BACKUP] {
-        let _absent = fs::remove_file(Layout::NEWEST.keep(&dirs, id.parse().unwrap()));
-    }
+/// A backup, and WAL before and after it: as it is, then compressed. There is as little of each as tells: all of it is
+/// copied and looked at hundreds of times.
+fn first_day(primary: &mut PrimaryCatalog) {
+    let (timeline, minute) = (Timeline(1), Duration::from_secs(60));
+    primary.segments(timeline, 0x02..=0x04, "2026-11-21T03:04:00Z", minute, Stored::Plain).unwrap();
+    primary.backup(FIRST_BACKUP, timeline, 0x03..=0x04, "2026-11-21T03:08:51Z", Stored::Plain).unwrap();
+    primary.segments(timeline, 0x05..=0x06, "2026-11-21T19:00:00Z", minute, Stored::Gzip).unwrap();
+    primary.made().unwrap();
+}
+
+/// A promotion, and a backup on the new timeline.
+fn second_day(primary: &mut PrimaryCatalog) {
+    let (timeline, minute) = (Timeline(2), Duration::from_secs(60));
+    primary.segments(Timeline(1), 0x07..=0x07, "2026-11-22T00:30:00Z", minute, Stored::Gzip).unwrap();
+    primary.promotion(0x08, "2026-11-22T00:31:07Z").unwrap();
+    primary.segments(timeline, 0x08..=0x0A, "2026-11-22T03:03:00Z", minute, Stored::Gzip).unwrap();
+    primary.backup(SECOND_BACKUP, timeline, 0x09..=0x0A, "2026-11-22T03:07:42Z", Stored::Gzip).unwrap();
+    primary.segments(timeline, 0x0B..=0x0B, "2026-11-22T04:00:00Z", minute, Stored::Gzip).unwrap();
+    primary.made().unwrap();
 }
 
 fn site(home: &Path, wanted: &str) -> Site {
@@ -184,7 +152,11 @@ fn site(home: &Path, wanted: &str) -> Site {
         home.join("site").display(),
         home.join("primary").display()
     );
-    crate::site::load("site.yaml", &text, None).unwrap().site
+    stages::declare(&text)
+}
+
+fn unblocked(plan: &Plan) {
+    assert!(!plan.is_blocked(), "{plan:?}");
 }
 
 /// How often each call was made, for messages.

@@ -2,3 +2,5 @@
 
 mod ground;
 mod mishaps;
+#[path = "../../../tests/support/stages.rs"]
+mod stages;

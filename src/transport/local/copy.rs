@@ -167,7 +167,8 @@ impl<'a> Copier<'a> {
             let (ours, theirs) = (&mut ours[..chunk], &mut theirs[..chunk]);
             a.read_exact(ours)?;
             b.read_exact(theirs)?;
-            let equal = ours.iter().zip(theirs.iter()).take_while(|(a, b)| a == b).count();
+            let same = || ours.iter().zip(theirs.iter()).take_while(|(a, b)| a == b).count();
+            let equal = if ours == theirs { chunk } else { same() };
             common += equal as u64;
             if equal < chunk {
                 break;
