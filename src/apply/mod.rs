@@ -192,6 +192,7 @@ fn prepare<'a>(
         files: connection.files.clone(),
         share: &means.share,
         reuse: means.replica.policy.transfer.reuse,
+        compress: means.replica.policy.transfer.compress,
         primary: means.replica.primary.clone(),
         line: Arc::clone(&connection.line),
         patience: means.patience,

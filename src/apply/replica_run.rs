@@ -16,7 +16,8 @@ use crate::barman::layout::Layout;
 use crate::error::{Error, Kind};
 use crate::plan::Target;
 use crate::plan::action::Address;
-use crate::site::model::Reuse;
+use crate::plan::cost::compress;
+use crate::site::model::{Compress, Reuse};
 use crate::store::locks::{self as store_locks, Lock, LockKind};
 use crate::store::staged::Staged;
 use crate::store::{Place, Store};
@@ -43,6 +44,8 @@ pub struct Moving<'a> {
     pub share: &'a Share,
     /// What is done with files that an older backup has.
     pub reuse: Reuse,
+    /// Whether bytes are compressed on their way.
+    pub compress: Compress,
     /// The primary's name.
     pub primary: String,
     /// The primary's line, which it shares with other replicas.
@@ -311,6 +314,11 @@ impl<'a> ReplicaRun<'a> {
         self.meter.measured()
     }
 
+    /// Whether files are compressed on their way that are plain, or are not.
+    pub fn compresses(&self, is_plain: bool) -> bool {
+        compress::pays(self.moving.compress, is_plain, self.line_rate())
+    }
+
     /// Lists files at the primary when it is their turn, and tries again what may pass.
     pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Error> {
         let _turn = self.turn(urgency).await?;
@@ -450,6 +458,7 @@ mod tests {
             files: Arc::new(Endless { asked, ends_with: 400 }),
             share: &first,
             reuse: Reuse::None,
+            compress: Compress::None,
             primary: "frankfurt".to_owned(),
             line: far_away(),
             patience: Patience::APPLYING,
@@ -464,6 +473,7 @@ mod tests {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            compress: false,
         };
         let (address, counter) = (&plan.actions[0].address, ByteCounter::default());
         let transfer = Transfer { address, urgency: first.urgency(0), counter: &counter, request, piece: None };

@@ -224,7 +224,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::plan::tests::build;
-    use crate::site::model::{Access, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
+    use crate::site::model::{
+        Access, Compress, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
+    };
 
     /// So far away that as many transfers run as are declared.
     pub const FAR: Duration = Duration::from_secs(1_000_000);
@@ -245,7 +247,12 @@ pub(super) mod tests {
 
     /// A replica of it with limits of its own.
     pub fn replica_of(streams: u32, bandwidth: Option<u64>) -> Replica {
-        let transfer = Transfer { streams: NonZeroU32::new(streams).unwrap(), bandwidth, reuse: Reuse::Auto };
+        let transfer = Transfer {
+            streams: NonZeroU32::new(streams).unwrap(),
+            bandwidth,
+            reuse: Reuse::Auto,
+            compress: Compress::Auto,
+        };
         let policy = Policy {
             backups: Selection::All,
             wals_from: WalsFrom::OldestBackup,

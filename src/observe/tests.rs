@@ -15,7 +15,9 @@ use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::error::{Error, Kind};
 use crate::plan::backup;
-use crate::site::model::{Access, Catalog, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom};
+use crate::site::model::{
+    Access, Catalog, Compress, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
+};
 use crate::transport::fake::{FakePrimary, Fault};
 use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
@@ -87,7 +89,7 @@ impl World {
             wals_from: WalsFrom::OldestBackup,
             prune: Prune { unselected: false, gone_at_primary: false },
             protect: Protect { min_backups: 1, max_prune_percent: 25 },
-            transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto },
+            transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto, compress: Compress::Auto },
             rpo: None,
             accept_systems: BTreeSet::new(),
             accept: Vec::new(),

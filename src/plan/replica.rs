@@ -325,7 +325,7 @@ impl Planner<'_> {
 
     fn reuse(&self, id: BackupId, sources: &Sources<'_>) -> Option<ReusedFiles> {
         let is_wanted = self.replica.policy.transfer.reuse != Reuse::None;
-        if is_wanted { sources.shared_by(id) } else { None }
+        if is_wanted { sources.shared_by(id, self.pace().expected(None)) } else { None }
     }
 
     fn damage(&self, id: BackupId, kept: &Kept, local: &LocalBackup, sources: &Sources<'_>) -> Option<Action> {

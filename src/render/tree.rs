@@ -192,7 +192,12 @@ fn copy_details(copy: &BackupCopy) -> Vec<String> {
     }
     if let Some(reuse) = &copy.reuse {
         let rest = copy.size.saturating_sub(reuse.bytes);
-        details.push(format!("reuses {} of {}, copies {}", bytes(reuse.bytes), reuse.from, bytes(rest)));
+        let compared = reuse.compared.min(rest);
+        let mut detail = format!("reuses {} of {}, copies {}", bytes(reuse.bytes), reuse.from, bytes(rest - compared));
+        if compared > 0 {
+            detail += &format!(" and what differs in {}", bytes(compared));
+        }
+        details.push(detail);
     }
     details
 }

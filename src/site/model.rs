@@ -243,6 +243,19 @@ pub struct Transfer {
     pub bandwidth: Option<u64>,
     /// What is done with files that an older backup at the site already has.
     pub reuse: Reuse,
+    /// Whether bytes are compressed on their way.
+    pub compress: Compress,
+}
+
+/// Whether bytes are compressed on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compress {
+    /// Where the line is slower than compressing.
+    Auto,
+    /// Always, but for what is compressed already; with zstd where both ends have it.
+    Zstd,
+    /// Never.
+    None,
 }
 
 /// What is done with files that an older backup at the site already has.

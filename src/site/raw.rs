@@ -300,11 +300,14 @@ pub(super) struct RawTransfer {
     /// of them (`link`), copies that share their blocks (`reflink`), copies (`copy`), or nothing, so that everything comes
     /// from the primary (`none`). `auto`, the default, is `link`.
     pub reuse: RawReuse,
+    /// Whether bytes are compressed on their way: where the line is slower than that (`auto`, the default), always
+    /// (`zstd`), or never (`none`). What is compressed or encrypted already is left as it is.
+    pub compress: RawCompress,
 }
 
 impl Default for RawTransfer {
     fn default() -> Self {
-        Self { streams: eight(), bandwidth: Rate(None), reuse: RawReuse::Auto }
+        Self { streams: eight(), bandwidth: Rate(None), reuse: RawReuse::Auto, compress: RawCompress::Auto }
     }
 }
 
@@ -315,6 +318,14 @@ pub(super) enum RawReuse {
     Link,
     Reflink,
     Copy,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawCompress {
+    Auto,
+    Zstd,
     None,
 }
 

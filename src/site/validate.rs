@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::access::access;
 use super::model::{
-    Catalog, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts, Transfer,
-    WalsFrom,
+    Catalog, Compress, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts,
+    Transfer, WalsFrom,
 };
 use super::path::{KeyPath, LineNumbers};
-use super::raw::{RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom};
+use super::raw::{
+    RawCompress, RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom,
+};
 use super::scalars::LocalServer;
 use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
@@ -180,6 +182,11 @@ fn policy(raw: RawPolicy) -> Policy {
                 RawReuse::Reflink => Reuse::Reflink,
                 RawReuse::Copy => Reuse::Copy,
                 RawReuse::None => Reuse::None,
+            },
+            compress: match raw.transfer.compress {
+                RawCompress::Auto => Compress::Auto,
+                RawCompress::Zstd => Compress::Zstd,
+                RawCompress::None => Compress::None,
             },
         },
         rpo: raw.objective.rpo.0,

@@ -246,6 +246,7 @@ mod tests {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            compress: false,
         };
         let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
         let error = connection.files.fetch(&request, &counter, &cancel).await.unwrap_err();

@@ -173,6 +173,8 @@ pub struct Fetch {
     pub compare: Compare,
     /// Bytes per second; `None` is unlimited.
     pub bandwidth: Option<u64>,
+    /// Whether bytes are compressed on their way, where there is one.
+    pub compress: bool,
 }
 
 /// How a file that is here already is compared with the primary's.

@@ -36,7 +36,15 @@ async fn fetch(connection: &Connection, request: &Fetch) -> Result<Fetched, Erro
 
 fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
     let what = What::Files { paths: paths.iter().map(PathBuf::from).collect(), flatten };
-    Fetch { from: from.into(), into: into.into(), what, basis: None, compare: Compare::Times, bandwidth: None }
+    Fetch {
+        from: from.into(),
+        into: into.into(),
+        what,
+        basis: None,
+        compare: Compare::Times,
+        bandwidth: None,
+        compress: false,
+    }
 }
 
 fn tree(from: &Path, into: &Path, exclude: &[&str]) -> Fetch {
@@ -322,12 +330,29 @@ async fn more_streams_than_one_connection_carries_get_a_second_one() {
     let sshd = Sshd::start();
     let primary = Primary { streams: NonZeroU32::new(11).unwrap(), ..sshd.primary() };
     let connection = open(&sshd, &primary).await.unwrap();
-    let answers = futures::future::join_all((0..20).map(|_| sync_info(&connection, "nap"))).await;
+    let answers = futures::future::join_all((0..10).map(|_| sync_info(&connection, "nap"))).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert_eq!(sshd.sockets().len(), 2);
     connection.close().await;
     assert!(sshd.sockets().is_empty());
     assert!(sync_info(&connection, "main").await.is_err(), "closed is closed");
+}
+
+#[tokio::test]
+async fn copies_get_another_connection_sooner_than_questions() {
+    let sshd = Sshd::start();
+    let source = sshd.write("src/16384", noise(300_000));
+    let primary = Primary { streams: NonZeroU32::new(8).unwrap(), ..sshd.primary() };
+    let connection = open(&sshd, &primary).await.unwrap();
+    let targets: Vec<PathBuf> = (0..5).map(|number| sshd.mkdir(&format!("target{number}"))).collect();
+    let slow =
+        |into: &PathBuf| Fetch { bandwidth: Some(200_000), ..files(source.parent().unwrap(), into, &["16384"], true) };
+    let requests: Vec<Fetch> = targets.iter().map(slow).collect();
+    let copies = requests.iter().map(|request| fetch(&connection, request));
+    let copied = futures::future::join_all(copies).await;
+    assert!(copied.iter().all(Result::is_ok), "{copied:?}");
+    assert_eq!(sshd.sockets().len(), 2);
+    connection.close().await;
 }
 
 #[tokio::test]

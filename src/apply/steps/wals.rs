@@ -185,7 +185,8 @@ async fn try_commit(
     if entries.is_empty() {
         return Ok(Shipped { refused, ..Shipped::default() });
     }
-    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), piece).await {
+    let is_plain = entries.iter().all(|entry| entry.compression.is_none() && entry.encryption.is_none());
+    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), is_plain, piece).await {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, refused, failure).await,
     };
@@ -220,6 +221,7 @@ async fn bring(
     job: Job<'_>,
     place: &Placing,
     names: impl Iterator<Item = WalName>,
+    is_plain: bool,
     piece: Option<Piece>,
 ) -> Result<Fetched, Error> {
     let (left, fresh): (Vec<WalName>, Vec<WalName>) = names.partition(|name| place.is_left(*name));
@@ -235,7 +237,8 @@ async fn bring(
         if names.is_empty() {
             continue;
         }
-        let part = job.fetch(place.request(&names, compare), piece).await?;
+        let compress = job.run.compresses(is_plain);
+        let part = job.fetch(Fetch { compress, ..place.request(&names, compare) }, piece).await?;
         place.believe(&names);
         fetched.transferred += part.transferred;
         fetched.missing.extend(part.missing);
@@ -304,6 +307,7 @@ impl Placing {
             basis: None,
             compare,
             bandwidth: None,
+            compress: false,
         }
     }
 
@@ -423,7 +427,7 @@ pub async fn ship_history(job: Job<'_>, timeline: Timeline, entry: Option<WalEnt
         return Err(Error::new(Kind::Damaged, format!("{name} not placed: {why}")));
     }
     let place = Placing::begin(job.run, BTreeSet::new()).await?;
-    let fetched = bring(job, &place, std::iter::once(name), None).await?;
+    let fetched = bring(job, &place, std::iter::once(name), true, None).await?;
     if !fetched.missing.is_empty() {
         return Err(Error::new(Kind::Stale, format!("{name} is no longer at the primary")).hint("plan again"));
     }

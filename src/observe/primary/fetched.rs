@@ -132,6 +132,7 @@ impl Fetcher<'_> {
             basis: basis.map(Path::to_owned),
             compare: Compare::Times,
             bandwidth: self.bandwidth,
+            compress: false,
         };
         let counter = ByteCounter::default();
         let cut_off = self.cancel.child_token();

@@ -129,7 +129,9 @@ impl Change {
                 let bytes_reused = copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes);
                 // Files that are reused come into staging first: what is there has them in it.
                 let bytes_to_copy = copy.size.saturating_sub(bytes_reused.max(copy.staged));
-                Traffic { bytes_to_copy, is_upper_bound: copy.adopt || copy.resume, bytes_reused, ..nothing }
+                let is_compared = copy.reuse.as_ref().is_some_and(|reuse| reuse.compared > 0);
+                let is_upper_bound = copy.adopt || copy.resume || is_compared;
+                Traffic { bytes_to_copy, is_upper_bound, bytes_reused, ..nothing }
             }
             Self::RepairBackup(copy) => {
                 let bytes_reused = copy.reuse.as_ref().map_or(0, |reuse| reuse.bytes);

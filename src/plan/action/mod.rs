@@ -227,4 +227,8 @@ pub struct ReusedFiles {
     pub files: Vec<PathBuf>,
     /// Their bytes.
     pub bytes: u64,
+    /// Bytes of the others that come as what differs from the files of that backup, as far as can be foreseen: which those
+    /// are is decided by the rate of the line while they are copied.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub compared: u64,
 }

@@ -1,14 +1,16 @@
 //! Which backup's files a copy can take from the site instead of from the primary.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::{BaseState, LocalBackup, PrimaryInventory, ReplicaInventory};
-use crate::verify::manifest::{Manifest, barman_path, identical_files};
+use crate::verify::manifest::{Manifest, ManifestFile, barman_path, identical_files};
 
 use crate::plan::action::ReusedFiles;
+use crate::plan::cost::delta;
 
 /// Where files can be taken from: backups that are here, and those that this plan copies before.
 pub struct Sources<'a> {
@@ -34,16 +36,19 @@ impl<'a> Sources<'a> {
     }
 
     /// The files that a backup shares with the nearest one that is here and whole, or else with one that comes
-    /// before it in this plan, where they are worth the wait for it.
-    pub fn shared_by(&self, id: BackupId) -> Option<ReusedFiles> {
+    /// before it in this plan, where they are worth the wait for it. `rate` is what the line is expected to bring in bytes
+    /// per second: on a slow one, what is not shared is compared with the same backup.
+    pub fn shared_by(&self, id: BackupId, rate: Option<u64>) -> Option<ReusedFiles> {
         let new = self.primary.backups.get(&id)?.manifest.as_ref()?;
         let (from, basis) = self.basis(id)?;
         let same = identical_files(basis, new);
         let bytes = same.iter().filter_map(|path| new.files.get(*path)).map(|file| file.size).sum();
         let all = new.files.values().map(|file| file.size).fold(0, u64::saturating_add);
-        let is_worth_it = self.whole.contains(&from) || is_worth_waiting(bytes, all);
+        let compared = compared(new, basis, &same, rate);
+        let saved = u64::saturating_add(bytes, compared);
+        let is_worth_it = saved > 0 && (self.whole.contains(&from) || is_worth_waiting(saved, all));
         let files: Vec<_> = same.into_iter().map(barman_path).collect();
-        (is_worth_it && !files.is_empty()).then_some(ReusedFiles { from, files, bytes })
+        is_worth_it.then_some(ReusedFiles { from, files, bytes, compared })
     }
 
     fn basis(&self, id: BackupId) -> Option<(BackupId, &Manifest)> {
@@ -57,6 +62,16 @@ impl<'a> Sources<'a> {
         let here = local.and_then(|local| local.manifest.as_ref());
         here.or_else(|| self.primary.backups.get(&id)?.manifest.as_ref()).map(Arc::as_ref)
     }
+}
+
+/// Bytes of the files that come as what differs from an older version of each.
+fn compared(new: &Manifest, older: &Manifest, same: &[&Path], rate: Option<u64>) -> u64 {
+    let is_compared = |(path, file): &(&PathBuf, &ManifestFile)| {
+        let older = older.files.get(*path).map(|older| older.size);
+        // The paths are in order.
+        delta::pays(file.size, older, rate) && same.binary_search(&path.as_path()).is_err()
+    };
+    new.files.iter().filter(is_compared).map(|(_, file)| file.size).fold(0, u64::saturating_add)
 }
 
 /// Whether a copy waits until another is published, for so many bytes of all. Meanwhile the line could bring what
@@ -84,6 +99,21 @@ mod tests {
         for (shared, all, waits) in [(0, 8, false), (1, 8, true), (20, 919, false), (115, 919, true), (900, 919, true)]
         {
             assert_eq!(is_worth_waiting(shared, all), waits, "{shared} of {all}");
+        }
+    }
+
+    #[test]
+    fn on_a_slow_line_what_is_not_shared_is_compared_with_the_older_version_of_each_file() {
+        const MB: u64 = 1_000_000;
+        let file = |size| ManifestFile { size, mtime: jiff::Timestamp::UNIX_EPOCH, checksum: None };
+        let manifest = |files: &[(&str, u64)]| {
+            let files = files.iter().map(|(path, size)| (PathBuf::from(path), file(*size))).collect();
+            Manifest { files, ..Manifest::default() }
+        };
+        let older = manifest(&[("same", 9 * MB), ("changed", 7 * MB), ("tiny", 100)]);
+        let new = manifest(&[("same", 9 * MB), ("changed", 8 * MB), ("tiny", 200), ("fresh", 5 * MB)]);
+        for (rate, bytes) in [(Some(10 * MB), 8 * MB), (Some(500 * MB), 0), (None, 0)] {
+            assert_eq!(compared(&new, &older, &[Path::new("same")], rate), bytes, "{rate:?}");
         }
     }
 }

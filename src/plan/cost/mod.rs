@@ -1,5 +1,6 @@
 //! How much and how long: the bytes of an action and of a plan, and the time that they take.
 
+pub mod compress;
 pub mod delta;
 pub mod estimate;
 pub mod streams;

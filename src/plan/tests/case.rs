@@ -19,7 +19,7 @@ use crate::plan::saved::stale::{self, Present, Refusal};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 use crate::site::Site;
-use crate::site::model::{Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
+use crate::site::model::{Compress, Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 
 use super::notation;
 
@@ -80,7 +80,7 @@ fn policy() -> Policy {
         wals_from: WalsFrom::OldestBackup,
         prune: Prune { unselected: false, gone_at_primary: false },
         protect: Protect { min_backups: 1, max_prune_percent: 100 },
-        transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto },
+        transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto, compress: Compress::Auto },
         rpo: None,
         accept_systems: BTreeSet::new(),
         accept: Vec::new(),

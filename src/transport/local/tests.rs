@@ -50,6 +50,7 @@ impl Bench {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            compress: false,
         }
     }
 

@@ -94,21 +94,6 @@ impl RsyncFiles {
         }
         Ok(ended)
     }
-
-    /// What could let a copy write outside its directory, or cannot work at all.
-    fn check_fetch(&self, request: &Fetch) -> Result<(), Error> {
-        paths::check_directory(self.primary(), &request.from)?;
-        if !request.into.is_dir() {
-            return Err(here(Kind::NotFound, &request.into, "the directory does not exist"));
-        }
-        let What::Files { paths: wanted, flatten } = &request.what else { return Ok(()) };
-        paths::check_relative(self.primary(), wanted)?;
-        if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
-            let link = request.into.join(link);
-            return Err(here(Kind::Untrusted, &link, "a file would be written through this symbolic link"));
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -144,14 +129,18 @@ impl Files for RsyncFiles {
         counter: &ByteCounter,
         cancel: &CancellationToken,
     ) -> Result<Fetched, Error> {
-        self.check_fetch(request)?;
+        let (primary, checked) = (self.primary().to_owned(), request.clone());
+        let scratch = blocking(move || {
+            check_fetch(&primary, &checked)?;
+            scratch_in(&checked.into)
+        })
+        .await?;
         let lease = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Error::interrupted()),
-            lease = self.masters.lease() => lease?,
+            lease = self.masters.lease_for_copy() => lease?,
         };
         let way = self.way(&lease).await?;
-        let scratch = scratch_in(&request.into)?;
         let arguments = fetch_arguments(request, &way, scratch.path());
         let mut progress = Progress::new(counter);
         let (input, silence) = (files_from(&request.what), self.silence(request.compare));
@@ -164,14 +153,32 @@ impl Files for RsyncFiles {
         let missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
         let fetched = Fetched { transferred: progress.received(), missing, refused: progress.into_refused() };
         let request = request.clone();
-        tokio::task::spawn_blocking(move || look_again(&request, fetched))
-            .await
-            .unwrap_or_else(|stopped| Err(stopped.into()))
+        blocking(move || look_again(&request, fetched)).await
     }
 
     async fn close(&self) {
         self.masters.close().await;
     }
+}
+
+/// Works on the disk here, which may take its time, without holding up other transfers.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
+}
+
+/// What could let a copy write outside its directory, or cannot work at all.
+fn check_fetch(primary: &str, request: &Fetch) -> Result<(), Error> {
+    paths::check_directory(primary, &request.from)?;
+    if !request.into.is_dir() {
+        return Err(here(Kind::NotFound, &request.into, "the directory does not exist"));
+    }
+    let What::Files { paths: wanted, flatten } = &request.what else { return Ok(()) };
+    paths::check_relative(primary, wanted)?;
+    if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
+        let link = request.into.join(link);
+        return Err(here(Kind::Untrusted, &link, "a file would be written through this symbolic link"));
+    }
+    Ok(())
 }
 
 /// Does not believe rsync's silence: a file that is not here is missing, a link that leads out is removed.

@@ -1,8 +1,8 @@
 //! The connections to one primary: ssh processes that others share through a socket (`ControlMaster`).
 //!
-//! - A master serves [`SHARED`] programs at a time before another is opened, as more are needed than that: the window of
-//!   its TCP connection and the processor that enciphers it bound them all. They are opened one by one, as an sshd takes
-//!   no more than a few that have not logged in yet. One serves [`SESSIONS`] at the most.
+//! - A master serves [`SESSIONS`] programs at a time; another is opened when more are needed, and for copies as soon as
+//!   there are [`COPIES`]: the window of its TCP connection and the processor that enciphers it bound them all. They are
+//!   opened one by one, as an sshd takes no more than a few that have not logged in yet.
 //! - A master that died is replaced at the next use: that is what makes a lost connection worth a retry.
 //! - One that a program waits for in vain is retired: those who still hear from it go on, and the next use opens another.
 //! - No master outlives the run. It is told to exit at the end; and it exits by itself soon after nobody is connected to
@@ -35,8 +35,8 @@ use crate::transport::private_dir::{NAME_LENGTH, PrivateDir};
 /// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
 const SESSIONS: usize = 8;
 
-/// Programs at a time through one master before another is opened.
-const SHARED: usize = 4;
+/// Copies at a time through one master before another is opened.
+const COPIES: usize = 4;
 
 /// How long a master stays when nobody is connected to its socket.
 const PERSIST: &str = "ControlPersist=5";
@@ -111,7 +111,7 @@ impl Masters {
     ) -> Result<Arc<Self>, Error> {
         // The streams, and one command beside them.
         let wanted = usize::try_from(primary.streams.get()).unwrap_or(SESSIONS).saturating_add(1);
-        let count = wanted.div_ceil(SHARED);
+        let count = wanted.div_ceil(COPIES);
         let masters = Self {
             primary: primary.name.clone(),
             words: words.to_vec(),
@@ -139,18 +139,27 @@ impl Masters {
         &self.cancel
     }
 
-    /// Waits for a free session, and makes sure that its master lives.
+    /// Waits for a free session for a question, and makes sure that its master lives.
     pub(in crate::transport) async fn lease(&self) -> Result<Lease, Error> {
+        self.lease_beside(SESSIONS).await
+    }
+
+    /// The same for a copy.
+    pub(in crate::transport) async fn lease_for_copy(&self) -> Result<Lease, Error> {
+        self.lease_beside(COPIES).await
+    }
+
+    /// A session of the first master that serves less than so many programs, or else of any.
+    async fn lease_beside(&self, many: usize) -> Result<Lease, Error> {
         let closed = || Error::new(Kind::Lost, format!("primary {}: the connection is closed", self.primary));
         let turn = Arc::clone(&self.leases).acquire_owned().await.map_err(|_closed| closed())?;
-        let (slot, session) = self.slot().ok_or_else(closed)?;
+        let (slot, session) = self.slot(many).ok_or_else(closed)?;
         let master = self.living(slot).await?;
         Ok(Lease { master, _session: session, _turn: turn })
     }
 
-    /// A session of the first connection that has not as many as it should, or else of any.
-    fn slot(&self) -> Option<(&Slot, OwnedSemaphorePermit)> {
-        let is_roomy = |slot: &&Slot| slot.sessions.available_permits() > SESSIONS - SHARED;
+    fn slot(&self, many: usize) -> Option<(&Slot, OwnedSemaphorePermit)> {
+        let is_roomy = |slot: &&Slot| slot.sessions.available_permits() > SESSIONS - many;
         let all = self.slots.iter().filter(is_roomy).chain(&self.slots);
         all.into_iter().find_map(|slot| Some((slot, Arc::clone(&slot.sessions).try_acquire_owned().ok()?)))
     }

@@ -13,7 +13,7 @@ use crate::apply::replica_run::blocking;
 use crate::barman::findings::Finding;
 use crate::error::{Error, Kind};
 use crate::plan::action::BackupCopy;
-use crate::plan::cost::delta;
+use crate::plan::cost::{compress, delta};
 use crate::store::{Found, Place, Root};
 use crate::transport::{Compare, Fetch, Fetched, List, RemoteFile, What};
 use crate::verify::base::{self as verify, Announced};
@@ -102,7 +102,9 @@ async fn fetch_beside(
         let mut transferred = 0;
         while let Some(turn) = job.run.turn_unless(job.urgency, queue.drained()).await? {
             let Some(Draw { paths, manner }) = queue.draw(manner) else { break };
-            let request = request(job, copy, writing, What::Files { paths, flatten: false }, manner);
+            let compress = job.run.compresses(paths.iter().all(|path| compress::is_plain(&path.to_string_lossy())));
+            let what = What::Files { paths, flatten: false };
+            let request = Fetch { compress, ..request(job, copy, writing, what, manner) };
             let brought = settled(job, copy, job.fetch_in(turn, request).await);
             transferred += brought.inspect_err(|_| queue.clear())?;
         }
@@ -139,6 +141,7 @@ fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, manne
         basis: reuse.map(|reuse| job.run.local(Place::Base(reuse.from))),
         compare: Compare::Times,
         bandwidth: None,
+        compress: false,
     }
 }
 
