@@ -405,7 +405,7 @@ mod tests {
     use crate::events::Nobody;
     use crate::plan::tests::build;
     use crate::store::Posix;
-    use crate::transport::Compare;
+    use crate::transport::{Compare, Look, RemoteEntry};
 
     /// Brings some bytes, tells with which bandwidth it was asked, and goes on until somebody cuts it off, but for what is
     /// asked with this bandwidth.
@@ -418,6 +418,10 @@ mod tests {
     impl Files for Endless {
         async fn list(&self, _request: &List) -> Result<Vec<RemoteFile>, Error> {
             unimplemented!("nothing is listed")
+        }
+
+        async fn look(&self, _request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+            unimplemented!("nothing is looked at")
         }
 
         async fn fetch(

@@ -240,6 +240,7 @@ pub(super) mod tests {
             barman_command: vec![],
             barman_config: None,
             timeouts: Timeouts { connect: second, idle: second, sync_info: second },
+            refresh_after: second,
             bandwidth: Some(bandwidth),
             streams: NonZeroU32::new(streams).unwrap(),
         }

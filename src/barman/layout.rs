@@ -7,12 +7,14 @@
 //! | 3.13.3 | `meta/ID-keep` instead of `base/ID/annotations/keep` |
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{BackupId, ServerName};
+use super::ids::{BackupId, InvalidId, ServerName};
 use super::version::BarmanVersion;
 use super::wal::WalName;
 use super::xlogdb::FIVE_FIELDS;
@@ -96,11 +98,60 @@ pub fn wal_path(name: WalName) -> PathBuf {
 
 /// The directory of a file below the `wals_directory` (Barman `xlog.py`, `hash_dir`); none for history files.
 pub fn wal_hash_directory(name: WalName) -> Option<String> {
-    let segment = match name {
-        WalName::History(_) => return None,
-        WalName::Segment(segment) | WalName::Partial(segment) | WalName::BackupLabel { segment, .. } => segment,
-    };
-    Some(format!("{:08X}{:08X}", segment.timeline.0, segment.log))
+    HashDirectory::of(name).map(|directory| directory.to_string())
+}
+
+/// A directory of a WAL archive: it has the segments of one log of one timeline, and is named by 16 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HashDirectory {
+    timeline: u32,
+    log: u32,
+}
+
+impl HashDirectory {
+    /// That of a file; none for history files.
+    pub fn of(name: WalName) -> Option<Self> {
+        let segment = match name {
+            WalName::History(_) => return None,
+            WalName::Segment(segment) | WalName::Partial(segment) | WalName::BackupLabel { segment, .. } => segment,
+        };
+        Some(Self { timeline: segment.timeline.0, log: segment.log })
+    }
+}
+
+impl fmt::Display for HashDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08X}{:08X}", self.timeline, self.log)
+    }
+}
+
+impl From<HashDirectory> for String {
+    fn from(directory: HashDirectory) -> Self {
+        directory.to_string()
+    }
+}
+
+impl TryFrom<String> for HashDirectory {
+    type Error = InvalidId;
+
+    fn try_from(name: String) -> Result<Self, InvalidId> {
+        name.parse()
+    }
+}
+
+impl FromStr for HashDirectory {
+    type Err = InvalidId;
+
+    fn from_str(name: &str) -> Result<Self, InvalidId> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+        let number = |digits: Option<&str>| u32::from_str_radix(digits?, 16).ok();
+        let halves = (number(name.get(..8)), number(name.get(8..)));
+        match halves {
+            (Some(timeline), Some(log)) if name.len() == 16 && name.bytes().all(is_digit) => Ok(Self { timeline, log }),
+            _ => Err(InvalidId::new("directory of WAL", name, "expected 16 hexadecimal digits")),
+        }
+    }
 }
 
 /// The layout that one version of Barman writes.

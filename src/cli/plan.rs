@@ -58,8 +58,8 @@ pub struct ScopeFlags {
     /// Not this, and nothing that depends on it
     #[arg(long = "exclude", value_name = "ADDRESS")]
     pub excluded: Vec<Pattern>,
-    /// Fetch the manifests of the primary's backups anew: drop the cache of those that earlier plans fetched. All else
-    /// is asked for each time
+    /// Ask the primaries everything anew, whatever their files show, and drop what earlier plans kept of them: answers,
+    /// lists of WAL and manifests of backups
     #[arg(long)]
     pub refresh: bool,
 }

@@ -231,17 +231,6 @@ impl Calls {
         let call = || async { self.lines.to(primary).await.map_err(Error::with_reason) };
         answer.get_or_init(call).await.clone()
     }
-
-    /// The ways for questions to these primaries, by their names.
-    pub async fn to_all(
-        &self,
-        primaries: impl IntoIterator<Item = &Primary>,
-    ) -> BTreeMap<String, Result<Connection, Error>> {
-        let calls = primaries
-            .into_iter()
-            .map(|primary| async { (primary.name.clone(), self.to(primary).await.map(|way| way.patient().clone())) });
-        join_all(calls).await.into_iter().collect()
-    }
 }
 
 /// Where the sockets of ssh are made: their paths must be short.
@@ -259,7 +248,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile};
+    use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile};
 
     /// Counts how often it is called and closed.
     #[derive(Clone, Default)]
@@ -296,6 +285,10 @@ mod tests {
     impl Files for Counted {
         async fn list(&self, _request: &List) -> Result<Vec<RemoteFile>, Error> {
             unimplemented!("nothing is listed")
+        }
+
+        async fn look(&self, _request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+            unimplemented!("nothing is looked at")
         }
 
         async fn fetch(
@@ -360,7 +353,7 @@ mod tests {
         for command in 1..=3 {
             let calls = Calls::over(Arc::clone(&lines));
             let (first, second) = tokio::join!(calls.to(&down), calls.to(&down));
-            let third = calls.to_all([&down]).await.remove("down").unwrap();
+            let third = calls.to(&down).await;
             let errors = [first.err(), second.err(), third.err()].map(|error| error.unwrap().kind);
             assert_eq!((errors, counted.counts().0), ([Kind::Unreachable; 3], command));
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use crate::apply::{self, Means, RunLock, Share};
 use crate::error::{Error, Kind};
 use crate::events::{Listener, Summary};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Purpose};
+use crate::observe::{self, Purpose, Terms, Turns};
 use crate::plan::{self, Plan, ReplicaPlan, backup};
 use crate::site::model::{Primary, Replica, Site};
 use crate::store::Posix;
@@ -28,6 +29,8 @@ pub struct Cycle {
     pub replica: Replica,
     /// Calls its primary.
     pub calls: Arc<Calls>,
+    /// What bounds the observations of all replicas together.
+    pub turns: Arc<Turns>,
     /// Fires when it is interrupted.
     pub cancel: CancellationToken,
 }
@@ -59,7 +62,8 @@ impl Cycle {
 
     /// Observes both ends.
     pub async fn observe(&self, purpose: Purpose, now: Timestamp) -> Result<Observation, Error> {
-        observe(&self.site, &[&self.replica], &self.calls, purpose, now, &self.cancel).await
+        let terms = Terms { purpose, turns: &self.turns, now, cancel: &self.cancel };
+        observe(&self.site, &[&self.replica], &self.calls, terms).await
     }
 
     /// What is to be done, given what both ends have.
@@ -85,19 +89,20 @@ impl Cycle {
     }
 }
 
-/// Observes both ends of replicas, which bound together what is asked and read at a time.
+/// Observes both ends of replicas. Of each primary, none waits for the call of another one.
 pub async fn observe(
     site: &Site,
     replicas: &[&Replica],
     calls: &Calls,
-    purpose: Purpose,
-    now: Timestamp,
-    cancel: &CancellationToken,
+    terms: Terms<'_>,
 ) -> Result<Observation, Error> {
-    let is_needed = |primary: &&Primary| replicas.iter().any(|replica| replica.primary == primary.name);
-    let connections = calls.to_all(site.primaries.values().filter(is_needed)).await;
+    let call = |primary: &Primary| {
+        let primary = primary.clone();
+        async move { calls.to(&primary).await.map(|way| way.patient().clone()) }.boxed()
+    };
+    let Terms { now, cancel, .. } = terms;
     let replicas = replicas.iter().copied();
-    let observation = observe::observe(site, replicas, &connections, &backup::to_copy(now), purpose, cancel).await?;
+    let observation = observe::observe(site, replicas, &call, &backup::to_copy(now), terms).await?;
     if cancel.is_cancelled() {
         // Half an observation would read as a primary that cannot be reached.
         return Err(Error::new(Kind::Interrupted, "interrupted while both ends were observed; nothing was changed"));

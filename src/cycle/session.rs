@@ -12,7 +12,7 @@ use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Purpose, SiteConf};
+use crate::observe::{self, Purpose, SiteConf, Terms, Turns};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::status::vanished::{Vanished, vanished};
@@ -46,6 +46,7 @@ pub struct Session {
     pub unresolved: Vec<Error>,
     lines: Arc<Lines>,
     calls: Arc<Calls>,
+    turns: Arc<Turns>,
     /// The servers of each primary that is mirrored, as far as they are known.
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
@@ -79,6 +80,7 @@ impl Session {
             replicas: Vec::new(),
             unresolved: Vec::new(),
             calls: Arc::new(Calls::over(Arc::clone(&lines))),
+            turns: Arc::default(),
             lines,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -188,13 +190,14 @@ impl Session {
         now: Timestamp,
     ) -> Result<Observation, Error> {
         let replicas: Vec<&Replica> = replicas.into_iter().collect();
-        replica::observe(&self.site, &replicas, &self.calls, purpose, now, &self.cancel).await
+        let terms = Terms { purpose, turns: &self.turns, now, cancel: &self.cancel };
+        replica::observe(&self.site, &replicas, &self.calls, terms).await
     }
 
     /// The cycle of a replica.
     pub fn cycle(&self, replica: &Replica) -> Cycle {
-        let (site, calls) = (Arc::clone(&self.site), Arc::clone(&self.calls));
-        Cycle { site, replica: replica.clone(), calls, cancel: self.cancel.clone() }
+        let (site, calls, turns) = (Arc::clone(&self.site), Arc::clone(&self.calls), Arc::clone(&self.turns));
+        Cycle { site, replica: replica.clone(), calls, turns, cancel: self.cancel.clone() }
     }
 
     /// The replica with this name.

@@ -22,18 +22,21 @@ pub mod primary;
 mod replica;
 pub mod servers;
 pub mod site_barman;
+mod turns;
 pub mod version;
 pub mod wal_files;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
+use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::sync::Semaphore;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::barman::ids::BackupId;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
@@ -43,17 +46,19 @@ use crate::transport::Connection;
 
 use catalog::{Depth, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
-use primary::Source;
+use primary::memory::Memory;
+use primary::{Known, Source, watch};
 
 pub use replica::local_backup;
 pub use servers::{Servers, copied_here, servers, unclaimed};
 pub use site_barman::{SiteConf, SiteConfError, read_conf};
+pub use turns::Turns;
 
-/// Catalogs that are read at the same time: each uses several threads of its own.
-const CATALOGS_AT_ONCE: usize = 2;
+/// How long what is remembered may take to be read: it is a small file.
+const A_MOMENT: Duration = Duration::from_secs(2);
 
-/// What each primary answered when it was called, by its name in the site file.
-pub type Connections = BTreeMap<String, Result<Connection, Error>>;
+/// Calls a primary: all who call it get the same answer.
+pub type Call<'a> = &'a (dyn Fn(&Primary) -> BoxFuture<'a, Result<Connection, Error>> + Sync);
 
 /// Tells which backups a replica will copy, given what both ends have: these are looked at more closely.
 pub type ToCopy<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory) -> BTreeSet<BackupId> + Sync);
@@ -81,26 +86,21 @@ pub enum Purpose {
 pub async fn observe<'a>(
     site: &Site,
     replicas: impl IntoIterator<Item = &'a Replica>,
-    connections: &Connections,
+    call: Call<'_>,
     to_copy: ToCopy<'_>,
-    purpose: Purpose,
-    cancel: &CancellationToken,
+    terms: Terms<'_>,
 ) -> Result<Observation, SiteConfError> {
     let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
-    let installed = match site.catalog.barman {
-        Some(_) => None,
-        None => version::installed().await,
-    };
-    let asking = site.primaries.values().map(|p| (p.name.as_str(), Semaphore::new(streams(p)))).collect();
-    let reading = Semaphore::new(CATALOGS_AT_ONCE);
-    let observer = Observer { site, barman, installed, connections, asking, reading, to_copy, purpose, cancel };
-    let observer = &observer;
-    let both_ends = replicas.into_iter().map(|replica| async move {
-        let ends = observer.replica(replica).await?;
-        Ok((replica.name.clone(), ends))
-    });
-    let replicas = join_all(both_ends).await.into_iter().collect::<Result<_, SiteConfError>>()?;
-    Ok(Observation { replicas })
+    let observer = Observer { site, call, to_copy, terms };
+    let mut by_primary: BTreeMap<&str, Vec<AtSite<'_>>> = BTreeMap::new();
+    for replica in replicas {
+        let (dirs, own) = barman.server(&replica.name)?;
+        by_primary.entry(&replica.primary).or_default().push(AtSite { replica, dirs, own });
+    }
+    let installed = observer.installed().shared();
+    let observed =
+        by_primary.iter().map(|(primary, at_site)| observer.replicas_of(primary, at_site, installed.clone()));
+    Ok(Observation { replicas: join_all(observed).await.into_iter().flatten().collect() })
 }
 
 /// What a replica holds as the site alone tells, looked at exactly as for a plan. It blocks for as long as the disk takes.
@@ -114,57 +114,149 @@ pub fn look_here(
     Ok(replica::inventory(disk, store, dirs, SiteBarman::default(), version))
 }
 
-fn streams(primary: &Primary) -> usize {
-    usize::try_from(NonZero::get(primary.streams)).unwrap_or(1)
+/// How it is looked.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    /// What for.
+    pub purpose: Purpose,
+    /// What bounds this observation together with others.
+    pub turns: &'a Turns,
+    /// The time of the observation, by the clock here.
+    pub now: Timestamp,
+    /// Ends it when it fires.
+    pub cancel: &'a CancellationToken,
 }
 
 /// What all replicas of a site share while they are observed.
-struct Observer<'a> {
+struct Observer<'a, 'c> {
     site: &'a Site,
-    barman: SiteConf,
-    /// The version of the Barman that is installed here.
-    installed: Option<BarmanVersion>,
-    connections: &'a Connections,
-    /// Bounds the `sync-info` that run at the same time, by primary: each takes memory there.
-    asking: BTreeMap<&'a str, Semaphore>,
-    reading: Semaphore,
+    call: Call<'c>,
     to_copy: ToCopy<'a>,
-    purpose: Purpose,
-    cancel: &'a CancellationToken,
+    terms: Terms<'a>,
 }
 
-impl Observer<'_> {
-    async fn replica(&self, replica: &Replica) -> Result<ReplicaObservation, SiteConfError> {
-        let (dirs, own) = self.barman.server(&replica.name)?;
-        let source = self.source(replica);
-        let (disk, answer) = tokio::join!(self.read_catalog(&dirs), self.ask(replica, source.as_ref()));
-        let observed = match disk {
-            Ok(disk) => self.compare(replica, source.as_ref().ok(), answer, disk, dirs, own).await,
-            Err(error) => {
-                let error = error.of(format_args!("replica {}, at the site", replica.name));
-                let nothing = self.inventory(ServerOnDisk::default(), dirs, own, &answer);
-                let replica = ReplicaInventory { unreadable: true, ..nothing };
-                ReplicaObservation { primary: Observed::Failed(error), replica }
-            }
+/// A replica, and where it is at the site.
+struct AtSite<'r> {
+    replica: &'r Replica,
+    dirs: ServerDirs,
+    own: SiteBarman,
+}
+
+/// The way to a primary, and what is known of its servers before they are asked.
+#[derive(Clone)]
+struct Watched<'s> {
+    primary: &'s Primary,
+    connection: Connection,
+    /// By the names of their replicas.
+    known: BTreeMap<&'s ServerName, Known>,
+}
+
+impl Observer<'_, '_> {
+    /// The version of the Barman that is installed here, where it is not said for which one to write.
+    async fn installed(&self) -> Option<BarmanVersion> {
+        match self.site.catalog.barman {
+            Some(_) => None,
+            None => version::installed().await,
+        }
+    }
+
+    /// Observes the replicas of one primary. Their primary is called once, and none waits for another's disk here.
+    async fn replicas_of(
+        &self,
+        primary: &str,
+        at_site: &[AtSite<'_>],
+        installed: impl Future<Output = Option<BarmanVersion>> + Clone,
+    ) -> Vec<(ServerName, ReplicaObservation)> {
+        let watched = self.watch(primary, at_site).shared();
+        let observed = at_site.iter().map(|at_site| async {
+            let observation = self.replica(at_site, watched.clone(), installed.clone()).await;
+            (at_site.replica.name.clone(), observation)
+        });
+        join_all(observed).await
+    }
+
+    /// Calls a primary, and looks once at all its servers of which something is remembered.
+    async fn watch<'s>(&'s self, primary: &str, at_site: &'s [AtSite<'_>]) -> Result<Watched<'s>, Error> {
+        let undeclared = || Error::new(Kind::Internal, format!("primary {primary}: the site does not declare it"));
+        let primary = self.site.primaries.get(primary).ok_or_else(undeclared)?;
+        let memories = join_all(at_site.iter().map(|at_site| self.remembered(primary, at_site)));
+        let (connection, memories) = tokio::join!((self.call)(primary), memories);
+        let connection = connection.map_err(Error::with_reason)?;
+        let seen = watch::look(&connection, &memories, self.terms.now).await.map_err(Error::with_reason)?;
+        let known = memories.into_iter().zip(seen).map(|(memory, seen)| Known { memory, seen });
+        let known = at_site.iter().map(|at_site| &at_site.replica.name).zip(known).collect();
+        Ok(Watched { primary, connection, known })
+    }
+
+    /// What earlier runs learnt of a server. A disk that does not tell soon is not waited for: it delays no other server.
+    async fn remembered(&self, primary: &Primary, at_site: &AtSite<'_>) -> Option<Memory> {
+        if self.terms.purpose == (Purpose::Plan { refresh: true }) {
+            return None;
+        }
+        let (store, primary) = (Posix::new(at_site.dirs.clone()), primary.clone());
+        let server = at_site.replica.server.clone();
+        let read = tokio::task::spawn_blocking(move || Memory::read(&store, &primary, &server));
+        timeout(A_MOMENT, read).await.ok()?.ok()?
+    }
+
+    async fn replica(
+        &self,
+        at_site: &AtSite<'_>,
+        watched: impl Future<Output = Result<Watched<'_>, Error>>,
+        installed: impl Future<Output = Option<BarmanVersion>>,
+    ) -> ReplicaObservation {
+        let asked = async {
+            let watched = watched.await?;
+            let known = watched.known.get(&at_site.replica.name).cloned().unwrap_or_default();
+            let observed = self.ask(&self.source(at_site.replica, &watched), &known).await;
+            Ok((watched, known, observed))
         };
-        Ok(observed)
+        let (disk, asked, installed) = tokio::join!(self.read_catalog(&at_site.dirs), asked, installed);
+        let barman = match &asked {
+            Ok((_, _, Observed::Active(there))) => there.barman,
+            Ok((_, _, Observed::Inactive(_) | Observed::Failed(_))) | Err(_) => None,
+        };
+        let (disk, unreadable) = match disk {
+            Ok(disk) => (disk, None),
+            Err(error) => (ServerOnDisk::default(), Some(error)),
+        };
+        let signs = version::VersionSigns {
+            declared: self.site.catalog.barman,
+            installed,
+            disk: disk.version_bounds(),
+            primary: barman,
+        };
+        let (dirs, store) = (at_site.dirs.clone(), Posix::new(at_site.dirs.clone()));
+        let mut here = replica::inventory(disk, &store, dirs, at_site.own.clone(), signs.decide());
+        let primary = match (unreadable, asked) {
+            (Some(error), _) => {
+                here.unreadable = true;
+                Observed::Failed(error.of(format_args!("replica {}, at the site", here.directories.server)))
+            }
+            (None, Err(error)) => Observed::Failed(error),
+            (None, Ok((watched, known, Observed::Active(mut there)))) => {
+                let source = self.source(at_site.replica, &watched);
+                match self.look_closer(at_site.replica, &source, known, &mut there, &mut here).await {
+                    Ok(()) => Observed::Active(there),
+                    Err(error) => Observed::Failed(error),
+                }
+            }
+            (None, Ok((_, _, observed))) => observed,
+        };
+        ReplicaObservation { primary, replica: here }
     }
 
     /// The way to a replica's primary.
-    fn source<'s>(&'s self, replica: &'s Replica) -> Result<Source<'s>, Error> {
-        let name = &replica.primary;
-        let unknown = || Error::new(Kind::Internal, format!("primary {name}: it was not called"));
-        let primary = self.site.primaries.get(name).ok_or_else(unknown)?;
-        let connection = self.connections.get(name).ok_or_else(unknown)?.as_ref();
-        let connection = connection.map_err(|error| error.clone().with_reason())?;
-        Ok(Source { primary, connection, server: &replica.server, purpose: self.purpose, cancel: self.cancel })
+    fn source<'s>(&'s self, replica: &'s Replica, watched: &'s Watched<'_>) -> Source<'s> {
+        let Watched { primary, connection, .. } = watched;
+        let Terms { purpose, now, cancel, .. } = self.terms;
+        Source { primary, connection, server: &replica.server, purpose, now, cancel }
     }
 
     async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {
         let dirs = dirs.clone();
-        // A semaphore that is never closed always gives its permit.
-        let _permit = self.reading.acquire().await;
-        let (depth, is_kept) = match self.purpose {
+        let _turn = self.terms.turns.to_read().await;
+        let (depth, is_kept) = match self.terms.purpose {
             Purpose::Plan { .. } => (Depth::Everything, true),
             // A status leaves the catalog as it is.
             Purpose::Status { depth } => (depth, false),
@@ -181,57 +273,32 @@ impl Observer<'_> {
         Ok(disk.await??)
     }
 
-    async fn ask(&self, replica: &Replica, source: Result<&Source<'_>, &Error>) -> Observed {
-        match source {
-            Err(error) => Observed::Failed(error.clone()),
-            Ok(source) => {
-                let _permit = match self.asking.get(replica.primary.as_str()) {
-                    Some(semaphore) => semaphore.acquire().await.ok(),
-                    None => None,
-                };
-                source.ask().await
-            }
-        }
-    }
-
-    /// Completes what the two ends said, given what the other said.
-    async fn compare(
-        &self,
-        replica: &Replica,
-        source: Option<&Source<'_>>,
-        answer: Observed,
-        disk: ServerOnDisk,
-        dirs: ServerDirs,
-        own: SiteBarman,
-    ) -> ReplicaObservation {
-        let mut here = self.inventory(disk, dirs, own, &answer);
-        let primary = match (answer, source) {
-            (Observed::Active(mut there), Some(source)) => {
-                match self.look_closer(replica, source, &mut there, &mut here).await {
-                    Ok(()) => Observed::Active(there),
-                    Err(error) => Observed::Failed(error),
-                }
-            }
-            (answer, _) => answer,
-        };
-        ReplicaObservation { primary, replica: here }
+    async fn ask(&self, source: &Source<'_>, known: &Known) -> Observed {
+        let _turn = self.terms.turns.to_ask(source.primary).await;
+        source.ask(known).await
     }
 
     async fn look_closer(
         &self,
         replica: &Replica,
         source: &Source<'_>,
+        known: Known,
         there: &mut PrimaryInventory,
         here: &mut ReplicaInventory,
     ) -> Result<(), Error> {
-        source.complete(there, here).await?;
+        let before = known.memory.clone();
+        let learnt = source.complete(there, here, known).await?;
         self.look_at_differing(there, here).await?;
-        if matches!(self.purpose, Purpose::Status { .. }) {
+        if matches!(self.terms.purpose, Purpose::Status { .. }) {
             // Manifests only tell what a copy would share with other backups.
             return Ok(());
         }
-        let to_copy = (self.to_copy)(replica, there, here);
         let store = Posix::new(here.directories.clone());
+        if before.as_ref() != Some(&learnt) {
+            let store = Posix::new(here.directories.clone());
+            tokio::task::spawn_blocking(move || learnt.keep(&store)).await?;
+        }
+        let to_copy = (self.to_copy)(replica, there, here);
         replica::read_reuse_manifests(here, &store, &to_copy)?;
         source.look_closer(there, here, &to_copy).await
     }
@@ -240,26 +307,11 @@ impl Observer<'_> {
     async fn look_at_differing(&self, there: &PrimaryInventory, here: &mut ReplicaInventory) -> Result<(), Error> {
         let differing = whole::differing(there, here);
         if !differing.is_empty() {
-            // A semaphore that is never closed always gives its permit.
-            let _permit = self.reading.acquire().await;
+            let _turn = self.terms.turns.to_read().await;
             let store = Posix::new(here.directories.clone());
             whole::note(here, tokio::task::spawn_blocking(move || whole::read(&store, &differing)).await??);
         }
         Ok(())
-    }
-
-    fn inventory(&self, disk: ServerOnDisk, dirs: ServerDirs, own: SiteBarman, answer: &Observed) -> ReplicaInventory {
-        let primary = match answer {
-            Observed::Active(there) => there.barman,
-            Observed::Inactive(_) | Observed::Failed(_) => None,
-        };
-        let signs = version::VersionSigns {
-            declared: self.site.catalog.barman,
-            installed: self.installed,
-            disk: disk.version_bounds(),
-            primary,
-        };
-        replica::inventory(disk, &Posix::new(dirs.clone()), dirs, own, signs.decide())
     }
 }
 

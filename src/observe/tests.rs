@@ -23,6 +23,10 @@ use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
 
 mod cache;
+mod watch;
+
+/// What each primary answers when it is called.
+type Connections = BTreeMap<String, Result<Connection, Error>>;
 
 const HOME: &str = "/var/lib/barman";
 
@@ -81,6 +85,7 @@ impl World {
             barman_command: vec!["barman".into()],
             barman_config: None,
             timeouts,
+            refresh_after: Duration::from_secs(3600),
             bandwidth: None,
             streams: one,
         };
@@ -149,12 +154,19 @@ impl World {
 
     async fn observe_for(&self, purpose: Purpose, connections: Connections) -> ReplicaObservation {
         let now = "2026-11-22T13:00:00Z".parse().unwrap();
-        let cancel = CancellationToken::new();
-        let observation =
-            observe(&self.site, self.site.replicas.values(), &connections, &backup::to_copy(now), purpose, &cancel)
-                .await
-                .unwrap();
-        observation.replicas.into_values().next().unwrap()
+        self.observe_all(purpose, connections, now).await.unwrap().replicas.into_values().next().unwrap()
+    }
+
+    async fn observe_all(
+        &self,
+        purpose: Purpose,
+        connections: Connections,
+        now: Timestamp,
+    ) -> Result<Observation, SiteConfError> {
+        let (turns, cancel) = (Turns::default(), CancellationToken::new());
+        let call = |primary: &Primary| std::future::ready(connections[&primary.name].clone()).boxed();
+        let terms = Terms { purpose, turns: &turns, now, cancel: &cancel };
+        observe(&self.site, self.site.replicas.values(), &call, &backup::to_copy(now), terms).await
     }
 
     async fn observe_fake(&self, fake: &FakePrimary) -> ReplicaObservation {
@@ -198,9 +210,14 @@ async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_els
     let observation = world.observe_fake(&fake).await;
     assert!(observation.replica.backups.keys().all(|id| observation.replica.is_whole(*id)));
     assert_eq!(active(observation).histories.len(), 1);
-    let wals = "/var/lib/barman/main/wals";
-    let expected =
-        ["sync-info main".into(), format!("fetch {wals}"), format!("list {wals}"), format!("fetch {HOME}/main")];
+    let (main, wals) = (format!("{HOME}/main"), format!("{HOME}/main/wals"));
+    let expected = [
+        "sync-info main".to_owned(),
+        format!("look {main}"),
+        format!("fetch {wals}"),
+        format!("look {wals}"),
+        format!("fetch {main}"),
+    ];
     assert_eq!(fake.calls(), expected);
 }
 
@@ -373,7 +390,6 @@ async fn an_unreachable_primary_leaves_the_site_observed() {
     let observation = world.observe(BTreeMap::from([("fra".into(), Err(error))])).await;
     assert_eq!(observation.replica.backups.len(), 3);
     assert_eq!(failure(observation), "primary fra: no route to host");
-    assert_eq!(failure(world.observe(BTreeMap::new()).await), "primary fra: it was not called");
 }
 
 #[tokio::test]
@@ -463,16 +479,7 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     assert_eq!(replica.site_barman.section, inventory::SiteSection::Present);
     assert!(replica.site_barman.active && !replica.site_barman.passive);
     fs::remove_file(&conf).unwrap();
-    let (connections, cancel) = (BTreeMap::new(), CancellationToken::new());
-    let error = observe(
-        &world.site,
-        world.site.replicas.values(),
-        &connections,
-        &|_, _, _| BTreeSet::new(),
-        Purpose::Plan { refresh: false },
-        &cancel,
-    )
-    .await
-    .unwrap_err();
+    let error =
+        world.observe_all(Purpose::Plan { refresh: false }, BTreeMap::new(), Timestamp::now()).await.unwrap_err();
     assert!(error.to_string().contains("barman.conf"), "{error}");
 }

@@ -69,6 +69,8 @@ pub struct Primary {
     pub barman_config: Option<String>,
     /// When to give up waiting.
     pub timeouts: Timeouts,
+    /// How old what it said of itself may be, where nothing that it has shows that it would say otherwise.
+    pub refresh_after: Duration,
     /// Bytes per second, shared by all its replicas; `None` is unlimited.
     pub bandwidth: Option<u64>,
     /// Transfers at the same time at the most, all its replicas together.

@@ -92,6 +92,10 @@ pub(super) struct RawPrimary {
     /// When to give up waiting for it.
     #[serde(default)]
     pub timeouts: RawTimeouts,
+    /// How old what its Barman said may be while none of its files shows a change: its configuration and its version are
+    /// then as old. Default `1h`.
+    #[serde(default = "an_hour")]
+    pub refresh_after: Length,
     /// What all its replicas together may take: `200MiB/s`. Default `unlimited`.
     #[serde(default)]
     pub bandwidth: Rate,
@@ -100,6 +104,10 @@ pub(super) struct RawPrimary {
     #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 64))]
     pub streams: NonZeroU32,
+}
+
+fn an_hour() -> Length {
+    Length(Duration::from_secs(3600))
 }
 
 const fn eight() -> NonZeroU32 {

@@ -102,6 +102,7 @@ fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_
         barman_config: raw.barman.config.map(|config| config.0),
         timeouts: Timeouts { connect: timeouts.connect.0, idle: timeouts.idle.0, sync_info: timeouts.sync_info.0 },
         bandwidth: raw.bandwidth.0,
+        refresh_after: raw.refresh_after.0,
         streams: raw.streams,
     })
 }

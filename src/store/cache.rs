@@ -11,7 +11,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -88,6 +88,12 @@ impl Cache {
     /// Where the files are.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Whether it has a file of this size and of this time of modification, in whole seconds since 1970.
+    pub fn has(&self, file: &Path, size: u64, mtime: i64) -> bool {
+        let found = fs::symlink_metadata(self.directory.join(file));
+        found.is_ok_and(|found| found.is_file() && found.len() == size && found.mtime() == mtime)
     }
 
     /// Removes everything but what has such a name.

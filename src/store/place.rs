@@ -47,6 +47,8 @@ pub enum Place {
     Looked,
     /// What is remembered of the bases that were looked at.
     Looks,
+    /// What is remembered of the server at its primary.
+    Memory,
     /// A backup that grows.
     Staged(BackupId),
     /// Where WAL files arrive.
@@ -66,7 +68,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        !matches!(self, Self::Looked | Self::Looks)
+        !matches!(self, Self::Looked | Self::Looks | Self::Memory)
     }
 }
 

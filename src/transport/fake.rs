@@ -5,7 +5,7 @@
 //! let connection = primary.connect();
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,8 +14,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::paths::{PARTIAL_DIR, landing};
-use super::{BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, RemoteFile, What};
+use super::{
+    BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What,
+};
 use crate::barman::ids::ServerName;
+use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
 
 /// What goes wrong in one call. Each fault is used up by the next call it fits; a fault pushed K times fails K times.
@@ -38,6 +41,10 @@ pub struct FakePrimary(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The seconds on the clock there.
+    now: i64,
+    /// When files and directories changed that did not do so at 0.
+    changed: BTreeMap<PathBuf, i64>,
     sync_info: BTreeMap<String, Vec<u8>>,
     list_servers: Vec<u8>,
     faults: VecDeque<Fault>,
@@ -58,7 +65,11 @@ impl FakePrimary {
     /// Adds or replaces a file, by its absolute path.
     #[must_use]
     pub fn file(self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
-        self.state().files.insert(path.into(), content.into());
+        let path = path.into();
+        let mut state = self.state();
+        let is_new = state.files.insert(path.clone(), content.into()).is_none();
+        state.note_change(&path, is_new);
+        drop(state);
         self
     }
 
@@ -85,7 +96,24 @@ impl FakePrimary {
 
     /// Loses a file.
     pub fn lose(&self, path: impl AsRef<Path>) {
-        self.state().files.remove(path.as_ref());
+        let mut state = self.state();
+        state.files.remove(path.as_ref());
+        state.note_change(path.as_ref(), true);
+    }
+
+    /// Whether it has a file.
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
+        self.state().files.contains_key(path.as_ref())
+    }
+
+    /// What is in a file that it has.
+    pub fn content(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        self.state().files[path.as_ref()].clone()
+    }
+
+    /// Lets time pass there.
+    pub fn pass(&self, seconds: i64) {
+        self.state().now += seconds;
     }
 
     /// Every call so far, such as `sync-info main`, `list /d` or `fetch /d`.
@@ -118,6 +146,13 @@ impl FakePrimary {
         }
     }
 
+    /// Gives a file here the time that it has there.
+    fn date(&self, here: &Path, there: &Path) {
+        let mtime = u64::try_from(self.state().mtime(there)).unwrap();
+        let file = fs::File::options().write(true).open(here).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(mtime)).unwrap();
+    }
+
     /// Paths relative to a directory with their contents.
     fn below(&self, directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
@@ -128,14 +163,37 @@ impl FakePrimary {
     }
 }
 
+impl State {
+    fn note_change(&mut self, path: &Path, is_of_directory: bool) {
+        let now = self.now;
+        self.changed.extend(path.parent().filter(|_| is_of_directory).map(|parent| (parent.to_owned(), now)));
+        self.changed.insert(path.to_owned(), now);
+    }
+
+    fn mtime(&self, path: &Path) -> i64 {
+        self.changed.get(path).copied().unwrap_or_default()
+    }
+
+    /// What is under a name.
+    fn entry(&self, from: &Path, path: &Path) -> Option<RemoteEntry> {
+        let at = from.join(path);
+        let size = self.files.get(&at).map(|content| content.len() as u64);
+        let is_directory = size.is_none() && self.files.keys().any(|file| file.starts_with(&at));
+        let mtime = self.mtime(&at);
+        let entry = RemoteEntry { path: path.to_owned(), size: size.unwrap_or(0), mtime, is_directory };
+        (size.is_some() || is_directory).then_some(entry)
+    }
+}
+
 fn scripted(kind: Kind) -> Error {
     Error::new(kind, format!("scripted: {}", kind.label()))
 }
 
 #[async_trait]
 impl BarmanCommands for FakePrimary {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
-        self.simple_call(format!("sync-info {server}"))?;
+    async fn sync_info(&self, server: &ServerName, after: Option<(WalName, u64)>) -> Result<Vec<u8>, Error> {
+        let after = after.map(|(name, position)| format!(" {name} {position}")).unwrap_or_default();
+        self.simple_call(format!("sync-info {server}{after}"))?;
         let answer = self.state().sync_info.get(server.as_str()).cloned();
         answer.ok_or_else(|| scripted(Kind::CommandFailed))
     }
@@ -163,6 +221,19 @@ impl Files for FakePrimary {
         let wanted = |path: &Path| only.lists(&name(path)) && (path.components().count() == 1 || is_reached(path));
         let files = files.into_iter().filter(|(path, _)| wanted(path));
         Ok(files.map(|(path, content)| RemoteFile { path, size: content.len() as u64, mtime: 0 }).collect())
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        self.simple_call(format!("look {}", request.from.display()))?;
+        let state = self.state();
+        let mut names: BTreeSet<PathBuf> = request.names.iter().cloned().collect();
+        for directory in &request.directories {
+            names.insert(directory.clone());
+            let at = request.from.join(directory);
+            let below = state.files.keys().filter_map(|file| file.strip_prefix(&at).ok()?.components().next());
+            names.extend(below.map(|name| directory.join(name)));
+        }
+        Ok(names.iter().filter_map(|name| state.entry(&request.from, name)).collect())
     }
 
     async fn fetch(
@@ -202,6 +273,7 @@ impl Files for FakePrimary {
             };
             let target = request.into.join(landing(&path, flatten));
             if fs::read(&target).is_ok_and(|present| present == *content) {
+                self.date(&target, &request.from.join(&path));
                 continue;
             }
             let length = (content.len() as u64).min(budget);
@@ -217,6 +289,7 @@ impl Files for FakePrimary {
                 return Err(scripted(end));
             }
             write(&target, content);
+            self.date(&target, &request.from.join(&path));
             self.state().brought.push(request.from.join(&path));
         }
         Ok(fetched)

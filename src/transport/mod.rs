@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
+use crate::barman::wal::WalName;
 use crate::error::Error;
 use crate::site::model::{Access, Primary};
 pub use counter::ByteCounter;
@@ -100,8 +101,9 @@ impl Connection {
 pub trait BarmanCommands: Send + Sync {
     /// The standard output of `barman sync-info SERVER`, as it came: banners and noise included.
     ///
-    /// A non-zero exit is an error that carries the end of stderr; an exit of 0 proves nothing about the form.
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error>;
+    /// With a name and where its line begins in xlog.db, only WAL behind that line is listed; Barman fails where there is no
+    /// such line. A non-zero exit is an error that carries the end of stderr; an exit of 0 proves nothing about the form.
+    async fn sync_info(&self, server: &ServerName, after: Option<(WalName, u64)>) -> Result<Vec<u8>, Error>;
 
     /// The standard output of `barman list-servers --minimal`, as it came.
     async fn list_servers(&self) -> Result<Vec<u8>, Error>;
@@ -114,6 +116,10 @@ pub trait Files: Send + Sync {
     ///
     /// Names that are not valid UTF-8, or contain control characters, are an error.
     async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error>;
+
+    /// Looks at files and directories by their names, all at once, in the order of their paths. What is not there is left
+    /// out, as are links and special files.
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error>;
 
     /// Copies files into a directory that exists. Each appears under its name only when it is whole.
     ///
@@ -152,6 +158,30 @@ pub struct RemoteFile {
     pub size: u64,
     /// When it was last modified, in whole seconds since 1970; 0 for a time that no calendar has.
     pub mtime: i64,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// The directory at the primary that all is below, absolute.
+    pub from: PathBuf,
+    /// Files and directories, by their paths below it: what there is under each name.
+    pub names: Vec<PathBuf>,
+    /// Directories, by their paths below it: each, and what is directly in it. Such a one may be a link to one.
+    pub directories: Vec<PathBuf>,
+}
+
+/// A regular file or a directory at a primary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RemoteEntry {
+    /// Relative to the directory that the look is from.
+    pub path: PathBuf,
+    /// In bytes; 0 for a directory.
+    pub size: u64,
+    /// When it was last modified, in whole seconds since 1970; 0 for a time that no calendar has.
+    pub mtime: i64,
+    /// Whether it is a directory. Its time is that of the last file that came, went or was renamed in it.
+    pub is_directory: bool,
 }
 
 /// The most files that a listing may have: more than any backup or archive, and little enough to be held in memory.

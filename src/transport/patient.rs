@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
+use crate::barman::wal::WalName;
 use crate::error::Error;
 
 use super::patience::{Line, Patience, Wait, persist};
-use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, RemoteFile};
+use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile};
 
 /// Is told, with the primary's name, what was lost and how long it has been waited for.
 pub type Teller = Arc<dyn Fn(&str, &Error, Wait) + Send + Sync>;
@@ -39,8 +40,8 @@ impl<I: ?Sized> Patient<I> {
 
 #[async_trait]
 impl BarmanCommands for Patient<dyn BarmanCommands> {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
-        self.ask(|| self.inner.sync_info(server)).await
+    async fn sync_info(&self, server: &ServerName, after: Option<(WalName, u64)>) -> Result<Vec<u8>, Error> {
+        self.ask(|| self.inner.sync_info(server, after)).await
     }
 
     async fn list_servers(&self) -> Result<Vec<u8>, Error> {
@@ -52,6 +53,10 @@ impl BarmanCommands for Patient<dyn BarmanCommands> {
 impl Files for Patient<dyn Files> {
     async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         self.ask(|| self.inner.list(request)).await
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        self.ask(|| self.inner.look(request)).await
     }
 
     async fn fetch(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antipode::error::{Error, Kind};
-use antipode::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What};
+use antipode::transport::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,10 @@ impl Faulty {
 impl Files for Faulty {
     async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
         if self.fails_now(&request.directory) { Err(self.error()) } else { self.inner().list(request).await }
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        if self.fails_now(&request.from) { Err(self.error()) } else { self.inner().look(request).await }
     }
 
     async fn fetch(

@@ -11,7 +11,6 @@ use antipode::apply::Limits;
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Listener, Summary};
-use antipode::observe::Connections;
 use antipode::plan::Plan;
 use antipode::site::Site;
 use antipode::store::Posix;
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::faulty::Faulty;
 use super::readable::assert_readable;
-use super::stages::{self, With};
+use super::stages::{self, Connections, With};
 
 /// A primary with both days of the demo's catalog, and room for sites.
 pub struct Ground {

@@ -101,6 +101,7 @@ async fn go_round(site: &TestSite, name: &str, lines: &Arc<Lines>, shared: &Shar
         site: Arc::new(site.site.clone()),
         replica: site.site.replicas[&name.parse().unwrap()].clone(),
         calls: Arc::new(Calls::over(Arc::clone(lines))),
+        turns: Arc::default(),
         cancel: CancellationToken::new(),
     };
     let run_lock = run_locks.acquire(&cycle.replica.name, LONG).await.unwrap();

@@ -105,6 +105,7 @@ impl Sshd {
             barman_command: vec![self.path("bar'man x").display().to_string()],
             barman_config: None,
             timeouts: Timeouts { connect: seconds(5), idle: seconds(20), sync_info: seconds(10) },
+            refresh_after: seconds(3600),
             bandwidth: None,
             streams: NonZeroU32::MIN,
         }

@@ -1,19 +1,22 @@
 //! The stages of the program over a site, in this process: observe, plan, apply. Also the unit tests of `apply` use it,
 //! where the program is called by its name too.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use antipode::apply::{Limits, Means, RunLocks, Shared, Stores, apply};
+use antipode::error::Error;
 use antipode::events::{Listener, Summary};
 use antipode::observe::inventory::Observation;
-use antipode::observe::{Connections, Purpose, observe};
+use antipode::observe::{Purpose, Terms, Turns, observe};
 use antipode::plan::{Plan, backup, plan};
 use antipode::site::Site;
-use antipode::site::model::Replica;
-use antipode::transport;
+use antipode::site::model::{Primary, Replica};
 use antipode::transport::patience::Patience;
-use futures::future::{join_all, try_join_all};
+use antipode::transport::{self, Connection};
+use futures::FutureExt;
+use futures::future::{join_all, ready, try_join_all};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,9 @@ const IMPATIENT: Patience = Patience {
 
 /// How long a lock is waited for that another run holds, unless a test wants another.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What each primary answers when it is called.
+pub type Connections = BTreeMap<String, Result<Connection, Error>>;
 
 /// What an apply is done with.
 pub struct With<'a> {
@@ -95,6 +101,8 @@ async fn call(site: &Site) -> Connections {
 
 async fn look_over(site: &Site, connections: &Connections, now: Timestamp) -> (Plan, Observation) {
     let (replicas, purpose, never) = (replicas(site), Purpose::Plan { refresh: false }, CancellationToken::new());
-    let observed = observe(site, &replicas, connections, &backup::to_copy(now), purpose, &never).await.unwrap();
+    let call = |primary: &Primary| ready(connections[&primary.name].clone()).boxed();
+    let terms = Terms { purpose, turns: &Turns::default(), now, cancel: &never };
+    let observed = observe(site, &replicas, &call, &backup::to_copy(now), terms).await.unwrap();
     (plan(site, &replicas, &observed, now), observed)
 }

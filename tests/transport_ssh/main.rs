@@ -13,8 +13,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use antipode::error::{Error, Kind, Retry};
-use antipode::site::model::Primary;
-use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, List, What};
+use antipode::site::model::{Access, Primary};
+use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, List, Look, What};
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ async fn open(sshd: &Sshd, primary: &Primary) -> Result<Connection, Error> {
 }
 
 async fn sync_info(connection: &Connection, server: &str) -> Result<String, Error> {
-    let answer = connection.commands.as_ref().unwrap().sync_info(&server.parse().unwrap()).await;
+    let answer = connection.commands.as_ref().unwrap().sync_info(&server.parse().unwrap(), None).await;
     answer.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
@@ -150,6 +150,35 @@ async fn a_listing_is_of_regular_files_with_every_byte_of_their_names() {
     let all = connection.files.list(&request).await.unwrap();
     let found: Vec<_> = all.iter().map(|file| (file.path.to_str().unwrap(), file.size)).collect();
     assert_eq!(found, [(" lead", 5), ("b", 5), ("bad\u{1b}[31m", 0), ("sub dir/a b", 5), ("é.history", 5)]);
+}
+
+#[tokio::test]
+async fn a_look_shows_files_and_directories_and_the_same_over_ssh_as_on_this_host() {
+    let sshd = Sshd::start();
+    for name in ["home/m ain/wals/0000000100000000/a", "home/m ain/wals/list", "elsewhere/b", "home/m ain/meta/c"] {
+        sshd.write(name, "12345");
+    }
+    let home = sshd.path("home");
+    symlink(sshd.path("elsewhere"), home.join("m ain/base")).unwrap();
+    symlink("list", home.join("m ain/wals/link")).unwrap();
+    let directories = ["m ain/wals", "m ain/base", "m ain/none"].map(PathBuf::from).to_vec();
+    let names = ["m ain/meta/c", "m ain/meta/d", "m ain/wals/list", "m ain/wals/link"].map(PathBuf::from).to_vec();
+    let look = Look { from: home.clone(), names, directories };
+    let over_ssh = open(&sshd, &sshd.primary()).await.unwrap().files.look(&look).await.unwrap();
+    let on_disk = Primary { access: Access::Path(home), ..sshd.primary() };
+    assert_eq!(open(&sshd, &on_disk).await.unwrap().files.look(&look).await.unwrap(), over_ssh);
+    let seen: Vec<_> = over_ssh.iter().map(|e| (e.path.to_str().unwrap(), e.size, e.is_directory)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("m ain/base", 0, true),
+            ("m ain/base/b", 5, false),
+            ("m ain/meta/c", 5, false),
+            ("m ain/wals", 0, true),
+            ("m ain/wals/0000000100000000", 0, true),
+            ("m ain/wals/list", 5, false),
+        ]
+    );
 }
 
 #[tokio::test]

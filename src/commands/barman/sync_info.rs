@@ -145,7 +145,7 @@ async fn answer_of_primary(session: &Session, name: &str) -> Result<Vec<u8>, Err
         )
         .hint(format!("`antipode sync-info -c BARMAN_CONF {}` reads it", replica.server)));
     };
-    commands.sync_info(&replica.server).await.map_err(|error| {
+    commands.sync_info(&replica.server, None).await.map_err(|error| {
         let error = primary::refused(error, &replica.server);
         error.of(format_args!("primary {}, server {}", replica.primary, replica.server))
     })

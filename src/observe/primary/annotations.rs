@@ -1,9 +1,9 @@
 //! Keep annotations and marks of deletion, which sync-info leaves out.
 //!
-//! They are asked for by name, for every backup and in both layouts: listing the legacy one would walk through every
-//! base at the primary.
+//! A look shows which there are. Those in a base, where Barmans before 3.13.3 have them, it shows of the backups only that
+//! were known before it; of others they are asked for by name, as listing them would walk through every base.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::barman::ids::BackupId;
@@ -13,24 +13,38 @@ use crate::error::Error;
 use crate::observe::inventory::PrimaryInventory;
 
 use super::fetched::{FetchedFiles, Fetcher};
+use super::sights::Sights;
 
 /// An annotation is one word.
 const MAX_SIZE: u64 = 64;
 
-/// Adds the annotations of every backup.
-pub async fn add(fetcher: &Fetcher<'_>, there: &mut PrimaryInventory) -> Result<(), Error> {
+/// Adds the annotations of every backup, given what was seen, and of which backups all was.
+pub async fn add(
+    fetcher: &Fetcher<'_>,
+    there: &mut PrimaryInventory,
+    seen: &Sights,
+    looked_at: &BTreeSet<BackupId>,
+) -> Result<(), Error> {
     let dirs = there.directories.clone();
-    let found = Annotations::fetch(fetcher, &dirs, there.backups.keys().copied()).await?;
+    let may_be = |id: BackupId, path: &PathBuf| {
+        let is_in_base = path.starts_with(&dirs.basebackups_directory);
+        seen.backups.contains_key(path) || is_in_base && !looked_at.contains(&id)
+    };
+    let of_backup =
+        |id: BackupId| Layout::readable().map(|layout| [layout.keep(&dirs, id), layout.delete_this(&dirs, id)]);
+    let ids = there.backups.keys().copied();
+    let paths = ids.flat_map(|id| of_backup(id).into_iter().flatten().filter(move |path| may_be(id, path)));
+    let found = Annotations::fetch(fetcher, &dirs, paths.collect()).await?;
     for (id, backup) in &mut there.backups {
-        for layout in Layout::readable() {
-            match found.read(&layout.keep(&dirs, *id)).map(|bytes| Keep::parse(&bytes)) {
+        for [keep, delete_this] in of_backup(*id) {
+            match found.read(&keep).map(|bytes| Keep::parse(&bytes)) {
                 Some(Ok(keep)) => backup.keep = backup.keep.or(Some(keep)),
                 Some(Err(error)) => {
                     there.notes.push(format!("the keep annotation of backup {id} is passed over: {error}"));
                 }
                 None => {}
             }
-            backup.going_away |= found.read(&layout.delete_this(&dirs, *id)).is_some();
+            backup.going_away |= found.read(&delete_this).is_some();
         }
     }
     Ok(())
@@ -40,15 +54,8 @@ pub async fn add(fetcher: &Fetcher<'_>, there: &mut PrimaryInventory) -> Result<
 struct Annotations(BTreeMap<PathBuf, FetchedFiles>);
 
 impl Annotations {
-    async fn fetch(
-        fetcher: &Fetcher<'_>,
-        dirs: &ServerDirs,
-        ids: impl Iterator<Item = BackupId>,
-    ) -> Result<Self, Error> {
+    async fn fetch(fetcher: &Fetcher<'_>, dirs: &ServerDirs, paths: Vec<PathBuf>) -> Result<Self, Error> {
         let mut wanted: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-        let paths = ids.flat_map(|id| {
-            Layout::readable().into_iter().flat_map(move |layout| [layout.keep(dirs, id), layout.delete_this(dirs, id)])
-        });
         for path in paths {
             // One transfer serves all as long as the backups are below the server's directory.
             for root in [&dirs.backup_directory, &dirs.basebackups_directory] {

@@ -5,58 +5,138 @@
 //! listed, and xlog.db is fetched as a file, in the same way from a primary behind ssh and from one on this host: both
 //! ways of asking give the same inventory. Only where there is no xlog.db to be had does sync-info's list describe.
 //!
-//! The list is fetched before the directories are read: what it names and the disk has not is then really gone. A file
+//! A directory is listed unless it looks as it did when its files were those that the list has, and the list has the same
+//! of it still. So of an archive that grows one directory is listed, however many there are, and of one that rests none.
+//!
+//! The list is fetched before the directories are listed: what it names and the disk has not is then really gone. A file
 //! that it does not name may just have been archived, so that it is fetched once more where there is such a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 
 use crate::barman::history::HistoryFile;
-use crate::barman::layout::wal_path;
+use crate::barman::layout::{HashDirectory, wal_path};
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::xlogdb::XlogDb;
 use crate::error::{Error, Kind};
 use crate::observe::history;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
+use crate::store::cache::Cache;
 use crate::store::wals::MAX_HISTORY;
-use crate::transport::{List, RemoteFile};
+use crate::transport::{Look, RemoteEntry};
 
 use super::fetched::Fetcher;
 use super::lists::{FetchedLists, WalList};
-use crate::store::cache::Cache;
+use super::memory::{self, Memory};
+use super::sights::{Sight, Sights};
 
 /// The most WAL files that an archive may have: 64 TiB of segments of 16 MiB.
 pub(super) const MAX_FILES: usize = 4 << 20;
 
-/// What of `wals/` is listed: the directories that are named by 16 digits, and in them and above them what may be WAL.
-const PATTERNS: [&str; 5] =
-    ["????????????????/", "????????????????????????", "????????????????????????.*", "*.history", "*.partial"];
-
 /// Replaces what sync-info told of the archive by what is there, and adds every history file. Histories that are here
-/// with the same size are not fetched again.
+/// with the same size are not fetched again. What is learnt of it spares the next run a part of that.
 pub async fn add(
     fetcher: &Fetcher<'_>,
     there: &mut PrimaryInventory,
     here: &ReplicaInventory,
     cache: Option<Cache>,
-) -> Result<(), Error> {
+    seen: &Sights,
+    before: Option<&Memory>,
+) -> Result<memory::Archive, Error> {
     let dirs = there.directories.clone();
-    let mut lists = FetchedLists::fetch(fetcher, &dirs, cache).await?;
-    let told = std::mem::take(&mut there.wals);
-    let WalList { mut entries, fault } = lists.read().await?.unwrap_or(WalList { entries: told, fault: None });
-    let on_disk = list(fetcher, &dirs.wals_directory, entries.is_empty()).await?;
-    let mut archive = Archive::of(&entries, &on_disk);
+    let is_kept = before.is_some_and(|before| before.archive.is_list_kept && seen.has_lists_of(&before.sights));
+    let mut lists = FetchedLists::fetch(fetcher, &dirs, cache, &seen.lists, is_kept).await?;
+    let (told, told_last) = (std::mem::take(&mut there.wals), there.last.take());
+    let told = WalList { entries: told, last: told_last, fault: None };
+    let WalList { entries, last, fault } = lists.read().await?.unwrap_or(told);
+    if !entries.is_empty() && !seen.has_archive {
+        let what = format!("{} does not exist there, and its xlog.db lists WAL", dirs.wals_directory.display());
+        return Err(Error::new(Kind::NotFound, what).hint("is it mounted?"));
+    }
+    let mut digests = digests(&entries);
+    let unmoved = unmoved(&digests, seen, before);
+    let mut moved: BTreeSet<HashDirectory> =
+        seen.directories.keys().copied().filter(|d| !unmoved.contains(d)).collect();
+    let mut on_disk = seen_histories(seen);
+    if !is_kept {
+        for entry in come(fetcher, &dirs.wals_directory, &entries, &digests, seen).await? {
+            on_disk.extend(OnDisk::of(&entry));
+            moved.extend(entry.path.to_str().and_then(|name| name.parse::<HashDirectory>().ok()));
+        }
+    }
+    on_disk.extend(list(fetcher, &dirs.wals_directory, &moved).await?);
+    on_disk.sort_unstable_by_key(|file| file.name);
+    let mut archive = Archive::of(entries, &on_disk, &unmoved);
     if !archive.undescribed.is_empty()
         && let Some(newer) = lists.read_again(fetcher).await?
     {
-        let added = newer.entries.into_iter().filter(|line| archive.undescribed.contains_key(&line.name));
-        entries = XlogDb::new(entries).with(added).into_entries();
-        archive = Archive::of(&entries, &on_disk);
+        let is_added = |line: &WalEntry| archive.undescribed.contains_key(&line.name);
+        let added: Vec<WalEntry> = newer.entries.into_iter().filter(is_added).collect();
+        let lines = XlogDb::new(archive.into_lines()).with(added).into_entries();
+        digests = self::digests(&lines);
+        archive = Archive::of(lines, &on_disk, &unmoved);
     }
+    let odd = archive.odd_directories();
+    let is_as_listed = |directory: &HashDirectory| {
+        let is_settled = seen.directories.get(directory).is_some_and(|sight| seen.is_settled(*sight));
+        unmoved.contains(directory) || is_settled && !odd.contains(directory)
+    };
+    let as_listed = seen.directories.keys().copied().filter(is_as_listed);
+    let as_listed = as_listed.map(|directory| (directory, digest_of(&digests, directory))).collect();
     there.notes.extend(fault);
-    (there.wals, there.gone, there.undescribed) = (archive.wals, archive.gone, archive.undescribed);
-    add_histories(fetcher, there, here, &on_disk).await
+    (there.wals, there.gone, there.undescribed, there.last) = (archive.wals, archive.gone, archive.undescribed, last);
+    add_histories(fetcher, there, here, &on_disk).await?;
+    let is_list_kept = is_kept || lists.are_kept() && seen.are_lists_settled();
+    let last = there.last.map(|(name, position)| (name.to_string(), position));
+    Ok(memory::Archive { is_list_kept, last, as_listed })
+}
+
+/// The directories whose files are still those that the list has of them.
+fn unmoved(digests: &BTreeMap<HashDirectory, u64>, seen: &Sights, before: Option<&Memory>) -> BTreeSet<HashDirectory> {
+    let Some(before) = before else { return BTreeSet::new() };
+    let is_unmoved = |(directory, digest): &(&HashDirectory, &u64)| {
+        seen.has_directory_of(&before.sights, **directory) && digest_of(digests, **directory) == **digest
+    };
+    before.archive.as_listed.iter().filter(is_unmoved).map(|(directory, _)| *directory).collect()
+}
+
+/// What tells whether the list has the same of a directory, for each that it has anything of.
+fn digests(lines: &[WalEntry]) -> BTreeMap<HashDirectory, u64> {
+    let is_one = |a: &WalEntry, b: &WalEntry| HashDirectory::of(a.name) == HashDirectory::of(b.name);
+    let digest = |lines: &[WalEntry]| {
+        let mut hasher = DefaultHasher::new();
+        for line in lines {
+            (line.name, line.size).hash(&mut hasher);
+        }
+        hasher.finish()
+    };
+    let directory = |lines: &[WalEntry]| lines.first().and_then(|line| HashDirectory::of(line.name));
+    lines.chunk_by(is_one).filter_map(|lines| Some((directory(lines)?, digest(lines)))).collect()
+}
+
+/// That of a directory that the list has nothing of is 0.
+fn digest_of(digests: &BTreeMap<HashDirectory, u64>, directory: HashDirectory) -> u64 {
+    digests.get(&directory).copied().unwrap_or_default()
+}
+
+/// The directories and history files that have come since it was looked, of those that the list has.
+async fn come(
+    fetcher: &Fetcher<'_>,
+    archive: &Path,
+    lines: &[WalEntry],
+    digests: &BTreeMap<HashDirectory, u64>,
+    seen: &Sights,
+) -> Result<Vec<RemoteEntry>, Error> {
+    let directories = digests.keys().filter(|directory| !seen.directories.contains_key(directory));
+    let histories = lines.iter().map(|line| line.name).filter(|name| matches!(name, WalName::History(_)));
+    let histories = histories.map(|name| name.to_string()).filter(|name| !seen.histories.contains_key(name));
+    let names: Vec<PathBuf> = directories.map(ToString::to_string).chain(histories).map(PathBuf::from).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    fetcher.files.look(&Look { from: archive.to_owned(), names, directories: Vec::new() }).await
 }
 
 /// A file on the primary's disk.
@@ -69,9 +149,9 @@ struct OnDisk {
 
 impl OnDisk {
     /// What a listed file is, unless it has no business where it is.
-    fn of(file: &RemoteFile) -> Option<Self> {
+    fn of(file: &RemoteEntry) -> Option<Self> {
         let name: WalName = file.path.file_name()?.to_str()?.parse().ok()?;
-        let is_at_home = file.path == wal_path(name);
+        let is_at_home = !file.is_directory && file.path == wal_path(name);
         is_at_home.then_some(Self { name, size: file.size, mtime: file.mtime })
     }
 
@@ -82,24 +162,29 @@ impl OnDisk {
     }
 }
 
-/// Everything on the disk, sorted by name. An archive that nothing is known of may not be there yet: Barman makes the
-/// directory when the first WAL arrives.
-async fn list(fetcher: &Fetcher<'_>, directory: &Path, may_be_absent: bool) -> Result<Vec<OnDisk>, Error> {
-    let only = PATTERNS.map(str::to_owned).to_vec();
-    let listed = fetcher.files.list(&List { directory: directory.to_owned(), recursive: true, only }).await;
-    let files = match listed {
-        Err(error) if error.kind == Kind::NotFound && may_be_absent => Vec::new(),
-        listed => listed?,
+fn seen_histories(seen: &Sights) -> Vec<OnDisk> {
+    let histories = seen.histories.iter();
+    let on_disk = |(name, sight): (&String, &Sight)| {
+        Some(OnDisk { name: name.parse().ok()?, size: sight.size, mtime: sight.mtime })
     };
-    if files.len() > MAX_FILES {
+    histories.filter_map(on_disk).collect()
+}
+
+/// Everything in these directories.
+async fn list(fetcher: &Fetcher<'_>, archive: &Path, moved: &BTreeSet<HashDirectory>) -> Result<Vec<OnDisk>, Error> {
+    if moved.is_empty() {
+        return Ok(Vec::new());
+    }
+    let directories = moved.iter().map(|directory| PathBuf::from(directory.to_string())).collect();
+    let look = Look { from: archive.to_owned(), names: Vec::new(), directories };
+    let on_disk: Vec<OnDisk> = fetcher.files.look(&look).await?.iter().filter_map(OnDisk::of).collect();
+    if on_disk.len() > MAX_FILES {
         return Err(Error::new(
             Kind::Untrusted,
-            format!("its WAL archive has {} files, and no more than {MAX_FILES} are looked at", files.len()),
+            format!("its WAL archive has {} files, and no more than {MAX_FILES} are looked at", on_disk.len()),
         )
         .hint("let its Barman delete what no backup needs: see `retention_policy`"));
     }
-    let mut on_disk: Vec<OnDisk> = files.iter().filter_map(OnDisk::of).collect();
-    on_disk.sort_unstable_by_key(|file| file.name);
     Ok(on_disk)
 }
 
@@ -113,40 +198,54 @@ struct Archive {
 }
 
 impl Archive {
-    /// One pass over both, which are sorted. What no list names and is not finished is passed over.
-    fn of(lines: &[WalEntry], on_disk: &[OnDisk]) -> Self {
-        let mut archive = Self { wals: Vec::with_capacity(on_disk.len().max(lines.len())), ..Self::default() };
-        let (mut lines, mut on_disk) = (lines.iter().peekable(), on_disk.iter().peekable());
-        while let Some(name) = first(lines.peek().map(|line| line.name), on_disk.peek().map(|file| file.name)) {
-            let line = lines.next_if(|line| line.name == name);
-            match (line, on_disk.next_if(|file| file.name == name)) {
-                (None, Some(_)) if matches!(name, WalName::Partial(_)) => {}
-                (line, Some(file)) => {
-                    let (entry, undescribed) = described(*file, line);
-                    archive.wals.push(entry);
-                    archive.undescribed.extend(undescribed.map(|why| (name, why)));
-                }
-                (line, None) => {
-                    archive.wals.extend(line);
-                    archive.gone.insert(name);
+    /// One pass over both, which are sorted. Of a directory that did not move all is as listed. What no list names and is
+    /// not finished is passed over.
+    fn of(lines: Vec<WalEntry>, on_disk: &[OnDisk], unmoved: &BTreeSet<HashDirectory>) -> Self {
+        let mut archive = Self { wals: lines, ..Self::default() };
+        let (mut unlisted, mut on_disk) = (Vec::new(), on_disk.iter().peekable());
+        let mut last = (None, false);
+        for line in &mut archive.wals {
+            let directory = HashDirectory::of(line.name);
+            if directory != last.0 {
+                last = (directory, directory.is_some_and(|directory| unmoved.contains(&directory)));
+            }
+            if last.1 {
+                continue;
+            }
+            unlisted.extend(std::iter::from_fn(|| on_disk.next_if(|file| file.name < line.name)));
+            match on_disk.next_if(|file| file.name == line.name) {
+                None => drop(archive.gone.insert(line.name)),
+                Some(file) if file.size == line.size => {}
+                Some(file) => {
+                    archive.undescribed.insert(line.name, Undescribed::OtherSize { listed: line.size });
+                    line.size = file.size;
                 }
             }
         }
+        let is_finished = |file: &&OnDisk| !matches!(file.name, WalName::Partial(_));
+        let unlisted: Vec<&OnDisk> = unlisted.into_iter().chain(on_disk).filter(is_finished).collect();
+        archive.undescribed.extend(unlisted.iter().map(|file| (file.name, Undescribed::NotListed)));
+        archive.wals.extend(unlisted.into_iter().map(|file| file.entry()));
+        archive.wals.sort_by_key(|entry| entry.name);
         archive
     }
-}
 
-/// The name that comes first.
-fn first(a: Option<WalName>, b: Option<WalName>) -> Option<WalName> {
-    a.into_iter().chain(b).min()
-}
+    /// The lines that it was made from.
+    fn into_lines(mut self) -> Vec<WalEntry> {
+        self.wals.retain_mut(|line| match self.undescribed.get(&line.name) {
+            None => true,
+            Some(Undescribed::NotListed) => false,
+            Some(Undescribed::OtherSize { listed }) => {
+                line.size = *listed;
+                true
+            }
+        });
+        self.wals
+    }
 
-/// A file on the disk as its line describes it, and how far it does not.
-fn described(file: OnDisk, line: Option<&WalEntry>) -> (WalEntry, Option<Undescribed>) {
-    match line {
-        None => (file.entry(), Some(Undescribed::NotListed)),
-        Some(line) if line.size == file.size => (*line, None),
-        Some(line) => (WalEntry { size: file.size, ..*line }, Some(Undescribed::OtherSize { listed: line.size })),
+    /// The directories whose files are not those that the list has.
+    fn odd_directories(&self) -> BTreeSet<HashDirectory> {
+        self.gone.iter().chain(self.undescribed.keys()).copied().filter_map(HashDirectory::of).collect()
     }
 }
 

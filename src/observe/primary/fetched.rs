@@ -103,7 +103,7 @@ impl Fetcher<'_> {
             return self.fetch_privately(from, paths, largest, Some(cache.directory())).await;
         }
         if paths.is_empty() {
-            return Ok(FetchedFiles::new(Directory::Kept(cache), Fetched::default()));
+            return Ok(FetchedFiles::kept(cache));
         }
         match self.fetch_into(cache.directory(), from, paths.clone(), largest, None).await {
             Ok(fetched) => Ok(FetchedFiles::new(Directory::Kept(cache), fetched)),
@@ -161,6 +161,11 @@ fn may_come_from_here(kind: Kind) -> bool {
 impl FetchedFiles {
     fn new(directory: Directory, fetched: Fetched) -> Self {
         Self { directory: Some(directory), missing: fetched.missing.into_iter().collect() }
+    }
+
+    /// Files that the cache has as the primary has them.
+    pub fn kept(cache: Cache) -> Self {
+        Self::new(Directory::Kept(cache), Fetched::default())
     }
 
     /// Fetches the same files once more; whether anything of them is new.

@@ -3,15 +3,18 @@
 //! It stays in our own directory of the server ([`crate::store::cache`]), so that the next fetch brings only what changed. What
 //! came may have been written while it was read: a last line without an end is not one yet.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFile;
 
 use super::archive::MAX_FILES;
 use super::fetched::{FetchedFiles, Fetcher};
+use super::sights::Sight;
 use crate::store::cache::Cache;
 
 /// The longest list that is read: more than the lines of as many files as an archive may have.
@@ -25,6 +28,8 @@ const FAULT: &str = "its xlog.db has lines that are doubled, out of order or unr
 pub struct WalList {
     /// Its lines, sorted by name, each once.
     pub entries: Vec<WalEntry>,
+    /// The name on its last line, and where that begins.
+    pub last: Option<(WalName, u64)>,
     /// What is wrong with it, in a sentence.
     pub fault: Option<String>,
 }
@@ -39,12 +44,28 @@ pub struct FetchedLists {
 }
 
 impl FetchedLists {
-    /// Fetches what there is.
-    pub async fn fetch(fetcher: &Fetcher<'_>, dirs: &ServerDirs, cache: Option<Cache>) -> Result<Self, Error> {
+    /// Fetches what was seen, but for what is kept here as it was seen.
+    pub async fn fetch(
+        fetcher: &Fetcher<'_>,
+        dirs: &ServerDirs,
+        cache: Option<Cache>,
+        seen: &BTreeMap<PathBuf, Sight>,
+        is_kept: bool,
+    ) -> Result<Self, Error> {
         let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
         let names: Vec<PathBuf> = Layout::readable().into_iter().filter_map(name).collect();
         let from = dirs.xlogdb_directory.clone();
-        let files = match fetcher.fetch_cached(&from, names.clone(), MAX_SIZE, cache).await {
+        if seen.is_empty() {
+            return Ok(Self { from, names, files: FetchedFiles::default() });
+        }
+        let is_here = |cache: &Cache| seen.iter().all(|(name, sight)| cache.has(name, sight.size, sight.mtime));
+        let cache = match cache {
+            Some(cache) if is_kept && is_here(&cache) => {
+                return Ok(Self { from, names, files: FetchedFiles::kept(cache) });
+            }
+            cache => cache,
+        };
+        let files = match fetcher.fetch_cached(&from, seen.keys().cloned().collect(), MAX_SIZE, cache).await {
             // Barman makes the directory when the first WAL arrives.
             Err(error) if error.is_absent() => FetchedFiles::default(),
             files => files?,
@@ -54,6 +75,11 @@ impl FetchedLists {
             tracing::debug!("the cache of lists keeps more than it should: {error}");
         }
         Ok(Self { from, names, files })
+    }
+
+    /// Whether what the list says stays here for the next run.
+    pub fn are_kept(&self) -> bool {
+        self.files.cache().is_some_and(|cache| !cache.is_read_only())
     }
 
     /// What the list says; `None` where the primary has none.
@@ -80,7 +106,7 @@ fn lines(bytes: &mut Vec<u8>) -> Result<WalList, Error> {
         return Err(too_long(&format!("has {count} lines")));
     }
     let list = XlogDbFile::parse(bytes);
-    Ok(WalList { fault: list.is_faulty().then(|| FAULT.to_owned()), entries: list.entries })
+    Ok(WalList { fault: list.is_faulty().then(|| FAULT.to_owned()), last: list.last, entries: list.entries })
 }
 
 fn too_long(what: &str) -> Error {

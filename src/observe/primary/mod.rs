@@ -1,25 +1,44 @@
 //! The primary's end of a replica.
 //!
-//! First [`Source::ask`]: one `sync-info`, or one reading of a catalog that this host can see. Then what every plan needs
-//! and sync-info does not tell, or not all of it: the archive, history files and annotations ([`Source::complete`]). At
-//! last what only those need who copy a backup: [`Source::look_closer`]. A site in sync pays for the first two alone.
+//! First one look at all that is remembered of all its servers ([`watch`]). Then [`Source::ask`]: `sync-info`, unless that
+//! look shows that its answer would be the remembered one; or one reading of a catalog that this host can see. Then what
+//! every plan needs and sync-info does not tell, or not all of it: the archive, history files and annotations, as far as
+//! they moved ([`Source::complete`]). At last what only those need who copy a backup: [`Source::look_closer`]. Where
+//! nothing moved, all servers together pay for the first look alone.
+//!
+//! | what changes at the primary | is noticed by |
+//! | --- | --- |
+//! | a backup comes, goes, changes its status or anything else in its backup.info | the look: name, size and time of that file |
+//! | a backup is kept, or kept no longer, or marked for deletion | the look: that annotation |
+//! | WAL is archived, deleted or compressed | the look: the time of its directory, and of xlog.db |
+//! | a line of xlog.db changes | the look: its size and time, and then its content |
+//! | a history file comes, goes or changes | the look: its name and size |
+//! | a WAL file is written to in place, its size changed | `refresh_after`, unless its directory or its lines change too |
+//! | the server is renamed or its directories are moved | the look, where nothing is any more where it was |
+//! | `active`, the version of Barman, other settings | `refresh_after` |
 
 mod annotations;
 mod archive;
 mod fetched;
 mod lists;
 mod manifests;
+pub mod memory;
 mod path;
+pub mod sights;
 mod sync_info;
+pub mod watch;
 
 pub use sync_info::refused;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
+use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
@@ -29,6 +48,8 @@ use super::facts::base_kind;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
 use crate::store::cache::{Cache, Cached, Use};
 use fetched::Fetcher;
+use memory::Memory;
+use sights::{Sights, View};
 
 /// One server of a primary, and the way to it.
 #[derive(Clone, Copy)]
@@ -41,30 +62,93 @@ pub struct Source<'a> {
     pub server: &'a ServerName,
     /// What it is asked for.
     pub purpose: Purpose,
+    /// When it is asked, by the clock here.
+    pub now: Timestamp,
     /// Ends every transfer when it fires.
     pub cancel: &'a CancellationToken,
 }
 
+/// What is known of a server before it is asked anything.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// What earlier runs learnt.
+    pub memory: Option<Memory>,
+    /// What is seen now of all that is remembered.
+    pub seen: Option<Sights>,
+}
+
+impl Known {
+    /// What is remembered, where the primary would say the same.
+    fn right(&self, now: Timestamp, refresh_after: Duration) -> Option<&Memory> {
+        let (memory, seen) = (self.memory.as_ref()?, self.seen.as_ref()?);
+        memory.is_right(seen, now, refresh_after).then_some(memory)
+    }
+
+    /// The line that xlog.db ended with, where it is there still.
+    fn last_line(&self) -> Option<(WalName, u64)> {
+        let (memory, seen) = (self.memory.as_ref()?, self.seen.as_ref()?);
+        let (name, position) = memory.archive.last.as_ref().filter(|_| !seen.lists.is_empty())?;
+        Some((name.parse().ok()?, *position))
+    }
+}
+
 impl Source<'_> {
-    /// What the primary says of itself.
-    pub async fn ask(&self) -> Observed {
+    /// What the primary says of itself; what it said before, where that is right.
+    pub async fn ask(&self, known: &Known) -> Observed {
         let answer = match (&self.connection.commands, &self.primary.access) {
-            (Some(commands), _) => sync_info::ask(commands.as_ref(), self.server).await,
+            (Some(commands), _) => match known.right(self.now, self.primary.refresh_after) {
+                Some(memory) => Ok(active(memory.inventory())),
+                None => sync_info::ask(commands.as_ref(), self.server, known.last_line()).await,
+            },
             (None, Access::Path(home)) => path::read(home, self.server).await.map(active),
             (None, Access::Ssh { .. }) => Err(Error::new(Kind::Internal, "the connection runs no commands")),
         };
         answer.unwrap_or_else(|error| Observed::Failed(self.failed(error)))
     }
 
-    /// Adds the archive and the history files, and the annotations, which sync-info does not know.
-    pub async fn complete(&self, there: &mut PrimaryInventory, here: &ReplicaInventory) -> Result<(), Error> {
+    /// Adds the archive and the history files, and the annotations, which sync-info does not know. What was learnt is for
+    /// the next run.
+    pub async fn complete(
+        &self,
+        there: &mut PrimaryInventory,
+        here: &ReplicaInventory,
+        known: Known,
+    ) -> Result<Memory, Error> {
+        self.add_what_is_seen(there, here, known).await.map_err(|error| self.failed(error))
+    }
+
+    async fn add_what_is_seen(
+        &self,
+        there: &mut PrimaryInventory,
+        here: &ReplicaInventory,
+        known: Known,
+    ) -> Result<Memory, Error> {
+        let is_new = known.right(self.now, self.primary.refresh_after).is_none();
+        let Known { memory, seen } = known;
+        let before = memory.filter(|memory| memory.directories == there.directories);
+        let (seen, looked_at, was_seen_first) = match (seen, &before) {
+            (Some(seen), Some(before)) => (seen, before.ids().copied().collect(), true),
+            _ => (self.look(there, before.as_ref()).await?, there.backups.keys().copied().collect(), false),
+        };
         let fetcher = self.fetcher();
         let cache = self.cache(here, Cached::Lists).await?;
-        archive::add(&fetcher, there, here, cache).await.map_err(|error| self.failed(error))?;
-        if self.connection.commands.is_none() {
-            return Ok(());
+        let archive = archive::add(&fetcher, there, here, cache, &seen, before.as_ref()).await?;
+        if is_new && self.connection.commands.is_some() {
+            annotations::add(&fetcher, there, &seen, &looked_at).await?;
         }
-        annotations::add(&fetcher, there).await.map_err(|error| self.failed(error))
+        let memory = match before.filter(|_| !is_new) {
+            Some(memory) => memory,
+            None => Memory::of(there, self.primary, self.now, was_seen_first && seen.are_backups_settled()),
+        };
+        Ok(memory.with(seen, archive))
+    }
+
+    /// What is seen of a server.
+    async fn look(&self, there: &PrimaryInventory, before: Option<&Memory>) -> Result<Sights, Error> {
+        let dirs = &there.directories;
+        let look = sights::from_below(sights::look_for(dirs, there.backups.keys()));
+        let entries = self.connection.files.look(&look).await?;
+        Ok(View::new(&look.from, entries, self.now).of(dirs, before.map(|before| &before.sights)))
     }
 
     /// Adds what is only worth knowing of backups that are copied: the manifests of those that may share files with

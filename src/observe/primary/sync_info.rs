@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::barman::sync_info::{Framed, RemoteDir, SyncConfig, SyncInfo, SyncInfoError, frame};
+use crate::barman::wal::WalName;
 use crate::barman::xlogdb::XlogDb;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observed, PrimaryInventory};
@@ -13,9 +14,18 @@ use crate::transport::BarmanCommands;
 /// What every Barman since 2.19 says of a name that is not in its configuration.
 const UNKNOWN_SERVER: &str = "Unknown server '";
 
-/// Runs sync-info and reads its answer.
-pub async fn ask(commands: &dyn BarmanCommands, server: &ServerName) -> Result<Observed, Error> {
-    let stdout = commands.sync_info(server).await.map_err(|error| refused(error, server))?;
+/// Runs sync-info and reads its answer. Where xlog.db has such a line still, WAL is only listed from there on: a list of a
+/// million takes Barman a minute.
+pub async fn ask(
+    commands: &dyn BarmanCommands,
+    server: &ServerName,
+    after: Option<(WalName, u64)>,
+) -> Result<Observed, Error> {
+    let answer = match (after, commands.sync_info(server, after).await) {
+        (Some(_), Err(error)) if error.kind == Kind::CommandFailed => commands.sync_info(server, None).await,
+        (_, answer) => answer,
+    };
+    let stdout = answer.map_err(|error| refused(error, server))?;
     let server = server.clone();
     // Hundreds of megabytes for a million WAL files: not on a thread that others wait for.
     tokio::task::spawn_blocking(move || read(&stdout, &server)).await?

@@ -59,6 +59,7 @@ impl Places<'_> {
             Place::Findings => own(dirs).join("findings.json"),
             Place::Looked => own(dirs).join("looked"),
             Place::Looks => own(dirs).join("looks.json"),
+            Place::Memory => own(dirs).join("primary.json"),
             Place::Staged(id) if self.bases_inside => staging_inside(dirs).join(id.as_str()),
             Place::Staged(id) => dirs.basebackups_directory.join(format!(".{id}{GROWS}")),
             Place::Arrivals if self.wals_inside => own(dirs).join("wals"),

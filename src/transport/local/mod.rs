@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX, is_gone};
-use super::{ByteCounter, Fetch, Fetched, Files, List, MAX_LISTED, RemoteFile, What};
+use super::{ByteCounter, Fetch, Fetched, Files, List, Look, MAX_LISTED, RemoteEntry, RemoteFile, What};
 use copy::Copier;
 pub(super) use pattern::Only;
 
@@ -48,6 +48,12 @@ impl Files for LocalFiles {
         paths::check_directory(&self.primary, &request.directory)?;
         let (primary, request, cancel) = (self.primary.clone(), request.clone(), self.cancel.clone());
         blocking(move || list(&primary, &request, &cancel)).await
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        paths::check_directory(&self.primary, &request.from)?;
+        let (primary, request, cancel) = (self.primary.clone(), request.clone(), self.cancel.clone());
+        blocking(move || look(&primary, &request, &cancel)).await
     }
 
     async fn fetch(
@@ -111,6 +117,50 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
     }
     files.sort();
     Ok(files)
+}
+
+fn look(primary: &str, request: &Look, cancel: &CancellationToken) -> Result<Vec<RemoteEntry>, Error> {
+    let mut entries = Vec::new();
+    let mut note = |path: PathBuf, metadata: io::Result<fs::Metadata>| match metadata {
+        _ if cancel.is_cancelled() => Err(Error::interrupted()),
+        Ok(_) if entries.len() == MAX_LISTED => {
+            let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
+            Err(Error::new(Kind::Untrusted, message))
+        }
+        Ok(metadata) => {
+            let is_directory = metadata.is_dir();
+            let size = if is_directory { 0 } else { metadata.len() };
+            if is_directory || metadata.is_file() {
+                entries.push(RemoteEntry { path, size, mtime: metadata.mtime(), is_directory });
+            }
+            Ok(())
+        }
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(failure(primary, &request.from.join(path), &error)),
+    };
+    for name in &request.names {
+        note(name.clone(), fs::symlink_metadata(request.from.join(name)))?;
+    }
+    for directory in &request.directories {
+        let at = request.from.join(directory);
+        let inside = match fs::read_dir(&at) {
+            Err(error) if is_absent(&error) => continue,
+            inside => inside.map_err(|error| failure(primary, &at, &error))?,
+        };
+        note(directory.clone(), fs::metadata(&at))?;
+        for entry in inside {
+            let entry = entry.map_err(|error| failure(primary, &at, &error))?;
+            note(directory.join(entry.file_name()), entry.metadata())?;
+        }
+    }
+    entries.sort();
+    entries.dedup();
+    Ok(entries)
+}
+
+/// Whether there is nothing under a name, or no directory on the way to it.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetched, Error> {

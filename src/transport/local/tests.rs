@@ -33,6 +33,7 @@ fn bench() -> Bench {
         barman_command: vec![],
         barman_config: None,
         timeouts: Timeouts { connect: seconds(1), idle: seconds(1), sync_info: seconds(1) },
+        refresh_after: seconds(1),
         bandwidth: None,
         streams: NonZeroU32::MIN,
     };

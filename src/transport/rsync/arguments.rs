@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
-use crate::transport::{Compare, Fetch, List, What};
+use crate::transport::{Compare, Fetch, List, Look, What};
 
 use super::version::{QUOTES, Version};
 
@@ -44,6 +44,17 @@ pub(super) fn list_arguments(request: &List, way: &Way) -> Vec<OsString> {
     }
     arguments.push("--".into());
     arguments.push(source(&request.directory, way));
+    arguments
+}
+
+/// Looks at what standard input names. rsync asks for a target, although nothing is copied to one.
+pub(super) fn look_arguments(request: &Look, way: &Way) -> Vec<OsString> {
+    let mut arguments = common(way);
+    let listed = ["--list-only", "--no-h", "--dirs", "--no-implied-dirs", "--ignore-missing-args"];
+    arguments.extend(listed.map(OsString::from));
+    arguments.extend(["--files-from=-", "--from0", "--"].map(OsString::from));
+    arguments.push(source(&request.from, way));
+    arguments.push("/".into());
     arguments
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 
 use crate::error::{Error, Kind};
 use crate::transport::paths::relative_path_fault;
-use crate::transport::{MAX_LISTED, RemoteFile};
+use crate::transport::{MAX_LISTED, RemoteEntry, RemoteFile};
 
 /// Longer than the line of any path, each byte of it escaped.
 const LONGEST_LINE: usize = 64 << 10;
@@ -23,14 +23,21 @@ pub(super) struct Listing<'a> {
     primary: &'a str,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
-    files: Vec<RemoteFile>,
+    entries: Vec<RemoteEntry>,
+    /// Whether directories are kept.
+    with_directories: bool,
     refused: Option<Error>,
 }
 
 impl<'a> Listing<'a> {
-    /// One of this primary, of which nothing has come.
-    pub(super) fn new(primary: &'a str) -> Self {
-        Self { primary, begun: Vec::new(), files: Vec::new(), refused: None }
+    /// One of files of this primary, of which nothing has come.
+    pub(super) fn of_files(primary: &'a str) -> Self {
+        Self { primary, begun: Vec::new(), entries: Vec::new(), with_directories: false, refused: None }
+    }
+
+    /// One of files and directories.
+    pub(super) fn of_entries(primary: &'a str) -> Self {
+        Self { with_directories: true, ..Self::of_files(primary) }
     }
 
     /// Takes what comes next.
@@ -49,27 +56,35 @@ impl<'a> Listing<'a> {
     }
 
     /// The regular files, in the order of their paths.
-    pub(super) fn finish(mut self) -> Result<Vec<RemoteFile>, Error> {
+    pub(super) fn files(self) -> Result<Vec<RemoteFile>, Error> {
+        let file = |RemoteEntry { path, size, mtime, .. }| RemoteFile { path, size, mtime };
+        Ok(self.entries()?.into_iter().map(file).collect())
+    }
+
+    /// All that is kept, in the order of their paths, each once.
+    pub(super) fn entries(mut self) -> Result<Vec<RemoteEntry>, Error> {
         self.end_line();
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        self.files.sort();
-        Ok(self.files)
+        self.entries.sort();
+        self.entries.dedup();
+        Ok(self.entries)
     }
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.begun);
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        if !line.starts_with(b"-") || self.refused.is_some() {
+        let is_kept = line.starts_with(b"-") || self.with_directories && line.starts_with(b"d");
+        if !is_kept || self.refused.is_some() {
             return;
         }
-        match file(line) {
-            Ok(_) if self.files.len() == MAX_LISTED => {
+        match entry(line) {
+            Ok(_) if self.entries.len() == MAX_LISTED => {
                 let message = format!("primary {}: a listing of more than {MAX_LISTED} files is refused", self.primary);
                 self.refused = Some(Error::new(Kind::Untrusted, message));
             }
-            Ok(file) => self.files.push(file),
+            Ok(entry) => self.entries.push(entry),
             Err(why) => {
                 self.begun = line.to_vec();
                 self.refuse(why);
@@ -86,13 +101,14 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The file of a line, or what is wrong with it.
-fn file(line: &[u8]) -> Result<RemoteFile, &'static str> {
+/// What a line is of, or what is wrong with it.
+fn entry(line: &[u8]) -> Result<RemoteEntry, &'static str> {
+    let is_directory = line.starts_with(b"d");
     let (size, mtime, name) = fields(line).ok_or("it is not in rsync's form")?;
     let path = PathBuf::from(OsString::from_vec(unescaped(name)));
     match relative_path_fault(&path) {
         Some(fault) => Err(fault),
-        None => Ok(RemoteFile { path, size, mtime }),
+        None => Ok(RemoteEntry { path, size: if is_directory { 0 } else { size }, mtime, is_directory }),
     }
 }
 
@@ -144,9 +160,9 @@ mod tests {
 
     fn parse(primary: &str, listing: &[u8]) -> Result<Vec<RemoteFile>, Error> {
         // In pieces that end anywhere, as a pipe gives them.
-        let mut whole = Listing::new(primary);
+        let mut whole = Listing::of_files(primary);
         listing.chunks(7).for_each(|piece| whole.read(piece));
-        whole.finish()
+        whole.files()
     }
 
     #[test]

@@ -33,8 +33,8 @@ use super::paths::{self, SCRATCH_PREFIX};
 use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, RemoteFile, What};
-use arguments::{Way, fetch_arguments, list_arguments};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What};
+use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
 use progress::Progress;
@@ -61,6 +61,25 @@ impl RsyncFiles {
     async fn way(&self, lease: &Lease) -> Result<Way, Error> {
         let version = *self.version.get_or_try_init(version::local).await?;
         Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
+    }
+
+    /// Runs what only lists. When its first line came is noted: it tells of the line's delay.
+    async fn list_into(
+        &self,
+        listing: &mut Listing<'_>,
+        lease: &Lease,
+        arguments: Vec<OsString>,
+        input: Vec<u8>,
+    ) -> Result<Ended, Error> {
+        let (silence, cancel) = (self.silence(Compare::Times), self.masters.cancel());
+        let (begun, mut has_answered) = (Instant::now(), false);
+        let read = |bytes: &[u8]| {
+            if !std::mem::replace(&mut has_answered, true) {
+                self.line.has_answered(begun.elapsed());
+            }
+            listing.read(bytes);
+        };
+        self.run(lease, arguments, Task { input, scratch: None, silence, cancel }, read).await
     }
 
     fn silence(&self, compare: Compare) -> Allowance {
@@ -102,25 +121,29 @@ impl Files for RsyncFiles {
         paths::check_directory(self.primary(), &request.directory)?;
         let lease = self.masters.lease().await?;
         let way = self.way(&lease).await?;
-        let mut listing = Listing::new(self.primary());
+        let mut listing = Listing::of_files(self.primary());
         let arguments = list_arguments(request, &way);
-        let task = Task {
-            input: Vec::new(),
-            scratch: None,
-            silence: self.silence(Compare::Times),
-            cancel: self.masters.cancel(),
-        };
-        let (begun, mut has_answered) = (Instant::now(), false);
-        let read = |bytes: &[u8]| {
-            if !std::mem::replace(&mut has_answered, true) {
-                self.line.has_answered(begun.elapsed());
-            }
-            listing.read(bytes);
-        };
-        let ended = self.run(&lease, arguments, task, read).await?;
+        let ended = self.list_into(&mut listing, &lease, arguments, Vec::new()).await?;
         let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
         judge(&ended, asked)?;
-        listing.finish()
+        listing.files()
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        paths::check_directory(self.primary(), &request.from)?;
+        paths::check_relative(self.primary(), &request.names)?;
+        paths::check_relative(self.primary(), &request.directories)?;
+        let lease = self.masters.lease().await?;
+        let way = self.way(&lease).await?;
+        let mut listing = Listing::of_entries(self.primary());
+        let mut input = names(&request.names, b"\0");
+        // With a slash at its end a directory is what is in it.
+        input.extend(names(&request.directories, b"/\0"));
+        let arguments = look_arguments(request, &way);
+        let ended = self.list_into(&mut listing, &lease, arguments, input).await?;
+        let asked = Asked { primary: self.primary(), directory: &request.from, paths: &[] };
+        judge(&ended, asked)?;
+        listing.entries()
     }
 
     async fn fetch(
@@ -217,12 +240,11 @@ fn scratch_in(directory: &Path) -> Result<TempDir, Error> {
 /// What `--files-from` reads: the names, each with a NUL behind it.
 fn files_from(what: &What) -> Vec<u8> {
     let What::Files { paths, .. } = what else { return Vec::new() };
-    let mut names = Vec::new();
-    for path in paths {
-        names.extend_from_slice(path.as_os_str().as_bytes());
-        names.push(0);
-    }
-    names
+    names(paths, b"\0")
+}
+
+fn names(paths: &[PathBuf], end: &[u8]) -> Vec<u8> {
+    paths.iter().flat_map(|path| [path.as_os_str().as_bytes(), end].concat()).collect()
 }
 
 /// An error about a path at the site.

@@ -13,6 +13,7 @@ use openssh::{Child, Session, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::barman::ids::ServerName;
+use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
@@ -149,8 +150,11 @@ impl SshBarman {
 
 #[async_trait]
 impl BarmanCommands for SshBarman {
-    async fn sync_info(&self, server: &ServerName) -> Result<Vec<u8>, Error> {
-        self.barman(&["sync-info", server.as_str()]).await
+    async fn sync_info(&self, server: &ServerName, after: Option<(WalName, u64)>) -> Result<Vec<u8>, Error> {
+        // 0 is no position to Barman.
+        let after = after.map(|(name, position)| [name.to_string(), position.max(1).to_string()]);
+        let after = after.iter().flatten().map(String::as_str);
+        self.barman(&["sync-info", server.as_str()].into_iter().chain(after).collect::<Vec<_>>()).await
     }
 
     async fn list_servers(&self) -> Result<Vec<u8>, Error> {
