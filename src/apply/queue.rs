@@ -16,6 +16,9 @@ const PER_FILE: u64 = 32 << 10;
 /// What a transfer costs that brings nothing, in bytes that would have come meanwhile.
 const LEAST: u64 = 16 << 20;
 
+/// A draw is no larger, unless it is one file: others wait for the stream meanwhile, also those of other replicas.
+const MOST: u64 = 1 << 30;
+
 /// How each file of a draw comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -59,7 +62,7 @@ impl Queue {
         let mut files = self.files();
         let first = files.pop()?;
         let left: u64 = files.iter().map(cost).fold(cost(&first), u64::saturating_add);
-        let (enough, mut taken) = ((left / (2 * self.streams)).max(LEAST), cost(&first));
+        let (enough, mut taken) = ((left / (2 * self.streams)).clamp(LEAST, MOST), cost(&first));
         let mut draw = Draw { manner: manner(&first), paths: vec![first.path] };
         while let Some(next) = files.pop_if(|next| taken + cost(next) <= enough && manner(next) == draw.manner) {
             taken += cost(&next);
@@ -133,7 +136,7 @@ mod tests {
             let counts: Vec<usize> =
                 draws(&queue(&sizes, streams), whole).iter().map(|(_, paths)| paths.len()).collect();
             assert!(counts.is_sorted_by(|a, b| a >= b), "{counts:?}");
-            assert_eq!((counts[0], counts[counts.len() - 1], counts.iter().sum()), (80 / streams, 1, 160));
+            assert_eq!((counts[0], counts[counts.len() - 1], counts.iter().sum()), ((80 / streams).min(15), 1, 160));
         }
     }
 

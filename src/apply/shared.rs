@@ -145,14 +145,14 @@ impl Share {
         &self.budget
     }
 
-    /// Lets as many transfers run as fill a line of this round trip, within what is declared.
+    /// Lets as many transfers of the replica run as fill a line of this round trip, within what is declared. What is
+    /// declared of the primary is for all its replicas: one that fills the line keeps no other from beginning.
     pub fn follow(&self, round_trip: Option<Duration>) {
         let declared = self.primary.declared();
-        let of_primary = streams::wanted(round_trip, declared.bandwidth, declared.streams);
         let limit = [self.bandwidth, declared.bandwidth].into_iter().flatten().min();
         self.replica.set_limit(streams::wanted(round_trip, limit, self.streams));
-        self.primary.slots.set_limit(of_primary);
-        self.primary.bandwidth.set_limit(declared.bandwidth, of_primary);
+        self.primary.slots.set_limit(declared.streams);
+        self.primary.bandwidth.set_limit(declared.bandwidth, declared.streams);
         self.primary.bandwidth.expect(self.apply, self.at_once());
     }
 

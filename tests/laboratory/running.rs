@@ -90,11 +90,11 @@ impl Link {
         link
     }
 
-    /// Declares the site anew.
+    /// Declares the site anew. Nothing is compressed on its way, so that as much is sent as there are bytes in files.
     pub fn limit(&self, limits: &[&str]) {
         let keys: String = limits.iter().flat_map(|limit| ["    ", limit, "\n"]).collect();
         let text = site_file(&self.site, &self.sshd);
-        let text = format!("{text}    {}\n", self.replica_keys);
+        let text = format!("{text}    {}\ndefaults: {{transfer: {{compress: none}}}}\n", self.replica_keys);
         self.site.declare(&text.replace("    ssh_command:", &format!("{keys}    ssh_command:")));
     }
 
