@@ -131,3 +131,12 @@ fn a_directory_that_exists_is_left_alone() {
     assert!(error.contains("hint: name one that does not exist yet"), "{error}");
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_low_soft_limit_of_open_files_is_raised() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -Sn 20; exec \"$0\" demo", env!("CARGO_BIN_EXE_antipode")]);
+    limited.env("TMPDIR", temporary.path()).current_dir(temporary.path());
+    succeed(&mut limited);
+}

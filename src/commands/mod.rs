@@ -27,6 +27,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::cli::{Cli, Command};
 use crate::error::{Error, Exit};
 use crate::stdout;
@@ -38,6 +40,7 @@ use terminal::Terminal;
 pub fn run(cli: Cli) -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     terminal.start_log();
+    allow_open_files();
     let exit = ended(
         match runtime() {
             Ok(runtime) => {
@@ -78,6 +81,20 @@ fn ended(exit: Exit, terminal: &Terminal) -> Exit {
             exit
         }
         (None, exit) => exit,
+    }
+}
+
+/// Open files for a site of many replicas, each with its locks and copies: the usual soft limit of 1024 is for programs
+/// that call select(2).
+const OPEN_FILES: u64 = 65_536;
+
+/// Lets this program have as many files open as it may need and its host allows.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Where it is refused the old limit holds, and what it is too low for fails by name.
+        let _refused = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
     }
 }
 
