@@ -23,6 +23,7 @@ pub mod place;
 pub mod posix;
 #[cfg(test)]
 pub mod recording;
+pub mod repairs;
 mod root;
 pub mod staged;
 pub mod wals;

@@ -43,6 +43,8 @@ pub enum Place {
     LastApply,
     /// The note of what applies found of backups at the primary.
     Findings,
+    /// The note of which files of a published base are being repaired.
+    Repairing(BackupId),
     /// What is remembered of the WAL files that were looked at.
     Looked,
     /// What is remembered of the bases that were looked at.

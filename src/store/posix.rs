@@ -199,7 +199,9 @@ impl Store for Posix {
             return noted.map_err(ChangeError::doing("write", &path));
         }
         match (place, path.parent()) {
-            (Place::Unfinished | Place::LastApply | Place::Findings, _) => self.make(Place::Own)?,
+            (Place::Unfinished | Place::LastApply | Place::Findings | Place::Repairing(_), _) => {
+                self.make(Place::Own)?;
+            }
             (_, Some(above)) => durable::create_directory(above).map_err(ChangeError::doing("create", above))?,
             (_, None) => {}
         }

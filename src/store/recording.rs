@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -91,12 +92,14 @@ impl Recording {
         self.state.lock().unwrap().calls.clone()
     }
 
-    /// The power is back: what was not durable is lost.
-    pub fn reboot(&self) {
+    /// The power is back: what was not durable is lost, each file in another way at another turn.
+    pub fn reboot(&self, turn: usize) {
         let state = self.state.lock().unwrap();
-        for (path, inode) in files(&self.server).filter(|(_, inode)| !state.durable.contains(inode)) {
+        for (path, _) in files(&self.server).filter(|(_, inode)| !state.durable.contains(inode)) {
             // Neighbours are lost in different ways, and the same one in another way after another call.
-            lose(&path, inode.wrapping_add(state.calls.len() as u64) % 3);
+            let name = path.strip_prefix(&self.server).unwrap_or(&path).as_os_str();
+            let letters: usize = name.as_bytes().iter().map(|letter| usize::from(*letter)).sum();
+            lose(&path, (letters + state.calls.len() + turn) % 3);
         }
     }
 
@@ -176,16 +179,17 @@ fn files(path: &Path) -> impl Iterator<Item = (PathBuf, u64)> + use<> {
     entries.filter_map(|entry| Some((entry.path().to_owned(), entry.metadata().ok()?.ino())))
 }
 
-fn lose(path: &Path, how: u64) {
+fn lose(path: &Path, how: usize) {
     let metadata = fs::metadata(path).unwrap();
     let mut file = File::options().write(true).open(path).unwrap();
     match how {
         0 => fs::remove_file(path).unwrap(),
         1 => file.set_len(metadata.len() / 2).unwrap(),
         _ => {
-            let half = metadata.len() / 2;
-            file.seek(SeekFrom::Start(half)).unwrap();
-            file.write_all(&vec![0; usize::try_from(metadata.len() - half).unwrap()]).unwrap();
+            // Files that are made up have something in their first page, and often nothing but zeros after it.
+            let from = (metadata.len() / 2).min(4 << 10);
+            file.seek(SeekFrom::Start(from)).unwrap();
+            file.write_all(&vec![0; usize::try_from(metadata.len() - from).unwrap()]).unwrap();
             file.set_times(FileTimes::new().set_modified(metadata.modified().unwrap())).unwrap();
         }
     }

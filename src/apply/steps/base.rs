@@ -13,9 +13,9 @@ use crate::error::{Error, Kind};
 use crate::plan::action::{BackupCopy, ReusedFiles};
 use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
-use crate::store::infos;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Root, Sharing, Since, Store, Volume};
+use crate::store::{infos, repairs};
 use crate::transport::{RemoteFile, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
@@ -99,13 +99,32 @@ pub async fn repair(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
 
 async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     let writing = Writing::begin(job, Place::Base(copy.id)).await?;
-    let (store, place) = (Arc::clone(&writing.store), writing.place);
-    blocking(move || Ok(store.make(place)?)).await?;
+    begin_repair(job, copy.id, &writing).await?;
     let brought = bring(job, copy, &writing).await;
     if brought.is_err() && writing.lost_some() {
         forget_repaired(job, &writing).await?;
     }
+    // What could not be made durable stays noted.
+    if brought.is_ok() || writing.sync().await.is_ok() {
+        let (store, id) = (Arc::clone(&writing.store), copy.id);
+        blocking(move || Ok(repairs::end(store.as_ref(), id)?)).await?;
+    }
     brought
+}
+
+/// Notes what will be written. What an earlier repair left that did not come to its end is doubted.
+async fn begin_repair(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Error> {
+    let (store, place, staged) = (Arc::clone(&writing.store), writing.place, Arc::clone(&writing.staged));
+    let damaged = if let Reason::FilesDamaged(files) = &job.action.reason { files.clone() } else { Vec::new() };
+    blocking(move || {
+        store.make(place)?;
+        if !repairs::noted(store.as_ref(), id)?.is_empty() {
+            staged.doubt(id);
+            store.reread(&[place.into()])?;
+        }
+        Ok(repairs::note(store.as_ref(), id, &damaged)?)
+    })
+    .await
 }
 
 /// Removes what was to be repaired of a published backup: it may be there with its right size by now, and lost.
@@ -118,6 +137,9 @@ async fn forget_repaired(job: Job<'_>, writing: &Writing) -> Result<(), Error> {
 async fn remove_files(writing: &Writing, files: Vec<PathBuf>) -> Result<(), Error> {
     let (store, place) = (Arc::clone(&writing.store), writing.place);
     blocking(move || {
+        if let Place::Base(id) = place {
+            repairs::note(store.as_ref(), id, &files)?;
+        }
         for file in &files {
             if is_file(store.as_ref(), place.below(file))? {
                 store.remove(place.below(file))?;

@@ -19,7 +19,7 @@ use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
 use crate::plan::recovery::promise;
 use crate::store::locks::LockKind;
-use crate::store::{GoOn, Place, Store, infos};
+use crate::store::{GoOn, Place, Store, infos, repairs};
 
 use super::{Job, publish};
 
@@ -80,6 +80,7 @@ pub fn remove_base(store: &dyn Store, id: BackupId, go_on: GoOn<'_>) -> Result<(
     if store.has(Place::Base(id))? {
         remove_tree(store, Place::Trash(id), go_on)?;
         store.discard(id)?;
+        repairs::end(store, id)?;
     }
     match store.remove_tree(Place::Trash(id), go_on) {
         Ok(true) => Ok(()),

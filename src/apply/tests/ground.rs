@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::stages::{self, With};
 use crate::apply::Limits;
 use crate::barman::backup_info::Status;
+use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::demo::catalog::{FIRST_BACKUP, PrimaryCatalog, SECOND_BACKUP, Stored};
+use crate::demo::damage::Damage;
 use crate::events::{Nobody, Summary};
 use crate::observe::catalog::backups::InfoFile;
 use crate::observe::catalog::{Depth, ServerOnDisk};
@@ -32,6 +34,8 @@ pub struct Ground {
     /// What the site has before each trial.
     before: PathBuf,
     site: Site,
+    /// The backup that the site lists as good before each trial, although a file of it is lost.
+    damaged: Option<BackupId>,
 }
 
 impl Ground {
@@ -40,9 +44,10 @@ impl Ground {
         // In memory, where there is such a place: what is synced hundreds of times is synced at once.
         let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let primary = PrimaryCatalog::create(&home.path().join("primary"), "main").unwrap();
-        let mut primary = primary.with_relations_up_to(16 << 10);
+        let mut primary = primary.with_relations_up_to(8 << 10);
         first_day(&mut primary);
-        let mut ground = Self { before: home.path().join("before"), site: site(home.path(), ""), home };
+        let (before, site_now) = (home.path().join("before"), site(home.path(), ""));
+        let mut ground = Self { before, site: site_now, home, damaged: None };
         fs::create_dir(ground.catalog()).unwrap();
         if has_first_day {
             ground.finish().await;
@@ -50,6 +55,18 @@ impl Ground {
         fs::rename(ground.catalog(), &ground.before).unwrap();
         second_day(&mut primary);
         ground.site = site(ground.home.path(), wanted);
+        ground
+    }
+
+    /// A site that has everything, but for a file of the newest backup.
+    pub async fn damaged() -> Self {
+        let mut ground = Self::new(true, "").await;
+        ground.begin();
+        ground.finish().await;
+        Damage::LostFile.inflict(&ground.dirs()).unwrap();
+        ground.damaged = Some(SECOND_BACKUP.parse().unwrap());
+        fs::remove_dir_all(&ground.before).unwrap();
+        fs::rename(ground.catalog(), &ground.before).unwrap();
         ground
     }
 
@@ -92,7 +109,7 @@ impl Ground {
         assert!(plan.is_empty(), "{:?}", plan.replicas[0].actions);
     }
 
-    /// All that is listed, or is DONE, is whole.
+    /// All that is listed, or is DONE, is whole; what is damaged is seen to be.
     pub fn assert_whole(&self, when: &str) {
         let (dirs, store) = (self.dirs(), Posix::new(self.dirs()));
         let there = ServerDirs::of_catalog(&self.home.path().join("primary"), dirs.server.clone());
@@ -110,9 +127,14 @@ impl Ground {
             if metadata.facts.status != Status::Done {
                 continue;
             }
-            assert_eq!(backup.base, BaseState::Complete, "{when}: {id} is DONE");
-            let faults = prove(Root::new(&store, Place::Base(*id)), &Announced::of(&metadata.info), &|| true);
-            assert_eq!(faults.unwrap(), [], "{when}: {id} is DONE");
+            let announced = Announced::of(&metadata.info);
+            let faults = prove(Root::new(&store, Place::Base(*id)), &announced, &|| true).unwrap();
+            match &backup.base {
+                BaseState::Damaged { files } if self.damaged == Some(*id) => {
+                    assert!(faults.iter().all(|fault| files.contains(&fault.path)), "{when}: {id}: {faults:?}");
+                }
+                base => assert_eq!((base, faults), (&BaseState::Complete, vec![]), "{when}: {id} is DONE"),
+            }
             let size = metadata.info.xlog_segment_size().unwrap();
             let segment = |name: Option<WalName>| name.and_then(WalName::segment).unwrap();
             let [begin, end] = [metadata.info.begin_wal(), metadata.info.end_wal()].map(|name| segment(name.unwrap()));

@@ -14,6 +14,11 @@ const NEWEST_ONLY: &str = ", backups: [{last: 1}], prune: {unselected: true}, pr
 
 /// Applies as often as there are calls of a sort, each time with a mishap at another one.
 async fn every_call_goes_wrong(ground: &Ground, touch: Touch, step: usize, mishap: impl Fn(usize) -> Mishap) {
+    at_turn(0, ground, touch, step, mishap).await;
+}
+
+/// The same; at each turn what a power cut takes is lost in another way.
+async fn at_turn(turn: usize, ground: &Ground, touch: Touch, step: usize, mishap: impl Fn(usize) -> Mishap) {
     for at in (0..).step_by(step) {
         ground.begin();
         let mishap = mishap(at);
@@ -22,13 +27,13 @@ async fn every_call_goes_wrong(ground: &Ground, touch: Touch, step: usize, misha
         let summary = ground.apply(&store).await;
         if !recording.has_happened() {
             let calls = recording.calls();
-            assert!(at > 15, "only {at} calls: {:?}", counted(&calls));
+            assert!(at > 5, "only {at} calls: {:?}", counted(&calls));
             assert_eq!(summary.failed, []);
             ground.assert_whole("nothing went wrong");
             return;
         }
         if let Mishap::PowerCut(_) = mishap {
-            recording.reboot();
+            recording.reboot(turn);
         }
         let calls = recording.calls();
         let last = calls.iter().filter(|(of, _)| *of == touch).nth(at).map(|(_, call)| call);
@@ -65,6 +70,15 @@ async fn a_site_that_is_filled_is_whole_whatever_the_disk_refuses() {
 #[tokio::test]
 async fn a_site_that_replaces_a_backup_is_whole_whatever_the_disk_refuses() {
     every_call_goes_wrong(&Ground::new(true, NEWEST_ONLY).await, Touch::Change, 1, fault).await;
+}
+
+#[tokio::test]
+async fn a_base_that_is_repaired_is_whole_or_seen_to_be_damaged_whatever_goes_wrong() {
+    let ground = Ground::damaged().await;
+    for turn in 0..3 {
+        at_turn(turn, &ground, Touch::Change, 1, |_| Mishap::PowerCut(Reach::Nothing)).await;
+    }
+    every_call_goes_wrong(&ground, Touch::Change, 1, fault).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::BaseState;
-use crate::store::{CatalogError, Place, Root, Store};
+use crate::store::{CatalogError, Place, Root, Store, repairs};
 use crate::verify::base::{Announced, look};
 
 use super::Depth;
@@ -21,7 +21,8 @@ pub fn state(store: &dyn Store, id: BackupId, announced: &Announced) -> Result<B
     if !announced.is_snapshot && !store.is_directory(Place::Base(id))? {
         return Ok(BaseState::Absent);
     }
-    let files = damaged(look(Root::new(store, Place::Base(id)), announced)?.into_iter().map(|fault| fault.path));
+    let faults = look(Root::new(store, Place::Base(id)), announced)?.into_iter().map(|fault| fault.path);
+    let files = damaged(faults.chain(repairs::noted(store, id)?));
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 
@@ -45,8 +46,10 @@ pub fn judge(
 ) -> Result<Judged, CatalogError> {
     // A base that cannot be walked shows nothing; looking at it tells why.
     let mark = LazyCell::new(|| looks.mark(store, id, announced).ok());
-    let is_there = |_: &Timestamp| store.is_directory(Place::Base(id)).unwrap_or(false);
-    if let Some(at) = looks.believed(id, depth, || *mark).filter(is_there) {
+    let is_as_it_was = |_: &Timestamp| {
+        store.is_directory(Place::Base(id)).unwrap_or(false) && !store.has(Place::Repairing(id)).unwrap_or(true)
+    };
+    if let Some(at) = looks.believed(id, depth, || *mark).filter(is_as_it_was) {
         return Ok(Judged { state: BaseState::Complete, looked_at: Some(at), mark: None });
     }
     // As it was before the base is looked at.

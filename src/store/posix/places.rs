@@ -57,6 +57,7 @@ impl Places<'_> {
             Place::Unfinished => own(dirs).join("unfinished"),
             Place::LastApply => own(dirs).join("last-apply.json"),
             Place::Findings => own(dirs).join("findings.json"),
+            Place::Repairing(id) => own(dirs).join(format!("repairing-{id}")),
             Place::Looked => own(dirs).join("looked"),
             Place::Looks => own(dirs).join("looks.json"),
             Place::Memory => own(dirs).join("primary.json"),
