@@ -28,7 +28,7 @@ fn disturbed(bench: &Bench, calls: u32, signal: &str) {
 /// A site file whose copies take seconds.
 fn slow_site(bench: &Bench) -> String {
     let more = "    bandwidth: 2MiB/s\n    timeouts: {connect: 5s, idle: 2s, sync_info: 30s}\n\
-                replicas: {main: {primary: frankfurt}}\n";
+                replicas: {main: {primary: frankfurt, transfer: {compress: none}}}\n";
     bench.site_with(&bench.ssh_command(), more)
 }
 
