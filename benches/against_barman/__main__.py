@@ -33,6 +33,15 @@ def replace(seed, copy):
     run("cp", "-a", seed, copy)
 
 
+WORKS = {}
+
+
+def work(method):
+    """One that can be asked for by its name."""
+    WORKS[method.__name__] = method
+    return method
+
+
 class Works:
     """The works, by name. Each sets up what it compares and races it."""
 
@@ -74,7 +83,9 @@ class Works:
             catalog.mkdir(exist_ok=True)
             OurSite(self.ground, catalog, port, **settings)
 
-        return Contender(name, lambda: site.apply(*words), reset)
+        contender = Contender(name, lambda: site.apply(*words), reset)
+        contender.settings = settings
+        return contender
 
     def theirs(self, name="Barman", seed=None, port=None, settings="", work=BarmanSite.sync):
         catalog = self.room / "theirs"
@@ -111,6 +122,7 @@ class Works:
 
         return Contender(name, work, reset)
 
+    @work
     def first_copy(self):
         """First copy of the whole catalog over loopback."""
         copy = self.room / "copy"
@@ -128,6 +140,7 @@ class Works:
         )
         remove(copy)
 
+    @work
     def next_backup(self):
         """The next backup over loopback: half of the cluster as it was, a third of the pages of the rest changed."""
         previous, newest = self.ground.backups()[-2:]
@@ -140,17 +153,41 @@ class Works:
             self.rsync("rsync --no-W --link-dest", (link, f"base/{newest}/", f"base/{newest}"), seed="backup"),
         )
 
+    @work
     def next_backup_slow(self):
         """The next backup over a line of 10 MB/s."""
         port = self.ground.sshd.line(0.001, 10 * MB)
         self.race(
             "Next backup over 10 MB/s",
-            self.ours(seed="backup", port=port),
-            self.ours("antipode, compress: none", seed="backup", port=port, transfer=", transfer: {compress: none}"),
+            self.knowing_the_line(self.ours(seed="backup", port=port), port),
+            self.knowing_the_line(
+                self.ours("antipode, compress: none", seed="backup", port=port, transfer=", transfer: {compress: none}"),
+                port,
+            ),
             self.theirs("Barman, default", seed="backup", port=port),
             rounds=1,
         )
 
+    def knowing_the_line(self, ours, port):
+        """What starts from a site that brought some WAL over this line before, as any but a new one has."""
+
+        def bring_wal():
+            catalog = self.room / "ours"
+            replace(self.seed("whole"), catalog)
+            archive = catalog / "main/wals"
+            lines = (archive / "main-xlog.db").read_text().splitlines(keepends=True)
+            newest = {name for name in (line.split()[0] for line in lines[-6:]) if len(name) == 24}
+            (archive / "main-xlog.db").write_text("".join(line for line in lines if line.split()[0] not in newest))
+            for name in newest:
+                (archive / name[:16] / name).unlink()
+            OurSite(self.ground, catalog, port, transfer=", transfer: {compress: none}").apply()
+            self.take_away(catalog / "main", "backup")
+            OurSite(self.ground, catalog, port, **ours.settings)
+
+        ours.reset = bring_wal
+        return ours
+
+    @work
     def far_wal(self):
         """All WAL over a round trip of 100 ms."""
         port = self.ground.sshd.line(0.1)
@@ -161,6 +198,7 @@ class Works:
             rounds=min(self.rounds, 2),
         )
 
+    @work
     def far_base(self):
         """A first base over a round trip of 100 ms."""
         port = self.ground.sshd.line(0.1)
@@ -172,6 +210,7 @@ class Works:
             rounds=min(self.rounds, 2),
         )
 
+    @work
     def nothing(self, port=None, title="Nothing to do"):
         """Nothing to do, one server."""
         ours = OurSite(self.ground, self.seed("whole"), port)
@@ -191,10 +230,12 @@ class Works:
             rounds=max(self.rounds, 5),
         )
 
+    @work
     def nothing_far(self):
         """Nothing to do, one server, at a round trip of 100 ms."""
         self.nothing(self.ground.sshd.line(0.1), "Nothing to do at 100 ms")
 
+    @work
     def sync_info(self):
         """sync-info of this catalog, ours and Barman's."""
         config = self.ground.config
@@ -205,6 +246,7 @@ class Works:
             rounds=max(self.rounds, 5),
         )
 
+    @work
     def large(self, wals=1_000_000, backups=400, files=1_000):
         """An archive of a million WAL and 400 backups: nothing to do, 1,000 new WAL, the first plan, sync-info."""
         home = self.room / "large"
@@ -238,11 +280,13 @@ class Works:
         )
         remove(home), remove(ours.catalog), remove(empty.catalog)
 
+    @work
     def large_curve(self):
         """Nothing to do at 10,000 to 1,000,000 WAL."""
         for wals in (10_000, 100_000, 300_000):
             self.large(wals, wals // 2_500, 100)
 
+    @work
     def many(self, primaries=10, servers=20):
         """Nothing to do, 200 replicas of ten primaries."""
         configs = fleet(self.demo(), self.room, primaries, servers)
@@ -268,7 +312,6 @@ class Works:
 
 # What needs no catalog of PostgreSQL's.
 SYNTHETIC = {"large", "large_curve", "many"}
-NAMES = [name for name, work in vars(Works).items() if callable(work) and work.__doc__ and name not in ("seed", "rsync")]
 
 
 def main():
@@ -282,12 +325,12 @@ def main():
     parser.add_argument("--barman", type=Path, default=ROOT / "target/laboratory/barman-3.19.1/bin/barman")
     options = parser.parse_args()
     if options.list:
-        for name in NAMES:
-            print(f"{name:18} {getattr(Works, name).__doc__}")
+        for name, method in WORKS.items():
+            print(f"{name:18} {method.__doc__}")
         return
     if os.getuid() == 0:
         sys.exit("PostgreSQL does not run as root: run this as another user")
-    unknown = [name for name in options.works if name not in NAMES]
+    unknown = [name for name in options.works if name not in WORKS]
     if unknown:
         sys.exit(f"no such work: {', '.join(unknown)}; --list names them")
     room = options.room or Path(tempfile.mkdtemp(prefix="against-barman-", dir="/var/tmp"))
@@ -299,7 +342,7 @@ def main():
             print(f"{len(ground.backups())} backups, {size} MB in all")
         print(f"{os.cpu_count()} cores, {run('rsync', '--version').splitlines()[0]}")
         works = Works(ground, options.rounds)
-        for name in options.works or NAMES:
+        for name in options.works or WORKS:
             getattr(works, name)()
     finally:
         ground.stop()
