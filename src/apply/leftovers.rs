@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::plan::ReplicaPlan;
 use crate::store::{ChangeError, Place, Store};
-use crate::transport::paths;
+use crate::transport::{blocking, paths};
 
-use super::replica_run::{ReplicaRun, blocking};
+use super::replica_run::ReplicaRun;
 
 /// Removes the temporary files of killed runs. The server is locked, and nothing is written there yet.
 pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Error> {

@@ -22,7 +22,7 @@ use crate::store::locks::{self as store_locks, Lock, LockKind};
 use crate::store::staged::Staged;
 use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What, paths};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What, blocking, paths};
 
 use super::meter::Meter;
 use super::piece::Piece;
@@ -385,14 +385,6 @@ async fn bytes_here(request: &Fetch) -> u64 {
 async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(grace).await;
-}
-
-/// Runs something that blocks on disk or CPU without holding up the transfers.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

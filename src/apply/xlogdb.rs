@@ -15,8 +15,9 @@ use crate::barman::xlogdb::XlogDb;
 use crate::error::Error;
 use crate::store::locks::LockKind;
 use crate::store::xlogdb;
+use crate::transport::blocking;
 
-use super::replica_run::{ReplicaRun, blocking};
+use super::replica_run::ReplicaRun;
 
 /// Lines that xlog.db is still to get.
 #[derive(Debug, Default)]

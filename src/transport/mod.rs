@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary};
 pub use counter::ByteCounter;
 use patience::{Line, Patience};
@@ -185,7 +185,16 @@ pub struct RemoteEntry {
 }
 
 /// The most files that a listing may have: more than any backup or archive, and little enough to be held in memory.
-pub const MAX_LISTED: usize = 10_000_000;
+const MAX_LISTED: usize = 10_000_000;
+
+/// Whether a listing that has so many may have another one.
+fn check_room(primary: &str, listed: usize) -> Result<(), Error> {
+    if listed < MAX_LISTED {
+        return Ok(());
+    }
+    let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
+    Err(Error::new(Kind::Untrusted, message))
+}
 
 /// A copy from a directory at the primary into one at the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,4 +263,9 @@ pub struct Fetched {
     pub missing: Vec<PathBuf>,
     /// Symbolic links of a tree that were left out because they point out of it. Sorted.
     pub refused: Vec<PathBuf>,
+}
+
+/// Runs something that blocks on disk or CPU without holding up the transfers.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
 }

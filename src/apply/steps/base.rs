@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::first_few;
-use crate::apply::replica_run::blocking;
 use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
 use crate::error::{Error, Kind};
@@ -16,7 +15,7 @@ use crate::site::model::Reuse;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Root, Sharing, Since, Store, Volume};
 use crate::store::{infos, repairs};
-use crate::transport::{RemoteFile, paths};
+use crate::transport::{RemoteFile, blocking, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
 

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::first_few;
-use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::keep::Keep;
@@ -23,6 +22,7 @@ use crate::observe::inventory::{BaseState, LocalBackup, XlogDbState};
 use crate::observe::local_backup;
 use crate::plan::action::Change;
 use crate::plan::order::graph::Phase;
+use crate::transport::blocking;
 
 use super::Job;
 use crate::store::{CatalogError, Place, Store, wals};

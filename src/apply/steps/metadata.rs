@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::apply::replica_run::blocking;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
 use crate::error::{Error, Kind};
 use crate::store::locks::LockKind;
 use crate::store::{Place, infos};
+use crate::transport::blocking;
 
 use super::{Job, publish};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::apply::replica_run::{ReplicaRun, blocking};
+use crate::apply::replica_run::ReplicaRun;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::Layout;
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::plan::action::BackupCopy;
 use crate::store::locks::LockKind;
 use crate::store::{CatalogError, Place, Store, infos};
+use crate::transport::blocking;
 
 use super::Job;
 

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::apply::replica_run::blocking;
 use crate::apply::xlogdb;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
@@ -20,6 +19,7 @@ use crate::observe::inventory::ReplicaInventory;
 use crate::plan::recovery::promise;
 use crate::store::locks::LockKind;
 use crate::store::{GoOn, Place, Store, infos, repairs};
+use crate::transport::blocking;
 
 use super::{Job, publish};
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::apply::replica_run::blocking;
 use crate::barman::layout::Layout;
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::WalName;
 use crate::error::Error;
 use crate::store::{ChangeError, Place, Store, xlogdb};
+use crate::transport::blocking;
 
 use super::Job;
 

@@ -11,7 +11,7 @@ use futures::stream::{StreamExt, iter};
 
 use super::first_few;
 use crate::apply::piece::Piece;
-use crate::apply::replica_run::{ReplicaRun, blocking};
+use crate::apply::replica_run::ReplicaRun;
 use crate::apply::xlogdb;
 use crate::barman::ids::SystemId;
 use crate::barman::layout::wal_path;
@@ -24,7 +24,7 @@ use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive};
-use crate::transport::{Compare, Fetch, Fetched, What};
+use crate::transport::{Compare, Fetch, Fetched, What, blocking};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start};

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX, is_gone};
-use super::{ByteCounter, Fetch, Fetched, Files, List, Look, MAX_LISTED, RemoteEntry, RemoteFile, What};
+use super::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What, blocking, check_room};
 use copy::Copier;
 pub(super) use pattern::Only;
 
@@ -76,10 +76,6 @@ impl Files for LocalFiles {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
-}
-
 fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, Error> {
     let root = &request.directory;
     fs::read_dir(root).map_err(|error| failure(primary, root, &error))?;
@@ -106,11 +102,10 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
         let path = relative(root, entry.path());
         paths::check_relative(primary, std::slice::from_ref(&path))?;
         match entry.metadata() {
-            Ok(_) if files.len() == MAX_LISTED => {
-                let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
-                return Err(Error::new(Kind::Untrusted, message));
+            Ok(metadata) => {
+                check_room(primary, files.len())?;
+                files.push(RemoteFile { path, size: metadata.len(), mtime: metadata.mtime() });
             }
-            Ok(metadata) => files.push(RemoteFile { path, size: metadata.len(), mtime: metadata.mtime() }),
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(walk_failure(primary, root, error)),
         }
@@ -123,11 +118,8 @@ fn look(primary: &str, request: &Look, cancel: &CancellationToken) -> Result<Vec
     let mut entries = Vec::new();
     let mut note = |path: PathBuf, metadata: io::Result<fs::Metadata>| match metadata {
         _ if cancel.is_cancelled() => Err(Error::interrupted()),
-        Ok(_) if entries.len() == MAX_LISTED => {
-            let message = format!("primary {primary}: a listing of more than {MAX_LISTED} files is refused");
-            Err(Error::new(Kind::Untrusted, message))
-        }
         Ok(metadata) => {
+            check_room(primary, entries.len())?;
             let is_directory = metadata.is_dir();
             let size = if is_directory { 0 } else { metadata.len() };
             if is_directory || metadata.is_file() {

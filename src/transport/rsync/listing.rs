@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 
 use crate::error::{Error, Kind};
 use crate::transport::paths::relative_path_fault;
-use crate::transport::{MAX_LISTED, RemoteEntry, RemoteFile};
+use crate::transport::{RemoteEntry, RemoteFile, check_room};
 
 /// Longer than the line of any path, each byte of it escaped.
 const LONGEST_LINE: usize = 64 << 10;
@@ -80,11 +80,10 @@ impl<'a> Listing<'a> {
             return;
         }
         match entry(line) {
-            Ok(_) if self.entries.len() == MAX_LISTED => {
-                let message = format!("primary {}: a listing of more than {MAX_LISTED} files is refused", self.primary);
-                self.refused = Some(Error::new(Kind::Untrusted, message));
-            }
-            Ok(entry) => self.entries.push(entry),
+            Ok(entry) => match check_room(self.primary, self.entries.len()) {
+                Ok(()) => self.entries.push(entry),
+                Err(full) => self.refused = Some(full),
+            },
             Err(why) => {
                 self.begun = line.to_vec();
                 self.refuse(why);

@@ -33,7 +33,7 @@ use super::paths::{self, SCRATCH_PREFIX};
 use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What, blocking};
 use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
@@ -182,11 +182,6 @@ impl Files for RsyncFiles {
     async fn close(&self) {
         self.masters.close().await;
     }
-}
-
-/// Works on the disk here, which may take its time, without holding up other transfers.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(stopped.into()))
 }
 
 /// What could let a copy write outside its directory, or cannot work at all.

@@ -9,13 +9,12 @@ use futures::future::join_all;
 use super::{Job, Writing};
 use crate::apply::piece::Piece;
 use crate::apply::queue::{Draw, Manner, Queue};
-use crate::apply::replica_run::blocking;
 use crate::barman::findings::Finding;
 use crate::error::{Error, Kind};
 use crate::plan::action::BackupCopy;
 use crate::plan::cost::{compress, delta};
 use crate::store::{Found, Place, Root};
-use crate::transport::{Compare, Fetch, Fetched, List, RemoteFile, What};
+use crate::transport::{Compare, Fetch, Fetched, List, RemoteFile, What, blocking};
 use crate::verify::base::{self as verify, Announced};
 
 /// The files of a base at the primary, compared with what is here.
