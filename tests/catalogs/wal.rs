@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+
 use super::system::System;
 
 /// `XLOG_BLCKSZ`
@@ -82,7 +84,8 @@ impl Packing {
             }
             Self::Zstd => zstd::encode_all(bytes, 1).unwrap(),
             Self::Lz4 => {
-                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+                let blocks = FrameInfo::new().block_size(BlockSize::Max64KB);
+                let mut encoder = FrameEncoder::with_frame_info(blocks, Vec::new());
                 encoder.write_all(bytes).unwrap();
                 encoder.finish().unwrap()
             }
