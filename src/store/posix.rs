@@ -50,6 +50,12 @@ impl Posix {
         Self::new(ServerDirs::of_backup_directory(directory.to_owned(), server))
     }
 
+    /// Notes that a write was lost on what holds a volume, as if the disk had told so.
+    #[cfg(test)]
+    pub fn lose(&self, volume: Volume) -> Result<(), ChangeError> {
+        self.disk(volume).map(|disk| disk.lose())
+    }
+
     /// The same with Barman's locks in this directory.
     #[must_use]
     pub fn locking_in(self, locks: &Path) -> Self {

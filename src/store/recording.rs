@@ -6,6 +6,9 @@
 //! which calls do that): a file of a [`Store::write`] to a durable place, and files that a [`Store::sync`] named. Any
 //! other file that appeared since the store was opened is lost when the power is back: it is gone, or cut in half, or has
 //! its size and time and zeros for content, which is what a file system leaves of writes that it did not come to.
+//!
+//! A [`Store::sync`] that fails tells of lost writes: then the same is lost, and shows when the host has forgotten what it
+//! remembers of the files, as after [`Recording::reboot`].
 
 #![allow(clippy::missing_panics_doc, reason = "it is for tests, which may fail")]
 
@@ -92,7 +95,7 @@ impl Recording {
         self.state.lock().unwrap().calls.clone()
     }
 
-    /// The power is back: what was not durable is lost, each file in another way at another turn.
+    /// The host is up again: what was not durable is lost, each file in another way at another turn.
     pub fn reboot(&self, turn: usize) {
         let state = self.state.lock().unwrap();
         for (path, _) in files(&self.server).filter(|(_, inode)| !state.durable.contains(inode)) {
@@ -239,7 +242,11 @@ impl Store for Recording {
             Ok(())
         };
         let half = || self.keep(written.iter().step_by(2).map(|at| self.inner.local(*at)).skip(1));
-        self.change(format!("sync {volume:?} {written:?}"), all, half)
+        let synced = self.change(format!("sync {volume:?} {written:?}"), all, half);
+        if synced.is_err() {
+            self.inner.lose(volume)?;
+        }
+        synced
     }
 
     fn has_lost(&self) -> bool {

@@ -62,11 +62,6 @@ impl Writing {
         Ok(Self { into: job.run.local(place), since: store.since(Volume::Bases)?, store, place, staged })
     }
 
-    /// Whether the disk lost a write since then.
-    fn lost_some(&self) -> bool {
-        self.store.since(Volume::Bases).map_or(true, |since| since != self.since)
-    }
-
     /// Whether it is where the backup is published.
     fn is_base(&self) -> bool {
         matches!(self.place, Place::Base(_))
@@ -100,10 +95,7 @@ async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
     let writing = Writing::begin(job, Place::Base(copy.id)).await?;
     begin_repair(job, copy.id, &writing).await?;
     let brought = bring(job, copy, &writing).await;
-    if brought.is_err() && writing.lost_some() {
-        forget_repaired(job, &writing).await?;
-    }
-    // What could not be made durable stays noted.
+    // After a lost write no sync of what this one wrote succeeds: all of it stays noted, and so damaged.
     if brought.is_ok() || writing.sync().await.is_ok() {
         let (store, id) = (Arc::clone(&writing.store), copy.id);
         blocking(move || Ok(repairs::end(store.as_ref(), id)?)).await?;
@@ -124,12 +116,6 @@ async fn begin_repair(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(
         Ok(repairs::note(store.as_ref(), id, &damaged)?)
     })
     .await
-}
-
-/// Removes what was to be repaired of a published backup: it may be there with its right size by now, and lost.
-async fn forget_repaired(job: Job<'_>, writing: &Writing) -> Result<(), Error> {
-    let Reason::FilesDamaged(files) = &job.action.reason else { return Ok(()) };
-    remove_files(writing, files.clone()).await
 }
 
 /// Removes files; a directory in the place of one stays.

@@ -32,7 +32,7 @@ async fn at_turn(turn: usize, ground: &Ground, touch: Touch, step: usize, mishap
             ground.assert_whole("nothing went wrong");
             return;
         }
-        if let Mishap::PowerCut(_) = mishap {
+        if matches!(mishap, Mishap::PowerCut(_)) || recording.has_lost() {
             recording.reboot(turn);
         }
         let calls = recording.calls();

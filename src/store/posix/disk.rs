@@ -82,6 +82,12 @@ impl Disk {
         *self.losses() > 0
     }
 
+    /// Notes that a write was lost, as if the disk had told so.
+    #[cfg(test)]
+    pub fn lose(&self) {
+        *self.losses() += 1;
+    }
+
     fn sync_each(&self, written: &[PathBuf]) -> io::Result<()> {
         if !self.each {
             return Ok(());
