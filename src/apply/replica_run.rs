@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::store::locks::{self as store_locks, Lock, LockKind};
 use crate::store::staged::Staged;
 use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, RemoteFile, What, blocking, paths};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, RemoteFile, What, blocking, paths};
 
 use super::meter::Meter;
 use super::piece::Piece;
@@ -320,10 +320,10 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Lists files at the primary when it is their turn, and tries again what may pass.
-    pub async fn list(&self, address: &Address, request: &List, urgency: Urgency) -> Result<Vec<RemoteFile>, Error> {
+    pub async fn list(&self, address: &Address, directory: &Path, urgency: Urgency) -> Result<Vec<RemoteFile>, Error> {
         let _turn = self.turn(urgency).await?;
         // A list comes whole or not at all.
-        self.patiently(address, || self.moving.files.list(request), || async { 0 }).await
+        self.patiently(address, || self.moving.files.list(directory), || async { 0 }).await
     }
 
     /// Waits for a slot of the replica and one of the primary.
@@ -376,7 +376,7 @@ async fn bytes_here(request: &Fetch) -> u64 {
     let (into, what) = (request.into.clone(), request.what.clone());
     let here = move || match what {
         What::Files { paths, flatten } => paths::bytes_of(&into, &paths, flatten),
-        What::Directories { .. } | What::Tree { .. } => paths::bytes_below(&into),
+        What::Directories { .. } => paths::bytes_below(&into),
     };
     tokio::task::spawn_blocking(here).await.unwrap_or_default()
 }
@@ -408,7 +408,7 @@ mod tests {
 
     #[async_trait]
     impl Files for Endless {
-        async fn list(&self, _request: &List) -> Result<Vec<RemoteFile>, Error> {
+        async fn list(&self, _directory: &Path) -> Result<Vec<RemoteFile>, Error> {
             unimplemented!("nothing is listed")
         }
 
@@ -465,7 +465,7 @@ mod tests {
         let request = Fetch {
             from: "/b".into(),
             into: into.path().to_owned(),
-            what: What::Tree { exclude: Vec::new() },
+            what: What::Directories { exclude: Vec::new() },
             basis: None,
             compare: Compare::Times,
             bandwidth: None,

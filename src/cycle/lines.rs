@@ -241,6 +241,7 @@ fn runtime_directory() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
@@ -248,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::transport::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile};
+    use crate::transport::{ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile};
 
     /// Counts how often it is called and closed.
     #[derive(Clone, Default)]
@@ -283,7 +284,7 @@ mod tests {
 
     #[async_trait]
     impl Files for Counted {
-        async fn list(&self, _request: &List) -> Result<Vec<RemoteFile>, Error> {
+        async fn list(&self, _directory: &Path) -> Result<Vec<RemoteFile>, Error> {
             unimplemented!("nothing is listed")
         }
 

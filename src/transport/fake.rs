@@ -14,9 +14,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::paths::{PARTIAL_DIR, landing};
-use super::{
-    BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What,
-};
+use super::{BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What};
 use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
@@ -206,21 +204,14 @@ impl BarmanCommands for FakePrimary {
 
 #[async_trait]
 impl Files for FakePrimary {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
-        self.simple_call(format!("list {}", request.directory.display()))?;
-        let files = self.below(&request.directory);
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        self.simple_call(format!("list {}", directory.display()))?;
+        let files = self.below(directory);
         if files.is_empty() {
             return Err(scripted(Kind::NotFound));
         }
-        let only = super::local::Only::new(&request.only);
-        let name = |part: &Path| part.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_reached = |path: &Path| {
-            let above = path.ancestors().skip(1).filter(|part| *part != Path::new(""));
-            request.recursive && above.into_iter().all(|part| only.descends_into(&name(part)))
-        };
-        let wanted = |path: &Path| only.lists(&name(path)) && (path.components().count() == 1 || is_reached(path));
-        let files = files.into_iter().filter(|(path, _)| wanted(path));
-        Ok(files.map(|(path, content)| RemoteFile { path, size: content.len() as u64, mtime: 0 }).collect())
+        let file = |(path, content): (PathBuf, Vec<u8>)| RemoteFile { path, size: content.len() as u64, mtime: 0 };
+        Ok(files.into_iter().map(file).collect())
     }
 
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
@@ -257,10 +248,6 @@ impl Files for FakePrimary {
             What::Files { paths, flatten } => (paths.clone(), *flatten),
             // The fake has files only, and makes their directories as they come.
             What::Directories { .. } => (Vec::new(), false),
-            What::Tree { exclude } => {
-                let excluded = |path: &&PathBuf| exclude.iter().any(|excluded| path.starts_with(excluded));
-                (there.keys().filter(|path| !excluded(path)).cloned().collect(), false)
-            }
         };
         let mut fetched = Fetched::default();
         for path in paths {

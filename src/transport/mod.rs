@@ -112,10 +112,8 @@ pub trait BarmanCommands: Send + Sync {
 /// Lists and copies files of a primary.
 #[async_trait]
 pub trait Files: Send + Sync {
-    /// Lists regular files below a directory, in the order of their paths.
-    ///
-    /// Names that are not valid UTF-8, or contain control characters, are an error.
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error>;
+    /// Lists all regular files below a directory of the primary, an absolute path, in the order of their paths.
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error>;
 
     /// Looks at files and directories by their names, all at once, in the order of their paths. What is not there is left
     /// out, as are links and special files.
@@ -135,18 +133,6 @@ pub trait Files: Send + Sync {
 
     /// Ends the connection that the files come through, and with it that of [`BarmanCommands`].
     async fn close(&self) {}
-}
-
-/// Which files to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List {
-    /// The directory at the primary, absolute.
-    pub directory: PathBuf,
-    /// Whether to descend into directories.
-    pub recursive: bool,
-    /// Only files whose name matches one of these (rsync patterns such as `*.history`); empty: all. One with a slash at
-    /// its end is of directories: where there is such a one, no other directory is descended into.
-    pub only: Vec<String>,
 }
 
 /// A regular file at a primary.
@@ -237,18 +223,13 @@ pub enum What {
         /// Whether each lands directly in `into`, under its last component.
         flatten: bool,
     },
-    /// The directories of a tree with their modes and the symbolic links in them, as in `Tree`, and no files: but for empty
+    /// The directories of a tree with their modes and times and the symbolic links in them, and no files: but for empty
     /// ones, perhaps.
-    Directories {
-        /// What is left out with all below it, by its path below the directory, such as `annotations`; without wildcards.
-        exclude: Vec<PathBuf>,
-    },
-    /// The whole tree with its directories, symbolic links, modes and times.
     ///
     /// A symbolic link that points out of `into` is not kept there, whoever made it: links such as those of `pg_tblspc`
     /// are made after the copy, or the tree is copied from where they point inside.
-    Tree {
-        /// What is left out with all below it, by its path below the directory, such as `backup.info`; without wildcards.
+    Directories {
+        /// What is left out with all below it, by its path below the directory, such as `annotations`; without wildcards.
         exclude: Vec<PathBuf>,
     },
 }
@@ -258,8 +239,8 @@ pub enum What {
 pub struct Fetched {
     /// Bytes that crossed the wire.
     pub transferred: u64,
-    /// Files that the primary does not have (any more): of those asked for by name, and of a tree those that vanished
-    /// while it was copied. Sorted.
+    /// What the primary does not have (any more): of files asked for by name, and of a tree what vanished while it was
+    /// copied. Sorted.
     pub missing: Vec<PathBuf>,
     /// Symbolic links of a tree that were left out because they point out of it. Sorted.
     pub refused: Vec<PathBuf>,

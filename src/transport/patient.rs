@@ -1,5 +1,6 @@
 //! A connection whose questions outlast a short loss of the line.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use crate::barman::wal::WalName;
 use crate::error::Error;
 
 use super::patience::{Line, Patience, Wait, persist};
-use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile};
+use super::{BarmanCommands, ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile};
 
 /// Is told, with the primary's name, what was lost and how long it has been waited for.
 pub type Teller = Arc<dyn Fn(&str, &Error, Wait) + Send + Sync>;
@@ -51,8 +52,8 @@ impl BarmanCommands for Patient<dyn BarmanCommands> {
 
 #[async_trait]
 impl Files for Patient<dyn Files> {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
-        self.ask(|| self.inner.list(request)).await
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        self.ask(|| self.inner.list(directory)).await
     }
 
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {

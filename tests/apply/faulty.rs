@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antipode::error::{Error, Kind};
-use antipode::transport::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What};
+use antipode::transport::{ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -98,8 +98,8 @@ impl Faulty {
 
 #[async_trait]
 impl Files for Faulty {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
-        if self.fails_now(&request.directory) { Err(self.error()) } else { self.inner().list(request).await }
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        if self.fails_now(directory) { Err(self.error()) } else { self.inner().list(directory).await }
     }
 
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
@@ -136,7 +136,6 @@ fn half(what: &What) -> What {
             What::Files { paths, flatten: *flatten }
         }
         What::Directories { exclude } => What::Directories { exclude: and_base(exclude) },
-        What::Tree { exclude } => What::Tree { exclude: and_base(exclude) },
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antipode::error::{Error, Kind};
-use antipode::transport::{ByteCounter, Connection, Fetch, Fetched, List};
+use antipode::transport::{ByteCounter, Connection, Fetch, Fetched};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::sshd::Sshd;
-use crate::{BIG, eventually, fetch, names, noise, open, tree};
+use crate::{BIG, all_files, eventually, fetch, names, noise, open};
 
 /// A copy that takes seconds, and what it must bring.
 struct Copying {
@@ -35,7 +35,7 @@ impl Copying {
     }
 
     fn request(&self, bandwidth: Option<u64>) -> Fetch {
-        Fetch { bandwidth, ..tree(&self.source, &self.target, &[]) }
+        Fetch { bandwidth, ..all_files(&self.source, &self.target) }
     }
 
     async fn open(&self) -> Connection {
@@ -137,8 +137,7 @@ async fn a_listing_of_a_frozen_primary_is_lost() {
     let mut primary = sshd.primary();
     primary.timeouts.idle = Duration::from_secs(1);
     let connection = open(&sshd, &primary).await.unwrap();
-    let request = List { directory: sshd.mkdir("wals"), recursive: true, only: vec![] };
-    let error = connection.files.list(&request).await.unwrap_err();
+    let error = connection.files.list(&sshd.mkdir("wals")).await.unwrap_err();
     assert!(error.kind == Kind::Lost && error.message.contains("`timeouts.idle`"), "{error:?}");
     signal(
         &Sshd::processes_about(&sshd.path("bin/rsync")).iter().map(|(pid, _)| *pid).collect::<Vec<_>>(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antipode::error::{Error, Kind, Retry};
 use antipode::site::model::{Access, Primary};
-use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, List, Look, What};
+use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, Look, What};
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
 
@@ -47,9 +47,17 @@ fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
     }
 }
 
-fn tree(from: &Path, into: &Path, exclude: &[&str]) -> Fetch {
-    let what = What::Tree { exclude: exclude.iter().map(PathBuf::from).collect() };
+fn directories(from: &Path, into: &Path, exclude: &[&str]) -> Fetch {
+    let what = What::Directories { exclude: exclude.iter().map(PathBuf::from).collect() };
     Fetch { what, ..files(from, into, &[], false) }
+}
+
+/// All files below a directory, by their names.
+fn all_files(from: &Path, into: &Path) -> Fetch {
+    let entries = walkdir::WalkDir::new(from).sort_by_file_name().into_iter().map(Result::unwrap);
+    let found = entries.filter(|entry| entry.file_type().is_file());
+    let paths = found.map(|entry| entry.path().strip_prefix(from).unwrap().to_owned()).collect();
+    Fetch { what: What::Files { paths, flatten: false }, ..files(from, into, &[], false) }
 }
 
 /// Bytes that do not compress and do not repeat.
@@ -126,28 +134,17 @@ async fn a_listing_is_of_regular_files_with_every_byte_of_their_names() {
     let source = sshd.path("src d'x");
     symlink("/etc", source.join("link")).unwrap();
     let connection = open(&sshd, &sshd.primary()).await.unwrap();
-    let mut request = List { directory: source.clone(), recursive: true, only: vec![] };
-    let all = connection.files.list(&request).await.unwrap();
+    let all = connection.files.list(&source).await.unwrap();
     let found: Vec<_> = all.iter().map(|file| (file.path.to_str().unwrap(), file.size)).collect();
     assert_eq!(found, [(" lead", 5), ("b", 5), ("sub dir/a b", 5), ("é.history", 5)]);
     assert_eq!(all[1].mtime, fs::metadata(source.join("b")).unwrap().mtime());
-    request.only = vec!["*.history".into(), "a ?".into()];
-    assert_eq!(connection.files.list(&request).await.unwrap().len(), 2);
-    let of_none = List { only: vec!["*.history".into(), "a ?".into(), "sub/".into()], ..request.clone() };
-    assert_eq!(connection.files.list(&of_none).await.unwrap().len(), 1);
-    let of_some = List { only: vec!["*.history".into(), "a ?".into(), "sub ???/".into()], ..request.clone() };
-    assert_eq!(connection.files.list(&of_some).await.unwrap().len(), 2);
-    request.recursive = false;
-    assert_eq!(connection.files.list(&request).await.unwrap().len(), 1);
-    request.directory = source.join("nope");
-    assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::NotFound);
     // Neither this machine's rsync nor the remote shell may expand anything.
-    request.directory = source.join("$(touch x)*");
-    assert_eq!(connection.files.list(&request).await.unwrap_err().kind, Kind::NotFound);
+    for name in ["nope", "$(touch x)*"] {
+        assert_eq!(connection.files.list(&source.join(name)).await.unwrap_err().kind, Kind::NotFound, "{name}");
+    }
     // PostgreSQL may have such names, and whoever shows them makes them harmless.
     fs::write(source.join("bad\u{1b}[31m"), "").unwrap();
-    request = List { directory: source, recursive: true, only: vec![] };
-    let all = connection.files.list(&request).await.unwrap();
+    let all = connection.files.list(&source).await.unwrap();
     let found: Vec<_> = all.iter().map(|file| (file.path.to_str().unwrap(), file.size)).collect();
     assert_eq!(found, [(" lead", 5), ("b", 5), ("bad\u{1b}[31m", 0), ("sub dir/a b", 5), ("é.history", 5)]);
 }
@@ -212,16 +209,16 @@ async fn a_directory_may_have_any_printable_character_in_its_name() {
     }
     for (number, name) in names_of_directories.into_iter().enumerate() {
         let source = sshd.write(&format!("src/{name}/sub [1]/f*"), name).parent().unwrap().parent().unwrap().to_owned();
-        let list = List { directory: source.clone(), recursive: true, only: vec![] };
-        let listed = connection.files.list(&list).await.unwrap();
+        let listed = connection.files.list(&source).await.unwrap();
         assert_eq!(listed.iter().map(|file| file.path.to_str().unwrap()).collect::<Vec<_>>(), ["sub [1]/f*"], "{name}");
-        for request in [
-            tree(&source, &sshd.mkdir(&format!("tree {number}*")), &[]),
-            files(&source, &sshd.mkdir(&format!("files {number}*")), &["sub [1]/f*"], false),
+        let target = sshd.mkdir(&format!("target {number}*"));
+        for (request, arrived) in [
+            (directories(&source, &target, &[]), &["sub [1]"][..]),
+            (files(&source, &target, &["sub [1]/f*"], false), &["sub [1]", "sub [1]/f*"]),
         ] {
             let fetched = fetch(&connection, &request).await.unwrap();
             assert_eq!(fetched.missing, [""; 0].map(PathBuf::from), "{name}");
-            assert_eq!(names(&request.into), ["sub [1]", "sub [1]/f*"], "{name}");
+            assert_eq!(names(&target), arrived, "{name}");
         }
     }
 }
@@ -260,9 +257,9 @@ async fn files_arrive_once_and_missing_ones_are_told() {
 }
 
 #[tokio::test]
-async fn a_tree_cannot_lead_out_of_its_directory() {
+async fn directories_cannot_lead_out_of_the_one_that_they_are_in() {
     let sshd = Sshd::start();
-    for name in ["base/backup.info", "base/data/PG_VERSION", "base/data/base/1/1249"] {
+    for name in ["base/annotations/keep", "base/data/PG_VERSION", "base/data/base/1/1249"] {
         sshd.write(name, name);
     }
     let (source, target, outside) = (sshd.path("base"), sshd.mkdir("target"), sshd.mkdir("outside"));
@@ -270,13 +267,12 @@ async fn a_tree_cannot_lead_out_of_its_directory() {
         symlink(to, source.join(link)).unwrap();
     }
     let connection = open(&sshd, &sshd.primary()).await.unwrap();
-    let request = tree(&source, &target, &["backup.info"]);
+    let request = directories(&source, &target, &["annotations"]);
     let fetched = fetch(&connection, &request).await.unwrap();
     assert_eq!(fetched.refused, ["data/abs", "data/up"].map(PathBuf::from));
-    let expected = ["data", "data/PG_VERSION", "data/base", "data/base/1", "data/base/1/1249", "data/inside"];
-    assert_eq!(names(&target), expected);
+    assert_eq!(names(&target), ["data", "data/base", "data/base/1", "data/inside"]);
 
-    // A link that got here in some other way is not written through, neither by a tree nor by a list of files.
+    // A link that got here in some other way is not written through, neither by directories nor by a list of files.
     symlink(&outside, target.join("data/abs")).unwrap();
     fs::remove_file(source.join("data/abs")).unwrap();
     sshd.write("base/data/abs/planted", "x");
@@ -284,7 +280,7 @@ async fn a_tree_cannot_lead_out_of_its_directory() {
     assert_eq!(error.kind, Kind::Untrusted, "{error}");
     fetch(&connection, &request).await.unwrap();
     assert_eq!(names(&outside), [""; 0]);
-    assert!(target.join("data/abs/planted").is_file() && !target.join("data/abs").is_symlink());
+    assert!(target.join("data/abs").is_dir() && !target.join("data/abs").is_symlink());
 }
 
 #[tokio::test]
@@ -327,7 +323,7 @@ async fn an_older_version_here_saves_bytes_and_is_not_touched() {
     write("old/same", b"unchanged", 1_300);
     write("new/same", b"unchanged", 1_300);
     let connection = open(&sshd, &sshd.primary()).await.unwrap();
-    let request = Fetch { basis: Some(basis.clone()), ..tree(&source, &target, &[]) };
+    let request = Fetch { basis: Some(basis.clone()), ..all_files(&source, &target) };
     let fetched = fetch(&connection, &request).await.unwrap();
     assert!(fetched.transferred < 400_000, "{}", fetched.transferred);
     assert!(fs::read(target.join("16384")).unwrap() == content);

@@ -4,7 +4,6 @@
 
 mod bucket;
 mod copy;
-mod pattern;
 mod source;
 
 use std::collections::BTreeSet;
@@ -21,9 +20,8 @@ use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
 use super::paths::{self, SCRATCH_PREFIX, is_gone};
-use super::{ByteCounter, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What, blocking, check_room};
+use super::{ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What, blocking, check_room};
 use copy::Copier;
-pub(super) use pattern::Only;
 
 /// Lists and copies files of a catalog that this machine can read.
 pub(super) struct LocalFiles {
@@ -44,10 +42,10 @@ impl LocalFiles {
 
 #[async_trait]
 impl Files for LocalFiles {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
-        paths::check_directory(&self.primary, &request.directory)?;
-        let (primary, request, cancel) = (self.primary.clone(), request.clone(), self.cancel.clone());
-        blocking(move || list(&primary, &request, &cancel)).await
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        paths::check_directory(&self.primary, directory)?;
+        let (primary, directory, cancel) = (self.primary.clone(), directory.to_owned(), self.cancel.clone());
+        blocking(move || list(&primary, &directory, &cancel)).await
     }
 
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
@@ -76,14 +74,10 @@ impl Files for LocalFiles {
     }
 }
 
-fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, Error> {
-    let root = &request.directory;
+fn list(primary: &str, root: &Path, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, Error> {
     fs::read_dir(root).map_err(|error| failure(primary, root, &error))?;
-    let depth = if request.recursive { usize::MAX } else { 1 };
-    let only = Only::new(&request.only);
     let mut files = Vec::new();
-    let mut entries = WalkDir::new(root).min_depth(1).max_depth(depth).into_iter();
-    while let Some(entry) = entries.next() {
+    for entry in WalkDir::new(root).min_depth(1) {
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
@@ -92,11 +86,7 @@ fn list(primary: &str, request: &List, cancel: &CancellationToken) -> Result<Vec
             Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(walk_failure(primary, root, error)),
         };
-        let name = entry.file_name().to_string_lossy();
-        if request.recursive && entry.file_type().is_dir() && !only.descends_into(&name) {
-            entries.skip_current_dir();
-        }
-        if !entry.file_type().is_file() || !only.lists(&name) {
+        if !entry.file_type().is_file() {
             continue;
         }
         let path = relative(root, entry.path());
@@ -174,22 +164,15 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
                 copier.file(path, paths::landing(path, *flatten))?;
             }
         }
-        What::Tree { exclude } => tree(primary, request, exclude, false, &mut copier)?,
-        What::Directories { exclude } => tree(primary, request, exclude, true, &mut copier)?,
+        What::Directories { exclude } => directories(primary, request, exclude, &mut copier)?,
     }
     Ok(copier.finish())
 }
 
-fn tree(
-    primary: &str,
-    request: &Fetch,
-    exclude: &[PathBuf],
-    only_directories: bool,
-    copier: &mut Copier<'_>,
-) -> Result<(), Error> {
+fn directories(primary: &str, request: &Fetch, exclude: &[PathBuf], copier: &mut Copier<'_>) -> Result<(), Error> {
     let mut entries = WalkDir::new(&request.from).min_depth(1).sort_by_file_name().into_iter();
-    // Their times are set when nothing is written into them any more, the deepest first.
-    let mut directories = BTreeSet::new();
+    // Their times are set when nothing is made in them any more, the deepest first.
+    let mut made = BTreeSet::new();
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
@@ -211,14 +194,12 @@ fn tree(
         paths::check_relative(primary, std::slice::from_ref(&path))?;
         if is_dir {
             copier.directory(&path)?;
-            directories.insert(path);
+            made.insert(path);
         } else if entry.path_is_symlink() {
             copier.link(&path)?;
-        } else if entry.file_type().is_file() && !only_directories {
-            copier.file(&path, &path)?;
         }
     }
-    directories.iter().rev().try_for_each(|path| copier.directory_times(path))
+    made.iter().rev().try_for_each(|path| copier.directory_times(path))
 }
 
 fn relative(root: &Path, path: &Path) -> PathBuf {

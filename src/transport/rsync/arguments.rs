@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
-use crate::transport::{Compare, Fetch, List, Look, What};
+use crate::transport::{Compare, Fetch, Look, What};
 
 use super::version::{QUOTES, Version};
 
@@ -29,21 +29,12 @@ pub(super) struct Way {
     pub(super) version: Version,
 }
 
-/// Lists a directory.
-pub(super) fn list_arguments(request: &List, way: &Way) -> Vec<OsString> {
+/// Lists a directory and all below it.
+pub(super) fn list_arguments(directory: &Path, way: &Way) -> Vec<OsString> {
     let mut arguments = common(way);
     // Sizes without separators; names with their bytes above 127 as they are.
-    arguments.extend(["--list-only", "--no-h"].map(OsString::from));
-    arguments.push(if request.recursive { "--recursive" } else { "--dirs" }.into());
-    if !request.only.is_empty() {
-        if request.recursive && !request.only.iter().any(|pattern| pattern.ends_with('/')) {
-            arguments.push("--include=*/".into());
-        }
-        arguments.extend(request.only.iter().map(|pattern| OsString::from(format!("--include={pattern}"))));
-        arguments.push("--exclude=*".into());
-    }
-    arguments.push("--".into());
-    arguments.push(source(&request.directory, way));
+    arguments.extend(["--list-only", "--no-h", "--recursive", "--"].map(OsString::from));
+    arguments.push(source(directory, way));
     arguments
 }
 
@@ -87,10 +78,6 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
         What::Files { flatten, .. } => {
             arguments.extend(["--files-from=-", "--from0"].map(OsString::from));
             arguments.push(if *flatten { "--no-relative" } else { "--no-implied-dirs" }.into());
-        }
-        What::Tree { exclude } => {
-            arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
-            arguments.extend(excludes(exclude));
         }
         What::Directories { exclude } => {
             arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
@@ -209,8 +196,7 @@ mod tests {
 
     #[test]
     fn the_remote_shell_is_one_quoted_word() {
-        let arguments =
-            list_arguments(&List { directory: "/d".into(), recursive: false, only: vec![] }, &way([3, 5, 0]));
+        let arguments = list_arguments(Path::new("/d"), &way([3, 5, 0]));
         assert_eq!(text(&arguments)[..2], ["-e", "'ssh' '-S' '/run/it''s/s'"]);
         assert_eq!(text(&arguments).last(), Some(&"none:/d/"));
     }
@@ -223,9 +209,8 @@ mod tests {
             (r"/a\b/é$x", r"none:/a\\b/é\$x/", r"none:/a\b/é$x/"),
             (r"/a\", r"none:/a\\/", r"none:/a\/"),
         ] {
-            let list = List { directory: directory.into(), recursive: true, only: vec![] };
             for (version, expected) in [([3, 2, 3], old), ([3, 2, 4], new)] {
-                let arguments = list_arguments(&list, &way(version));
+                let arguments = list_arguments(Path::new(directory), &way(version));
                 assert_eq!(text(&arguments).last(), Some(&expected));
                 assert!(text(&arguments).contains(&"--no-protect-args"));
             }
@@ -233,20 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_included_and_the_rest_is_not() {
-        let list = List { directory: "/d".into(), recursive: true, only: vec!["*.history".into()] };
-        let arguments = list_arguments(&list, &way([3, 5, 0]));
-        let filters: Vec<_> = text(&arguments).into_iter().filter(|word| word.contains("clude=")).collect();
-        assert_eq!(filters, ["--include=*/", "--include=*.history", "--exclude=*"]);
-        let list = List { only: vec!["????????/".into(), "*.history".into()], ..list };
-        let arguments = list_arguments(&list, &way([3, 5, 0]));
-        let filters: Vec<_> = text(&arguments).into_iter().filter(|word| word.contains("clude=")).collect();
-        assert_eq!(filters, ["--include=????????/", "--include=*.history", "--exclude=*"]);
-    }
-
-    #[test]
     fn nothing_is_ever_written_in_place_or_linked() {
-        for what in [What::Files { paths: vec![], flatten: true }, What::Tree { exclude: vec!["backup.info".into()] }] {
+        let directories = What::Directories { exclude: vec!["backup.info".into()] };
+        for what in [What::Files { paths: vec![], flatten: true }, directories] {
             let request = Fetch { basis: Some("/old".into()), bandwidth: Some(1), ..fetch(what) };
             let arguments = fetch_arguments(&request, &way([3, 5, 0]), Path::new("/dst/.antipode-x"));
             let words = text(&arguments);
@@ -262,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_follows_no_link_and_a_list_makes_no_directory_of_the_primary() {
-        let tree = fetch_arguments(&fetch(What::Tree { exclude: vec!["x".into()] }), &way([3, 5, 0]), Path::new("/t"));
-        assert!(text(&tree).contains(&"--safe-links") && text(&tree).contains(&"--exclude=/x"));
+    fn directories_follow_no_link_and_a_list_makes_no_directory_of_the_primary() {
         let directories = fetch(What::Directories { exclude: vec!["x".into()] });
         let directories = fetch_arguments(&directories, &way([3, 5, 0]), Path::new("/t"));
-        assert!(text(&directories).contains(&"--safe-links") && text(&directories).contains(&"--max-size=0"));
+        for word in ["--safe-links", "--exclude=/x", "--max-size=0"] {
+            assert!(text(&directories).contains(&word), "{word}");
+        }
         let nested = fetch(What::Files { paths: vec!["a/b".into()], flatten: false });
         assert!(text(&fetch_arguments(&nested, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-implied-dirs"));
         let flat = fetch(What::Files { paths: vec!["a/b".into()], flatten: true });

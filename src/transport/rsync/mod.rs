@@ -33,7 +33,7 @@ use super::paths::{self, SCRATCH_PREFIX};
 use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, List, Look, RemoteEntry, RemoteFile, What, blocking};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What, blocking};
 use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
@@ -117,14 +117,14 @@ impl RsyncFiles {
 
 #[async_trait]
 impl Files for RsyncFiles {
-    async fn list(&self, request: &List) -> Result<Vec<RemoteFile>, Error> {
-        paths::check_directory(self.primary(), &request.directory)?;
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        paths::check_directory(self.primary(), directory)?;
         let lease = self.masters.lease().await?;
         let way = self.way(&lease).await?;
         let mut listing = Listing::of_files(self.primary());
-        let arguments = list_arguments(request, &way);
+        let arguments = list_arguments(directory, &way);
         let ended = self.list_into(&mut listing, &lease, arguments, Vec::new()).await?;
-        let asked = Asked { primary: self.primary(), directory: &request.directory, paths: &[] };
+        let asked = Asked { primary: self.primary(), directory, paths: &[] };
         judge(&ended, asked)?;
         listing.files()
     }
@@ -171,7 +171,7 @@ impl Files for RsyncFiles {
         let ended = self.run(&lease, arguments, task, |bytes| progress.read(bytes)).await?;
         let paths = match &request.what {
             What::Files { paths, .. } => paths.as_slice(),
-            What::Tree { .. } | What::Directories { .. } => &[],
+            What::Directories { .. } => &[],
         };
         let missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
         let fetched = Fetched { transferred: progress.received(), missing, refused: progress.into_refused() };
@@ -210,7 +210,7 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Error> {
             };
             fetched.missing.extend(paths.iter().filter(absent).cloned());
         }
-        What::Directories { .. } | What::Tree { .. } => {
+        What::Directories { .. } => {
             let removed = paths::remove_escaping_links(&request.into)
                 .map_err(|error| here(Kind::from(&error), &request.into, &error.to_string()))?;
             fetched.refused.extend(removed);

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind};
 use crate::plan::action::BackupCopy;
 use crate::plan::cost::{compress, delta};
 use crate::store::{Found, Place, Root};
-use crate::transport::{Compare, Fetch, Fetched, List, RemoteFile, What, blocking};
+use crate::transport::{Compare, Fetch, Fetched, RemoteFile, What, blocking};
 use crate::verify::base::{self as verify, Announced};
 
 /// The files of a base at the primary, compared with what is here.
@@ -198,10 +198,7 @@ async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<C
 /// The files of the backup at the primary, but for Barman's own.
 pub async fn list(job: Job<'_>, copy: &BackupCopy) -> Result<Vec<RemoteFile>, Error> {
     let directory = job.run.target.there.base(copy.id);
-    let mut listed = {
-        let request = List { directory, recursive: true, only: Vec::new() };
-        job.run.list(&job.action.address, &request, job.urgency).await?
-    };
+    let mut listed = job.run.list(&job.action.address, &directory, job.urgency).await?;
     let own = [Path::new("backup.info"), Path::new(".backup.lock")];
     listed.retain(|file| !own.contains(&file.path.as_path()) && !file.path.starts_with("annotations"));
     Ok(listed)
