@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Exit};
 use crate::events::{Listener, Nobody, Summary};
 use crate::plan::Plan;
-use crate::progress::{Bars, Json, Lines};
+use crate::progress::{Bars, Json, Lines, aside};
 use crate::render;
 use crate::stdout;
 
@@ -27,8 +27,8 @@ impl Audience<'_> {
     /// Shows what will be done.
     pub fn plan(&self, plan: &Plan) {
         match self {
-            Self::People(terminal) if terminal.quiet => stdout::print(&render::wrong(plan, terminal.style())),
-            Self::People(terminal) => plan::show(plan, terminal),
+            Self::People(terminal) if terminal.quiet => aside(|| stdout::print(&render::wrong(plan, terminal.style()))),
+            Self::People(terminal) => aside(|| plan::show(plan, terminal)),
             Self::Onlookers(_) => {}
             Self::Programs(json) => json.plan(plan),
         }
@@ -55,7 +55,7 @@ impl Audience<'_> {
     /// Tells an error, and how the command ends because of it.
     pub fn error(&self, error: &Error) -> Exit {
         match self {
-            Self::People(terminal) | Self::Onlookers(terminal) => terminal.error(error),
+            Self::People(terminal) | Self::Onlookers(terminal) => aside(|| terminal.error(error)),
             Self::Programs(json) => {
                 json.error(error);
                 error.kind.exit()
@@ -77,7 +77,9 @@ impl Audience<'_> {
     /// Tells what the actions came to.
     pub fn summary(&self, plan: &Plan, summary: &Summary, elapsed: Duration) {
         match self {
-            Self::People(_) | Self::Onlookers(_) => stdout::print(&render::applied(plan, summary, elapsed)),
+            Self::People(_) | Self::Onlookers(_) => {
+                aside(|| stdout::print(&render::applied(plan, summary, elapsed)));
+            }
             Self::Programs(json) => json.done(summary),
         }
     }

@@ -14,11 +14,12 @@ use tempfile::TempDir;
 use crate::apply::RunLocks;
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
-use crate::cycle::{self, Session};
+use crate::cycle::{Round, Session};
 use crate::demo::catalog::{self, PrimaryCatalog};
 use crate::demo::damage::Damage;
 use crate::error::{Error, Exit, Kind};
 use crate::plan::Plan;
+use crate::plan::scope::Scope;
 use crate::stdout;
 
 use super::audience::Audience;
@@ -156,10 +157,10 @@ impl Stage<'_> {
         self.command("antipode plan");
         let site = self.load()?;
         let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
-        let plan = session.plan().await;
+        let planned = session.plan(&Scope::default()).await;
         session.close().await;
         self.check_interrupt()?;
-        let plan = plan?;
+        let plan = planned?.plan;
         plan::show(&plan, self.terminal);
         stdout::print("\n");
         Ok(plan)
@@ -175,9 +176,9 @@ impl Stage<'_> {
         self.command("antipode apply --auto-approve");
         let site = self.load()?;
         let locks = RunLocks::of(&site.catalog.path)?;
-        let mut session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
-        let result = match session.lock(&locks, |_| true, LOCK_TIMEOUT).await {
-            Ok(_) => self.plan_and_apply(&mut session, shown).await,
+        let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
+        let result = match session.lock(&locks, |_| true, LOCK_TIMEOUT).all().await {
+            Ok(round) => self.plan_and_apply(&session, round, shown).await,
             Err(error) => Err(error),
         };
         session.close().await;
@@ -185,13 +186,13 @@ impl Stage<'_> {
         result
     }
 
-    async fn plan_and_apply(&self, session: &mut Session, shown: Option<&Plan>) -> Result<(), Error> {
-        let plan = session.plan().await?;
+    async fn plan_and_apply(&self, session: &Session, round: Round, shown: Option<&Plan>) -> Result<(), Error> {
+        let plan = session.plan_round(&Scope::default(), &round).await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let bounds = cycle::Bounds::of_patience(LOCK_TIMEOUT);
-        let summary = apply::carry_out(&plan, session, bounds, &Audience::Onlookers(self.terminal)).await?;
+        let audience = Audience::Onlookers(self.terminal);
+        let summary = apply::carry_out(&plan, session, round, LOCK_TIMEOUT, &audience).await?;
         stdout::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }

@@ -23,7 +23,7 @@ const PROPOSED: usize = 3;
 pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let declared = source::declared(&arguments.site, terminal)?;
     let session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
-    let planned = session.planned(&Scope::default()).await;
+    let planned = session.plan(&Scope::default()).await;
     let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
     session.close().await;
     let (text, exit) = answer?;

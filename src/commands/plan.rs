@@ -20,7 +20,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     session.refresh = arguments.scope.refresh;
     let accepted = &arguments.consent.accepted;
     let planned = match session.accept(accepted) {
-        Ok(()) => session.planned(&(&arguments.scope).into()).await,
+        Ok(()) => session.plan(&(&arguments.scope).into()).await,
         Err(error) => Err(error),
     };
     let planned = planned.and_then(|planned| {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::RunLock;
+use crate::apply::{Limits, RunLocks, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
@@ -25,6 +26,7 @@ use crate::transport::Teller;
 
 use super::lines::{Calls, Lines};
 use super::replica::{self, Cycle};
+use super::round::{Locking, Round};
 
 /// A plan, and what it was made from.
 pub struct Planned {
@@ -51,10 +53,10 @@ pub struct Session {
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
     silent: BTreeMap<String, Error>,
-    /// The runs' own locks that are held.
-    pub(super) run_locks: BTreeMap<ServerName, RunLock>,
-    /// The replicas that another run is at work on. They are passed over.
-    pub busy: BTreeMap<ServerName, Error>,
+    /// What all its applies share.
+    pub(super) shared: Shared,
+    /// Whether it was told that the run is interrupted.
+    pub(super) interruption: Once,
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
     pub refresh: bool,
     /// Fires when the run is interrupted.
@@ -84,8 +86,8 @@ impl Session {
             lines,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
-            run_locks: BTreeMap::new(),
-            busy: BTreeMap::new(),
+            shared: Shared::new(Limits::default()),
+            interruption: Once::new(),
             refresh: false,
             cancel: cancel.clone(),
         };
@@ -146,26 +148,41 @@ impl Session {
         Ok(())
     }
 
-    /// Observes both ends of every replica and plans.
-    pub async fn plan(&self) -> Result<Plan, Error> {
-        self.plan_part(&Scope::default()).await
+    /// Lets its applies do so much at a time, and in all. To be said before there is one.
+    pub fn limit(&mut self, limits: Limits) {
+        self.shared = Shared::new(limits);
+    }
+
+    /// Takes the runs' own locks of all replicas that are concerned, waiting for each that is busy as long as this.
+    pub fn lock<'a>(
+        &'a self,
+        locks: &'a RunLocks,
+        is_concerned: impl Fn(&ServerName) -> bool,
+        timeout: Duration,
+    ) -> Locking<'a> {
+        let names = self.replicas.iter().map(|replica| &replica.name);
+        Locking::of(names.filter(|name| is_concerned(name)).cloned(), locks, timeout, &self.cancel)
     }
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
-    pub async fn plan_part(&self, scope: &Scope) -> Result<Plan, Error> {
-        self.planned(scope).await.map(|planned| planned.plan)
+    pub async fn plan(&self, scope: &Scope) -> Result<Planned, Error> {
+        self.plan_among(scope, |_| true).await
     }
 
-    /// The same, with what the plan was made from.
-    pub async fn planned(&self, scope: &Scope) -> Result<Planned, Error> {
+    /// The same of the replicas of a round.
+    pub async fn plan_round(&self, scope: &Scope, round: &Round) -> Result<Plan, Error> {
+        self.plan_among(scope, |name| round.has(name)).await.map(|planned| planned.plan)
+    }
+
+    async fn plan_among(&self, scope: &Scope, is_among: impl Fn(&ServerName) -> bool) -> Result<Planned, Error> {
         let now = Timestamp::now();
         scope.check_names(&self.replicas)?;
-        let is_free = |name: &ServerName| !self.busy.contains_key(name);
-        let concerned = self.replicas.iter().filter(|replica| scope.concerns(&replica.name) && is_free(&replica.name));
+        let is_concerned = |replica: &&Replica| scope.concerns(&replica.name) && is_among(&replica.name);
+        let concerned = self.replicas.iter().filter(is_concerned);
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
         let mut plan = plan::plan(&self.site, &self.replicas, &observation, now);
         plan.vanished = self.vanished()?;
-        let plan = plan.narrow(&scope.among(is_free), &self.replicas, &observation, now)?;
+        let plan = plan.narrow(&scope.among(&is_among), &self.replicas, &observation, now)?;
         Ok(Planned { plan, observation, now })
     }
 

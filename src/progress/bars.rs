@@ -1,5 +1,6 @@
 //! Progress bars on a terminal: one for each transfer that runs, finished steps scroll away above them.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -13,9 +14,20 @@ use super::running::{Running, arrived};
 /// How often the bars move.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// The bars of all applies that are followed: they are on one terminal.
+static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Shows something else on the terminal, which no bar is drawn over.
+pub fn aside<T>(show: impl FnOnce() -> T) -> T {
+    match SCREEN.get() {
+        Some(screen) => screen.suspend(show),
+        None => show(),
+    }
+}
+
 /// Shows events as bars on stderr.
 pub struct Bars {
-    screen: MultiProgress,
+    screen: &'static MultiProgress,
     running: Running<(ProgressBar, ByteCounter)>,
 }
 
@@ -25,7 +37,7 @@ impl Bars {
         let advance = |_: &Address, (bar, counter): &mut (ProgressBar, ByteCounter)| {
             bar.set_position(bar.length().map_or_else(|| counter.get(), |total| arrived(counter, total)));
         };
-        Self { screen: MultiProgress::new(), running: Running::new(EVERY, advance) }
+        Self { screen: SCREEN.get_or_init(MultiProgress::new), running: Running::new(EVERY, advance) }
     }
 
     fn add(&self, address: &Address, doing: &'static str, total: u64, counter: &ByteCounter) {

@@ -58,18 +58,15 @@ impl Json {
         tell(Happening::error(error));
     }
 
-    /// Keeps what the actions came to, for the last line.
+    /// Adds what the actions of a plan came to, for the last line.
     pub fn done(&self, summary: &Summary) {
-        let outcome = Outcome {
-            done: summary.done.len(),
-            failed: summary.failed.len(),
-            skipped: summary.skipped.len(),
-            bytes: summary.transferred,
-            stopped_at: summary.stopped_at,
-            ..Outcome::default()
-        };
-        // A value that is replaced whole.
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        // Nothing in here can panic half-way.
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.done += summary.done.len();
+        outcome.failed += summary.failed.len();
+        outcome.skipped += summary.skipped.len();
+        outcome.bytes = outcome.bytes.saturating_add(summary.transferred);
+        outcome.stopped_at = outcome.stopped_at.or(summary.stopped_at);
     }
 
     /// Tells what it all came to: the last line.

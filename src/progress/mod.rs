@@ -6,7 +6,7 @@ mod lines;
 mod record;
 mod running;
 
-pub use bars::Bars;
+pub use bars::{Bars, aside};
 pub use json::Json;
 pub use lines::Lines;
 pub use record::Record;

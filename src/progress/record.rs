@@ -41,7 +41,8 @@ impl Record {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Happening {
-    /// What will be done. Before everything else, unless there was no plan.
+    /// What will be done. Before everything else, unless there was no plan; another one for each replica that another run
+    /// was still at work on, when that has ended.
     Plan(Box<Planned>),
     /// A step began. It ends with one of `finished`, `failed` and `skipped`; a backup is copied in one step and published
     /// in another.

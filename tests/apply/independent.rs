@@ -1,6 +1,6 @@
 //! Replicas of one apply that have nothing to do with each other.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use antipode::events::{Nobody, Summary};
 use antipode::observe::Purpose;
 use antipode::store::locks::{Lock, LockKind};
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Blind, Ground, TestSite};
@@ -92,6 +93,38 @@ async fn a_server_that_another_run_is_at_work_on_is_passed_over_by_name_and_hold
     let plan = site.plan().await;
     let left = |index: usize| plan.replicas[index].actions.len();
     assert!(left(0) > 0 && left(1) == 0, "{plan:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_another_run_is_at_work_on_is_applied_when_that_ends_and_holds_up_no_other() {
+    let ground = Ground::new().await;
+    PrimaryCatalog::create(&ground.primary(), "other").unwrap().first_day().unwrap();
+    let catalog = ground.path().join("site");
+    let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
+    let (run_locks, dirs) =
+        (RunLocks::of(&catalog).unwrap(), ServerDirs::of_catalog(&catalog, "other".parse().unwrap()));
+    let held = run_locks.acquire(&"main".parse().unwrap(), Duration::ZERO).await.unwrap();
+    let mut apply = Command::new(env!("CARGO_BIN_EXE_antipode"));
+    apply.args(["apply", "--auto-approve", "--json", "--lock-timeout", "2m", "-f"]).arg(&site.file);
+    let apply = apply.stdout(Stdio::piped()).spawn().unwrap();
+    // The run on the one server ends only when the other one is done and free for everybody.
+    let published = Layout::NEWEST.backup_info(&dirs, FIRST_BACKUP.parse().unwrap());
+    while !published.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(run_locks.acquire(&dirs.server, LONG).await.unwrap());
+    assert!(!catalog.join("main").exists(), "another run is at work on it");
+    drop(held);
+    let applied = apply.wait_with_output().unwrap();
+    assert_eq!(applied.status.code(), Some(0), "{applied:?}");
+    let events: Vec<Value> = text(&applied.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let plans: Vec<&Value> = events.iter().filter(|event| event["type"] == "plan").collect();
+    let planned = |of: &Value| of["actions"].as_array().unwrap().len() as u64;
+    let servers = |of: &Value| of["actions"][0]["address"].as_str().unwrap().split('/').next().unwrap().to_owned();
+    assert_eq!(plans.iter().map(|plan| servers(plan)).collect::<Vec<_>>(), ["other", "main"]);
+    let summary = events.last().unwrap();
+    assert_eq!(summary["done"], plans.iter().map(|plan| planned(plan)).sum::<u64>(), "{summary}");
+    assert!(site.plan().await.is_empty());
 }
 
 /// One round of a replica's cycle, from its run's own lock to the end of its apply; what the apply came to.

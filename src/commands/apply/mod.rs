@@ -3,11 +3,13 @@
 mod saved;
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::apply::{Limits, RunLocks};
 use crate::cli;
-use crate::cycle::{Bounds, Session};
+use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
 use crate::plan::Plan;
@@ -59,68 +61,106 @@ async fn run_for(
     let locks = RunLocks::of(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
-    let result = lock_and_apply(audience, arguments, &mut session, &locks, interrupt).await;
+    session.limit(limits(arguments));
+    let result = match session.accept(&arguments.consent.accepted) {
+        Ok(()) => Applying { audience, arguments, session: &session, interrupt }.run(&locks).await,
+        Err(error) => Err(error),
+    };
     session.close().await;
     result
 }
 
-/// Applies what no other run is at work on.
-async fn lock_and_apply(
-    audience: &Audience<'_>,
-    arguments: &cli::Apply,
-    session: &mut Session,
-    locks: &RunLocks,
-    interrupt: &Interrupt,
-) -> Result<Exit, Error> {
-    session.accept(&arguments.consent.accepted)?;
-    let scope: Scope = (&arguments.scope).into();
-    scope.check_names(&session.replicas)?;
-    let is_anything_free = session.lock(locks, |name| scope.concerns(name), arguments.lock_timeout).await?;
-    for busy in session.busy.values() {
-        audience.error(busy);
-    }
-    if !is_anything_free {
-        return Ok(Exit::Locked);
-    }
-    let exit = plan_and_apply(audience, arguments, &scope, session, interrupt).await?;
-    Ok(if session.busy.is_empty() { exit } else { with_busy(exit) })
+/// An apply of what the site file says.
+#[derive(Clone, Copy)]
+struct Applying<'a> {
+    audience: &'a Audience<'a>,
+    arguments: &'a cli::Apply,
+    session: &'a Session,
+    interrupt: &'a Interrupt,
 }
 
-async fn plan_and_apply(
-    audience: &Audience<'_>,
-    arguments: &cli::Apply,
-    scope: &Scope,
-    session: &mut Session,
-    interrupt: &Interrupt,
-) -> Result<Exit, Error> {
-    let plan = session.plan_part(scope).await?;
-    let is_planned = |accepted: &&Pattern| !session.busy.contains_key(&accepted.replica);
-    let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
-    plan.check_accepted(&accepted)?;
-    audience.plan(&plan);
-    for error in &session.unresolved {
-        audience.error(error);
+impl Applying<'_> {
+    /// Applies what no other run is at work on; and, as soon as that run has ended, what one was.
+    async fn run(self, locks: &RunLocks) -> Result<Exit, Error> {
+        let scope: Scope = (&self.arguments.scope).into();
+        scope.check_names(&self.session.replicas)?;
+        let mut locking = self.session.lock(locks, |name| scope.concerns(name), self.arguments.lock_timeout);
+        if !self.arguments.auto_approve {
+            // Whoever approves is shown one plan, and asked once.
+            return self.round(&scope, locking.all().await?, true).await;
+        }
+        let (mut rounds, mut is_waiting, mut is_first, mut worst) = (FuturesUnordered::new(), true, true, Exit::Done);
+        loop {
+            let ended = tokio::select! {
+                round = locking.next(), if is_waiting => match round {
+                    Ok(Some(round)) => {
+                        let is_planned = !round.is_empty();
+                        rounds.push(self.round(&scope, round, is_first));
+                        is_first &= !is_planned;
+                        continue;
+                    }
+                    Ok(None) => {
+                        is_waiting = false;
+                        continue;
+                    }
+                    Err(error) => {
+                        is_waiting = false;
+                        Err(error)
+                    }
+                },
+                Some(ended) = rounds.next() => ended,
+                else => return Ok(worst),
+            };
+            worst = worse(worst, ended.unwrap_or_else(|error| self.audience.error(&error)));
+        }
     }
-    let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
-    let otherwise = if unplanned { Exit::Error } else { Exit::Done };
-    if interrupt.token.is_cancelled() {
-        return Ok(otherwise);
+
+    /// Plans and applies a round; the first one tells what is wrong with the site as a whole.
+    async fn round(self, scope: &Scope, round: Round, is_first: bool) -> Result<Exit, Error> {
+        for busy in round.busy.values() {
+            self.audience.error(busy);
+        }
+        let passed_over = if round.busy.is_empty() { Exit::Done } else { Exit::Locked };
+        if round.is_empty() {
+            return Ok(passed_over);
+        }
+        Ok(worse(passed_over, self.plan_and_apply(scope, round, is_first).await?))
     }
-    if plan.is_empty() {
-        session.idle(&plan).await?;
-        return Ok(otherwise);
+
+    async fn plan_and_apply(self, scope: &Scope, round: Round, is_first: bool) -> Result<Exit, Error> {
+        let Self { audience, arguments, session, interrupt } = self;
+        let mut plan = session.plan_round(scope, &round).await?;
+        let is_planned = |accepted: &&Pattern| round.has(&accepted.replica);
+        let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
+        plan.check_accepted(&accepted)?;
+        let unresolved = if is_first { session.unresolved.as_slice() } else { &[] };
+        if !is_first {
+            plan.vanished.clear();
+        }
+        audience.plan(&plan);
+        for error in unresolved {
+            audience.error(error);
+        }
+        let otherwise = if plan.is_blocked() || !unresolved.is_empty() { Exit::Error } else { Exit::Done };
+        if interrupt.token.is_cancelled() {
+            return Ok(otherwise);
+        }
+        if plan.is_empty() {
+            session.idle(&plan, round).await?;
+            return Ok(otherwise);
+        }
+        if !arguments.auto_approve && !stdout::is_whole() {
+            return Err(Error::new(
+                Kind::Refused,
+                "the plan could not be shown, so nobody can approve it; nothing was changed",
+            ));
+        }
+        if !arguments.auto_approve && !approved(interrupt).await {
+            return Err(Error::new(Kind::Refused, "apply cancelled, nothing was changed"));
+        }
+        let summary = carry_out(&plan, session, round, arguments.lock_timeout, audience).await?;
+        Ok(exit(&summary).unwrap_or(otherwise))
     }
-    if !arguments.auto_approve && !stdout::is_whole() {
-        return Err(Error::new(
-            Kind::Refused,
-            "the plan could not be shown, so nobody can approve it; nothing was changed",
-        ));
-    }
-    if !arguments.auto_approve && !approved(interrupt).await {
-        return Err(Error::new(Kind::Refused, "apply cancelled, nothing was changed"));
-    }
-    let summary = carry_out(&plan, session, bounds(arguments), audience).await?;
-    Ok(exit(&summary).unwrap_or(otherwise))
 }
 
 /// Asks. Only `yes` is a yes.
@@ -141,20 +181,20 @@ async fn approved(interrupt: &Interrupt) -> bool {
     matches!(answer, Ok(Ok(line)) if line.trim() == "yes")
 }
 
-fn bounds(arguments: &cli::Apply) -> Bounds {
-    let limits = Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes };
-    Bounds { lock_timeout: arguments.lock_timeout, limits }
+fn limits(arguments: &cli::Apply) -> Limits {
+    Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes }
 }
 
-/// Does what the plan says, and tells what it came to.
+/// Does what the plan of a round says, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
-    session: &mut Session,
-    bounds: Bounds,
+    session: &Session,
+    round: Round,
+    lock_timeout: Duration,
     audience: &Audience<'_>,
 ) -> Result<Summary, Error> {
     let begin = Instant::now();
-    let summary = session.apply(plan, bounds, &*audience.listener()).await?;
+    let summary = session.apply(plan, round, lock_timeout, &*audience.listener()).await?;
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }
@@ -170,13 +210,17 @@ fn exit(summary: &Summary) -> Option<Exit> {
     }
 }
 
-/// How an apply ends that passed over replicas, as other runs are at work on them, and so ended for the rest. What went
-/// wrong with that is not hidden behind what passes by itself.
-pub fn with_busy(rest: Exit) -> Exit {
-    match rest {
-        Exit::Done => Exit::Locked,
-        rest => rest,
-    }
+/// How an apply ends of which parts ended like these. What a person is needed for is not hidden behind what passes by
+/// itself, and what was begun and failed not behind what was not begun.
+pub fn worse(one: Exit, other: Exit) -> Exit {
+    let weight = |exit| match exit {
+        Exit::Done => 0,
+        Exit::Locked => 1,
+        Exit::Error | Exit::Changes | Exit::Misused | Exit::ObjectiveMissed => 2,
+        Exit::PartFailed => 3,
+        Exit::Interrupted | Exit::Terminated => 4,
+    };
+    if weight(other) > weight(one) { other } else { one }
 }
 
 #[cfg(test)]
@@ -213,7 +257,9 @@ mod tests {
             (Exit::Error, Exit::Error),
             (Exit::Interrupted, Exit::Interrupted),
         ] {
-            assert_eq!(with_busy(rest), expected, "{rest:?}");
+            assert_eq!((worse(Exit::Locked, rest), worse(rest, Exit::Locked)), (expected, expected), "{rest:?}");
         }
+        assert_eq!(worse(Exit::Error, Exit::PartFailed), Exit::PartFailed);
+        assert_eq!(worse(Exit::Done, Exit::Done), Exit::Done);
     }
 }

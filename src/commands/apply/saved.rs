@@ -19,7 +19,7 @@ use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::{self, Present};
 
-use super::{bounds, carry_out, exit};
+use super::{carry_out, exit, limits};
 
 /// Runs the command.
 pub async fn run(
@@ -38,7 +38,8 @@ pub async fn run(
     } else {
         let locks = RunLocks::of(&site.catalog.path)?;
         let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
-        let result = check_and_apply(&saved, file, audience, arguments, &mut session, &locks).await;
+        session.limit(limits(arguments));
+        let result = check_and_apply(&saved, file, audience, arguments, &session, &locks).await;
         session.close().await;
         if let Some(exit) = exit(&result?) {
             return Ok(exit);
@@ -55,7 +56,7 @@ async fn check_and_apply(
     file: &Path,
     audience: &Audience<'_>,
     arguments: &cli::Apply,
-    session: &mut Session,
+    session: &Session,
     locks: &RunLocks,
 ) -> Result<Summary, Error> {
     let changed: BTreeSet<&ServerName> =
@@ -65,9 +66,9 @@ async fn check_and_apply(
         // A mirror whose primary does not answer is not a changed desired state.
         return Err(error.clone());
     }
-    session.lock(locks, |name| changed.contains(name), arguments.lock_timeout).await?;
-    if let Some(busy) = session.busy.values().next() {
-        // It is applied as it was reviewed, or not at all.
+    // It is applied as it was reviewed, or not at all.
+    let round = session.lock(locks, |name| changed.contains(name), arguments.lock_timeout).all().await?;
+    if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }
     let now = Timestamp::now();
@@ -77,5 +78,5 @@ async fn check_and_apply(
     let present = Present { site, replicas, observation: &observation, now };
     stale::check(saved, &present).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     audience.reviewed(&saved.plan);
-    carry_out(&saved.plan, session, bounds(arguments), audience).await
+    carry_out(&saved.plan, session, round, arguments.lock_timeout, audience).await
 }

@@ -11,8 +11,9 @@ use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
-use crate::cycle::{Bounds, Session};
+use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
+use crate::plan::scope::Scope;
 use crate::render;
 use crate::site::Site;
 use crate::stdout;
@@ -21,18 +22,19 @@ use crate::stdout;
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(arguments, terminal)?;
     let locks = RunLocks::of(&site.catalog.path)?;
-    let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
-    let result = lock_and_pass(&mut session, &locks, terminal).await;
+    let session = Session::open(&site, &interrupt.token, terminal::told()).await;
+    let result = lock_and_pass(&session, &locks, terminal).await;
     session.close().await;
     result
 }
 
-async fn lock_and_pass(session: &mut Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, Error> {
-    let is_anything_free = session.lock(locks, |_| true, Duration::ZERO).await?;
-    let busy = session.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
+async fn lock_and_pass(session: &Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, Error> {
+    let round = session.lock(locks, |_| true, Duration::ZERO).all().await?;
+    let busy = round.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
     let hanging = busy.fold(false, |hanging, hangs| hanging | hangs);
-    let exit = if is_anything_free { pass(session, terminal).await? } else { Exit::Done };
-    Ok(if hanging { apply::with_busy(exit) } else { exit })
+    let passed_over = if hanging { Exit::Locked } else { Exit::Done };
+    let exit = if round.is_empty() { Exit::Done } else { pass(session, round, terminal).await? };
+    Ok(apply::worse(passed_over, exit))
 }
 
 /// Leaves a server to the run that is at work on it, as Barman's cron does; whether that run hangs. One that does is an
@@ -50,8 +52,8 @@ fn skip(site: &Site, server: &ServerName, busy: &Error, terminal: &Terminal) -> 
     false
 }
 
-async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
-    let plan = session.plan().await?;
+async fn pass(session: &Session, round: Round, terminal: &Terminal) -> Result<Exit, Error> {
+    let plan = session.plan_round(&Scope::default(), &round).await?;
     for error in &session.unresolved {
         terminal.error(error);
     }
@@ -64,12 +66,11 @@ async fn pass(session: &mut Session, terminal: &Terminal) -> Result<Exit, Error>
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        session.idle(&plan).await?;
+        session.idle(&plan, round).await?;
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
-    let summary =
-        apply::carry_out(&plan, session, Bounds::of_patience(Duration::ZERO), &Audience::People(terminal)).await?;
+    let summary = apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::People(terminal)).await?;
     let (busy, failed): (Vec<_>, Vec<_>) = summary.failed.iter().partition(|(_, failure)| failure.kind == Kind::Locked);
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))

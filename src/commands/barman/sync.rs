@@ -9,7 +9,7 @@ use crate::commands::apply;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
 use crate::commands::terminal::{self, Terminal};
-use crate::cycle::{Bounds, Session};
+use crate::cycle::Session;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
 use crate::observe::Purpose;
@@ -40,22 +40,22 @@ pub async fn run(
     interrupt: &Interrupt,
 ) -> Result<Part, Error> {
     let locks = RunLocks::of(&site.catalog.path)?;
-    let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
-    let result = part(&mut session, server, things, &locks, terminal).await;
+    let session = Session::open(site, &interrupt.token, terminal::told()).await;
+    let result = part(&session, server, things, &locks, terminal).await;
     session.close().await;
     result
 }
 
 async fn part(
-    session: &mut Session,
+    session: &Session,
     server: &str,
     things: &[&str],
     locks: &RunLocks,
     terminal: &Terminal,
 ) -> Result<Part, Error> {
     session.replica(server)?;
-    session.lock(locks, |name| name.as_str() == server, PATIENCE).await?;
-    if let Some(busy) = session.busy.values().next() {
+    let round = session.lock(locks, |name| name.as_str() == server, PATIENCE).all().await?;
+    if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }
     let cycle = session.cycle(session.replica(server)?);
@@ -77,9 +77,8 @@ async fn part(
     if plan.is_empty() || session.cancel.is_cancelled() {
         return Ok(Part::InPlace);
     }
-    Ok(Part::Applied(
-        apply::carry_out(&plan, session, Bounds::of_patience(PATIENCE), &Audience::People(terminal)).await?,
-    ))
+    let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::People(terminal)).await?;
+    Ok(Part::Applied(summary))
 }
 
 /// The reason why a replica could not be planned.
