@@ -36,7 +36,6 @@
 //!
 //! A step that fails stops only the steps that need it.
 
-mod bandwidth;
 mod budget;
 mod executor;
 mod leftovers;

@@ -1,7 +1,6 @@
 //! What the steps of one replica share during an apply.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -242,30 +241,14 @@ impl<'a> ReplicaRun<'a> {
         })
     }
 
-    /// Copies once, and goes on with less bandwidth when it is to give way to other replicas.
+    /// Copies once, with what it may use of the primary's bandwidth.
     async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, Error> {
-        loop {
-            let rate = tokio::select! {
-                rate = self.moving.share.rate(transfer.piece.map(Piece::bandwidth)) => rate,
-                () = self.cancel.cancelled() => return Err(Error::interrupted()),
-            };
-            let request = Fetch { bandwidth: rate.bytes, ..transfer.request.clone() };
-            let cut_off = self.cancel.child_token();
-            let end = async {
-                rate.give_way.cancelled().await;
-                cut_off.cancel();
-                std::future::pending::<Infallible>().await
-            };
-            let fetched = tokio::select! {
-                fetched = self.transfer(transfer, &request, &cut_off) => fetched,
-                never = end => match never {},
-            };
-            let gave_way = rate.give_way.is_cancelled() && !self.cancel.is_cancelled();
-            match fetched {
-                Err(error) if gave_way && error.kind == Kind::Interrupted => {}
-                fetched => return fetched,
-            }
-        }
+        let share = self.moving.share;
+        let copy = |bandwidth, cut_off| {
+            let request = Fetch { bandwidth, ..transfer.request.clone() };
+            async move { self.transfer(transfer, &request, &cut_off).await }
+        };
+        share.claim().transfer(share.at_most(transfer.piece.map(Piece::bandwidth)), self.cancel, copy).await
     }
 
     /// Copies, and charges what arrived, also of a copy that failed.
@@ -442,7 +425,8 @@ mod tests {
     #[tokio::test]
     async fn a_transfer_gives_way_to_another_replica_and_goes_on_with_less() {
         let plan = build::replica("main").of([build::wals(build::range(1, 1, 1), None)]);
-        let (replica, primary, shared) = (replica_of(2, None), frankfurt(4, 800), Shared::new(Limits::default()));
+        let (replica, primary, shared) =
+            (replica_of(2, None), frankfurt(4, 800), Shared::new(Limits::default(), Arc::default()));
         let share = || {
             let share = shared.admit([(&plan, &replica, &primary)]).remove(0);
             share.follow(Some(FAR));
@@ -476,7 +460,7 @@ mod tests {
         let other = async {
             assert_eq!(asks.recv().await, Some(Some(800)), "it begins alone");
             let second = share();
-            let rate = second.rate(None).await;
+            let rate = second.claim().start(second.at_most(None)).await;
             (rate.bytes, asks.recv().await)
         };
         let (fetched, (bytes, again)) = tokio::join!(run.fetch(transfer), other);

@@ -1,5 +1,5 @@
 //! What applies share: slots, bandwidth, and the bytes that may be copied. It outlives a plan, so that the applies of
-//! different replicas use it together whenever they begin and end.
+//! different replicas use it together whenever they begin and end. The bandwidth they share with observations too.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -13,8 +13,8 @@ use crate::plan::action::Action;
 use crate::plan::action::kinds::Effect;
 use crate::plan::cost::streams;
 use crate::site::model::{Primary, Replica};
+use crate::transport::bandwidth::{self, Bandwidth, Bandwidths, Claim};
 
-use super::bandwidth::{self, Bandwidth, Rate};
 use super::budget::Budget;
 use super::slots::{Slot, Slots, Urgency};
 use super::steps::commits;
@@ -25,35 +25,12 @@ use super::{Limits, count};
 pub struct Shared {
     /// Steps at the same time.
     steps: Slots,
-    /// By the primary's name.
-    primaries: Mutex<BTreeMap<String, SharedPrimary>>,
+    /// Transfers at the same time, by the primary's name.
+    primaries: Mutex<BTreeMap<String, Slots>>,
+    bandwidths: Arc<Bandwidths>,
     budget: Arc<Budget>,
     /// Applies that began so far.
     applies: AtomicU64,
-}
-
-/// What all applies share that copy from one primary.
-#[derive(Debug, Clone)]
-struct SharedPrimary {
-    slots: Slots,
-    bandwidth: Arc<Bandwidth>,
-    declared: Arc<Mutex<Declared>>,
-}
-
-/// What is declared of a primary by now.
-#[derive(Debug, Clone, Copy)]
-struct Declared {
-    /// Bytes per second.
-    bandwidth: Option<u64>,
-    /// Transfers at the same time at the most.
-    streams: usize,
-}
-
-impl SharedPrimary {
-    fn declared(&self) -> Declared {
-        // A value is stored or not.
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The share that one apply has, until it is dropped.
@@ -68,17 +45,20 @@ pub struct Share {
     bandwidth: Option<u64>,
     steps: Slots,
     replica: Slots,
-    primary: SharedPrimary,
+    primary: Slots,
+    primary_bandwidth: Arc<Bandwidth>,
+    claim: Claim,
     budget: Arc<Budget>,
     spent: AtomicU64,
 }
 
 impl Shared {
     /// Nothing runs yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, bandwidths: Arc<Bandwidths>) -> Self {
         Self {
             steps: Slots::new(limits.parallelism.get()),
             primaries: Mutex::default(),
+            bandwidths,
             budget: Arc::new(Budget::new(limits.max_bytes)),
             applies: AtomicU64::new(0),
         }
@@ -103,6 +83,7 @@ impl Shared {
 
     fn share(&self, plan: &ReplicaPlan, replica: &Replica, primary: &Primary) -> Share {
         let streams = count(replica.policy.transfer.streams);
+        let primary_bandwidth = self.bandwidths.of(primary);
         let share = Share {
             apply: self.applies.fetch_add(1, Ordering::Relaxed),
             streams,
@@ -111,6 +92,8 @@ impl Shared {
             steps: self.steps.clone(),
             replica: Slots::new(streams),
             primary: self.primary(primary),
+            claim: primary_bandwidth.claim(0),
+            primary_bandwidth,
             budget: Arc::clone(&self.budget),
             spent: AtomicU64::new(0),
         };
@@ -118,19 +101,16 @@ impl Shared {
         share
     }
 
-    /// What is shared of a primary, with the limits that are declared of it by now.
-    fn primary(&self, primary: &Primary) -> SharedPrimary {
-        let declared = Declared { bandwidth: primary.bandwidth, streams: count(primary.streams) };
-        // Nothing in here can panic half-way.
-        let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || SharedPrimary {
-            slots: Slots::new(declared.streams),
-            bandwidth: Arc::default(),
-            declared: Arc::new(Mutex::new(declared)),
+    /// The slots of a primary, as many as are declared of it by now.
+    fn primary(&self, primary: &Primary) -> Slots {
+        let streams = count(primary.streams);
+        let slots = {
+            // Nothing in here can panic half-way.
+            let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
+            primaries.entry(primary.name.clone()).or_insert_with(|| Slots::new(streams)).clone()
         };
-        let shared = primaries.entry(primary.name.clone()).or_insert_with(new);
-        *shared.declared.lock().unwrap_or_else(PoisonError::into_inner) = declared;
-        shared.clone()
+        slots.set_limit(streams);
+        slots
     }
 }
 
@@ -148,17 +128,14 @@ impl Share {
     /// Lets as many transfers of the replica run as fill a line of this round trip, within what is declared. What is
     /// declared of the primary is for all its replicas: one that fills the line keeps no other from beginning.
     pub fn follow(&self, round_trip: Option<Duration>) {
-        let declared = self.primary.declared();
-        let limit = [self.bandwidth, declared.bandwidth].into_iter().flatten().min();
+        let limit = [self.bandwidth, self.primary_bandwidth.limit()].into_iter().flatten().min();
         self.replica.set_limit(streams::wanted(round_trip, limit, self.streams));
-        self.primary.slots.set_limit(declared.streams);
-        self.primary.bandwidth.set_limit(declared.bandwidth, declared.streams);
-        self.primary.bandwidth.expect(self.apply, self.at_once());
+        self.claim.expect(self.at_once());
     }
 
     /// Transfers of the replica that can run at the same time.
     fn at_once(&self) -> usize {
-        self.transfers.min(self.replica.limit()).min(self.primary.slots.limit())
+        self.transfers.min(self.replica.limit()).min(self.primary.limit())
     }
 
     /// Waits for the right to do a step, in the line since this call.
@@ -169,13 +146,19 @@ impl Share {
     /// Waits for the right to use the line: a slot of the replica and one of its primary.
     pub async fn line(&self, urgency: Urgency) -> [Slot; 2] {
         let replica = self.replica.acquire(urgency).await;
-        [replica, self.primary.slots.acquire(urgency).await]
+        [replica, self.primary.acquire(urgency).await]
     }
 
-    /// Waits for bandwidth for a transfer, which may itself use no more than `most` bytes per second.
-    pub async fn rate(&self, most: Option<u64>) -> Rate {
+    /// What the transfers of the replica have of its primary's bandwidth.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// What a transfer may use as far as the replica's own bandwidth goes, and which may itself use no more than `most`
+    /// bytes per second.
+    pub fn at_most(&self, most: Option<u64>) -> Option<u64> {
         let part = self.bandwidth.map(|limit| bandwidth::part(limit, self.at_once()));
-        self.primary.bandwidth.start([part, most].into_iter().flatten().min()).await
+        [part, most].into_iter().flatten().min()
     }
 
     /// Notes what a step copied.
@@ -192,7 +175,6 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.primary.bandwidth.forget(self.apply);
         self.budget.forget(self.apply);
     }
 }
@@ -270,7 +252,7 @@ pub(super) mod tests {
     /// The share of an apply that has all to itself within limits.
     pub fn alone(plan: &ReplicaPlan, limits: Limits) -> Share {
         let (replica, primary) = (replica_of(2, None), frankfurt(4, 800));
-        Shared::new(limits).admit([(plan, &replica, &primary)]).remove(0)
+        Shared::new(limits, Arc::default()).admit([(plan, &replica, &primary)]).remove(0)
     }
 
     /// A plan that ships so many commits, of four segments each; or a few less, if it is more than sixteen.
@@ -281,7 +263,7 @@ pub(super) mod tests {
 
     /// What the next transfer of an apply may use.
     fn rate(share: &Share) -> Option<u64> {
-        share.rate(None).now_or_never().expect("it need not wait").bytes
+        share.claim().start(share.at_most(None)).now_or_never().expect("it need not wait").bytes
     }
 
     /// Shares of applies that begin together, given what is declared of each replica and the commits that it ships.
@@ -308,14 +290,14 @@ pub(super) mod tests {
             (frankfurt(8, 800), vec![(replica_of(9, Some(900)), 100)], 100),
             (frankfurt(4, 800), vec![(replica_of(4, None), 0)], 800),
         ] {
-            let shares = shares(&Shared::new(Limits::default()), &primary, &applies);
+            let shares = shares(&Shared::new(Limits::default(), Arc::default()), &primary, &applies);
             assert_eq!(rate(&shares[0]), Some(bytes), "{applies:?}");
         }
     }
 
     #[test]
     fn as_many_transfers_run_as_fill_the_line() {
-        let (shared, primary) = (Shared::new(Limits::default()), frankfurt(8, 100_000_000));
+        let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(8, 100_000_000));
         let share = shares(&shared, &primary, &[(replica_of(6, None), 100)]).remove(0);
         for (milliseconds, transfers) in [(1, 1), (100, 6), (50, 3)] {
             share.follow(Some(Duration::from_millis(milliseconds)));
@@ -330,7 +312,7 @@ pub(super) mod tests {
 
     #[test]
     fn applies_at_different_times_share_slots_and_bandwidth() {
-        let (shared, primary) = (Shared::new(Limits::default()), frankfurt(2, 800));
+        let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(2, 800));
         let first = shares(&shared, &primary, &[(replica_of(2, None), 2)]).remove(0);
         let line = |share: &Share, place| share.line(share.urgency(place)).now_or_never();
         let (one, two) = (line(&first, 0).unwrap(), line(&first, 1).unwrap());
@@ -348,7 +330,7 @@ pub(super) mod tests {
 
     #[test]
     fn limits_that_are_declared_anew_hold_from_the_next_apply_on() {
-        let shared = Shared::new(Limits::default());
+        let shared = Shared::new(Limits::default(), Arc::default());
         let first = shares(&shared, &frankfurt(1, 800), &[(replica_of(4, None), 4)]).remove(0);
         let second = shares(&shared, &frankfurt(2, 200), &[(replica_of(4, None), 4)]).remove(0);
         let slots: Vec<_> = [&first, &second, &second].iter().map(|s| s.line(s.urgency(0)).now_or_never()).collect();
@@ -358,7 +340,7 @@ pub(super) mod tests {
 
     #[test]
     fn bytes_are_shared_by_applies_that_begin_together_the_most_urgent_of_all_first() {
-        let shared = Shared::new(Limits { max_bytes: Some(150 << 20), ..Limits::default() });
+        let shared = Shared::new(Limits { max_bytes: Some(150 << 20), ..Limits::default() }, Arc::default());
         // Each segment is an action of its own; nine of all fit.
         let segments = (0..8).map(|number| build::wals(build::range(1, number * 2, number * 2), None));
         let plan = build::replica("main").of(segments);

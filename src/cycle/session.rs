@@ -23,6 +23,7 @@ use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
 use crate::transport::Teller;
+use crate::transport::bandwidth::Bandwidths;
 
 use super::lines::{Calls, Lines};
 use super::replica::{self, Cycle};
@@ -53,6 +54,7 @@ pub struct Session {
     servers: BTreeMap<String, Vec<ServerName>>,
     /// Why a primary that is mirrored did not say which servers it has.
     silent: BTreeMap<String, Error>,
+    bandwidths: Arc<Bandwidths>,
     /// What all its applies share.
     pub(super) shared: Shared,
     /// Whether it was told that the run is interrupted.
@@ -76,17 +78,18 @@ impl Session {
         told: Teller,
         waits: impl Fn(&Primary) + Send + Sync + 'static,
     ) -> Self {
-        let lines = Arc::new(Lines::new(cancel, told, waits));
+        let (lines, bandwidths) = (Arc::new(Lines::new(cancel, told, waits)), Arc::<Bandwidths>::default());
         let mut session = Self {
             site: Arc::new(site.clone()),
             replicas: Vec::new(),
             unresolved: Vec::new(),
             calls: Arc::new(Calls::over(Arc::clone(&lines))),
-            turns: Arc::default(),
+            turns: Arc::new(Turns::sharing(Arc::clone(&bandwidths))),
             lines,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
-            shared: Shared::new(Limits::default()),
+            shared: Shared::new(Limits::default(), Arc::clone(&bandwidths)),
+            bandwidths,
             interruption: Once::new(),
             refresh: false,
             cancel: cancel.clone(),
@@ -150,7 +153,7 @@ impl Session {
 
     /// Lets its applies do so much at a time, and in all. To be said before there is one.
     pub fn limit(&mut self, limits: Limits) {
-        self.shared = Shared::new(limits);
+        self.shared = Shared::new(limits, Arc::clone(&self.bandwidths));
     }
 
     /// Takes the runs' own locks of all replicas that are concerned, waiting for each that is busy as long as this.

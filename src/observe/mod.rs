@@ -28,6 +28,7 @@ pub mod wal_files;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -43,6 +44,7 @@ use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
 use crate::store::{CatalogError, Posix, Store};
 use crate::transport::Connection;
+use crate::transport::bandwidth::Bandwidth;
 
 use catalog::{Depth, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
@@ -147,6 +149,7 @@ struct AtSite<'r> {
 struct Watched<'s> {
     primary: &'s Primary,
     connection: Connection,
+    bandwidth: Arc<Bandwidth>,
     /// By the names of their replicas.
     known: BTreeMap<&'s ServerName, Known>,
 }
@@ -185,7 +188,7 @@ impl Observer<'_, '_> {
         let seen = watch::look(&connection, &memories, self.terms.now).await.map_err(Error::with_reason)?;
         let known = memories.into_iter().zip(seen).map(|(memory, seen)| Known { memory, seen });
         let known = at_site.iter().map(|at_site| &at_site.replica.name).zip(known).collect();
-        Ok(Watched { primary, connection, known })
+        Ok(Watched { primary, connection, bandwidth: self.terms.turns.bandwidth(primary), known })
     }
 
     /// What earlier runs learnt of a server. A disk that does not tell soon is not waited for: it delays no other server.
@@ -248,9 +251,9 @@ impl Observer<'_, '_> {
 
     /// The way to a replica's primary.
     fn source<'s>(&'s self, replica: &'s Replica, watched: &'s Watched<'_>) -> Source<'s> {
-        let Watched { primary, connection, .. } = watched;
+        let Watched { primary, connection, bandwidth, .. } = watched;
         let Terms { purpose, now, cancel, .. } = self.terms;
-        Source { primary, connection, server: &replica.server, purpose, now, cancel }
+        Source { primary, connection, bandwidth, server: &replica.server, purpose, now, cancel }
     }
 
     async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {

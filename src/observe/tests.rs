@@ -18,6 +18,7 @@ use crate::plan::backup;
 use crate::site::model::{
     Access, Catalog, Compress, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
+use crate::transport::bandwidth::Bandwidths;
 use crate::transport::fake::{FakePrimary, Fault};
 use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
@@ -71,6 +72,7 @@ fn there(name: WalName) -> PathBuf {
 struct World {
     home: TempDir,
     site: Site,
+    turns: Turns,
 }
 
 impl World {
@@ -110,7 +112,7 @@ impl World {
             mirrors: vec![],
             retired: BTreeSet::new(),
         };
-        Self { home, site }
+        Self { home, site, turns: Turns::default() }
     }
 
     fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
@@ -163,9 +165,9 @@ impl World {
         connections: Connections,
         now: Timestamp,
     ) -> Result<Observation, SiteConfError> {
-        let (turns, cancel) = (Turns::default(), CancellationToken::new());
+        let cancel = CancellationToken::new();
         let call = |primary: &Primary| std::future::ready(connections[&primary.name].clone()).boxed();
-        let terms = Terms { purpose, turns: &turns, now, cancel: &cancel };
+        let terms = Terms { purpose, turns: &self.turns, now, cancel: &cancel };
         observe(&self.site, self.site.replicas.values(), &call, &backup::to_copy(now), terms).await
     }
 
@@ -219,6 +221,27 @@ async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_els
         format!("fetch {main}"),
     ];
     assert_eq!(fake.calls(), expected);
+}
+
+#[tokio::test]
+async fn what_is_fetched_to_be_read_and_what_is_copied_share_the_bandwidth_of_their_primary() {
+    let (mut world, fake, bandwidths) = (World::new(), primary("3.19.1/pg15"), Arc::<Bandwidths>::default());
+    world.turns = Turns::sharing(Arc::clone(&bandwidths));
+    let declared = world.site.primaries.get_mut("fra").unwrap();
+    (declared.bandwidth, declared.streams) = (Some(800), NonZeroU32::new(4).unwrap());
+    let copies = bandwidths.of(declared).claim(1);
+    let copy = copies.start(None).await;
+    assert_eq!(copy.bytes, Some(800), "it has all as long as it is alone");
+    let (observation, ()) = tokio::join!(world.observe_fake(&fake), async {
+        copy.give_way.cancelled().await;
+        assert!(fake.bandwidths().is_empty(), "nothing is fetched before there is room");
+        drop(copy);
+    });
+    assert!(matches!(observation.primary, Observed::Active(_)), "{observation:?}");
+    assert!(!fake.bandwidths().is_empty() && fake.bandwidths().iter().all(|bytes| *bytes == Some(400)));
+    drop(copies);
+    world.observe_fake(&fake).await;
+    assert_eq!(fake.bandwidths().last(), Some(&Some(800)), "nobody copies");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! How many observations do the same thing at a time, whoever makes them and whenever they begin.
+//! What observations share, whoever makes them and whenever they begin: how many do the same thing at a time, and what they
+//! may use of a primary's bandwidth.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::site::model::Primary;
+use crate::transport::bandwidth::{Bandwidth, Bandwidths};
 
 /// Catalogs that are read at the same time: each uses several threads of its own.
 const CATALOGS_AT_ONCE: usize = 2;
@@ -17,6 +19,7 @@ pub struct Turns {
     /// Those who run `sync-info`, by the primary's name and its streams: each takes memory there.
     asking: Mutex<BTreeMap<(String, u32), Arc<Semaphore>>>,
     reading: Arc<Semaphore>,
+    bandwidths: Arc<Bandwidths>,
 }
 
 /// A turn, until it is dropped.
@@ -24,11 +27,21 @@ pub type Turn = Option<OwnedSemaphorePermit>;
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { asking: Mutex::default(), reading: Arc::new(Semaphore::new(CATALOGS_AT_ONCE)) }
+        Self::sharing(Arc::default())
     }
 }
 
 impl Turns {
+    /// All are free. The bandwidths are those that copies of the primaries use too.
+    pub fn sharing(bandwidths: Arc<Bandwidths>) -> Self {
+        Self { asking: Mutex::default(), reading: Arc::new(Semaphore::new(CATALOGS_AT_ONCE)), bandwidths }
+    }
+
+    /// What all copies from a primary may use together.
+    pub fn bandwidth(&self, primary: &Primary) -> Arc<Bandwidth> {
+        self.bandwidths.of(primary)
+    }
+
     /// Waits for the turn to ask a primary something that takes memory there.
     pub async fn to_ask(&self, primary: &Primary) -> Turn {
         let streams = primary.streams.get();

@@ -48,6 +48,7 @@ struct State {
     faults: VecDeque<Fault>,
     calls: Vec<String>,
     brought: Vec<PathBuf>,
+    bandwidths: Vec<Option<u64>>,
 }
 
 impl FakePrimary {
@@ -122,6 +123,11 @@ impl FakePrimary {
     /// Every file that was brought whole so far, in order.
     pub fn brought(&self) -> Vec<PathBuf> {
         self.state().brought.clone()
+    }
+
+    /// How many bytes per second each copy was asked for with so far, in order.
+    pub fn bandwidths(&self) -> Vec<Option<u64>> {
+        self.state().bandwidths.clone()
     }
 
     /// A connection to it.
@@ -243,6 +249,7 @@ impl Files for FakePrimary {
             Some(Fault::FullAfter(bytes)) => (bytes, Kind::NoSpace),
             None => (u64::MAX, Kind::Other),
         };
+        self.state().bandwidths.push(request.bandwidth);
         let there = self.below(&request.from);
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
             What::Files { paths, flatten } => (paths.clone(), *flatten),

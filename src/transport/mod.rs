@@ -7,8 +7,10 @@
 //!
 //! [`open`] chooses the implementation: `ssh` (one multiplexed connection per primary, and the system's rsync over it)
 //! or `local` (a catalog on a file system of this machine). `fake` is for tests: scripted answers and faults.
+//! [`bandwidth`] is what all copies from one primary keep together.
 
 mod activity;
+pub mod bandwidth;
 mod counter;
 #[cfg(test)]
 pub mod fake;

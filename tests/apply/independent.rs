@@ -154,7 +154,7 @@ async fn replicas_go_round_each_by_itself_and_share_lines_and_bytes_whenever_the
     let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
     let lines = Arc::new(Lines::new(&CancellationToken::new(), Arc::new(|_, _, _| ()), |_| ()));
     let limit = 3 << 20;
-    let few = Shared::new(Limits { max_bytes: Some(limit), ..Limits::default() });
+    let few = Shared::new(Limits { max_bytes: Some(limit), ..Limits::default() }, Arc::default());
     let (main, other) = tokio::join!(go_round(&site, "main", &lines, &few), go_round(&site, "other", &lines, &few));
     let later = go_round(&site, "main", &lines, &few).await;
     let all = [main, other, later];
@@ -163,7 +163,7 @@ async fn replicas_go_round_each_by_itself_and_share_lines_and_bytes_whenever_the
     assert!(all.iter().all(|summary| summary.failed.is_empty()), "{all:?}");
     assert_eq!(all[2].stopped_at, Some(limit), "the earlier ones have left too little");
 
-    let enough = Shared::new(Limits::default());
+    let enough = Shared::new(Limits::default(), Arc::default());
     let twice = async {
         let first = go_round(&site, "other", &lines, &enough).await;
         (first, go_round(&site, "other", &lines, &enough).await)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use antipode::apply::{Limits, Means, RunLocks, Shared, Stores, apply};
@@ -73,7 +74,7 @@ pub async fn plan_and_apply(
     let replicas = replicas(site);
     let declared = plan.replicas.iter().zip(&replicas);
     let admitted = declared.clone().map(|(plan, replica)| (plan, replica, &site.primaries[&replica.primary]));
-    let shares = Shared::new(with.limits).admit(admitted);
+    let shares = Shared::new(with.limits, Arc::default()).admit(admitted);
     let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
         let means = Means {
             replica,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
+use crate::transport::bandwidth::Bandwidth;
 use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, What};
 
 use crate::store::cache::Cache;
@@ -20,8 +22,8 @@ pub struct Fetcher<'a> {
     pub files: &'a dyn Files,
     /// Ends a transfer when it fires.
     pub cancel: &'a CancellationToken,
-    /// Bytes per second; `None` is unlimited.
-    pub bandwidth: Option<u64>,
+    /// What all copies from the primary may use together.
+    pub bandwidth: &'a Arc<Bandwidth>,
 }
 
 /// Files that were fetched, until this is dropped.
@@ -131,12 +133,22 @@ impl Fetcher<'_> {
             what: What::Files { paths, flatten: false },
             basis: basis.map(Path::to_owned),
             compare: Compare::Times,
-            bandwidth: self.bandwidth,
+            bandwidth: None,
             compress: false,
         };
-        let counter = ByteCounter::default();
-        let cut_off = self.cancel.child_token();
-        let too_much = cut_off.clone();
+        let copy = |bandwidth, cut_off| self.fetch_at_most(most, Fetch { bandwidth, ..request.clone() }, cut_off);
+        let fetched = self.bandwidth.claim(1).transfer(None, self.cancel, copy).await;
+        fetched.unwrap_or_else(|error| Err(FetchError::Transport(error)))
+    }
+
+    /// Fetches so many bytes at the most. What comes of it is the outer error's when the transfer failed.
+    async fn fetch_at_most(
+        &self,
+        most: u64,
+        request: Fetch,
+        cut_off: CancellationToken,
+    ) -> Result<Result<Fetched, FetchError>, Error> {
+        let (counter, too_much) = (ByteCounter::default(), cut_off.clone());
         let _listening = counter.listen(move |all| {
             if all > most {
                 too_much.cancel();
@@ -144,11 +156,12 @@ impl Fetcher<'_> {
         });
         let fetched = self.files.fetch(&request, &counter, &cut_off).await;
         if counter.get() > most {
-            let message =
-                format!("more than {most} bytes came of {}, and files there are not so large", from.display());
-            return Err(FetchError::Here(Error::new(Kind::Untrusted, message).hint("see what the primary has there")));
+            let from = request.from.display();
+            let message = format!("more than {most} bytes came of {from}, and files there are not so large");
+            let error = Error::new(Kind::Untrusted, message).hint("see what the primary has there");
+            return Ok(Err(FetchError::Here(error)));
         }
-        fetched.map_err(FetchError::Transport)
+        fetched.map(Ok)
     }
 }
 

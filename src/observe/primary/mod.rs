@@ -31,6 +31,7 @@ pub mod watch;
 pub use sync_info::refused;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +43,7 @@ use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary};
 use crate::transport::Connection;
+use crate::transport::bandwidth::Bandwidth;
 
 use super::Purpose;
 use super::facts::base_kind;
@@ -58,6 +60,8 @@ pub struct Source<'a> {
     pub primary: &'a Primary,
     /// The way to it.
     pub connection: &'a Connection,
+    /// What all copies from it may use together.
+    pub bandwidth: &'a Arc<Bandwidth>,
     /// The server's name there.
     pub server: &'a ServerName,
     /// What it is asked for.
@@ -178,7 +182,7 @@ impl Source<'_> {
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
-        Fetcher { files: self.connection.files.as_ref(), cancel: self.cancel, bandwidth: self.primary.bandwidth }
+        Fetcher { files: self.connection.files.as_ref(), cancel: self.cancel, bandwidth: self.bandwidth }
     }
 
     fn failed(&self, error: Error) -> Error {
