@@ -111,6 +111,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         barman: VERSION,
         backups: BTreeMap::new(),
         wals: lines.iter().map(|line| (line.name, line.size)).collect(),
+        wals_looked_at: None,
         unsound: BTreeMap::new(),
         whole: BTreeMap::new(),
         xlogdb: XlogDbState { entries: lines, findings: Vec::new() },

@@ -124,11 +124,11 @@ impl Segment {
         (u64::from(self.seg) < per_log).then(|| u64::from(self.log) * per_log + u64::from(self.seg))
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        if text.len() != 24 {
-            return None;
-        }
-        Some(Self { timeline: Timeline(hex8(&text[..8])?), log: hex8(&text[8..16])?, seg: hex8(&text[16..])? })
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (halves, rest) = text.as_chunks::<8>();
+        let [timeline, log, seg] = halves else { return None };
+        let is_whole = rest.is_empty();
+        is_whole.then_some(Self { timeline: Timeline(hex8(timeline)?), log: hex8(log)?, seg: hex8(seg)? })
     }
 }
 
@@ -139,9 +139,14 @@ impl fmt::Display for Segment {
 }
 
 /// Eight upper-case hexadecimal digits, the only form in which PostgreSQL writes them.
-fn hex8(text: &str) -> Option<u32> {
-    let well_formed = text.len() == 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-    if well_formed { u32::from_str_radix(text, 16).ok() } else { None }
+fn hex8(text: &[u8]) -> Option<u32> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    let digits: &[u8; 8] = text.try_into().ok()?;
+    digits.iter().try_fold(0, |number, byte| Some(number << 4 | u32::from(digit(*byte)?)))
 }
 
 /// The name of any file in a WAL archive.
@@ -165,6 +170,23 @@ pub enum WalName {
 textual_id!(WalName, r"^[0-9A-F]{8}([0-9A-F]{16}(\.[0-9A-F]{8}\.backup|\.partial)?|\.history)$");
 
 impl WalName {
+    /// The name that these bytes are.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        if let Some(segment) = Segment::parse(bytes) {
+            return Some(Self::Segment(segment));
+        }
+        let dot = bytes.iter().position(|byte| *byte == b'.')?;
+        let (stem, suffix) = (bytes.get(..dot)?, bytes.get(dot + 1..)?);
+        match suffix {
+            b"history" => hex8(stem).map(|timeline| Self::History(Timeline(timeline))),
+            b"partial" => Segment::parse(stem).map(Self::Partial),
+            _ => {
+                let offset = hex8(suffix.strip_suffix(b".backup")?)?;
+                Some(Self::BackupLabel { segment: Segment::parse(stem)?, offset })
+            }
+        }
+    }
+
     /// The timeline that the name starts with.
     pub fn timeline(self) -> Timeline {
         match self {
@@ -221,26 +243,8 @@ impl FromStr for WalName {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        parse_wal_name(text)
+        Self::of_bytes(text.as_bytes())
             .ok_or_else(|| InvalidId::new("WAL file name", text, "expected a segment, .history, .backup or .partial"))
-    }
-}
-
-fn parse_wal_name(text: &str) -> Option<WalName> {
-    if !text.is_ascii() {
-        return None;
-    }
-    if let Some(segment) = Segment::parse(text) {
-        return Some(WalName::Segment(segment));
-    }
-    let (stem, suffix) = text.split_once('.')?;
-    match suffix {
-        "history" => hex8(stem).map(|t| WalName::History(Timeline(t))),
-        "partial" => Segment::parse(stem).map(WalName::Partial),
-        _ => {
-            let offset = hex8(suffix.strip_suffix(".backup")?)?;
-            Some(WalName::BackupLabel { segment: Segment::parse(stem)?, offset })
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! lack compression too.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use rayon::prelude::*;
 
@@ -207,12 +208,14 @@ fn parse_part(bytes: &[u8]) -> Option<Vec<WalEntry>> {
 
 /// Reads one line.
 pub(super) fn parse_line(bytes: &[u8]) -> Result<WalEntry, ProblemKind> {
-    let garbage = || ProblemKind::Garbage(String::from_utf8_lossy(bytes).chars().take(100).collect());
-    let text = std::str::from_utf8(bytes).map_err(|_| garbage())?;
-    let mut fields = text.split_ascii_whitespace();
-    let Some(name) = fields.next() else { return Err(ProblemKind::Empty) };
-    let entry = parse_fields(name, &mut fields).filter(|_| fields.next().is_none());
-    entry.ok_or_else(garbage)
+    // As Barman writes it, and else as Barman reads it.
+    if let Some(entry) = parse_fields(bytes.split(|b| *b == b'\t')).or_else(|| parse_fields(fields(bytes))) {
+        return Ok(entry);
+    }
+    Err(match fields(bytes).next() {
+        None => ProblemKind::Empty,
+        Some(_) => ProblemKind::Garbage(String::from_utf8_lossy(bytes).chars().take(100).collect()),
+    })
 }
 
 /// The name that a line begins with.
@@ -229,19 +232,26 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
-fn parse_fields<'a>(name: &str, fields: &mut impl Iterator<Item = &'a str>) -> Option<WalEntry> {
-    Some(WalEntry {
-        name: name.parse().ok()?,
-        size: fields.next()?.parse().ok()?,
-        mtime: fields.next()?.parse().ok()?,
+fn parse_fields<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<WalEntry> {
+    let entry = WalEntry {
+        name: WalName::of_bytes(fields.next()?)?,
+        size: parse_field(fields.next()?)?,
+        mtime: parse_field(fields.next()?)?,
         compression: parse_codec(fields.next()).ok()?,
         encryption: parse_codec(fields.next()).ok()?,
-    })
+    };
+    fields.next().is_none().then_some(entry)
+}
+
+fn parse_field<T: FromStr>(field: &[u8]) -> Option<T> {
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// A field that may be missing or null.
-fn parse_codec(field: Option<&str>) -> Result<Option<CodecName>, InvalidId> {
-    field.filter(|name| *name != "None").map(str::parse).transpose()
+fn parse_codec(field: Option<&[u8]>) -> Result<Option<CodecName>, InvalidId> {
+    // What is no text is as little a name as an empty one.
+    let text = |name| std::str::from_utf8(name).unwrap_or_default();
+    field.filter(|name| *name != b"None").map(|name| text(name).parse()).transpose()
 }
 
 fn push_line(text: &mut String, entry: &WalEntry, version: BarmanVersion) {

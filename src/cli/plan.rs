@@ -58,8 +58,8 @@ pub struct ScopeFlags {
     /// Not this, and nothing that depends on it
     #[arg(long = "exclude", value_name = "ADDRESS")]
     pub excluded: Vec<Pattern>,
-    /// Ask the primaries everything anew, whatever their files show, and drop what earlier plans kept of them: answers,
-    /// lists of WAL and manifests of backups
+    /// Believe nothing that earlier plans kept or looked at: ask the primaries everything anew, whatever their files show,
+    /// and look at every file here
     #[arg(long)]
     pub refresh: bool,
 }

@@ -3,7 +3,6 @@
 
 use crate::barman::wal_entry::{CodecName, WalEntry};
 
-use super::catalog::Depth;
 use super::catalog::backups::{self, CatalogBackup, InfoFile};
 use super::catalog::xlogdb::XlogDbFiles;
 use crate::store::{CatalogError, Store};
@@ -22,7 +21,7 @@ pub fn compressed(store: &dyn Store) -> Result<Compressed, CatalogError> {
     let xlogdb = XlogDbFiles::read(store)?;
     let is_segment = |entry: &&WalEntry| entry.name.segment().is_some();
     let newest = xlogdb.any().and_then(|file| file.entries.iter().rfind(is_segment));
-    let backups = backups::read(store, Depth::Metadata)?;
+    let backups = backups::read(store)?;
     let info = backups.by_id.values().rev().find_map(CatalogBackup::info).map(InfoFile::fields);
     let backup = info.and_then(|info| info.compression()).and_then(|name| name.parse().ok());
     Ok(Compressed { wal: newest.and_then(|entry| entry.compression), backup })

@@ -142,6 +142,8 @@ pub struct ReplicaInventory {
     pub backups: BTreeMap<BackupId, LocalBackup>,
     /// The WAL files that are really on disk with their sizes; history files too.
     pub wals: BTreeMap<WalName, u64>,
+    /// The oldest look at these, if they were not all looked at in this run; they were sound then.
+    pub wals_looked_at: Option<Timestamp>,
     /// WAL files that are not sound, as far as their beginnings tell; what is not named here begins as it should.
     pub unsound: BTreeMap<WalName, Unsound>,
     /// WAL files whose size is not the primary's, and that were read and found whole.
@@ -172,6 +174,11 @@ impl ReplicaInventory {
     /// Whether every file that is known to belong to a backup is here.
     pub fn is_whole(&self, id: BackupId) -> bool {
         self.backups.get(&id).is_some_and(|local| local.base == BaseState::Complete)
+    }
+
+    /// The oldest look that this rests on, if not all of it was looked at in this run.
+    pub fn oldest_look(&self) -> Option<Timestamp> {
+        self.backups.values().filter_map(|local| local.looked_at).chain(self.wals_looked_at).min()
     }
 
     /// The backups that the site's Barman lists as good.

@@ -10,7 +10,7 @@
 //! Both ends of a replica are asked at the same time, and all replicas are. What cannot be observed is told where it
 //! belongs: the other replicas are observed all the same. Nothing here changes anything, at either end,
 //! but for what a plan keeps in our own directory at the site: manifests and lists of the primary ([`primary`]), and which
-//! WAL files and bases here were looked at ([`catalog::starts`], [`catalog::looks`]).
+//! WAL files and bases here were looked at ([`catalog::looks`]).
 
 pub mod catalog;
 pub mod compression;
@@ -46,7 +46,7 @@ use crate::store::{CatalogError, Posix, Store};
 use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
 
-use catalog::{Depth, ServerOnDisk};
+use catalog::{Depth, Looking, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::memory::Memory;
 use primary::{Known, Source, watch};
@@ -70,7 +70,7 @@ pub type ToCopy<'a> = &'a (dyn Fn(&Replica, &PrimaryInventory, &ReplicaInventory
 pub enum Purpose {
     /// A plan that may be applied: everything that an apply can use is looked at.
     Plan {
-        /// Whether the manifests that earlier plans fetched are fetched anew.
+        /// Whether nothing is believed of what earlier plans fetched or looked at.
         refresh: bool,
     },
     /// A look at how the replicas stand, which changes nothing.
@@ -105,14 +105,16 @@ pub async fn observe<'a>(
     Ok(Observation { replicas: join_all(observed).await.into_iter().flatten().collect() })
 }
 
-/// What a replica holds as the site alone tells, looked at exactly as for a plan. It blocks for as long as the disk takes.
+/// What a replica holds as the site alone tells, and nothing is believed of what was looked at before. It blocks for as
+/// long as the disk takes.
 pub fn look_here(
     store: &dyn Store,
     dirs: ServerDirs,
     version: BarmanVersion,
     depth: Depth,
 ) -> Result<ReplicaInventory, CatalogError> {
-    let disk = ServerOnDisk::read(store, &dirs.server, depth)?;
+    let disk = ServerOnDisk::read(store, &dirs.server, Looking::at(depth))?;
+    disk.looks.keep(store);
     Ok(replica::inventory(disk, store, dirs, SiteBarman::default(), version))
 }
 
@@ -259,18 +261,19 @@ impl Observer<'_, '_> {
     async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {
         let dirs = dirs.clone();
         let _turn = self.terms.turns.to_read().await;
-        let (depth, is_kept) = match self.terms.purpose {
-            Purpose::Plan { .. } => (Depth::Everything, true),
-            // A status leaves the catalog as it is.
-            Purpose::Status { depth } => (depth, false),
+        let looking = match self.terms.purpose {
+            Purpose::Plan { refresh } => Looking {
+                depth: if refresh { Depth::Everything } else { Depth::Changed },
+                believed_for: Some(self.site.catalog.deep_every),
+                is_kept: true,
+            },
+            // A status leaves the catalog as it is, and refutes earlier looks.
+            Purpose::Status { depth } => Looking::at(depth),
         };
         let disk = tokio::task::spawn_blocking(move || {
             let store = Posix::new(dirs.clone());
-            let disk = ServerOnDisk::read(&store, &dirs.server, depth)?;
-            if is_kept {
-                disk.remembered.keep(&store);
-                disk.backups.looks.keep(&store);
-            }
+            let disk = ServerOnDisk::read(&store, &dirs.server, looking)?;
+            disk.looks.keep(&store);
             Ok::<_, CatalogError>(disk)
         });
         Ok(disk.await??)

@@ -18,7 +18,6 @@ use crate::error::{Error, Kind};
 use crate::store::locks::{self, LockError, LockKind};
 use crate::store::{CatalogError, Place, Posix, Store, xlogdb};
 
-use super::catalog::Depth;
 use super::catalog::backups::{self, Backups, InfoFile};
 use super::catalog::xlogdb::described;
 use super::version::{self, VersionSigns};
@@ -74,7 +73,7 @@ fn from_disk(
     installed: Option<BarmanVersion>,
     xlogdb: Xlogdb,
 ) -> Result<OwnCatalog, Error> {
-    let found = backups::read(store, Depth::Metadata)?;
+    let found = backups::read(store)?;
     let version = decide(installed, &found, &xlogdb);
     let bytes = match xlogdb.bytes {
         Some(bytes) => bytes,

@@ -30,6 +30,7 @@ pub fn inventory(
         barman: version,
         backups: backups.map(|(id, backup)| (id, local_backup(id, backup, version, store))).collect(),
         wals: disk.wals.sizes,
+        wals_looked_at: disk.wals_looked_at,
         unsound: disk.unsound,
         whole: BTreeMap::new(),
         xlogdb: disk.xlogdb.into_state(version),

@@ -13,7 +13,7 @@ use crate::store::{CatalogError, Posix, home};
 use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
-use super::catalog::{Depth, last_apply};
+use super::catalog::last_apply;
 use super::inventory::SiteSection;
 use super::site_barman::SiteConf;
 
@@ -63,7 +63,7 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
         let (dirs, own) = barman.server(&name)?;
         let is_at_rest = !own.active || own.idle;
         let store = Posix::new(dirs.clone());
-        let backups = backups::read(&store, Depth::Metadata).ok();
+        let backups = backups::read(&store).ok();
         let is_copy = match own.section {
             SiteSection::Present if !is_at_rest => false,
             SiteSection::Unknown => is_ours(&dirs),

@@ -103,7 +103,12 @@ impl World {
         };
         let name: crate::barman::ids::ServerName = "main".parse().unwrap();
         let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };
-        let catalog = Catalog { path: home.path().to_owned(), config: None, barman: Some("3.19.1".parse().unwrap()) };
+        let catalog = Catalog {
+            path: home.path().to_owned(),
+            config: None,
+            barman: Some("3.19.1".parse().unwrap()),
+            deep_every: Duration::ZERO,
+        };
         let site = Site {
             name: "lisbon".into(),
             catalog,

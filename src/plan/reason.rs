@@ -287,6 +287,11 @@ pub enum Note {
         /// The first.
         first: WalName,
     },
+    /// Not everything here was looked at in this run.
+    LookedEarlier {
+        /// The oldest look that the plan rests on.
+        since: Timestamp,
+    },
     /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.
     Unselected(usize),
     /// A line of `accept` in the site file, or an `--accept`, for which nothing waits.

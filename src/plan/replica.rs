@@ -77,7 +77,12 @@ fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory
     plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, &view.branches());
     plan.notes = view.other_branches().into_iter().map(Note::OtherBranch).collect();
     plan.notes.extend(wal::unproven_here(here));
+    plan.notes.extend(looked_earlier(here));
     plan.warnings = guard::clocks(None, here, now);
+}
+
+fn looked_earlier(here: &ReplicaInventory) -> Option<Note> {
+    here.oldest_look().map(|since| Note::LookedEarlier { since })
 }
 
 /// The two ends of a replica, and what is wanted of it.
@@ -102,6 +107,7 @@ impl Planner<'_> {
         plan.notes = self.notes(&backups, &wals);
         plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
         plan.notes.extend(self.links_left_out());
+        plan.notes.extend(looked_earlier(self.here));
         plan.notes.extend(self.accepted_in_vain().map(|pattern| Note::AcceptsNothing(pattern.to_string())));
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
         if !blockers.is_empty() {

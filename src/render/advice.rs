@@ -169,6 +169,11 @@ pub fn note(note: &Note) -> String {
             if *n == 1 { "is" } else { "are" },
         ),
         Note::Unproven { count, first } => unproven(*count, first),
+        Note::LookedEarlier { since } => format!(
+            "what its directories show no change of is told as it was looked at, the oldest at {}; \
+             a file that was changed in place since is not seen: `--refresh` looks at all of them",
+            timestamp(*since)
+        ),
         Note::Unselected(n) => format!(
             "{} here {} not selected and {}; `prune.unselected` would delete {}",
             count(*n as u64, "backup"),

@@ -83,16 +83,22 @@ fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
 }
 
 /// What the verdicts rest on that was not looked at now.
-fn earlier_looks(told: Told<'_>) -> Option<Remark> {
+fn earlier_looks(told: Told<'_>) -> impl Iterator<Item = Remark> {
     let backups = || told.status.replicas.iter().map(|replica| &replica.backups);
-    let oldest = backups().filter_map(|backups| backups.oldest_look).min()?;
     let number: usize = backups().map(|backups| backups.looked_at_earlier).sum();
+    let oldest = backups().filter_map(|backups| backups.oldest_look).min();
+    let bases = oldest.map(|oldest| earlier(told, &count(number as u64, "backup"), number != 1, oldest));
+    let oldest = backups().filter_map(|backups| backups.wals_looked_at).min();
+    let wals = oldest.map(|oldest| earlier(told, "the WAL", false, oldest));
+    bases.into_iter().chain(wals)
+}
+
+fn earlier(told: Told<'_>, what: &str, are_several: bool, oldest: Timestamp) -> Remark {
     let age = duration(u64::try_from(told.now.as_second() - oldest.as_second()).unwrap_or_default());
-    let (are, them) = if number == 1 { ("is", "it") } else { ("are", "them") };
-    Some(Remark::note(format!(
-        "{} {are} told as an earlier run found {them}, up to {age} ago; `--depth everything` looks at {them} now",
-        count(number as u64, "backup")
-    )))
+    let (are, them) = if are_several { ("are", "them") } else { ("is", "it") };
+    Remark::note(format!(
+        "{what} {are} told as an earlier run found {them}, up to {age} ago; `--depth everything` looks at {them} now"
+    ))
 }
 
 /// `Status: 1 in sync, 2 behind, 1 objective missed.`

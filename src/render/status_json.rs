@@ -118,6 +118,9 @@ struct Backups {
     /// When the first of these was looked at; null when all were looked at now.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     oldest_look: Option<Timestamp>,
+    /// The oldest look at the WAL here, on which the same rests; null when all of it was looked at now.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    wals_looked_at: Option<Timestamp>,
     /// Those of them that can be recovered.
     recoverable: usize,
     /// Those that the site is to have; null when the primary did not say.
@@ -195,6 +198,7 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
             here: status.backups.here,
             looked_at_earlier: status.backups.looked_at_earlier,
             oldest_look: status.backups.oldest_look,
+            wals_looked_at: status.backups.wals_looked_at,
             recoverable: recovery.backups,
             wanted: status.backups.wanted,
             at_primary: status.backups.at_primary,

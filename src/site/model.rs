@@ -54,6 +54,8 @@ pub struct Catalog {
     pub config: Option<PathBuf>,
     /// The version of Barman to write for; `None` is `auto`.
     pub barman: Option<BarmanVersion>,
+    /// How long a look at the files here is believed while their directories show no change; zero: not at all.
+    pub deep_every: Duration,
 }
 
 /// A Barman installation that has the data.

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalars::{
-    AbsolutePath, Accepted, Barman, Command, Destination, HomePath, Jump, Length, LocalServer, Name, Objective,
-    OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
+    AbsolutePath, Accepted, Barman, Command, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
+    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
@@ -73,6 +73,10 @@ pub(super) struct RawCatalog {
     /// else what the disk shows, else the primary's.
     #[serde(default)]
     pub barman: Barman,
+    /// How long a look at the files here is believed while their directories show no change: then they are looked at again
+    /// one by one, as with `--refresh`. `always` looks at all of them in each plan. Default 1d.
+    #[serde(default)]
+    pub deep_every: Interval,
 }
 
 /// Exactly one of `ssh`, `ssh_command` and `path` says how it is reached.

@@ -41,6 +41,7 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         path: raw.path.0,
         config: raw.config.map(|config| config.0),
         barman: raw.barman.0,
+        deep_every: raw.deep_every.0,
     });
     let primaries = primaries(raw.primaries, catalog.as_ref().map(|catalog| catalog.path.as_path()), context);
     let replicas: BTreeMap<ServerName, Replica> =

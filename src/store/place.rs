@@ -45,9 +45,7 @@ pub enum Place {
     Findings,
     /// The note of which files of a published base are being repaired.
     Repairing(BackupId),
-    /// What is remembered of the WAL files that were looked at.
-    Looked,
-    /// What is remembered of the bases that were looked at.
+    /// What is remembered of the bases and of the WAL that were looked at.
     Looks,
     /// What is remembered of the server at its primary.
     Memory,
@@ -70,7 +68,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        !matches!(self, Self::Looked | Self::Looks | Self::Memory)
+        !matches!(self, Self::Looks | Self::Memory)
     }
 }
 

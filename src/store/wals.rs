@@ -17,8 +17,6 @@ pub const MAX_HISTORY: u64 = 1 << 20;
 pub struct WalFiles {
     /// Their sizes by name; history files too.
     pub sizes: BTreeMap<WalName, u64>,
-    /// What tells whether a file of them changed; of all but history files, in no order.
-    pub stamps: Vec<(WalName, Stamp)>,
     /// How many entries have no business there: their names are none of WAL files.
     pub foreign: u64,
     /// What has the name of a WAL file or of its directory and is another kind of thing, such as a link or a pipe, by its
@@ -28,6 +26,18 @@ pub struct WalFiles {
 
 /// Reads the archive of a server; no file is opened.
 pub fn list(store: &dyn Store, server: &ServerName) -> Result<WalFiles, CatalogError> {
+    let (mut files, directories) = top(store, server)?;
+    for content in parallel::map(&directories, |hash| directory(store, hash)) {
+        let mut content = content?;
+        files.sizes.extend(content.stamps.iter().map(|(name, stamp)| (*name, stamp.size)));
+        files.foreign += content.foreign;
+        files.obstacles.append(&mut content.obstacles);
+    }
+    Ok(files)
+}
+
+/// Reads an archive without its directories, and tells their names.
+pub fn top(store: &dyn Store, server: &ServerName) -> Result<(WalFiles, Vec<String>), CatalogError> {
     let mut files = WalFiles::default();
     let mut hash_directories = Vec::new();
     for entry in store.list(Place::Wals.into())? {
@@ -48,15 +58,8 @@ pub fn list(store: &dyn Store, server: &ServerName) -> Result<WalFiles, CatalogE
             _ => files.foreign += 1,
         }
     }
-    let contents = parallel::map(&hash_directories, |hash| read_hash_directory(store, hash));
-    for content in contents {
-        let mut content = content?;
-        files.stamps.append(&mut content.stamps);
-        files.foreign += content.foreign;
-        files.obstacles.append(&mut content.obstacles);
-    }
-    files.sizes.extend(files.stamps.iter().map(|(name, stamp)| (*name, stamp.size)));
-    Ok(files)
+    hash_directories.sort_unstable();
+    Ok((files, hash_directories))
 }
 
 /// The history files of the archive, as they are stored.
@@ -116,15 +119,19 @@ fn is_hash(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
 }
 
-/// What is in one hash directory.
-#[derive(Default)]
-struct HashDirectory {
-    stamps: Vec<(WalName, Stamp)>,
-    foreign: u64,
-    obstacles: BTreeSet<PathBuf>,
+/// What is in one directory of an archive.
+#[derive(Debug, Default)]
+pub struct HashDirectory {
+    /// What tells whether its files changed, in no order.
+    pub stamps: Vec<(WalName, Stamp)>,
+    /// As in [`WalFiles`].
+    pub foreign: u64,
+    /// As in [`WalFiles`].
+    pub obstacles: BTreeSet<PathBuf>,
 }
 
-fn read_hash_directory(store: &dyn Store, hash: &str) -> Result<HashDirectory, CatalogError> {
+/// Reads a directory that is named by these 16 digits; no file is opened.
+pub fn directory(store: &dyn Store, hash: &str) -> Result<HashDirectory, CatalogError> {
     let mut content = HashDirectory::default();
     for entry in store.list(Place::Wals.below(Path::new(hash)))? {
         if entry.name.starts_with('.') || has_suffix(&entry.name, ".tmp") {

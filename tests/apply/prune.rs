@@ -1,12 +1,17 @@
 //! What replaces a backup is looked at on disk before the backup is deleted.
 
 use std::fs;
+use std::time::Duration;
 
+use antipode::barman::ids::BackupId;
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::{FIRST_BACKUP, SECOND_BACKUP};
 use antipode::events::{Event, Listener};
 
+use jiff::Timestamp;
+
 use super::ground::{Ground, TestSite};
+use super::stages;
 
 /// `last: 1`, and what that leaves out may be deleted.
 const NEWEST_ONLY: &str = ", backups: [{last: 1}], prune: {unselected: true}, protect: {min_backups: 1}";
@@ -69,6 +74,32 @@ async fn nothing_is_deleted_for_a_backup_that_is_not_whole_on_disk() {
         assert!(dirs.base(FIRST_BACKUP.parse().unwrap()).join("data/PG_VERSION").exists(), "{file}");
         assert!(dirs.wal("000000010000000000000003".parse().unwrap()).exists(), "{file}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_for_what_is_only_remembered_as_whole() {
+    let ground = Ground::new().await;
+    let site = ground.wanting(&replaced(&ground, "site"), "");
+    site.converge().await;
+    let mut site = ground.wanting(&site, NEWEST_ONLY);
+    site.site.catalog.deep_every = Duration::from_secs(86_400);
+    let (first, second): (BackupId, BackupId) = (FIRST_BACKUP.parse().unwrap(), SECOND_BACKUP.parse().unwrap());
+    // What changed a moment ago is not remembered.
+    while stages::look(&site.site, Timestamp::now()).await.1.replicas[&site.dirs().server].replica.backups[&second]
+        .looked_at
+        .is_none()
+    {}
+    // In place, which no directory shows.
+    fs::write(site.dirs().base(second).join("data/global/pg_control"), "").unwrap();
+
+    let (_, summary) = site.apply_blindly(u64::MAX).await;
+    let [(address, failure)] = summary.failed.as_slice() else { panic!("{:?}", summary.failed) };
+    assert_eq!(address.to_string(), format!("main/backup/{FIRST_BACKUP}"));
+    assert!(failure.message.contains("pg_control"), "{failure}");
+    assert!(site.dirs().base(first).join("data/PG_VERSION").exists());
+    // What was found is repaired by the next, and then the other goes.
+    site.repair().await;
+    assert!(!site.dirs().base(first).exists());
 }
 
 #[tokio::test]

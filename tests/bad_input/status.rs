@@ -39,15 +39,47 @@ fn a_mirror_of_a_silent_primary_is_told_by_what_is_here() {
     bench.antipode(&["status"]).expect(2).says(&["2 objective missed"]);
 }
 
+/// Plans until everything here is remembered: what changed a moment ago is not.
+fn until_remembered(bench: &Bench) {
+    while !bench.antipode(&["status", "--depth", "changed"]).output.contains("2 backups are told") {
+        bench.antipode(&["plan"]).expect(0);
+    }
+}
+
+#[test]
+fn a_plan_may_rest_on_earlier_looks_and_says_so() {
+    let bench = Bench::in_sync();
+    until_remembered(&bench);
+    let site = bench.usual_site();
+    bench.declare(&site.replace(", deep_every: always", ""));
+    let wal = bench.catalog().join("main/wals/0000000100000000/000000010000000000000004");
+    let says = "a file that was changed in place since is not seen: `--refresh`";
+    bench.antipode(&["plan"]).expect(0).says(&["in sync", says]);
+
+    fs::write(&wal, "cut off").unwrap();
+    bench.antipode(&["plan"]).expect(0).says(&["in sync", says]);
+    bench.antipode(&["plan", "--refresh"]).expect(0).says(&["1 to repair"]).never_says(says);
+    bench.antipode(&["plan"]).expect(0).says(&["1 to repair"]);
+}
+
+#[test]
+fn what_a_status_finds_changed_in_place_is_planned_from_then_on() {
+    let bench = Bench::in_sync();
+    until_remembered(&bench);
+    bench.declare(&bench.usual_site().replace(", deep_every: always", ""));
+    let main = bench.catalog().join("main");
+    fs::write(main.join("wals/0000000100000000/000000010000000000000004"), "cut off").unwrap();
+    fs::write(main.join("base/20261121T030000/data/global/pg_control"), "").unwrap();
+    bench.antipode(&["plan"]).expect(0).says(&["in sync"]);
+    bench.antipode(&["status"]).says(&["main behind"]);
+    bench.antipode(&["plan"]).expect(0).says(&["2 to repair"]);
+}
+
 #[test]
 fn a_status_may_rest_on_earlier_looks_and_says_so() {
     let bench = Bench::in_sync();
     let base = bench.catalog().join("main/base/20261121T030000/data");
-    let looks = bench.catalog().join("main/.antipode/looks.json");
-    // What changed a moment ago is not remembered.
-    while !fs::read_to_string(&looks).is_ok_and(|looks| looks.contains("20261121T030000")) {
-        bench.antipode(&["plan"]).expect(0);
-    }
+    until_remembered(&bench);
     let at = |depth: &str| bench.antipode(&["status", "--depth", depth]);
     let all =
         ["main in sync", "2 backups are told as an earlier run found them, up to", "`--depth everything` looks at"];
@@ -60,10 +92,10 @@ fn a_status_may_rest_on_earlier_looks_and_says_so() {
     // In place, which no directory shows.
     fs::write(base.join("global/pg_control"), "").unwrap();
     at("changed").expect(0).says(&all);
-    at("everything").expect(0).says(&["main behind"]).never_says("an earlier run");
     fs::remove_file(base.join("PG_VERSION")).unwrap();
     at("lists").expect(0).says(&all);
     at("changed").expect(0).says(&["main behind", "1 backup is told as an earlier run found it"]);
+    at("everything").expect(0).says(&["main behind"]).never_says("an earlier run");
 }
 
 #[test]

@@ -26,6 +26,7 @@ catalog:
   path: {catalog}
   config: {config}
   barman: \"{version}\"
+  deep_every: always
 primaries:
   frankfurt:
     ssh_command: {ssh}

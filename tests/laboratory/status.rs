@@ -61,7 +61,8 @@ fn every_stage_from_in_sync_to_a_disaster_is_told() {
     assert_eq!((&in_sync["verdict"], &in_sync["lag"]["segments"]), (&"in sync".into(), &0.into()));
     assert!(in_sync["last_apply"].is_string() && in_sync["objective"].is_null(), "{in_sync}");
     let counted = serde_json::json!({
-        "here": 3, "looked_at_earlier": 0, "oldest_look": null, "recoverable": 3, "wanted": 3, "at_primary": 3
+        "here": 3, "looked_at_earlier": 0, "oldest_look": null, "wals_looked_at": null,
+        "recoverable": 3, "wanted": 3, "at_primary": 3
     });
     assert_eq!(in_sync["backups"], counted);
 

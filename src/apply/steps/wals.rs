@@ -19,7 +19,7 @@ use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::english::count;
 use crate::error::{Error, Kind};
-use crate::observe::catalog::starts;
+use crate::observe::catalog::archive::begins;
 use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
 use crate::store::staged::Staged;
@@ -131,7 +131,7 @@ fn describe(
 fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
     let has_size = archive::size(store, entry.name).is_ok_and(|found| found == Some(entry.size));
     has_size
-        && match starts::begins(store, entry.name) {
+        && match begins(store, entry.name) {
             Some(Beginning::Sound) => true,
             Some(Beginning::Opaque) => WalForm::listed(entry).is_hidden(),
             Some(Beginning::Damaged) | None => false,

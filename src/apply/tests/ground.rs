@@ -21,7 +21,7 @@ use crate::demo::catalog::{FIRST_BACKUP, PrimaryCatalog, SECOND_BACKUP, Stored};
 use crate::demo::damage::Damage;
 use crate::events::{Nobody, Summary};
 use crate::observe::catalog::backups::InfoFile;
-use crate::observe::catalog::{Depth, ServerOnDisk};
+use crate::observe::catalog::{Depth, Looking, ServerOnDisk};
 use crate::observe::inventory::BaseState;
 use crate::plan::Plan;
 use crate::site::Site;
@@ -113,16 +113,16 @@ impl Ground {
     pub fn assert_whole(&self, when: &str) {
         let (dirs, store) = (self.dirs(), Posix::new(self.dirs()));
         let there = ServerDirs::of_catalog(&self.home.path().join("primary"), dirs.server.clone());
-        let catalog = ServerOnDisk::read(&store, &dirs.server, Depth::Everything).unwrap();
-        assert_eq!(catalog.backups.broken().next(), None, "{when}");
-        let listed = catalog.xlogdb.named.unwrap_or_default();
+        let disk = ServerOnDisk::read(&store, &dirs.server, Looking::at(Depth::Everything)).unwrap();
+        assert_eq!(disk.backups.broken().next(), None, "{when}");
+        let listed = disk.xlogdb.named.unwrap_or_default();
         assert!(!listed.is_faulty(), "{when}: {listed:?}");
         for entry in &listed.entries {
             let whole = fs::read(there.wal(entry.name)).unwrap();
             let here = fs::read(dirs.wal(entry.name)).ok();
             assert!(here.as_ref() == Some(&whole), "{when}: {} is listed and not whole", entry.name);
         }
-        for (id, backup) in &catalog.backups.by_id {
+        for (id, backup) in &disk.backups.by_id {
             let Some(InfoFile::Readable(metadata)) = backup.info() else { continue };
             if metadata.facts.status != Status::Done {
                 continue;
@@ -169,7 +169,7 @@ fn second_day(primary: &mut PrimaryCatalog) {
 
 fn site(home: &Path, wanted: &str) -> Site {
     let text = format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
+        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
          replicas:\n  main: {{primary: frankfurt{wanted}}}\n",
         home.join("site").display(),
         home.join("primary").display()

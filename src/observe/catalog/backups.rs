@@ -13,7 +13,6 @@ use crate::observe::inventory::{BackupFacts, BaseState};
 use crate::store::{CatalogError, Place, Store, infos, parallel};
 use crate::verify::base::Announced;
 
-use super::Depth;
 use super::base::{self, Judged};
 use super::looks::Looks;
 
@@ -26,8 +25,6 @@ pub struct Backups {
     pub signs: BTreeSet<DiskSign>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
-    /// What a run at another depth need not look at.
-    pub looks: Looks,
 }
 
 /// One backup of a catalog.
@@ -101,16 +98,13 @@ impl InfoFile {
     }
 }
 
-/// Reads the backups of a server.
-pub fn read(store: &dyn Store, depth: Depth) -> Result<Backups, CatalogError> {
+/// Reads the metadata of the backups of a server; of their bases nothing is said.
+pub fn read(store: &dyn Store) -> Result<Backups, CatalogError> {
     let mut backups = Backups::default();
     let ids = backups.find(store)?;
     for id in ids {
         let backup = backups.read_metadata(store, id)?;
         backups.by_id.insert(id, backup);
-    }
-    if depth != Depth::Metadata {
-        backups.judge_bases(store, depth)?;
     }
     Ok(backups)
 }
@@ -193,21 +187,20 @@ impl Backups {
         Ok(keep.ok())
     }
 
-    fn judge_bases(&mut self, store: &dyn Store, depth: Depth) -> Result<(), CatalogError> {
-        let mut looks = Looks::read(store, Timestamp::now());
+    /// Looks at the bases too.
+    pub fn judge_bases(&mut self, store: &dyn Store, looks: &mut Looks) -> Result<(), CatalogError> {
         let mut backups: Vec<(&BackupId, &mut CatalogBackup)> = self.by_id.iter_mut().collect();
-        let judged =
-            parallel::map(&backups, |(id, backup)| base::judge(store, **id, &backup.announced(), depth, &looks));
+        let judged = parallel::map(&backups, |(id, backup)| base::judge(store, **id, &backup.announced(), looks));
         for ((id, backup), judged) in backups.iter_mut().zip(judged) {
-            let Judged { state, looked_at, mark } = judged?;
-            match mark {
-                Some(mark) if state == BaseState::Complete => looks.note(**id, mark),
-                None if looked_at.is_some() => looks.carry(**id),
-                Some(_) | None => {}
+            let Judged { state, looked_at, known_by } = judged?;
+            match known_by {
+                Some((mark, directories)) => looks.note(id.as_str(), Some(mark), directories),
+                None if looked_at.is_some() => looks.carry(id.as_str()),
+                None if state == BaseState::Complete => {}
+                None => looks.refute(id.as_str()),
             }
             (backup.base, backup.looked_at) = (state, looked_at);
         }
-        self.looks = looks;
         Ok(())
     }
 }

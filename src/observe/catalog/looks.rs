@@ -1,231 +1,394 @@
-//! When each base here was last looked at and found whole, from one run to the next.
+//! When each base and each directory of WAL here was last looked at and found whole, from one run to the next.
 //!
-//! Looking at a base takes its manifest and the size of each of its files. What its directories show takes a small part
-//! of that: no file can come, go or be renamed without a change of its directory. It does not show a file that was
-//! written to in place; so what rests on an earlier look is said to, with its time, and a plan never does.
+//! Looking at a base takes its manifest and the size of each of its files; looking at WAL takes the size of each file, and
+//! once its first page. What directories show takes a small part of that: no file can come, go or be renamed without a
+//! change of its directory. It does not show a file that was written to in place; so what rests on an earlier look is said
+//! to, with its time, and is looked at again when that is too long ago.
 //!
 //! What is remembered is in our own directory of the server, and may be removed at any moment: then everything is looked
 //! at again. What changed a moment ago is not remembered, as it could change once more within the same tick of the clock;
-//! nor is what is damaged.
+//! nor is what is damaged: whoever finds it so forgets the look that says otherwise, be it a status, or an apply before
+//! it deletes something. So the next plan sees it too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::barman::ids::BackupId;
-use crate::store::{CatalogError, Place, Stamp, Store};
-use crate::verify::base::{Announced, MANIFEST};
+use crate::store::{Place, Stamp, Store};
 
-use super::{Depth, remembered};
+use super::{Depth, Looking};
 
-/// The version of the form.
-const VERSION: u32 = 1;
-/// More than the looks at a hundred thousand backups.
-const MAX_SIZE: u64 = 16 << 20;
+/// What the file begins with: another version of it is none.
+const MAGIC: &[u8] = b"antipode: what was looked at, 1\n";
+/// More than the looks at a thousand bases and a hundred million WAL files.
+const MAX_SIZE: u64 = 4 << 30;
+/// A change that is not older than this may not be the last one with its time.
+const TICK: Duration = Duration::from_secs(2);
+/// One look of so many may be missing in the file, which is then not written again.
+const SPARED: usize = 256;
 
-/// A base that was looked at and found whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Look {
-    /// What it was known by.
-    mark: u64,
-    /// When it was looked at.
-    at: Timestamp,
+/// What something was known by when it was looked at: a hash of all that would show a change. Another release may hash
+/// otherwise: then everything is looked at once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(NonZeroU64);
+
+impl Mark {
+    /// As it is remembered.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.get().to_le_bytes()
+    }
+
+    /// As it was remembered; `None` for none.
+    pub fn of_bytes(bytes: [u8; 8]) -> Option<Self> {
+        NonZeroU64::new(u64::from_le_bytes(bytes)).map(Self)
+    }
 }
 
-/// The form of the file.
-#[derive(Serialize, Deserialize)]
-struct Form {
-    format_version: u32,
-    bases: BTreeMap<BackupId, Look>,
+/// Makes a [`Mark`] of what shows a change.
+#[derive(Debug, Default)]
+pub struct Marker {
+    hasher: DefaultHasher,
+    newest: Duration,
 }
 
-/// What a base was known by just before it was looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Mark {
-    value: u64,
-    /// Whether nothing changed in the last moment.
-    is_settled: bool,
+impl Marker {
+    /// Adds what is not a file, or the path of one.
+    pub fn add(&mut self, thing: impl Hash) {
+        thing.hash(&mut self.hasher);
+    }
+
+    /// Adds a file or directory as it is now.
+    pub fn add_stamp(&mut self, stamp: Option<Stamp>) {
+        stamp.hash(&mut self.hasher);
+        self.newest = self.newest.max(stamp.map(Stamp::changed).unwrap_or_default());
+    }
+
+    /// The mark; `None` when something changed a moment ago.
+    pub fn mark(self, now: Timestamp) -> Option<Mark> {
+        let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
+        let mark = NonZeroU64::new(self.hasher.finish()).unwrap_or(NonZeroU64::MIN);
+        (self.newest + TICK < now).then_some(Mark(mark))
+    }
 }
 
-/// The looks of earlier runs at the bases of a server, and those of this one.
+/// One look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    mark: Option<Mark>,
+    /// When that was.
+    pub at: Timestamp,
+    /// What else is remembered: what it consists of.
+    pub content: Arc<[u8]>,
+}
+
+impl Look {
+    /// What the thing was known by; `None` when it was not whole, or had just changed.
+    pub fn mark(&self) -> Option<Mark> {
+        self.mark
+    }
+}
+
+/// The looks of earlier runs at a server, and those of this one. A base is named by its id, a directory of WAL by its
+/// sixteen digits.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Looks {
-    old: BTreeMap<BackupId, Look>,
-    new: BTreeMap<BackupId, Look>,
+    old: BTreeMap<String, Look>,
+    new: BTreeMap<String, Look>,
+    /// Of what an earlier look is wrong, as this run found.
+    refuted: BTreeSet<String>,
+    looking: Looking,
     now: Timestamp,
 }
 
 impl Looks {
     /// What earlier runs noted of a server; nothing when that cannot be read.
-    pub fn read(store: &dyn Store, now: Timestamp) -> Self {
+    pub fn read(store: &dyn Store, looking: Looking, now: Timestamp) -> Self {
         let stored = store.read(Place::Looks, MAX_SIZE).ok().flatten();
-        let form = stored.and_then(|stored| serde_json::from_slice::<Form>(&stored).ok());
-        let old = form.filter(|form| form.format_version == VERSION).map(|form| form.bases);
-        Self { old: old.unwrap_or_default(), new: BTreeMap::new(), now }
+        let old = stored.and_then(|stored| parse(&stored)).unwrap_or_default();
+        // Without what the form does not keep.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self { old, looking, now, ..Self::default() }
     }
 
-    /// What a base is known by now.
-    pub fn mark(&self, store: &dyn Store, id: BackupId, announced: &Announced) -> Result<Mark, CatalogError> {
-        let mut hasher = DefaultHasher::new();
-        announced.hash(&mut hasher);
-        let mut newest = Duration::ZERO;
-        let mut note = |path: &Path, stamp: Option<Stamp>| {
-            (path, stamp).hash(&mut hasher);
-            newest = newest.max(stamp.map(Stamp::changed).unwrap_or_default());
-        };
-        let base = Place::Base(id);
-        let stamp = |path: &Path| Ok::<_, CatalogError>(store.look(base.below(path))?.map(|found| found.stamp));
-        note(Path::new(MANIFEST), stamp(Path::new(MANIFEST))?);
-        for directory in directories(store, base)? {
-            note(&directory, stamp(&directory)?);
+    /// How closely is looked in this run.
+    pub fn looking(&self) -> Looking {
+        self.looking
+    }
+
+    /// When this run looks.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What was remembered of a thing, whatever became of it.
+    pub fn last(&self, name: &str) -> Option<&Look> {
+        self.old.get(name)
+    }
+
+    /// The earlier look at a thing that need not be looked at now: it was whole then, and shows the same mark.
+    pub fn believed(&self, name: &str, mark: impl FnOnce(&Look) -> Option<Mark>) -> Option<&Look> {
+        let look = self.old.get(name).filter(|look| look.mark.is_some())?;
+        let age = Duration::try_from(self.now.duration_since(look.at)).ok()?;
+        let is_recent = self.looking.believed_for.is_none_or(|bound| age < bound);
+        let is_asked = matches!(self.looking.depth, Depth::Lists | Depth::Changed);
+        (is_recent && is_asked && mark(look) == look.mark).then_some(look)
+    }
+
+    /// Notes that a thing was looked at in this run: whole with a mark, or not.
+    pub fn note(&mut self, name: &str, mark: Option<Mark>, content: Vec<u8>) {
+        let was_other = |look: &Look| mark.is_none() || look.mark == mark && *look.content != *content;
+        if self.old.get(name).is_some_and(was_other) {
+            self.refute(name);
         }
-        let now = Duration::from_secs(u64::try_from(self.now.as_second()).unwrap_or_default());
-        Ok(Mark { value: hasher.finish(), is_settled: newest + remembered::TICK < now })
-    }
-
-    /// When a base was last looked at, if it was found whole then and is believed to be at this depth.
-    pub fn believed(&self, id: BackupId, depth: Depth, mark: impl FnOnce() -> Option<Mark>) -> Option<Timestamp> {
-        let look = self.old.get(&id).filter(|look| look.at <= self.now)?;
-        let is_believed = match depth {
-            Depth::Metadata | Depth::Everything => false,
-            Depth::Lists => true,
-            Depth::Changed => mark().is_some_and(|mark| mark.value == look.mark),
-        };
-        is_believed.then_some(look.at)
-    }
-
-    /// Notes that a base was looked at in this run and is whole.
-    pub fn note(&mut self, id: BackupId, mark: Mark) {
-        if mark.is_settled {
-            self.new.insert(id, Look { mark: mark.value, at: self.now });
+        if self.looking.is_kept {
+            self.new.insert(name.to_owned(), Look { mark, at: self.now, content: content.into() });
         }
     }
 
-    /// Notes that an earlier look at a base was believed in this run.
-    pub fn carry(&mut self, id: BackupId) {
-        self.new.extend(self.old.get(&id).map(|look| (id, *look)));
+    /// Notes that an earlier look at a thing was believed in this run.
+    pub fn carry(&mut self, name: &str) {
+        if self.looking.is_kept {
+            self.new.extend(self.old.get(name).map(|look| (name.to_owned(), look.clone())));
+        }
     }
 
-    /// Keeps what was noted in this run for the next one, where our own directory takes it.
+    /// Notes that a thing was looked at in this run and is not whole.
+    pub fn refute(&mut self, name: &str) {
+        if self.old.get(name).is_some_and(|look| look.mark.is_some()) {
+            self.refuted.insert(name.to_owned());
+        }
+    }
+
+    /// Keeps what was noted in this run for the next one, where our own directory takes it. Nothing that was refuted is
+    /// left there, whether or not the rest is kept.
     pub fn keep(&self, store: &dyn Store) {
-        let form = Form { format_version: VERSION, bases: self.new.clone() };
-        // Nothing in the form can fail to be written; without it everything would be looked at again.
-        let content = serde_json::to_vec(&form).unwrap_or_default();
-        if self.old != self.new
-            && let Err(error) = store.write(Place::Looks, &content)
-        {
+        let content = match (self.looking.is_kept, self.refuted.is_empty()) {
+            (true, true) if !self.is_much_new() => return,
+            (true, _) => content(&self.new),
+            (false, true) => return,
+            (false, false) => content(self.old.iter().filter(|(name, _)| !self.refuted.contains(*name))),
+        };
+        if let Err(error) = store.write(Place::Looks, &content) {
             tracing::debug!("what was looked at is not remembered: {error}");
         }
     }
+
+    /// It is not written for little: of an archive that grows all the time, one directory changes each time.
+    fn is_much_new(&self) -> bool {
+        let changed = self.new.iter().filter(|(name, look)| self.old.get(*name) != Some(look)).count();
+        let gone = self.old.keys().filter(|name| !self.new.contains_key(*name)).count();
+        changed + gone > self.new.len() / SPARED
+    }
 }
 
-/// A base and every directory below it, by their paths below it, in an order that depends on these only.
-fn directories(store: &dyn Store, base: Place) -> Result<Vec<PathBuf>, CatalogError> {
-    let mut found = vec![PathBuf::new()];
-    let mut next = 0;
-    while let Some(directory) = found.get(next).cloned() {
-        let entries = store.list(base.below(&directory))?.into_iter();
-        let mut below: Vec<PathBuf> =
-            entries.filter(|entry| entry.kind.is_dir()).map(|entry| directory.join(entry.file_name())).collect();
-        below.sort_unstable();
-        found.extend(below);
-        next += 1;
+/// `length name, mark or 0, seconds, length content` for each look, behind a sum.
+fn content<'a>(looks: impl IntoIterator<Item = (&'a String, &'a Look)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, look) in looks {
+        push(&mut bytes, name.as_bytes());
+        bytes.extend(look.mark.map(Mark::to_bytes).unwrap_or_default());
+        bytes.extend(look.at.as_second().to_le_bytes());
+        push(&mut bytes, &look.content);
     }
-    Ok(found)
+    [MAGIC, &crc32c::crc32c(&bytes).to_le_bytes(), &bytes].concat()
+}
+
+fn push(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.extend((part.len() as u64).to_le_bytes());
+    bytes.extend(part);
+}
+
+/// `None` when it is something else, or was cut off or spoilt.
+fn parse(stored: &[u8]) -> Option<BTreeMap<String, Look>> {
+    let (sum, mut rest) = stored.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*sum) != crc32c::crc32c(rest) {
+        return None;
+    }
+    let mut looks = Vec::new();
+    while !rest.is_empty() {
+        let name = String::from_utf8(take(&mut rest)?.to_vec()).ok()?;
+        let (mark, behind) = rest.split_first_chunk::<8>()?;
+        let (at, behind) = behind.split_first_chunk::<8>()?;
+        rest = behind;
+        let mark = Mark::of_bytes(*mark);
+        let at = Timestamp::from_second(i64::from_le_bytes(*at)).ok()?;
+        looks.push((name, Look { mark, at, content: take(&mut rest)?.into() }));
+    }
+    Some(looks.into_iter().collect())
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, behind) = rest.split_first_chunk::<8>()?;
+    let (part, behind) = behind.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    *rest = behind;
+    Some(part)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
+    use crate::barman::ids::BackupId;
     use crate::barman::layout::ServerDirs;
+    use crate::observe::catalog::base::{self, MANIFEST};
+    use crate::observe::inventory::BaseState;
     use crate::store::Posix;
+    use crate::verify::base::Announced;
 
     use super::*;
 
+    const ID: &str = "20261122T092435";
+    const KEEPING: Looking = Looking { depth: Depth::Everything, believed_for: None, is_kept: true };
+
+    /// A snapshot's base is whole whatever is in it.
     struct Ground {
         _home: tempfile::TempDir,
         dirs: ServerDirs,
         store: Posix,
-        id: BackupId,
+        announced: Announced,
     }
 
     impl Ground {
         fn new() -> Self {
             let home = tempfile::tempdir().unwrap();
             let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
-            let id: BackupId = "20261122T092435".parse().unwrap();
             fs::create_dir_all(dirs.backup_directory.join(".antipode")).unwrap();
-            fs::create_dir_all(dirs.base(id).join("data/base/1")).unwrap();
-            fs::write(dirs.base(id).join("data/base/1/1259"), "x").unwrap();
-            Self { _home: home, store: Posix::new(dirs.clone()), dirs, id }
+            fs::create_dir_all(dirs.base(id()).join("data/base/1")).unwrap();
+            fs::write(dirs.base(id()).join("data/base/1/1259"), "x").unwrap();
+            let announced = Announced { is_snapshot: true, ..Announced::default() };
+            Self { _home: home, store: Posix::new(dirs.clone()), dirs, announced }
         }
 
         /// As a run some hours later would.
-        fn looks(&self, hours: i64) -> Looks {
-            Looks::read(&self.store, Timestamp::now() + jiff::SignedDuration::from_hours(hours))
+        fn looks(&self, looking: Looking, hours: i64) -> Looks {
+            let now = Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+            Looks::read(&self.store, looking, now)
         }
 
-        fn mark(&self, looks: &Looks) -> Mark {
-            looks.mark(&self.store, self.id, &Announced::default()).unwrap()
-        }
-
-        fn look(&self) -> Timestamp {
-            let mut looks = self.looks(1);
-            looks.note(self.id, self.mark(&looks));
+        fn look(&self, hours: i64) -> Timestamp {
+            let mut looks = self.looks(KEEPING, hours);
+            let judged = base::judge(&self.store, id(), &self.announced, &looks).unwrap();
+            assert_eq!(judged.state, BaseState::Complete);
+            if let Some((mark, directories)) = judged.known_by {
+                looks.note(ID, Some(mark), directories);
+            }
             looks.keep(&self.store);
             looks.now
         }
 
-        fn believed(&self, depth: Depth) -> Option<Timestamp> {
-            let looks = self.looks(2);
-            looks.believed(self.id, depth, || Some(self.mark(&looks)))
+        fn looked_at(&self, looking: Looking) -> Option<Timestamp> {
+            base::judge(&self.store, id(), &self.announced, &self.looks(looking, 3)).unwrap().looked_at
         }
+
+        fn believed(&self, depth: Depth) -> Option<Timestamp> {
+            self.looked_at(Looking { depth, believed_for: None, is_kept: false })
+        }
+    }
+
+    fn id() -> BackupId {
+        ID.parse().unwrap()
     }
 
     #[test]
     fn a_look_is_believed_as_far_as_the_depth_says_until_a_directory_changes() {
         let ground = Ground::new();
         assert_eq!(ground.believed(Depth::Lists), None, "never looked at");
-        let at = ground.look();
+        let at = ground.look(1);
         for (depth, believed) in [(Depth::Lists, Some(at)), (Depth::Changed, Some(at)), (Depth::Everything, None)] {
             assert_eq!(ground.believed(depth), believed, "{depth:?}");
         }
-        fs::remove_file(ground.dirs.base(ground.id).join("data/base/1/1259")).unwrap();
+        fs::remove_file(ground.dirs.base(id()).join("data/base/1/1259")).unwrap();
         assert_eq!(ground.believed(Depth::Changed), None);
         assert_eq!(ground.believed(Depth::Lists), Some(at));
     }
 
     #[test]
-    fn another_manifest_or_another_backup_info_is_a_change() {
+    fn a_look_that_was_refuted_is_not_believed_again_whoever_refuted_it() {
+        for is_kept in [false, true] {
+            let ground = Ground::new();
+            let at = ground.look(1);
+            assert_eq!(ground.believed(Depth::Changed), Some(at));
+            let mut looks = ground.looks(Looking { is_kept, ..KEEPING }, 2);
+            looks.refute(ID);
+            looks.keep(&ground.store);
+            assert_eq!(ground.believed(Depth::Changed), None, "{is_kept}");
+        }
+    }
+
+    #[test]
+    fn a_look_is_believed_for_as_long_as_it_may_be() {
         let ground = Ground::new();
-        ground.look();
-        let looks = ground.looks(2);
-        let other = Announced { size: Some(7), ..Announced::default() };
-        let marked = looks.mark(&ground.store, ground.id, &other).ok();
-        assert_eq!(looks.believed(ground.id, Depth::Changed, || marked), None);
-        let manifest = ground.dirs.base(ground.id).join(MANIFEST);
+        let at = ground.look(1);
+        let hours = |hours: u64| Some(Duration::from_secs(3600 * hours));
+        for (believed_for, believed) in [(Some(Duration::ZERO), None), (hours(2), None), (hours(3), Some(at))] {
+            let looking = Looking { depth: Depth::Changed, believed_for, is_kept: true };
+            assert_eq!(ground.looked_at(looking), believed, "{believed_for:?}");
+        }
+    }
+
+    #[test]
+    fn another_manifest_another_directory_or_another_backup_info_is_a_change() {
+        let mut ground = Ground::new();
+        let manifest = ground.dirs.base(id()).join(MANIFEST);
         fs::write(&manifest, "{}").unwrap();
-        ground.look();
+        ground.look(1);
         fs::write(&manifest, "{ }").unwrap();
         assert_eq!(ground.believed(Depth::Changed), None, "written to in place");
+        ground.look(1);
+        fs::create_dir(ground.dirs.base(id()).join("data/base/2")).unwrap();
+        assert_eq!(ground.believed(Depth::Changed), None);
+        let at = ground.look(1);
+        assert_eq!(ground.believed(Depth::Changed), Some(at));
+        ground.announced.size = Some(7);
+        assert_eq!(ground.believed(Depth::Changed), None);
     }
 
     #[test]
     fn what_changed_a_moment_ago_and_what_lies_in_the_future_is_not_believed() {
         let ground = Ground::new();
-        let mut looks = ground.looks(0);
-        looks.note(ground.id, ground.mark(&looks));
-        looks.keep(&ground.store);
+        ground.look(0);
         assert_eq!(ground.believed(Depth::Lists), None, "a moment ago");
-        ground.look();
-        let before = ground.looks(0);
-        assert_eq!(before.believed(ground.id, Depth::Lists, || None), None, "in the future");
-        fs::write(ground.dirs.backup_directory.join(".antipode/looks.json"), "{").unwrap();
-        assert_eq!(ground.believed(Depth::Lists), None, "cannot be read");
+        ground.look(4);
+        assert_eq!(ground.believed(Depth::Lists), None, "in the future");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_or_spoilt_remembers_nothing() {
+        let look =
+            |mark: u64| Look { mark: NonZeroU64::new(mark).map(Mark), at: Timestamp::MIN, content: [7; 3].into() };
+        let looks = BTreeMap::from([("a".to_owned(), look(0)), ("b".to_owned(), look(9))]);
+        let whole = content(&looks);
+        assert_eq!(parse(&whole), Some(looks));
+        for length in 0..whole.len() {
+            assert!(parse(&whole[..length]).is_none_or(|looks| looks.is_empty()), "{length}");
+        }
+        let spoilt = [&whole[..whole.len() - 1], &[9]].concat();
+        assert_eq!(parse(&spoilt), None);
+    }
+
+    #[test]
+    fn it_is_not_written_for_one_thing_of_many() {
+        let ground = Ground::new();
+        let note = |count: u32, changed: &str| {
+            let mut looks = ground.looks(KEEPING, 1);
+            for name in (0..count).map(|n| n.to_string()) {
+                looks.note(&name, None, if name == changed { vec![1] } else { Vec::new() });
+            }
+            looks.keep(&ground.store);
+        };
+        let kept = || fs::metadata(ground.dirs.backup_directory.join(".antipode/looks")).unwrap().len();
+        let path: &Path = &ground.dirs.backup_directory;
+        assert!(path.exists());
+        for (count, is_written) in [(2, true), (1000, false)] {
+            note(count, "");
+            let before = kept();
+            note(count, "1");
+            assert_eq!(kept() != before, is_written, "{count}");
+        }
     }
 }

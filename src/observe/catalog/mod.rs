@@ -4,14 +4,16 @@
 //! Either layout is read: `meta/ID-backup.info` wins over `base/ID/backup.info`. Links and special files are never
 //! followed. What is wrong with one backup is a note; only a directory that cannot be read is an error.
 
+pub mod archive;
 pub mod backups;
 pub mod base;
 pub mod looks;
-mod remembered;
-pub mod starts;
 pub mod xlogdb;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::barman::findings::{self, Findings};
 use crate::barman::history::HistoryFile;
@@ -26,24 +28,44 @@ use crate::observe::inventory::Unsound;
 use crate::store::wals::{self, WalFiles};
 use crate::store::{CatalogError, Place, Root, Store};
 
+use archive::Archive;
 use backups::Backups;
-use remembered::Remembered;
+use looks::Looks;
 use xlogdb::XlogDbFiles;
 
 /// More than any of Barman's small files.
 const MAX_SMALL: u64 = 64 << 10;
 
 /// How much is looked at. What is not is as an earlier run saw it ([`looks`]); what none saw is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Depth {
     /// Everything but the files of the bases and of the archive, which nothing is said of.
+    #[default]
     Metadata,
-    /// The archive, and of the backups their metadata.
+    /// The directories of the archive that show a change, and of the backups their metadata.
     Lists,
     /// And the bases whose directories show a change.
     Changed,
-    /// And all other bases.
+    /// And all other directories and bases.
     Everything,
+}
+
+/// How a catalog is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Looking {
+    /// How much is looked at.
+    pub depth: Depth,
+    /// How old an earlier look may be that is believed; `None`: any.
+    pub believed_for: Option<Duration>,
+    /// Whether what is looked at will be remembered for other runs.
+    pub is_kept: bool,
+}
+
+impl Looking {
+    /// So much is looked at, and nothing is remembered.
+    pub fn at(depth: Depth) -> Self {
+        Self { depth, believed_for: None, is_kept: false }
+    }
 }
 
 /// One server of a catalog, as its files are.
@@ -59,8 +81,10 @@ pub struct ServerOnDisk {
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The WAL files that are not sound, as far as their beginnings tell.
     pub unsound: BTreeMap<WalName, Unsound>,
-    /// What the next run need not look at of that archive.
-    pub remembered: Remembered,
+    /// The oldest look at that archive that this rests on, if it is not all of this run.
+    pub wals_looked_at: Option<Timestamp>,
+    /// What the next run need not look at.
+    pub looks: Looks,
     /// Its list of that archive.
     pub xlogdb: XlogDbFiles,
     /// Up to where a passive Barman copied; `None` when the file is absent or broken.
@@ -77,22 +101,26 @@ pub struct ServerOnDisk {
 
 impl ServerOnDisk {
     /// Reads one server. It blocks for as long as the disk takes.
-    pub fn read(store: &dyn Store, server: &ServerName, depth: Depth) -> Result<Self, CatalogError> {
+    pub fn read(store: &dyn Store, server: &ServerName, looking: Looking) -> Result<Self, CatalogError> {
         if !store.is_here()? {
             return Ok(Self::default());
         }
-        let (mut wals, mut unsound, mut remembered) = Default::default();
-        if depth != Depth::Metadata {
-            wals = wals::list(store, server)?;
-            (unsound, remembered) = starts::look(store, &std::mem::take(&mut wals.stamps));
+        let mut backups = backups::read(store)?;
+        let (mut archive, mut looks) = (Archive::default(), Looks::default());
+        if looking.depth != Depth::Metadata {
+            looks = Looks::read(store, looking, Timestamp::now());
+            archive = Archive::read(store, server, &mut looks)?;
+            backups.judge_bases(store, &mut looks)?;
         }
+        let Archive { files: wals, unsound, looked_at: wals_looked_at } = archive;
         Ok(Self {
             exists: true,
-            backups: backups::read(store, depth)?,
+            backups,
             histories: histories(store, &wals)?,
             wals,
             unsound,
-            remembered,
+            wals_looked_at,
+            looks,
             xlogdb: XlogDbFiles::read(store)?,
             sync_wals: sync_wals(store)?,
             identity: read_small(store, Place::Identity, |bytes| Identity::parse(bytes).ok())?,

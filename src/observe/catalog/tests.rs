@@ -52,7 +52,7 @@ impl Disk {
 
     fn read(&self) -> ServerOnDisk {
         let store = Posix::new(ServerDirs::of_catalog(self.0.path(), "main".parse().unwrap()));
-        ServerOnDisk::read(&store, &"main".parse().unwrap(), Depth::Everything).unwrap()
+        ServerOnDisk::read(&store, &"main".parse().unwrap(), Looking::at(Depth::Everything)).unwrap()
     }
 
     /// What is on disk of the only backup.
@@ -301,7 +301,7 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
     let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
     let name = |text: &str| text.parse::<WalName>().unwrap();
     let store = Posix::new(dirs.clone());
-    let read = |depth| ServerOnDisk::read(&store, &dirs.server, depth).unwrap().unsound;
+    let read = |depth| ServerOnDisk::read(&store, &dirs.server, Looking::at(depth)).unwrap().unsound;
     assert_eq!(read(Depth::Everything), BTreeMap::new());
     let [zeros, other, noise, packed, label] = [
         name("000000010000000000000001"),

@@ -7,7 +7,7 @@ use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
 use crate::observe::catalog::backups::InfoFile;
-use crate::observe::catalog::{Depth, ServerOnDisk};
+use crate::observe::catalog::{Looking, ServerOnDisk};
 use crate::observe::inventory::{BaseKind, PrimaryInventory};
 use crate::observe::version::likely;
 use crate::store::{CatalogError, Posix};
@@ -16,7 +16,7 @@ use crate::store::{CatalogError, Posix};
 pub async fn read(home: &Path, server: &ServerName) -> Result<PrimaryInventory, Error> {
     let dirs = ServerDirs::of_catalog(home, server.clone());
     let (dirs, disk) = tokio::task::spawn_blocking(move || {
-        let disk = ServerOnDisk::read(&Posix::new(dirs.clone()), &dirs.server, Depth::Metadata)?;
+        let disk = ServerOnDisk::read(&Posix::new(dirs.clone()), &dirs.server, Looking::default())?;
         Ok::<_, CatalogError>((dirs, disk))
     })
     .await??;

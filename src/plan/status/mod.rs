@@ -157,6 +157,8 @@ pub struct BackupCounts {
     pub looked_at_earlier: usize,
     /// When the first of these was looked at.
     pub oldest_look: Option<Timestamp>,
+    /// The oldest look at the WAL here, if it was not all looked at now.
+    pub wals_looked_at: Option<Timestamp>,
     /// Those that the site is to have; unknown without the primary.
     pub wanted: Option<usize>,
     /// Those at the primary that can be copied; unknown without the primary.
@@ -226,6 +228,7 @@ fn backups(replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> 
         here: looks.len(),
         looked_at_earlier: earlier().count(),
         oldest_look: earlier().min().copied(),
+        wals_looked_at: observed.replica.wals_looked_at,
         ..BackupCounts::default()
     };
     match &observed.primary {

@@ -19,7 +19,7 @@ pub(super) use names::{
 };
 pub(super) use sizes::{Percent, Rate};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
-pub(super) use times::{Length, Objective, Retention};
+pub(super) use times::{Interval, Length, Objective, Retention};
 
 /// What is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,7 @@ scalars!(
     LocalServer,
     Name,
     Objective,
+    Interval,
     OptionName,
     OptionValue,
     Percent,
@@ -231,6 +232,7 @@ mod tests {
         LocalServer true,
         Name true,
         Objective true,
+        Interval true,
         OptionName true,
         OptionValue true,
         Percent true,

@@ -106,6 +106,29 @@ impl Scalar for Objective {
     }
 }
 
+/// How long something is believed that was looked at, or `always` to look at it each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) struct Interval(pub Duration);
+
+impl Default for Interval {
+    /// A day.
+    fn default() -> Self {
+        Self(Duration::from_secs(86_400))
+    }
+}
+
+impl Scalar for Interval {
+    const FORMAT: &'static str = "length-of-time-or-always";
+
+    fn pattern() -> String {
+        format!("^(always|{})$", length_pattern())
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if text == "always" { Ok(Self(Duration::ZERO)) } else { Length::parse(text).map(|length| Self(length.0)) }
+    }
+}
+
 /// Barman's `retention_policy`: `REDUNDANCY n` or `RECOVERY WINDOW OF n DAYS|WEEKS|MONTHS`, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::site) struct Retention(pub Rule);
@@ -168,6 +191,15 @@ mod tests {
         for bad in ["", "0s", "15", "1.5h", "-1h", "2x", "h", " 2h", "2h ", "1 month ago", "1234567s", "2  h", "2H"] {
             assert_eq!(seconds(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_looked_at_always_is_believed_for_no_time() {
+        let seconds = |text: &str| Interval::parse(text).map(|interval| interval.0.as_secs()).ok();
+        assert_eq!(
+            (seconds("always"), seconds("12h"), seconds("0s"), seconds("never")),
+            (Some(0), Some(43_200), None, None)
+        );
     }
 
     #[test]
