@@ -21,7 +21,8 @@ use crate::store::{ChangeError, Place, Store};
 use crate::events::Summary;
 
 /// Notes the success of a replica that was planned and of which nothing is left to do. One that had no actions is among
-/// them: somebody who watches wants to see that applies go on.
+/// them: somebody who watches wants to see that applies go on. Of an apply that did a part, or failed, only how fast bytes
+/// arrived is noted.
 pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: Measured, ended: Timestamp) {
     let failed = summary.failed.iter().map(|(address, _)| address).chain(&summary.skipped);
     let failed: BTreeSet<&Address> = failed.collect();
@@ -29,11 +30,11 @@ pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, meas
     let has_succeeded = plan.outcome == Outcome::Planned
         && plan.left_out == 0
         && plan.actions.iter().all(|action| done.contains(&action.address));
-    if !has_succeeded {
+    if !has_succeeded && measured.rate().is_none() {
         return;
     }
-    if let Err(error) = write_last_apply(store, &plan.primary, measured, ended) {
-        tracing::warn!(replica = %plan.name, "this apply succeeded, and the note of it cannot be written: {error}");
+    if let Err(error) = write_last_apply(store, &plan.primary, measured, has_succeeded.then_some(ended)) {
+        tracing::warn!(replica = %plan.name, "the note of this apply cannot be written: {error}");
     }
 }
 
@@ -75,8 +76,14 @@ fn backup_of(action: &Action) -> Option<BackupId> {
     }
 }
 
-fn write_last_apply(store: &dyn Store, primary: &str, measured: Measured, ended: Timestamp) -> Result<(), ChangeError> {
+fn write_last_apply(
+    store: &dyn Store,
+    primary: &str,
+    measured: Measured,
+    ended: Option<Timestamp>,
+) -> Result<(), ChangeError> {
     let before = catalog::last_apply(store);
+    let ended = ended.or_else(|| before.as_ref()?.ended);
     // An apply that brought little says nothing of the line; what an earlier one found still holds.
     let earlier = || before.filter(|before| before.primary == primary)?.measured;
     let measured = measured.rate().map(|_| measured).or_else(earlier);

@@ -1,4 +1,5 @@
-//! Our note of a replica's last successful apply, in `B/.antipode/last-apply.json`.
+//! Our note of a replica's last successful apply, and of the last one that tells how fast bytes arrive, in
+//! `B/.antipode/last-apply.json`.
 //!
 //! It is a cache: it tells `status` when the pipeline last ran, and plans how fast bytes arrive. One that is absent,
 //! broken or of another version only leaves these two unknown.
@@ -11,14 +12,14 @@ use serde::{Deserialize, Serialize};
 /// The version of the form.
 const VERSION: u32 = 1;
 
-/// A replica's last successful apply.
+/// What a replica's last applies were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastApply {
-    /// When it ended; it may have had nothing to do.
-    pub ended: Timestamp,
+    /// When the last one ended that did all there was to do, be it nothing; `None` when none has.
+    pub ended: Option<Timestamp>,
     /// The primary that the replica is a copy of, by its name in the site file.
     pub primary: String,
-    /// The newest transfer that was long enough to tell how fast bytes arrive.
+    /// The newest transfer that was long enough to tell how fast bytes arrive, of whatever apply.
     pub measured: Option<Measured>,
 }
 
@@ -50,7 +51,8 @@ impl Measured {
 #[derive(Serialize, Deserialize)]
 struct Form {
     format_version: u32,
-    ended: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Timestamp>,
     primary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<MeasuredForm>,
@@ -96,7 +98,7 @@ mod tests {
 
     fn note() -> LastApply {
         LastApply {
-            ended: "2026-11-22T09:12:03Z".parse().unwrap(),
+            ended: "2026-11-22T09:12:03Z".parse().ok(),
             primary: "frankfurt".to_owned(),
             measured: Some(Measured { bytes: 140 << 20, time: Duration::from_secs(2) }),
         }
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_is_written() {
-        for note in [note(), LastApply { measured: None, ..note() }] {
+        for note in [note(), LastApply { measured: None, ..note() }, LastApply { ended: None, ..note() }] {
             assert_eq!(LastApply::parse(&note.write()), Some(note));
         }
     }

@@ -124,7 +124,7 @@ pub fn clocks(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, now: 
     let times = wals.iter().filter_map(|entry| Some((branch::archived_at(entry)?, entry.name)));
     let ahead = || times.clone().filter(|(time, _)| branch::is_ahead(*time, now));
     let wal = ahead().max().map(|(time, name)| Warning::DatedAhead { count: ahead().count() as u64, name, time });
-    let applied = here.last_apply.as_ref().map(|last| last.ended).filter(|ended| branch::is_ahead(*ended, now));
+    let applied = here.last_apply.as_ref().and_then(|last| last.ended).filter(|ended| branch::is_ahead(*ended, now));
     wal.into_iter().chain(applied.map(Warning::AppliedAhead)).collect()
 }
 

@@ -25,7 +25,7 @@ async fn an_apply_that_succeeded_is_noted_also_when_it_had_nothing_to_do() {
     let begin = Timestamp::now();
     site.apply(None).await;
     let first = noted(&site).unwrap();
-    assert!(begin <= first.ended && first.ended <= Timestamp::now(), "{first:?}");
+    assert!(Some(begin) <= first.ended && first.ended <= Some(Timestamp::now()), "{first:?}");
     assert_eq!(first.primary, "frankfurt");
     let own = site.store().local(Place::LastApply.into()).parent().unwrap().metadata().unwrap();
     assert_eq!(own.permissions().mode() & 0o777, 0o700);
@@ -72,4 +72,29 @@ async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
     let after = noted(&site).unwrap();
     assert_eq!(after.measured, Some(measured));
     assert!(after.ended > before.ended);
+}
+
+#[tokio::test]
+async fn a_part_that_was_applied_tells_how_fast_bytes_arrive_and_nothing_more() {
+    let ground = Ground::new().await;
+    let site = ground.empty_site("site");
+    let mut part = site.plan().await.replicas.remove(0);
+    part.left_out = 1;
+    let measured = Measured { bytes: 7 << 30, time: Duration::from_secs(100) };
+    let note = |measured| {
+        memory::last_apply(&part, &site.store(), &Summary::default(), measured, Timestamp::now());
+        noted(&site)
+    };
+    site.store().make(Place::Server).unwrap();
+    site.store().make(Place::Own).unwrap();
+    assert_eq!(note(Measured::default()), None, "too little to tell");
+    let first = note(measured);
+    assert_eq!(first, Some(LastApply { ended: None, primary: "frankfurt".to_owned(), measured: Some(measured) }));
+    assert_eq!(site.plan().await.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
+
+    site.converge().await;
+    let whole = noted(&site).unwrap();
+    assert!(whole.ended.is_some());
+    let slower = Measured { bytes: 1 << 30, ..measured };
+    assert_eq!(note(slower), Some(LastApply { measured: Some(slower), ..whole }));
 }

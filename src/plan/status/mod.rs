@@ -177,7 +177,7 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
     let here = &observed.replica;
     let recovery = plan.before;
-    let last_apply = here.last_apply.as_ref().map(|last| last.ended);
+    let last_apply = here.last_apply.as_ref().and_then(|last| last.ended);
     let objective = objective::judge(replica.policy.rpo, &recovery, now);
     ReplicaStatus {
         name: plan.name.clone(),
