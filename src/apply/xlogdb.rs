@@ -76,15 +76,32 @@ pub async fn rewrite(
     .await
 }
 
-/// The list that is true: every file on disk once, described by the primary, or else by the old line, or else by itself.
+/// What describes WAL files without a look at them: the primary, or else the old line.
 ///
-/// What the first two say of its size counts even where the file has another: so it stays known that it is cut off.
-pub fn reconcile(lines: &XlogDb, known: &[WalEntry], on_disk: &BTreeMap<WalName, WalEntry>) -> XlogDb {
-    // Who lists a file as empty knows nothing of it.
-    let known: BTreeMap<WalName, &WalEntry> = known.iter().filter(|e| e.size > 0).map(|e| (e.name, e)).collect();
-    let describe =
-        |(name, found): (&WalName, &WalEntry)| *known.get(name).copied().or_else(|| lines.get(*name)).unwrap_or(found);
-    XlogDb::new(on_disk.iter().map(describe))
+/// What they say of a file's size counts even where it has another: so it stays known that it is cut off.
+#[derive(Debug)]
+pub struct Told {
+    known: XlogDb,
+}
+
+impl Told {
+    /// What the primary says of these.
+    pub fn by_primary(known: impl IntoIterator<Item = WalEntry>) -> Self {
+        // Who lists a file as empty knows nothing of it.
+        Self { known: XlogDb::new(known.into_iter().filter(|entry| entry.size > 0)) }
+    }
+
+    /// What a file is.
+    pub fn of<'a>(&'a self, name: WalName, lines: &'a XlogDb) -> Option<&'a WalEntry> {
+        self.known.get(name).or_else(|| lines.get(name))
+    }
+
+    /// The list that is true: every file on disk once, described by what is told, or else by what was found in it. One
+    /// that nothing describes is left out.
+    pub fn reconcile(&self, lines: &XlogDb, on_disk: &[WalName], found: &BTreeMap<WalName, WalEntry>) -> XlogDb {
+        let described = on_disk.iter().filter_map(|name| self.of(*name, lines).or_else(|| found.get(name)));
+        XlogDb::new(described.copied())
+    }
 }
 
 #[cfg(test)]
@@ -96,12 +113,12 @@ mod tests {
         let entry = |text: &str| XlogDb::parse(text.as_bytes()).entries()[0];
         let whole = entry("000000010000000000000001\t16777216\t1.5\tNone\tNone\n");
         let cut = WalEntry { size: 300, ..whole };
-        let on_disk = BTreeMap::from([(cut.name, cut)]);
+        let (on_disk, found) = ([cut.name], BTreeMap::from([(cut.name, cut)]));
         let (none, old) = (XlogDb::default(), XlogDb::new([whole]));
         for (lines, known, expected) in [(&old, vec![], whole), (&none, vec![whole], whole), (&none, vec![], cut)] {
-            assert_eq!(reconcile(lines, &known, &on_disk).entries(), [expected]);
+            assert_eq!(Told::by_primary(known).reconcile(lines, &on_disk, &found).entries(), [expected]);
         }
         let unlisted = XlogDb::new([whole, WalEntry { name: "00000002.history".parse().unwrap(), ..whole }]);
-        assert_eq!(reconcile(&unlisted, &[], &on_disk).entries(), [whole]);
+        assert_eq!(Told::by_primary([]).reconcile(&unlisted, &on_disk, &found).entries(), [whole]);
     }
 }

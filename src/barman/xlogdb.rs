@@ -223,6 +223,26 @@ pub(super) fn name_of(line: &[u8]) -> Option<&str> {
     std::str::from_utf8(fields(line).next()?).ok()
 }
 
+/// Whether a file has a line of this name, found by halves. In one that is not sorted a line may be missed, and none is
+/// made up.
+pub fn has_line(bytes: &[u8], name: WalName) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (before, behind) = rest.split_at(rest.len() / 2);
+        let begin = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+        let end = behind.iter().position(|b| *b == b'\n').map_or(rest.len(), |newline| before.len() + newline + 1);
+        let (through, after) = rest.split_at(end);
+        let (before, line) = through.split_at(begin);
+        match parse_line(line.strip_suffix(b"\n").unwrap_or(line)).map(|entry| entry.name) {
+            Ok(found) if found == name => return true,
+            Ok(found) if found < name => rest = after,
+            Ok(_) => rest = before,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// How many fields a line has.
 pub fn field_count(line: &[u8]) -> usize {
     fields(line).count()
@@ -432,6 +452,20 @@ mod tests {
             let bytes = db.write(NEW);
             prop_assert_eq!(&XlogDb::parse(&bytes), &db);
             prop_assert_eq!(XlogDb::parse_faulty(&bytes), db);
+        }
+
+        #[test]
+        fn a_line_is_found_by_halves_where_there_is_one(
+            entries in prop::collection::vec(any_entry(), 0..40),
+            wanted in any_entry(),
+        ) {
+            let db = XlogDb::new(entries.iter().copied());
+            let bytes = db.write(NEW);
+            for name in entries.iter().map(|entry| entry.name).chain([wanted.name]) {
+                prop_assert_eq!(has_line(&bytes, name), db.get(name).is_some());
+            }
+            let orderless: Vec<u8> = entries.iter().flat_map(|entry| XlogDb::new([*entry]).write(NEW)).collect();
+            prop_assert!(!has_line(&orderless, wanted.name) || db.get(wanted.name).is_some());
         }
 
         #[test]

@@ -16,7 +16,7 @@ use crate::barman::wal::WalName;
 use crate::barman::xlogdb::{XlogDb, field_count};
 use crate::error::{Error, Kind};
 use crate::store::locks::{self, LockError, LockKind};
-use crate::store::{CatalogError, Place, Posix, Store, xlogdb};
+use crate::store::{CatalogError, Place, Posix, Store, wals, xlogdb};
 
 use super::catalog::backups::{self, Backups, InfoFile};
 use super::catalog::xlogdb::described;
@@ -157,8 +157,9 @@ fn rebuilt(store: &dyn Store, server: &ServerName, version: BarmanVersion) -> Re
     if !Layout::of(version).names_xlogdb() {
         return Ok(Vec::new());
     }
-    let entries = described(store, server)?.into_values().filter(|entry| !matches!(entry.name, WalName::Partial(_)));
-    Ok(XlogDb::new(entries).write(version))
+    let on_disk = wals::list(store, server)?.sizes.into_keys();
+    let finished: Vec<WalName> = on_disk.filter(|name| !matches!(name, WalName::Partial(_))).collect();
+    Ok(XlogDb::new(described(store, &finished)?.into_values()).write(version))
 }
 
 #[cfg(test)]

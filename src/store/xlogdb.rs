@@ -19,6 +19,27 @@ pub fn bytes_from(store: &dyn Store, layout: Layout, offset: u64) -> Result<Opti
     store.read_from(Place::XlogDb(layout), offset, MAX_SIZE)
 }
 
+/// The bytes of the list, by the name that it has in this layout or else by the other.
+pub fn bytes_of_any(store: &dyn Store, layout: Layout) -> Result<Option<Vec<u8>>, CatalogError> {
+    let mut found = bytes(store, layout)?;
+    for other in others(layout) {
+        found = match found {
+            None => bytes(store, other)?,
+            found => found,
+        };
+    }
+    Ok(found)
+}
+
+/// The lines of that.
+pub fn lines(store: &dyn Store, layout: Layout) -> Result<XlogDb, CatalogError> {
+    Ok(bytes_of_any(store, layout)?.map(|bytes| XlogDb::parse(&bytes)).unwrap_or_default())
+}
+
+fn others(layout: Layout) -> impl Iterator<Item = Layout> {
+    Layout::readable().into_iter().filter(move |other| other.names_xlogdb() != layout.names_xlogdb())
+}
+
 /// Rewrites the list under the name of this layout, and removes the other. `change` gets the lines that are there, under
 /// this name or else under the other.
 pub fn rewrite(
@@ -27,17 +48,8 @@ pub fn rewrite(
     version: BarmanVersion,
     change: impl FnOnce(XlogDb) -> XlogDb,
 ) -> Result<(), ChangeError> {
-    let others = || Layout::readable().into_iter().filter(|other| other.names_xlogdb() != layout.names_xlogdb());
-    let mut lines = bytes(store, layout)?;
-    for other in others() {
-        lines = match lines {
-            None => bytes(store, other)?,
-            lines => lines,
-        };
-    }
-    let lines = lines.map(|bytes| XlogDb::parse(&bytes)).unwrap_or_default();
-    store.write(Place::XlogDb(layout), &change(lines).write(version))?;
-    others().try_for_each(|other| store.remove(Place::XlogDb(other).into()))
+    store.write(Place::XlogDb(layout), &change(lines(store, layout)?).write(version))?;
+    others(layout).try_for_each(|other| store.remove(Place::XlogDb(other).into()))
 }
 
 /// Makes an empty list, unless there is one.

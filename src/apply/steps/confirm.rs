@@ -13,8 +13,10 @@ use super::first_few;
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::keep::Keep;
+use crate::barman::layout::Layout;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
+use crate::barman::xlogdb::{XlogDb, has_line};
 use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFiles;
 use crate::observe::catalog::{self, backups};
@@ -25,7 +27,7 @@ use crate::plan::order::graph::Phase;
 use crate::transport::blocking;
 
 use super::Job;
-use crate::store::{CatalogError, Place, Store, wals};
+use crate::store::{CatalogError, Place, Store, wals, xlogdb};
 
 /// What is still not as it was planned.
 type Faults = Result<Vec<String>, CatalogError>;
@@ -140,13 +142,23 @@ impl Here {
         Ok(faults)
     }
 
+    /// Those of some names that xlog.db does not list.
+    fn unlisted(&self, names: impl Iterator<Item = WalName>) -> Result<BTreeSet<WalName>, CatalogError> {
+        let list = xlogdb::bytes_of_any(self.store.as_ref(), Layout::of(self.barman))?.unwrap_or_default();
+        let mut missed: BTreeSet<WalName> = names.filter(|name| !has_line(&list, *name)).collect();
+        if !missed.is_empty() {
+            // In a list that is not sorted it may be all the same.
+            for entry in XlogDb::parse(&list).entries() {
+                missed.remove(&entry.name);
+            }
+        }
+        Ok(missed)
+    }
+
     /// The WAL files that are not here with their sizes, or that xlog.db does not list.
     fn wals(&self, files: &[(WalName, u64)]) -> Faults {
         let mut faults = Vec::new();
-        let mut unlisted: BTreeSet<WalName> = files.iter().map(|(name, _)| *name).collect();
-        for entry in self.xlogdb_state()?.entries {
-            unlisted.remove(&entry.name);
-        }
+        let unlisted = self.unlisted(files.iter().map(|(name, _)| *name))?;
         for (name, size) in files {
             match wals::size(self.store.as_ref(), *name)? {
                 None => faults.push(format!("{name} is no file in the archive")),
@@ -266,7 +278,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::barman::layout::{Layout, ServerDirs};
+    use crate::barman::layout::ServerDirs;
     use crate::demo::catalog::{BARMAN, FIRST_BACKUP, PrimaryCatalog};
     use crate::store::Posix;
 

@@ -12,7 +12,7 @@ use futures::stream::{StreamExt, iter};
 use super::first_few;
 use crate::apply::piece::Piece;
 use crate::apply::replica_run::ReplicaRun;
-use crate::apply::xlogdb;
+use crate::apply::xlogdb::{self, Told};
 use crate::barman::ids::SystemId;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
@@ -23,7 +23,7 @@ use crate::observe::catalog::archive::begins;
 use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
 use crate::store::staged::Staged;
-use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive};
+use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive, xlogdb as listed};
 use crate::transport::{Compare, Fetch, Fetched, What, blocking};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::WalForm;
@@ -455,10 +455,16 @@ pub async fn ship_history(job: Job<'_>, timeline: Timeline, entry: Option<WalEnt
 /// Makes xlog.db list exactly what is on disk, sorted and once.
 pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Error> {
     let (store, layout, server) = (Arc::clone(&job.run.store), job.run.layout, job.run.target.here.server.clone());
-    let on_disk = blocking(move || {
-        server::create_directories(store.as_ref(), layout)?;
-        Ok(list::described(store.as_ref(), &server)?)
+    let (told, on_disk, found) = blocking(move || {
+        let store = store.as_ref();
+        server::create_directories(store, layout)?;
+        let (told, lines) = (Told::by_primary(known), listed::lines(store, layout)?);
+        let on_disk: Vec<WalName> = archive::list(store, &server)?.sizes.into_keys().collect();
+        // A file is read only when nothing tells of it: there may be a million.
+        let untold: Vec<WalName> = on_disk.iter().copied().filter(|name| told.of(*name, &lines).is_none()).collect();
+        let found = list::described(store, &untold)?;
+        Ok((told, on_disk, found))
     })
     .await?;
-    xlogdb::rewrite(job.run, move |lines| xlogdb::reconcile(&lines, &known, &on_disk)).await
+    xlogdb::rewrite(job.run, move |lines| told.reconcile(&lines, &on_disk, &found)).await
 }

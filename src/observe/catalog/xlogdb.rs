@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::barman::ids::ServerName;
 use crate::barman::layout::Layout;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
@@ -10,7 +9,7 @@ use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, field_count, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::observe::inventory::XlogFinding;
-use crate::store::{CatalogError, Place, Store, wals, xlogdb};
+use crate::store::{CatalogError, Place, Store, parallel, xlogdb};
 use crate::verify::wal_file;
 
 /// xlog.db as it was found.
@@ -112,12 +111,11 @@ impl XlogDbFile {
     }
 }
 
-/// Every WAL file on disk as a plan sees it, described by itself: what the list would be if there were none.
-pub fn described(store: &dyn Store, server: &ServerName) -> Result<BTreeMap<WalName, WalEntry>, CatalogError> {
+/// WAL files of the archive, each described by itself. Whoever took one away meanwhile, it is left out.
+pub fn described(store: &dyn Store, names: &[WalName]) -> Result<BTreeMap<WalName, WalEntry>, CatalogError> {
     let mut found = BTreeMap::new();
-    for name in wals::list(store, server)?.sizes.into_keys() {
-        // Whoever took it away meanwhile, the list does not have it.
-        found.extend(describe(store, Place::Wal(name), name)?.map(|entry| (name, entry)));
+    for described in parallel::map(names, |name| describe(store, Place::Wal(*name), *name)) {
+        found.extend(described?.map(|entry| (entry.name, entry)));
     }
     Ok(found)
 }
