@@ -50,6 +50,7 @@ use catalog::{Depth, Looking, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::memory::Memory;
 use primary::{Known, Source, watch};
+use version::Believing;
 
 pub use replica::local_backup;
 pub use servers::{Servers, copied_here, servers, unclaimed};
@@ -161,7 +162,7 @@ impl Observer<'_, '_> {
     async fn installed(&self) -> Option<BarmanVersion> {
         match self.site.catalog.barman {
             Some(_) => None,
-            None => version::installed().await,
+            None => version::remembered(&self.site.catalog.path, self.believing()).await,
         }
     }
 
@@ -256,6 +257,16 @@ impl Observer<'_, '_> {
         let Watched { primary, connection, bandwidth, .. } = watched;
         let Terms { purpose, now, cancel, .. } = self.terms;
         Source { primary, connection, bandwidth, server: &replica.server, purpose, now, cancel }
+    }
+
+    /// What is believed of what earlier runs were told by the Barman here.
+    fn believing(&self) -> Believing {
+        let Terms { purpose, now, .. } = self.terms;
+        let for_long = match purpose {
+            Purpose::Plan { refresh: true } => Duration::ZERO,
+            Purpose::Plan { refresh: false } | Purpose::Status { .. } => self.site.catalog.deep_every,
+        };
+        Believing { for_long, keeps: matches!(purpose, Purpose::Plan { .. }), now }
     }
 
     async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {

@@ -74,7 +74,8 @@ pub(super) struct RawCatalog {
     #[serde(default)]
     pub barman: Barman,
     /// How long a look at the files here is believed while their directories show no change: then they are looked at again
-    /// one by one, as with `--refresh`. `always` looks at all of them in each plan. Default 1d.
+    /// one by one, as with `--refresh`. `always` looks at all of them in each plan. The same holds for the version that the
+    /// Barman here told. Default 1d.
     #[serde(default)]
     pub deep_every: Interval,
 }

@@ -1,10 +1,11 @@
 //! The servers of a whole catalog, `barman_home`.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use super::CatalogError;
-use super::posix::{files, places};
+use super::posix::{durable, files, places};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 
@@ -24,6 +25,23 @@ pub fn servers(home: &Path) -> Result<BTreeSet<ServerName>, CatalogError> {
 /// Whether an apply has worked on a server.
 pub fn is_ours(dirs: &ServerDirs) -> Result<bool, CatalogError> {
     files::is_directory(&places::own(dirs))
+}
+
+/// More than any note of a whole catalog.
+const MAX_NOTE: u64 = 1 << 20;
+
+/// A note of a whole catalog in its own directory; `None` where there is none, or the directory is somebody else's.
+pub fn noted(home: &Path, name: &str) -> Option<Vec<u8>> {
+    let own = home.join(places::OWN_DIRECTORY);
+    files::check_ours(&own).ok()?;
+    files::read(&own.join(name), MAX_NOTE).ok()?
+}
+
+/// Makes or replaces such a note where that directory is. After a power cut it may be gone or torn.
+pub fn note(home: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let own = home.join(places::OWN_DIRECTORY);
+    files::check_ours(&own)?;
+    durable::note(&own.join(name), content)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod locks;
 pub mod parallel;
 pub mod place;
 pub mod posix;
+pub mod program;
 #[cfg(test)]
 pub mod recording;
 pub mod repairs;
