@@ -28,6 +28,7 @@ pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, meas
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
     let has_succeeded = plan.outcome == Outcome::Planned
+        && !plan.lacks_room()
         && plan.left_out == 0
         && plan.actions.iter().all(|action| done.contains(&action.address));
     if !has_succeeded && measured.rate().is_none() {

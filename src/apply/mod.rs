@@ -47,6 +47,7 @@ mod piece;
 mod pulse;
 mod queue;
 mod replica_run;
+mod room;
 mod shared;
 mod slots;
 mod steps;

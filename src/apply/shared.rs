@@ -1,5 +1,6 @@
-//! What applies share: slots, bandwidth, and the bytes that may be copied. It outlives a plan, so that the applies of
-//! different replicas use it together whenever they begin and end. The bandwidth they share with observations too.
+//! What applies share: slots, bandwidth, the bytes that may be copied, and the room here. It outlives a plan, so that the
+//! applies of different replicas use it together whenever they begin and end. The bandwidth they share with observations
+//! too.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,6 +17,7 @@ use crate::site::model::{Primary, Replica};
 use crate::transport::bandwidth::{self, Bandwidth, Bandwidths, Claim};
 
 use super::budget::Budget;
+use super::room::Claims;
 use super::slots::{Slot, Slots, Urgency};
 use super::steps::commits;
 use super::{Limits, count};
@@ -29,6 +31,7 @@ pub struct Shared {
     primaries: Mutex<BTreeMap<String, Slots>>,
     bandwidths: Arc<Bandwidths>,
     budget: Arc<Budget>,
+    room: Claims,
     /// Applies that began so far.
     applies: AtomicU64,
 }
@@ -49,6 +52,7 @@ pub struct Share {
     primary_bandwidth: Arc<Bandwidth>,
     claim: Claim,
     budget: Arc<Budget>,
+    room: Claims,
     spent: AtomicU64,
 }
 
@@ -60,6 +64,7 @@ impl Shared {
             primaries: Mutex::default(),
             bandwidths,
             budget: Arc::new(Budget::new(limits.max_bytes)),
+            room: Claims::default(),
             applies: AtomicU64::new(0),
         }
     }
@@ -95,6 +100,7 @@ impl Shared {
             claim: primary_bandwidth.claim(0),
             primary_bandwidth,
             budget: Arc::clone(&self.budget),
+            room: self.room.clone(),
             spent: AtomicU64::new(0),
         };
         share.follow(None);
@@ -123,6 +129,11 @@ impl Share {
     /// What may be copied.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// What copies that have begun are still to write.
+    pub fn room(&self) -> &Claims {
+        &self.room
     }
 
     /// Lets as many transfers of the replica run as fill a line of this round trip, within what is declared. What is

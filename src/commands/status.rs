@@ -96,6 +96,7 @@ mod tests {
             recovery: Recovery::default(),
             age: None,
             objective: None,
+            lacks_room: false,
             last_apply: None,
             last_apply_is_ahead: false,
             backups: BackupCounts::default(),

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind};
 use crate::events::{Listener, Summary};
 use crate::observe::inventory::Observation;
 use crate::observe::{self, Purpose, Terms, Turns};
+use crate::plan::scope::{Scope, ScopeError};
 use crate::plan::{self, Plan, ReplicaPlan, backup};
 use crate::site::model::{Primary, Replica, Site};
 use crate::store::Posix;
@@ -69,6 +70,11 @@ impl Cycle {
     /// What is to be done, given what both ends have.
     pub fn plan(&self, observation: &Observation, now: Timestamp) -> Plan {
         plan::plan(&self.site, std::slice::from_ref(&self.replica), observation, now)
+    }
+
+    /// The part of it that is in a scope.
+    pub fn plan_part(&self, observation: &Observation, scope: &Scope, now: Timestamp) -> Result<Plan, ScopeError> {
+        plan::part(&self.site, std::slice::from_ref(&self.replica), observation, scope, now)
     }
 
     /// Does what a plan says.

@@ -183,9 +183,11 @@ impl Session {
         let is_concerned = |replica: &&Replica| scope.concerns(&replica.name) && is_among(&replica.name);
         let concerned = self.replicas.iter().filter(is_concerned);
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
-        let mut plan = plan::plan(&self.site, &self.replicas, &observation, now);
-        plan.vanished = self.vanished()?;
-        let plan = plan.narrow(&scope.among(&is_among), &self.replicas, &observation, now)?;
+        let scope = scope.among(&is_among);
+        let mut plan = plan::part(&self.site, &self.replicas, &observation, &scope, now)?;
+        if scope.is_everything() {
+            plan.vanished = self.vanished()?;
+        }
         Ok(Planned { plan, observation, now })
     }
 

@@ -23,6 +23,8 @@ use crate::barman::wal_entry::WalEntry;
 use crate::error::Error;
 use crate::verify::manifest::Manifest;
 
+pub use crate::store::Room;
+
 /// What one server at a primary answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observed {
@@ -158,8 +160,8 @@ pub struct ReplicaInventory {
     pub staged: BTreeMap<BackupId, u64>,
     /// What the site's own Barman means to do with this server.
     pub site_barman: SiteBarman,
-    /// Free bytes on the file system of the backups; `None` when it could not be asked.
-    pub free: Option<u64>,
+    /// The room here; `None` when it could not be asked.
+    pub rooms: Option<Rooms>,
     /// The system that the server belongs to, where Barman noted it in identity.json.
     pub identity: Option<Identity>,
     /// Our note of the last successful apply; `None` when it is unknown.
@@ -189,6 +191,15 @@ impl ReplicaInventory {
             .map(|published| &published.facts)
             .filter(|facts| facts.status == Status::Done)
     }
+}
+
+/// The room where the parts of a replica are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rooms {
+    /// Where its backups are.
+    pub bases: Room,
+    /// Where its WAL is.
+    pub wals: Room,
 }
 
 /// How a WAL file begins that is not sound.

@@ -306,16 +306,17 @@ impl Observer<'_, '_> {
         let before = known.memory.clone();
         let learnt = source.complete(there, here, known).await?;
         self.look_at_differing(there, here).await?;
+        let to_copy = (self.to_copy)(replica, there, here);
         if matches!(self.terms.purpose, Purpose::Status { .. }) {
-            // Manifests only tell what a copy would share with other backups.
-            return Ok(());
-        }
-        let store = Posix::new(here.directories.clone());
-        if before.as_ref() != Some(&learnt) {
+            // Manifests only tell what a copy would share with other backups: whether that decides on what fits.
+            if !is_tight(there, here, &to_copy) {
+                return Ok(());
+            }
+        } else if before.as_ref() != Some(&learnt) {
             let store = Posix::new(here.directories.clone());
             tokio::task::spawn_blocking(move || learnt.keep(&store)).await?;
         }
-        let to_copy = (self.to_copy)(replica, there, here);
+        let store = Posix::new(here.directories.clone());
         replica::read_reuse_manifests(here, &store, &to_copy)?;
         source.look_closer(there, here, &to_copy).await
     }
@@ -330,6 +331,17 @@ impl Observer<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Whether what is to come may not fit here if all of it takes room of its own, beside what a plan keeps for WAL to come:
+/// that is never more than what the primary archived, four segments, or a tenth of the file system.
+fn is_tight(there: &PrimaryInventory, here: &ReplicaInventory, to_copy: &BTreeSet<BackupId>) -> bool {
+    let Some(rooms) = here.rooms.filter(|_| !to_copy.is_empty()) else { return false };
+    let archived = there.wals.iter().map(|entry| entry.size).fold(0, u64::saturating_add);
+    let bases = to_copy.iter().filter_map(|id| there.backups.get(id)?.facts.size);
+    let missing = there.wals.iter().filter(|entry| !here.wals.contains_key(&entry.name)).map(|entry| entry.size);
+    let kept = archived.max(64 << 20).min(rooms.bases.size / 10);
+    bases.chain(missing).fold(kept, u64::saturating_add) > rooms.bases.free
 }
 
 #[cfg(test)]

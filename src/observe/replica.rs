@@ -7,11 +7,11 @@ use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
-use crate::store::{CatalogError, Place, Root, Store};
+use crate::store::{CatalogError, Place, Root, Store, Volume};
 
 use super::catalog::backups::{CatalogBackup, InfoFile};
 use super::catalog::{ServerOnDisk, base};
-use super::inventory::{BaseState, LocalBackup, Published, ReplicaInventory, SiteBarman};
+use super::inventory::{BaseState, LocalBackup, Published, ReplicaInventory, Rooms, SiteBarman};
 
 /// Tells what a Barman of this version has in hand.
 pub fn inventory(
@@ -38,7 +38,7 @@ pub fn inventory(
         sync_wals: disk.sync_wals.map(|pair| (pair.last_name, pair.last_position())),
         staged: disk.staged,
         site_barman,
-        free: store.free(),
+        rooms: store.room(Volume::Bases).zip(store.room(Volume::Wals)).map(|(bases, wals)| Rooms { bases, wals }),
         identity: disk.identity,
         last_apply: disk.last_apply,
         findings: disk.findings,

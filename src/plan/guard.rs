@@ -10,7 +10,6 @@ use crate::barman::ids::{BackupId, SystemId};
 use crate::observe::inventory::{PrimaryBackup, PrimaryInventory, ReplicaInventory, SiteSection};
 use crate::site::model::{Replica, WalsFrom};
 
-use super::action::Action;
 use super::backup::BackupDiff;
 use super::reason::{Blocker, Warning};
 use super::recovery::Recovery;
@@ -101,7 +100,7 @@ fn predecessors(
 }
 
 /// What the user should do something about.
-pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
+pub fn warnings(here: &ReplicaInventory) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let own = &here.site_barman;
     match &own.section {
@@ -113,8 +112,6 @@ pub fn warnings(here: &ReplicaInventory, actions: &[Action]) -> Vec<Warning> {
     }
     // Of an inactive server Barman enforces nothing.
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));
-    let needed = actions.iter().map(Action::bytes_to_copy).sum();
-    warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     warnings
 }
 

@@ -10,6 +10,7 @@
 //! | what an action is | [`action`]; why it is there, or is not: [`reason`] |
 //! | in which order | [`order`] |
 //! | how much and how long | [`cost`] |
+//! | what does not fit here | `room` |
 //! | what forbids it, what is warned of | `guard` |
 //! | what is good here and waits for a person | [`held`] |
 //! | what can be recovered, before and after, and what will be lacking | [`recovery`] |
@@ -29,6 +30,7 @@ pub mod order;
 pub mod reason;
 pub mod recovery;
 mod replica;
+mod room;
 pub mod saved;
 pub mod scope;
 pub mod status;
@@ -39,11 +41,34 @@ use jiff::Timestamp;
 use crate::observe::inventory::Observation;
 use crate::site::model::{Replica, Site};
 
+use scope::{Scope, ScopeError};
+
 pub use model::{Narrowed, Outcome, Plan, ReplicaPlan, Target};
 
 /// Plans every replica of a site that was observed. `replicas` holds those that the site file names and those that
 /// its mirrors stand for.
 pub fn plan(site: &Site, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
+    let mut plan = without_bounds(site, replicas, observation, now);
+    room::fit(&mut plan, replicas, observation, now);
+    plan
+}
+
+/// The part of that plan which is in a scope. Replicas that the scope does not concern need not have been observed.
+pub fn part(
+    site: &Site,
+    replicas: &[Replica],
+    observation: &Observation,
+    scope: &Scope,
+    now: Timestamp,
+) -> Result<Plan, ScopeError> {
+    let mut plan = without_bounds(site, replicas, observation, now).narrow(scope, replicas, observation, now)?;
+    // What was not asked for takes no room.
+    room::fit(&mut plan, replicas, observation, now);
+    Ok(plan)
+}
+
+/// What would be planned if there were room for everything.
+fn without_bounds(site: &Site, replicas: &[Replica], observation: &Observation, now: Timestamp) -> Plan {
     let mut replicas: Vec<&Replica> = replicas.iter().collect();
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);

@@ -11,7 +11,7 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::error::Error;
 
-use super::action::Action;
+use super::action::{Action, is_zero};
 use super::cost::estimate::Pace;
 use super::held::Held;
 use super::reason::{Blocker, Note, Warning};
@@ -57,11 +57,11 @@ impl Plan {
         self.replicas.iter().map(|replica| replica.left_out).sum()
     }
 
-    /// Whether some replica could not be planned, or has something that waits for a person.
+    /// Whether some replica could not be planned, or has something that waits for a person or does not fit.
     pub fn is_blocked(&self) -> bool {
         let is_unplanned =
             |replica: &ReplicaPlan| matches!(replica.outcome, Outcome::Blocked(_) | Outcome::Unobserved(_));
-        self.replicas.iter().any(|replica| is_unplanned(replica) || !replica.held.is_empty())
+        self.replicas.iter().any(|replica| is_unplanned(replica) || !replica.held.is_empty() || replica.lacks_room())
     }
 }
 
@@ -132,11 +132,19 @@ pub struct Target {
     pub systems: Vec<SystemId>,
     /// Free bytes here in round numbers, when they could be asked.
     pub free: Option<u64>,
+    /// Bytes where its backups are that a copy leaves free when it begins, for WAL to come.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reserve: u64,
     /// How fast bytes of it may arrive, and did.
     pub pace: Pace,
 }
 
 impl ReplicaPlan {
+    /// Whether something that is wanted does not fit here.
+    pub fn lacks_room(&self) -> bool {
+        self.shortfalls.iter().any(Shortfall::is_of_room)
+    }
+
     /// Whether the site has, and can recover from, everything that it should have.
     pub fn is_in_sync(&self) -> bool {
         let is_whole = self.outcome == Outcome::Planned && self.left_out == 0;

@@ -80,6 +80,8 @@ pub enum Reason {
     InterruptedAndGone,
     /// The copy was interrupted, and the selection leaves the backup out.
     InterruptedAndUnselected,
+    /// The copy was interrupted and does not fit, and what it left is in the way of what is worth more.
+    NoRoom,
     /// The selection leaves it out; its rules as the site file has them.
     Unselected(String),
     /// The primary no longer has it.
@@ -178,13 +180,6 @@ pub enum Warning {
     },
     /// More backups may be deleted than one plan may delete: none is.
     PruneHeld(HeldPrune),
-    /// The copy needs more than is free.
-    NoSpace {
-        /// Bytes to copy.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
 }
 
 /// A deletion of more backups than `protect.max_prune` lets one plan delete.

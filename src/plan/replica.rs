@@ -117,7 +117,7 @@ impl Planner<'_> {
         }
         plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
-        plan.warnings = guard::warnings(self.here, &plan.actions);
+        plan.warnings = guard::warnings(self.here);
         plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
         plan.warnings.extend(self.refused_before(&plan.actions));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));
@@ -130,7 +130,8 @@ impl Planner<'_> {
             segment_sizes: segment_size::known(&self.replica.policy.accept_systems, self.primary, self.here),
             sync_wals: self.sync_wals(),
             systems: systems(self.replica, self.primary, self.here),
-            free: self.here.free.map(rounded_down),
+            free: self.here.rooms.map(|rooms| rounded_down(rooms.bases.free)),
+            reserve: 0,
             pace: self.pace(),
         });
     }
@@ -409,7 +410,7 @@ impl Planner<'_> {
 }
 
 /// A size in steps of less than a hundredth: free space never stands still, and two plans of one state are the same bytes.
-fn rounded_down(bytes: u64) -> u64 {
+pub fn rounded_down(bytes: u64) -> u64 {
     let kept = 8;
     let dropped = (u64::BITS - bytes.leading_zeros()).saturating_sub(kept);
     bytes >> dropped << dropped

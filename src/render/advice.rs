@@ -97,11 +97,6 @@ pub fn warning(warning: &Warning) -> String {
             let advice = if *mended { "apply" } else { "this plan cannot mend that" };
             format!("it is {} behind the primary, and `objective.rpo` is {}; {advice}", duration(*lag), duration(*rpo))
         }
-        Warning::NoSpace { needed, free } => format!(
-            "the copy needs {}, and {} are free here; make room or select fewer backups",
-            bytes(*needed),
-            bytes(*free)
-        ),
     }
 }
 
@@ -300,6 +295,20 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
                 "neither end has {segments} of timeline {timeline}, {names}; recovery cannot pass this, take a new backup"
             )
         }
+        Shortfall::NoRoom { backup, needed, left } => format!(
+            "backup {backup} does not fit and is not begun: it needs {} with its WAL and what is kept for WAL to come, and \
+             {} are left for it; make room or select fewer backups",
+            bytes(*needed),
+            bytes(*left)
+        ),
+        Shortfall::NoRoomForWal { count: files, first, needed, left } => format!(
+            "{} from {first} on, {}, {} not fit and {} not begun, as {} are left for WAL; make room",
+            count(*files, "WAL file"),
+            bytes(*needed),
+            if *files == 1 { "does" } else { "do" },
+            if *files == 1 { "is" } else { "are" },
+            bytes(*left)
+        ),
         Shortfall::NoBackup { timeline } => {
             format!("no backup here leads to timeline {timeline}, which is the one that grows; take a new backup")
         }

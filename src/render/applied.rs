@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::events::Summary;
-use crate::plan::Plan;
 use crate::plan::action::Address;
 use crate::plan::cost::totals::{Things, Totals};
+use crate::plan::{Plan, ReplicaPlan};
 
 use super::summary;
 use super::units::{bytes, duration};
@@ -21,6 +21,8 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
         "Apply interrupted"
     } else if failed.is_empty() && summary.stopped_at.is_some() {
         "Apply stopped"
+    } else if failed.is_empty() && summary.skipped.is_empty() && plan.replicas.iter().any(ReplicaPlan::lacks_room) {
+        "Apply complete but for what does not fit"
     } else if failed.is_empty() && summary.skipped.is_empty() {
         "Apply complete"
     } else {

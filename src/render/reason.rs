@@ -100,6 +100,7 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
         Reason::SyncWalsBroken => "absent or unreadable; Barman's cron would trip over it".to_owned(),
         Reason::SyncWalsBehind => "says something else than the primary".to_owned(),
         Reason::InterruptedAndGone => "its copy was interrupted, and the primary no longer has it".to_owned(),
+        Reason::NoRoom => "its copy was interrupted and does not fit; what is worth more needs the room".to_owned(),
         Reason::InterruptedAndUnselected => "its copy was interrupted, and it is not selected".to_owned(),
         Reason::Unselected(rules) => format!("not among {rules}; `prune.unselected` allows it"),
         Reason::GoneAtPrimary => "no longer at the primary; `prune.gone_at_primary` allows it".to_owned(),

@@ -28,7 +28,8 @@ pub struct StatusDocument {
     /// When it was looked at.
     #[schemars(with = "String", extend("format" = "date-time"))]
     observed_at: Timestamp,
-    /// Whether every objective is kept, every replica is recoverable, and none without an objective is incomplete.
+    /// Whether every objective is kept, every replica is recoverable, none without an objective is incomplete, and what is
+    /// wanted fits here.
     objectives_kept: bool,
     /// In the order of their names.
     replicas: Vec<Replica>,

@@ -3,6 +3,7 @@
 use crate::plan::cost::estimate::{self, Basis, Estimate};
 use crate::plan::cost::totals::{Things, Totals};
 use crate::plan::recovery::Recovery;
+use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::width;
@@ -40,6 +41,7 @@ pub fn sentences(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     let mut lines = vec![headline(plan, &totals)];
     lines.extend(not_planned(plan));
     lines.extend(held(plan));
+    lines.extend(no_room(plan));
     lines.extend(traffic(plan, &totals));
     lines.extend(after(plan, verbose));
     lines
@@ -118,8 +120,11 @@ fn no_changes(plan: &Plan) -> Sentence {
 fn incomplete(replicas: &[&&ReplicaPlan]) -> String {
     let things: usize = replicas.iter().map(|replica| replica.shortfalls.len()).sum();
     let names: Vec<String> = replicas.iter().map(|replica| replica.name.to_string()).collect();
+    let is_of_room = replicas.iter().flat_map(|replica| &replica.shortfalls).all(Shortfall::is_of_room);
     let what = if things == 0 {
         "Nothing here can be recovered from yet".to_owned()
+    } else if is_of_room {
+        format!("What the warnings name does not fit ({})", count(things as u64, "thing"))
     } else {
         format!("What the warnings name is lacking ({}), and no apply can bring it", count(things as u64, "thing"))
     };
@@ -141,6 +146,24 @@ fn not_planned(plan: &Plan) -> Option<Sentence> {
 fn held(plan: &Plan) -> Option<Sentence> {
     let names: Vec<String> = plan.replicas.iter().filter_map(held_of).collect();
     (!names.is_empty()).then(|| ("Held:", format!("{}.", list(&names))))
+}
+
+/// What does not fit here.
+fn no_room(plan: &Plan) -> Option<Sentence> {
+    let names: Vec<String> = plan.replicas.iter().filter_map(no_room_of).collect();
+    (!names.is_empty()).then(|| ("Does not fit:", format!("{}.", list(&names))))
+}
+
+fn no_room_of(replica: &ReplicaPlan) -> Option<String> {
+    let lacking = |shortfall: &&Shortfall| matches!(shortfall, Shortfall::NoRoom { .. });
+    let backups = replica.shortfalls.iter().filter(lacking).count() as u64;
+    let wals = replica.shortfalls.iter().find_map(|shortfall| match shortfall {
+        Shortfall::NoRoomForWal { count, .. } => Some(*count),
+        _ => None,
+    });
+    let backups = (backups > 0).then(|| count(backups, "backup"));
+    let things: Vec<String> = backups.into_iter().chain(wals.map(|wals| count(wals, "WAL file"))).collect();
+    (!things.is_empty()).then(|| format!("{} of {}", list(&things), replica.name))
 }
 
 fn held_of(replica: &ReplicaPlan) -> Option<String> {

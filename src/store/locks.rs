@@ -133,7 +133,11 @@ impl Lock {
             }
             if is_at(&file, path).map_err(io)? {
                 let mut lock = Self { file, path: path.to_owned() };
-                lock.write_pid().map_err(io)?;
+                match lock.write_pid() {
+                    // Whoever makes room needs the lock, and the kernel keeps it whatever the file says.
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                    written => written.map_err(io)?,
+                }
                 return Ok(lock);
             }
             // The file was unlinked between opening and locking: this lock keeps nobody out.

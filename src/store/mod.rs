@@ -58,6 +58,17 @@ pub enum Volume {
     Wals,
 }
 
+/// What holds things here, and the room on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Tells it from the others of this host.
+    pub device: u64,
+    /// Bytes that are free for us.
+    pub free: u64,
+    /// Bytes that it has in all.
+    pub size: u64,
+}
+
 /// How a file of one backup comes into another that has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
@@ -101,8 +112,8 @@ pub trait Store: Send + Sync {
     fn staged(&self) -> Result<BTreeSet<BackupId>, CatalogError>;
     /// The tablespaces of a backup that are here and that no link leads to.
     fn unlinked(&self, id: BackupId, oids: &[u32]) -> Vec<u32>;
-    /// Bytes that are free for us where the bases are; `None` when nobody knows.
-    fn free(&self) -> Option<u64>;
+    /// The room where the bases are, or the archive; `None` when nobody knows.
+    fn room(&self, volume: Volume) -> Option<Room>;
 
     /// Where a place is on this host: for programs that write into staging, and for messages.
     fn local(&self, at: At<'_>) -> PathBuf;

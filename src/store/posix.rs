@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::entry::{CatalogError, ChangeError, Entry, Found};
 use super::locks::{Lock, LockError, LockKind};
 use super::place::{At, Place};
-use super::{GoOn, Sharing, Store, Volume};
+use super::{GoOn, Room, Sharing, Store, Volume};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
@@ -142,8 +142,11 @@ impl Store for Posix {
         links::unlinked(&self.dirs.base(id), oids)
     }
 
-    fn free(&self) -> Option<u64> {
-        files::free(&self.dirs.basebackups_directory)
+    fn room(&self, volume: Volume) -> Option<Room> {
+        files::room(match volume {
+            Volume::Bases => &self.dirs.basebackups_directory,
+            Volume::Wals => &self.dirs.wals_directory,
+        })
     }
 
     fn local(&self, at: At<'_>) -> PathBuf {

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use walkdir::WalkDir;
 
 use super::locks::{Lock, LockError, LockKind};
-use super::{At, CatalogError, ChangeError, Entry, Found, GoOn, Place, Posix, Sharing, Since, Store, Volume};
+use super::{At, CatalogError, ChangeError, Entry, Found, GoOn, Place, Posix, Room, Sharing, Since, Store, Volume};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
@@ -65,6 +65,8 @@ pub struct Recording {
     server: PathBuf,
     /// The call of this sort that goes wrong, counted from 0.
     mishap: Option<(Touch, usize, Mishap)>,
+    /// What is said to be free; what really is unless it is said.
+    free: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -82,7 +84,18 @@ impl Recording {
     pub fn new(dirs: ServerDirs, mishap: Option<(Touch, usize, Mishap)>) -> Arc<Self> {
         let server = dirs.backup_directory.clone();
         let state = State { durable: files(&server).map(|(_, inode)| inode).collect(), ..State::default() };
-        Arc::new(Self { inner: Posix::new(dirs), server, mishap, state: Mutex::new(state) })
+        Arc::new(Self { inner: Posix::new(dirs), server, mishap, free: None, state: Mutex::new(state) })
+    }
+
+    /// Over a catalog on a file system with so much free, whatever is written there.
+    pub fn with_free(dirs: ServerDirs, free: u64) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Posix::new(dirs.clone()),
+            server: dirs.backup_directory,
+            mishap: None,
+            free: Some(free),
+            state: Mutex::default(),
+        })
     }
 
     /// Whether the call was made that goes wrong.
@@ -223,8 +236,9 @@ impl Store for Recording {
         self.inner.unlinked(id, oids)
     }
 
-    fn free(&self) -> Option<u64> {
-        self.inner.free()
+    fn room(&self, volume: Volume) -> Option<Room> {
+        let room = self.inner.room(volume)?;
+        Some(Room { free: self.free.unwrap_or(room.free), ..room })
     }
 
     fn local(&self, at: At<'_>) -> PathBuf {

@@ -36,6 +36,11 @@ impl ByteCounter {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether it counts the same bytes.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Lets one listener be told of each growth, in the place of an earlier one: sooner than anybody who looks from time
     /// to time could know.
     pub fn listen(&self, listener: impl FnMut(u64) + Send + 'static) -> Listening<'_> {

@@ -1,8 +1,11 @@
 //! For every call of the store: when it goes wrong, all that is listed is whole, and the next apply does the rest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ground::{Ground, counted};
+use crate::demo::catalog::{FIRST_BACKUP, SECOND_BACKUP};
+use crate::error::Kind;
 use crate::store::Store;
 use crate::store::recording::{Mishap, Reach, Recording, Touch};
 
@@ -42,6 +45,25 @@ async fn at_turn(turn: usize, ground: &Ground, touch: Touch, step: usize, mishap
         ground.finish().await;
         ground.assert_whole(&format!("{when}, and another apply"));
     }
+}
+
+#[tokio::test]
+async fn a_base_for_which_the_room_is_gone_by_now_is_not_begun_and_wal_comes_all_the_same() {
+    let ground = Ground::new(false, "").await;
+    ground.begin();
+    let store: Arc<dyn Store> = Recording::with_free(ground.dirs(), 1000);
+    let summary = ground.apply(&store).await;
+    let failed: Vec<(&str, Kind)> = summary.failed.iter().map(|(address, e)| (address.as_str(), e.kind)).collect();
+    let backups = [SECOND_BACKUP, FIRST_BACKUP].map(|id| format!("main/backup/{id}"));
+    assert_eq!(
+        failed.iter().map(|(address, _)| *address).collect::<BTreeSet<_>>(),
+        backups.iter().map(String::as_str).collect()
+    );
+    assert!(failed.iter().all(|(_, kind)| *kind == Kind::NoSpace), "{failed:?}");
+    assert!(summary.failed[0].1.message.contains("does not fit: "), "{}", summary.failed[0].1);
+    assert!(summary.done.iter().any(|address| address.as_str().starts_with("main/wal/")), "{:?}", summary.done);
+    ground.assert_whole("no backup fits");
+    ground.finish().await;
 }
 
 fn power_cut(at: usize) -> Mishap {

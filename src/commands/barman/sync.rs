@@ -16,6 +16,7 @@ use crate::observe::Purpose;
 use crate::plan::Outcome;
 use crate::plan::Plan;
 use crate::plan::scope::{Scope, ScopeError};
+use crate::render;
 use crate::site::Site;
 
 /// How long a lock of a catalog or a server is waited for.
@@ -65,8 +66,7 @@ async fn part(
     let scope = Scope { targets: patterns.collect::<Result<_, _>>()?, excluded: Vec::new() };
     let now = Timestamp::now();
     let observation = cycle.observe(Purpose::Plan { refresh: false }, now).await?;
-    let plan = cycle.plan(&observation, now);
-    let plan = match plan.narrow(&scope, std::slice::from_ref(&cycle.replica), &observation, now) {
+    let plan = match cycle.plan_part(&observation, &scope, now) {
         Ok(plan) => plan,
         Err(error @ (ScopeError::Unknown { .. } | ScopeError::Unwanted { .. })) => {
             return Ok(Part::Absent(Error::from(error).hint));
@@ -74,11 +74,24 @@ async fn part(
         Err(error) => return Err(error.into()),
     };
     refuse_unplanned(&plan)?;
-    if plan.is_empty() || session.cancel.is_cancelled() {
+    let lacking = no_room(&plan);
+    if session.cancel.is_cancelled() {
         return Ok(Part::InPlace);
     }
+    if plan.is_empty() {
+        return lacking.map_or(Ok(Part::InPlace), Err);
+    }
     let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::People(terminal)).await?;
-    Ok(Part::Applied(summary))
+    // What failed is worth more than what was not begun.
+    lacking.filter(|_| summary.failed.is_empty()).map_or(Ok(Part::Applied(summary)), Err)
+}
+
+/// What of it does not fit here.
+fn no_room(plan: &Plan) -> Option<Error> {
+    plan.replicas.iter().find_map(|replica| {
+        let shortfall = replica.shortfalls.iter().find(|shortfall| shortfall.is_of_room())?;
+        Some(Error::new(Kind::NoSpace, format!("{}: {}", replica.name, render::shortfall(replica, shortfall, false))))
+    })
 }
 
 /// The reason why a replica could not be planned.

@@ -242,6 +242,26 @@ impl Change {
         }
     }
 
+    /// The backups without which it deletes nothing, to plan with fewer.
+    pub fn leaves_mut(&mut self) -> Option<&mut Vec<BackupId>> {
+        match self {
+            Self::RemoveBackup { leaves, .. } => Some(leaves),
+            Self::CreateServer
+            | Self::RepairXlogDb { .. }
+            | Self::RewriteSyncWals { .. }
+            | Self::ShipHistory { .. }
+            | Self::AddWals(_)
+            | Self::RepairWals(_)
+            | Self::AddBackup(_)
+            | Self::RepairBackup(_)
+            | Self::UpdateInfo { .. }
+            | Self::LinkTablespaces { .. }
+            | Self::SetKeep { .. }
+            | Self::RemoveStaging { .. }
+            | Self::RemoveWals { .. } => None,
+        }
+    }
+
     /// The files that it takes from another backup here, to plan with fewer.
     pub fn reuse_mut(&mut self) -> Option<&mut Option<ReusedFiles>> {
         match self {

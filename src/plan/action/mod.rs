@@ -211,7 +211,7 @@ pub struct BackupCopy {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_zero(bytes: &u64) -> bool {
+pub(super) fn is_zero(bytes: &u64) -> bool {
     *bytes == 0
 }
 

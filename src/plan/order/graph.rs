@@ -10,6 +10,7 @@ use crate::barman::ids::BackupId;
 
 use crate::plan::action::kinds::{Effect, Prerequisite};
 use crate::plan::action::{Action, BackupCopy, WalBatch};
+use crate::plan::reason::Reason;
 use crate::plan::{Plan, ReplicaPlan};
 
 /// A step of an action. Most actions are one step; a backup is copied first and published when all it needs is there.
@@ -105,6 +106,13 @@ impl<'a> Builder<'a> {
     fn connect(mut self, graph: &mut StepGraph) {
         let actions = std::mem::take(&mut self.actions);
         let groundwork: Vec<Placed> = actions.iter().copied().filter(|(action, _)| is_groundwork(action)).collect();
+        let makes_room = |action: &Action| action.reason == Reason::NoRoom;
+        let room: Vec<Placed> = actions.iter().copied().filter(|(action, _)| makes_room(action)).collect();
+        for (_, at) in actions.iter().filter(|(action, _)| !makes_room(action)) {
+            for (_, made) in &room {
+                self.edge(made.end, at.begin, Dependency::After);
+            }
+        }
         for (i, (action, at)) in actions.iter().enumerate() {
             let earlier = actions.get(..i).unwrap_or_default();
             match action.change.needs(&action.reason) {

@@ -88,6 +88,26 @@ pub enum Shortfall {
         /// What is missing.
         ranges: Vec<WalRange>,
     },
+    /// A backup that does not fit here, and is not begun.
+    NoRoom {
+        /// The backup.
+        backup: BackupId,
+        /// Bytes that it needs with the WAL that comes for it, and what is kept for WAL to come.
+        needed: u64,
+        /// Bytes that what is worth more leaves for it, in round numbers.
+        left: u64,
+    },
+    /// WAL that does not fit here, and is not begun.
+    NoRoomForWal {
+        /// How many files.
+        count: u64,
+        /// The first.
+        first: WalName,
+        /// Their bytes.
+        needed: u64,
+        /// Bytes that are left for them, in round numbers.
+        left: u64,
+    },
     /// The branch that is alive, to which no backup leads.
     NoBackup {
         /// The timeline that it ends on.
@@ -96,6 +116,11 @@ pub enum Shortfall {
 }
 
 impl Shortfall {
+    /// Whether there is only no room for it: an apply brings it as soon as there is.
+    pub fn is_of_room(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::NoRoomForWal { .. })
+    }
+
     /// The backup that it is about.
     pub fn backup(&self) -> Option<BackupId> {
         match self {
@@ -104,8 +129,13 @@ impl Shortfall {
             | Self::ParentMissing { backup, .. }
             | Self::ParentNotRecoverable { backup, .. }
             | Self::WalUnknown { backup }
-            | Self::WalMissing { backup, .. } => Some(*backup),
-            Self::WalDamaged { .. } | Self::WalGone { .. } | Self::WalHole { .. } | Self::NoBackup { .. } => None,
+            | Self::WalMissing { backup, .. }
+            | Self::NoRoom { backup, .. } => Some(*backup),
+            Self::WalDamaged { .. }
+            | Self::WalGone { .. }
+            | Self::WalHole { .. }
+            | Self::NoRoomForWal { .. }
+            | Self::NoBackup { .. } => None,
         }
     }
 }

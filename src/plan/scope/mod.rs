@@ -13,12 +13,11 @@ use jiff::Timestamp;
 use crate::barman::ids::{BackupId, ServerName};
 use crate::english::list;
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{Observation, Observed};
+use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
 use crate::site::model::Replica;
 use crate::site::suggest::near;
 
-use super::action::Action;
-use super::reason::{Note, Warning};
+use super::reason::Note;
 use super::recovery;
 use super::{Narrowed, Plan, ReplicaPlan};
 
@@ -165,7 +164,9 @@ impl Plan {
         self.vanished.clear();
         self.take(scope, observation)?;
         for replica in self.replicas.iter_mut().filter(|replica| replica.left_out > 0) {
-            settle(replica, observation, now);
+            if let Some(observed) = observation.replicas.get(&replica.name) {
+                settle(replica, observed, now);
+            }
         }
         let names = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect();
         self.narrowed = Some(Narrowed {
@@ -195,10 +196,9 @@ impl Plan {
 }
 
 /// Corrects what a replica's plan says of itself after actions were taken out.
-fn settle(plan: &mut ReplicaPlan, observation: &Observation, now: Timestamp) {
+pub(super) fn settle(plan: &mut ReplicaPlan, observed: &ReplicaObservation, now: Timestamp) {
     let copied: BTreeSet<BackupId> =
         plan.actions.iter().filter_map(|action| Some(action.change.effect().published()?.id)).collect();
-    let Some(observed) = observation.replicas.get(&plan.name) else { return };
     let here = &observed.replica;
     for action in &mut plan.actions {
         // A backup that is not copied has no files for another one, unless it is here already.
@@ -207,9 +207,6 @@ fn settle(plan: &mut ReplicaPlan, observation: &Observation, now: Timestamp) {
             *reuse = reuse.take().filter(|reuse| has_files(reuse.from));
         }
     }
-    plan.warnings.retain(|warning| !matches!(warning, Warning::NoSpace { .. }));
-    let needed = plan.actions.iter().map(Action::bytes_to_copy).sum();
-    plan.warnings.extend(here.free.filter(|free| *free < needed).map(|free| Warning::NoSpace { needed, free }));
     if let Observed::Active(primary) = &observed.primary {
         plan.after = recovery::with(primary, here, &plan.actions, now);
     }

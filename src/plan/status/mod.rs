@@ -72,6 +72,8 @@ pub struct ReplicaStatus {
     pub age: Option<u64>,
     /// The objective, where there is one.
     pub objective: Option<Objective>,
+    /// Whether something that is wanted does not fit here.
+    pub lacks_room: bool,
     /// When the last successful apply ended.
     pub last_apply: Option<Timestamp>,
     /// Whether that is dated in the future, and so shows nothing.
@@ -138,11 +140,11 @@ impl Verdict {
 
 impl ReplicaStatus {
     /// Whether what the site promises is not kept. Where an objective says what is promised, it alone decides beside
-    /// that there is anything to recover from; where none does, everything that is wanted is.
+    /// that there is anything to recover from, and room for what is wanted; where none does, everything that is wanted is.
     pub fn is_missed(&self) -> bool {
         match self.verdict {
             Verdict::ObjectiveMissed | Verdict::NotRecoverable => true,
-            Verdict::Incomplete => self.objective.is_none(),
+            Verdict::Incomplete => self.objective.is_none() || self.lacks_room,
             _ => false,
         }
     }
@@ -187,6 +189,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         recovery,
         age: objective::age(&recovery, now),
         objective,
+        lacks_room: plan.lacks_room(),
         last_apply,
         last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
         backups: backups(replica, observed, now),

@@ -43,6 +43,7 @@ pub fn replica(name: &str) -> ReplicaPlan {
             sync_wals: None,
             systems: Vec::new(),
             free: Some(1229 * GIB),
+            reserve: 0,
             pace: Pace::default(),
         }),
         actions: Vec::new(),

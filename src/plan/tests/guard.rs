@@ -120,13 +120,6 @@ fn a_missed_objective_is_warned_of_and_whether_the_plan_mends_it() {
 }
 
 #[test]
-fn too_little_space_is_warned_of() {
-    let case = case("@21 1/08 size=1000 | 1/08=500", "").with(|case| case.here.free = Some(1499));
-    assert_eq!(case.plan().warnings, [Warning::NoSpace { needed: 1500, free: 1499 }]);
-    assert_eq!(case.with(|case| case.here.free = Some(1500)).plan().warnings, []);
-}
-
-#[test]
 fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
     let case = case(ONE, ONE);
     for primary in [

@@ -44,7 +44,7 @@ fn what_no_action_is_about_may_drift() {
     accepted(&planned, |case| case.here.xlogdb.findings = vec![doubled]);
     accepted(&planned, |case| case.here.sync_wals = None);
     accepted(&planned, |case| case.here.backups.get_mut(&id("20")).unwrap().keep = Some(Keep::Full));
-    accepted(&planned, |case| case.here.free = Some(1));
+    accepted(&planned, |case| case.here.rooms = Some(notation::rooms(1)));
     accepted(&planned, |case| case.here.wals.extend([(WalName::Segment(segment("1/02")), 5)]));
     accepted(&planned, |case| case.primary.notes.push("WARNING: slow disk".to_owned()));
     accepted(&planned, |case| drop(case.primary.backups.remove(&id("20"))));

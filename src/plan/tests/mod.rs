@@ -15,6 +15,7 @@ mod model;
 pub(crate) mod notation;
 mod properties;
 mod prune;
+mod room;
 mod scope;
 mod stale;
 mod status;

@@ -22,8 +22,8 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::observe::inventory::{
-    BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
-    SiteBarman, Undescribed, XlogDbState,
+    BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory, Room,
+    Rooms, SiteBarman, Undescribed, XlogDbState,
 };
 use crate::verify::checksum::{Algorithm, Checksum};
 use crate::verify::manifest::{Manifest, ManifestFile};
@@ -85,8 +85,14 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),
         staged: BTreeMap::new(),
         site_barman: SiteBarman::default(),
-        free: None,
+        rooms: None,
     }
+}
+
+/// One file system of sixteen tebibytes with so much free.
+pub fn rooms(free: u64) -> Rooms {
+    let room = Room { device: 1, free, size: 16 << 40 };
+    Rooms { bases: room, wals: room }
 }
 
 fn directories(home: &str) -> ServerDirs {

@@ -195,7 +195,6 @@ fn every_warning_says_what_to_do() {
         Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: false },
         Warning::BehindObjective { lag: None, rpo: 900, mended: false },
         Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap()),
-        Warning::NoSpace { needed: 412 * GIB, free: 100 * GIB },
         Warning::RefusedBefore { backup: id("1003"), why: "global/pg_control is missing".to_owned() },
         Warning::PruneHeld(HeldPrune { count: 3, first: id("1001"), most: 1 }),
     ];
@@ -206,6 +205,19 @@ fn every_warning_says_what_to_do() {
         Shortfall::ParentMissing { backup: id("1008"), parent: id("1007") },
         Shortfall::ParentNotRecoverable { backup: id("1006"), parent: id("1005") },
         Shortfall::WalUnknown { backup: id("1004") },
+        Shortfall::NoRoom { backup: id("1003"), needed: 412 * GIB, left: 100 * GIB },
+        Shortfall::NoRoomForWal {
+            count: 1,
+            first: "00000001000001A300000011".parse().unwrap(),
+            needed: SEGMENT,
+            left: 0,
+        },
+        Shortfall::NoRoomForWal {
+            count: 5,
+            first: "00000001000001A300000012".parse().unwrap(),
+            needed: 5 * SEGMENT,
+            left: GIB / 64,
+        },
         Shortfall::WalGone { count: 1, first: "00000001000001A300000008".parse().unwrap() },
         Shortfall::WalGone { count: 3, first: "00000001000001A300000009".parse().unwrap() },
     ];

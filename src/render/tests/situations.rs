@@ -140,7 +140,7 @@ struct Ends {
 
 fn ends(there: &str, here: &str) -> Ends {
     let mut there = notation::primary(there);
-    let mut here = ReplicaInventory { free: Some(1229 * GIB), ..notation::replica(here, &there) };
+    let mut here = ReplicaInventory { rooms: Some(notation::rooms(1229 * GIB)), ..notation::replica(here, &there) };
     for entry in there.wals.iter_mut().chain(&mut here.xlogdb.entries) {
         *entry = archived_later(*entry);
     }
@@ -367,7 +367,8 @@ fn forty_servers() -> Situation {
 fn many_segments() -> Situation {
     let there = "@21 1/20..23 size=443025991270 | 1/20..186CF";
     let here = "@21 1/20..23 size=443025991270 | 1/20..2F";
-    Situation::new("many_segments", "replicas:\n  main: {primary: frankfurt}\n", one(ends(there, here)))
+    let roomy = ends(there, here).with(|_, here| here.rooms = Some(notation::rooms(4096 * GIB)));
+    Situation::new("many_segments", "replicas:\n  main: {primary: frankfurt}\n", one(roomy))
 }
 
 /// What nobody can bring back, an objective that is missed, and too little room.
@@ -376,7 +377,7 @@ fn out_of_reach() -> Situation {
     let there = "@19 1/04..06 size=1073741824  @20 1/08..0A leaving @22 1/1C..1D size=443025991270 \
                  @23 snapshot 1/20 | 1/04..2F -1/05";
     let here = "@18 1/02..03 damaged  @19 1/04..06 size=1073741824 | 1/02..1B -1/05";
-    let main = ends(there, here).with(|_, here| here.free = Some(100 * GIB));
+    let main = ends(there, here).with(|_, here| here.rooms = Some(notation::rooms(100 * GIB)));
     Situation::new("out_of_reach", file, one(main))
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::store::Room;
 use crate::store::entry::{CatalogError, Entry, Found};
 
 /// The entries of a directory in no order; none when it is not there.
@@ -78,10 +79,13 @@ pub fn check_ours(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that are free for us on the file system of a directory, or of the nearest one above it that exists.
-pub fn free(directory: &Path) -> Option<u64> {
-    let system = directory.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
-    Some(system.f_bavail.saturating_mul(system.f_frsize))
+/// The room on the file system of a directory, or of the nearest one above it that exists.
+pub fn room(directory: &Path) -> Option<Room> {
+    directory.ancestors().find_map(|path| {
+        let (system, found) = (rustix::fs::statvfs(path).ok()?, fs::metadata(path).ok()?);
+        let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+        Some(Room { device: found.dev(), free: bytes(system.f_bavail), size: bytes(system.f_blocks) })
+    })
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -9,12 +9,14 @@ use futures::future::join_all;
 use super::{Job, Writing};
 use crate::apply::piece::Piece;
 use crate::apply::queue::{Draw, Manner, Queue};
+use crate::apply::room::{Claimed, Short};
 use crate::barman::findings::Finding;
+use crate::english::{count, exact};
 use crate::error::{Error, Kind};
 use crate::plan::action::BackupCopy;
 use crate::plan::cost::{compress, delta};
-use crate::store::{Found, Place, Root};
-use crate::transport::{Compare, Fetch, Fetched, RemoteFile, What, blocking};
+use crate::store::{Found, Place, Root, Volume};
+use crate::transport::{Compare, Fetch, Fetched, RemoteFile, What, blocking, paths};
 use crate::verify::base::{self as verify, Announced};
 
 /// The files of a base at the primary, compared with what is here.
@@ -37,12 +39,41 @@ pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result
     let (compared, mut transferred) =
         tokio::try_join!(compare(job, copy, writing), transfer(job, copy, writing, directories))?;
     let Compared { absent, present, older } = compared;
+    let _room = claim(job, copy, writing, &absent).await?;
     if is_compared && !present.is_empty() {
         let what = What::Files { paths: present, flatten: false };
         let wanted = Wanted { compare: Compare::Content, ..Wanted::of(what) };
         transferred += transfer(job, copy, writing, wanted).await?;
     }
     Ok(transferred + fetch_files(job, copy, writing, &absent, &older).await?)
+}
+
+/// The room for the files that are not here. Where there is too little nothing is begun, so that WAL still has some.
+async fn claim(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    absent: &[RemoteFile],
+) -> Result<Option<Claimed>, Error> {
+    let (store, into) = (Arc::clone(&writing.store), writing.into.clone());
+    let files: Vec<(PathBuf, u64)> = absent.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let measure = move || {
+        let rest = |(path, size): &(PathBuf, u64)| size.saturating_sub(paths::partial_size(&into.join(path)));
+        Ok((files.iter().map(rest).fold(0, u64::saturating_add), store.room(Volume::Bases)))
+    };
+    let (needed, room) = blocking(measure).await?;
+    let Some(room) = room.filter(|_| needed > 0) else { return Ok(None) };
+    let reserve = job.run.target.reserve;
+    let claimed = job.run.moving.share.room().claim(room, needed, reserve, job.counter);
+    claimed.map(Some).map_err(|Short { left }| {
+        let message = format!(
+            "backup {} does not fit: {} are still to come, and {} are left for it beside what is kept for WAL",
+            copy.id,
+            count(needed, "byte"),
+            exact(left)
+        );
+        Error::new(Kind::NoSpace, message).hint("free space on this file system and apply again: what arrived is kept")
+    })
 }
 
 /// Whether what is here of a base has the checksums of all its files with it.
