@@ -113,6 +113,10 @@ impl<'a> Writer<'a> {
     /// Says when Barman does not read what was written.
     fn tell_directory(&self, directory: &Path) -> Result<(), Error> {
         let Some(config) = &self.site.catalog.config else { return Ok(()) };
+        if self.own.missing.is_some() {
+            terminal::tell(&format!("{} does not exist: no Barman reads what was written\n", config.display()));
+            return Ok(());
+        }
         let included = self.own.included()?;
         let resolved = |path: &Path| path.canonicalize().ok();
         if included.as_deref().and_then(resolved) != resolved(directory) {

@@ -3,17 +3,24 @@
 use crate::cli::{self, TextOrJson};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::error::{Error, Exit, Kind};
+use crate::observe::is_missing;
 use crate::site::Site;
 use crate::stdout;
 
 use super::source;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub fn run(arguments: &cli::Validate, terminal: &Terminal) -> Result<Exit, Error> {
     match arguments.format {
         TextOrJson::Text => {
-            stdout::print(&praise(&source::load(&arguments.site, terminal)?));
+            let site = source::load(&arguments.site, terminal)?;
+            stdout::print(&praise(&site));
+            if !terminal.quiet {
+                for note in notes(&site) {
+                    terminal::tell(&format!("note: {note}\n"));
+                }
+            }
             Ok(Exit::Done)
         }
         TextOrJson::Json => json(arguments),
@@ -28,6 +35,18 @@ fn praise(site: &Site) -> String {
         parts.push(count(site.mirrors.len(), "mirror", "mirrors"));
     }
     format!("Success! Site {} is valid: {}.\n", site.name, parts.join(", "))
+}
+
+/// What is no mistake, and what somebody may not have meant.
+fn notes(site: &Site) -> Vec<String> {
+    let missing = site.catalog.config.as_deref().filter(|config| is_missing(config)).map(|config| {
+        format!(
+            "{}, which `catalog.config` names, does not exist on this host: where it is missing at the site too, the places \
+             hold that Barman uses by default, and a site without Barman needs no such line",
+            config.display()
+        )
+    });
+    missing.into_iter().collect()
 }
 
 /// Prints the mistakes for a program, also the one that there is no file to read.

@@ -28,6 +28,7 @@ pub mod wal_files;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ use version::Believing;
 
 pub use replica::local_backup;
 pub use servers::{Servers, copied_here, servers, unclaimed};
-pub use site_barman::{SiteConf, SiteConfError, read_conf};
+pub use site_barman::{SiteConf, SiteConfError, is_missing, read_conf};
 pub use turns::Turns;
 
 /// How long what is remembered may take to be read: it is a small file.
@@ -94,7 +95,7 @@ pub async fn observe<'a>(
     terms: Terms<'_>,
 ) -> Result<Observation, SiteConfError> {
     let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
-    let observer = Observer { site, call, to_copy, terms };
+    let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone() };
     let mut by_primary: BTreeMap<&str, Vec<AtSite<'_>>> = BTreeMap::new();
     for replica in replicas {
         let (dirs, own) = barman.server(&replica.name)?;
@@ -138,6 +139,8 @@ struct Observer<'a, 'c> {
     call: Call<'c>,
     to_copy: ToCopy<'a>,
     terms: Terms<'a>,
+    /// The barman.conf that the site file names and that does not exist.
+    missing_conf: Option<PathBuf>,
 }
 
 /// A replica, and where it is at the site.
@@ -234,6 +237,14 @@ impl Observer<'_, '_> {
         };
         let (dirs, store) = (at_site.dirs.clone(), Posix::new(at_site.dirs.clone()));
         let mut here = replica::inventory(disk, &store, dirs, at_site.own.clone(), signs.decide());
+        // A site without Barman needs no barman.conf, and one with Barman has it somewhere.
+        here.notes.extend(self.missing_conf.as_ref().filter(|_| installed.is_some()).map(|conf| {
+            format!(
+                "Barman is installed here, and {}, which `catalog.config` names, does not exist: its default places are \
+                 used; name the file that it reads",
+                conf.display()
+            )
+        }));
         let primary = match (unreadable, asked) {
             (Some(error), _) => {
                 here.unreadable = true;

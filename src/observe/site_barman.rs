@@ -15,7 +15,7 @@ use super::inventory::{SiteBarman, SiteSection};
 #[derive(Debug, thiserror::Error)]
 pub enum SiteConfError {
     /// A file cannot be read.
-    #[error("{} cannot be read: {source}; give its user access to it, or correct `catalog.config`", path.display())]
+    #[error("{} cannot be read: {source}", path.display())]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
@@ -51,7 +51,12 @@ impl From<SiteConfError> for Error {
             SiteConfError::Unreadable { source, .. } => Kind::from(source),
             SiteConfError::Invalid { .. } | SiteConfError::OtherCatalog { .. } => Kind::Invalid,
         };
-        Self::new(kind, error.to_string()).because(error)
+        let hint = match (&error, kind) {
+            (SiteConfError::Unreadable { .. }, Kind::PermissionDenied) => Some("give this user access to it"),
+            (SiteConfError::Unreadable { .. }, _) => Some("correct `catalog.config` in the site file"),
+            (SiteConfError::Invalid { .. } | SiteConfError::OtherCatalog { .. }, _) => None,
+        };
+        Self { hint: hint.map(str::to_owned), ..Self::new(kind, error.to_string()) }.because(error)
     }
 }
 
@@ -60,13 +65,19 @@ impl From<SiteConfError> for Error {
 pub struct SiteConf {
     catalog: PathBuf,
     conf: Option<(PathBuf, BarmanConf)>,
+    /// The barman.conf that was named and does not exist.
+    pub missing: Option<PathBuf>,
 }
 
 impl SiteConf {
-    /// Reads barman.conf and the files that it includes. Without `config`, Barman's defaults hold.
+    /// Reads barman.conf and the files that it includes. Without `config`, and where that does not exist as no Barman is
+    /// here, Barman's defaults hold.
     pub fn read(catalog: &Path, config: Option<&Path>) -> Result<Self, SiteConfError> {
-        let site = Self { catalog: catalog.to_owned(), conf: None };
+        let site = Self { catalog: catalog.to_owned(), conf: None, missing: None };
         let Some(path) = config else { return Ok(site) };
+        if is_missing(path) {
+            return Ok(Self { missing: Some(path.to_owned()), ..site });
+        }
         let invalid = |source| SiteConfError::Invalid { path: path.to_owned(), source };
         let conf = read_conf(path)?;
         let home = conf.barman_home().map_err(invalid)?;
@@ -112,6 +123,11 @@ impl SiteConf {
         let directory = conf.includes().map_err(|source| SiteConfError::Invalid { path: path.clone(), source })?;
         Ok(directory.as_deref().map(expand_home))
     }
+}
+
+/// Whether a file that a site file may name does not exist.
+pub fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Reads a barman.conf and the files that it includes.
@@ -192,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn a_site_without_barman_may_name_its_barman_conf() {
+        let home = tempfile::tempdir().unwrap();
+        let named = home.path().join("none.conf");
+        let site = SiteConf::read(home.path(), Some(&named)).unwrap();
+        let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
+        assert_eq!((dirs.backup_directory, own), (home.path().join("main"), SiteBarman::default()));
+        assert_eq!((site.lock_directory().unwrap().as_path(), site.missing), (home.path(), Some(named)));
+    }
+
+    #[test]
     fn included_files_describe_servers() {
         let home = tempfile::tempdir().unwrap();
         let conf = write(home.path(), "barman.conf", &main_file(home.path()));
@@ -211,9 +237,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_is_named() {
         let home = tempfile::tempdir().unwrap();
-        let missing = home.path().join("none.conf");
-        let error = SiteConf::read(home.path(), Some(&missing)).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{} cannot be read", missing.display())), "{error}");
+        let error = Error::from(SiteConf::read(home.path(), Some(home.path())).unwrap_err());
+        assert!(error.message.starts_with(&format!("{} cannot be read", home.path().display())), "{error}");
+        assert!(error.hint.unwrap().contains("`catalog.config`"));
         let broken = write(home.path(), "broken.conf", "[barman\n");
         let error = SiteConf::read(home.path(), Some(&broken)).unwrap_err().to_string();
         assert!(error.contains("broken.conf"), "{error}");

@@ -506,7 +506,7 @@ async fn the_directories_and_plans_of_the_sites_own_barman_are_observed() {
     assert_eq!(replica.wals.len(), 1);
     assert_eq!(replica.site_barman.section, inventory::SiteSection::Present);
     assert!(replica.site_barman.active && !replica.site_barman.passive);
-    fs::remove_file(&conf).unwrap();
+    fs::write(&conf, "[barman\n").unwrap();
     let error =
         world.observe_all(Purpose::Plan { refresh: false }, BTreeMap::new(), Timestamp::now()).await.unwrap_err();
     assert!(error.to_string().contains("barman.conf"), "{error}");

@@ -67,7 +67,8 @@ fn names<T: JsonSchema>() -> schemars::Schema {
 pub(super) struct RawCatalog {
     /// `barman_home` at this site.
     pub path: AbsolutePath,
-    /// The barman.conf of this site's own Barman, for its lock and other directories. It is read where it exists.
+    /// The barman.conf of this site's own Barman, for its lock and other directories. Where it does not exist, Barman's
+    /// default places hold.
     pub config: Option<AbsolutePath>,
     /// The version of Barman to write for, in quotes: "3.12". Default `auto`: that of the Barman installed here,
     /// else what the disk shows, else the primary's.
