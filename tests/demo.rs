@@ -88,12 +88,12 @@ fn an_action_is_explained_and_shown_in_every_form() {
     };
     let explained = succeed(run(&["explain", "main/history/00000002"]).env_remove("COLUMNS"));
     let reasons = [
-        "main/history/00000002: ship ",
-        "missing here.",
-        "At the primary, the history file: ",
+        "main/history/00000002\n  ship ",
+        "missing here\n",
+        "\n  why             the site file asks for the replica (antipode.yaml:7: main: {primary: frankfurt})\n",
+        "  at the primary  the history file: ",
         "left timeline 1 at ",
-        "Here, the history file: absent.",
-        "The site file asks for the replica (antipode.yaml:7: main: {primary: frankfurt}).",
+        "\n  here            the history file: absent\n",
     ];
     assert_in_order(&explained, &reasons);
     let verbose = succeed(run(&["plan", "-v"]).env("RUST_LOG", "off").env("COLUMNS", "300"));
@@ -111,7 +111,7 @@ fn an_action_is_explained_and_shown_in_every_form() {
 
     let there = run(&["explain", "main/backup/20261122T030000"]).assert().code(0).get_output().clone();
     let there = String::from_utf8(there.stdout).unwrap();
-    assert!(there.starts_with("main/backup/20261122T030000: nothing is planned for it."), "{there}");
+    assert!(there.starts_with("main/backup/20261122T030000\n  nothing is planned for it\n"), "{there}");
     for (wrong, right) in [
         ("main/backup/20261122T030001", "did you mean `main/backup/20261122T030000`"),
         ("man/backup/20261122T030000", "did you mean `main`?"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Exit};
 use crate::events::{Listener, Nobody, Summary};
 use crate::plan::Plan;
-use crate::progress::{Bars, Json, Lines, aside};
+use crate::progress::{Bars, Json, Lines, above};
 use crate::render;
 use crate::stdout;
 
@@ -27,8 +27,8 @@ impl Audience<'_> {
     /// Shows what will be done.
     pub fn plan(&self, plan: &Plan) {
         match self {
-            Self::People(terminal) if terminal.quiet => aside(|| stdout::print(&render::wrong(plan, terminal.style()))),
-            Self::People(terminal) => aside(|| plan::show(plan, terminal)),
+            Self::People(terminal) if terminal.quiet => above(|| stdout::print(&render::wrong(plan, terminal.style()))),
+            Self::People(terminal) => above(|| plan::show(plan, terminal)),
             Self::Onlookers(_) => {}
             Self::Programs(json) => json.plan(plan),
         }
@@ -55,7 +55,7 @@ impl Audience<'_> {
     /// Tells an error, and how the command ends because of it.
     pub fn error(&self, error: &Error) -> Exit {
         match self {
-            Self::People(terminal) | Self::Onlookers(terminal) => aside(|| terminal.error(error)),
+            Self::People(terminal) | Self::Onlookers(terminal) => above(|| terminal.error(error)),
             Self::Programs(json) => {
                 json.error(error);
                 error.kind.exit()
@@ -64,10 +64,10 @@ impl Audience<'_> {
     }
 
     /// Who follows the steps: bars on a terminal, else lines.
-    pub fn listener(&self) -> Box<dyn Listener + '_> {
+    pub fn listener(&self, plan: &Plan) -> Box<dyn Listener + '_> {
         match self {
             Self::People(terminal) if terminal.quiet => Box::new(Nobody),
-            Self::People(_) if terminal::shows_progress() => Box::new(Bars::new()),
+            Self::People(_) if terminal::shows_progress() => Box::new(Bars::of(plan)),
             Self::People(_) => Box::new(Lines::new()),
             Self::Onlookers(_) => Box::new(Nobody),
             Self::Programs(json) => Box::new(json),
@@ -78,7 +78,7 @@ impl Audience<'_> {
     pub fn summary(&self, plan: &Plan, summary: &Summary, elapsed: Duration) {
         match self {
             Self::People(_) | Self::Onlookers(_) => {
-                aside(|| stdout::print(&render::applied(plan, summary, elapsed)));
+                above(|| stdout::print(&render::applied(plan, summary, elapsed)));
             }
             Self::Programs(json) => json.done(summary),
         }

@@ -26,14 +26,13 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
     let planned = session.plan(&Scope::default()).await;
     let answer = planned.and_then(|planned| explain(&arguments.address, &declared, &session, &planned));
     session.close().await;
-    let (text, exit) = answer?;
-    let columns = terminal::width().map_or(usize::MAX, usize::from);
-    stdout::print(&format!("{}\n", render::wrap(&text, columns).join("\n")));
-    Ok(exit)
+    stdout::print(&format!("{}\n", answer?));
+    Ok(Exit::Done)
 }
 
-/// What is known of an address, and whether the plan has it.
-fn explain(address: &str, declared: &Declared, session: &Session, planned: &Planned) -> Result<(String, Exit), Error> {
+/// What is known of an address.
+fn explain(address: &str, declared: &Declared, session: &Session, planned: &Planned) -> Result<String, Error> {
+    let columns = terminal::width().map_or(usize::MAX, usize::from);
     let Planned { plan, observation, now } = planned;
     let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let (name, thing) = address.split_once('/').unwrap_or((address, ""));
@@ -46,16 +45,16 @@ fn explain(address: &str, declared: &Declared, session: &Session, planned: &Plan
     let origin = origin.map(|replica| mirror::origin(&declared.site, replica)).unwrap_or_default();
     let asked = Origin { file: declared.quotes(), replica: &origin };
     if let Some(known) = explainer.find(address).and_then(|(replica, action)| explainer.of(replica, action)) {
-        return Ok((render::explain(&known, asked), Exit::Done));
+        return Ok(render::explain(&known, asked, columns));
     }
     let held = plan.replicas.get(index).and_then(|replica| replica.held.iter().find(|held| held.is_about(address)));
     if let Some(held) = held {
-        return Ok((format!("{}.", render::held(held)), Exit::Done));
+        return Ok(render::wrap(&format!("{}.", render::held(held)), columns).join("\n"));
     }
     let (sort, name) = thing.split_once('/').map_or((thing, None), |(sort, name)| (sort, Some(name)));
     if let Some((preconditions, asked_by)) = explainer.of_thing(index, sort, name) {
         let lacking = lacking(plan, index, sort, name);
-        return Ok((render::explain_thing(address, &preconditions, &asked_by, &lacking, asked), Exit::Done));
+        return Ok(render::explain_thing(address, &preconditions, &asked_by, &lacking, asked, columns));
     }
     Err(unknown(address, index, planned, &explainer))
 }

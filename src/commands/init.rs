@@ -18,7 +18,10 @@ use super::terminal;
 pub fn run(arguments: &cli::Init) -> Result<Exit, Error> {
     let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(source::DEFAULT));
     let (text, told) = match &arguments.from_barman_conf {
-        None => (written::minimal(), "change its five plain lines: site, path, destination and server\n".to_owned()),
+        None => (
+            written::minimal(),
+            "change its five plain lines: the site, the path, the primary, its destination and the server\n".to_owned(),
+        ),
         Some(conf) => {
             // A file that is there already is the end of it, whatever barman.conf says.
             if path.symlink_metadata().is_ok() {

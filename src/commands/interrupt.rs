@@ -7,6 +7,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Exit};
+use crate::progress;
+
+use super::terminal;
+
+/// Said of the second signal.
+const AT_ONCE: &str =
+    "Ended at once, as a second signal asked for it. What had arrived is kept; the next apply goes on with it.\n";
 
 /// Knows whether the run was interrupted.
 #[derive(Debug, Clone)]
@@ -31,6 +38,8 @@ impl Interrupt {
                     _ = terminations.recv() => Exit::Terminated,
                 };
                 if watched.token.is_cancelled() {
+                    progress::clear();
+                    terminal::tell(AT_ONCE);
                     std::process::exit(i32::from(exit.code()));
                 }
                 watched.code.store(exit.code(), Ordering::SeqCst);

@@ -47,7 +47,7 @@ impl Terminal {
             _ => "antipode=debug",
         };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log);
         // Only a second subscriber can be refused, and there is none.
         let _ = match self.log_format {
             TextOrJson::Text => log.with_ansi(self.colour_on_stderr()).without_time().try_init(),
@@ -104,9 +104,22 @@ impl Terminal {
     }
 }
 
-/// Whether stderr is a terminal.
+/// Where the log goes.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        progress::write_above(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether stderr is a terminal that can be drawn on.
 pub fn shows_progress() -> bool {
-    io::stderr().is_terminal()
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|name| name != "dumb")
 }
 
 /// Columns of stdout: what COLUMNS says, else what the terminal says, else unknown.
@@ -126,8 +139,8 @@ fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
 
 /// Tells a person something on stderr.
 pub fn tell(text: &str) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    // Whoever closed stderr does not want to be told.
+    let _ = progress::write_above(text.as_bytes());
 }
 
 /// Tells whoever watches which line is waited for.

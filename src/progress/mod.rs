@@ -1,12 +1,13 @@
 //! An apply as it is followed: bars on a terminal, plain lines elsewhere, JSON for programs.
 
 mod bars;
+mod board;
 mod json;
 mod lines;
 mod record;
 mod running;
 
-pub use bars::{Bars, aside};
+pub use bars::{Bars, above, clear, write_above};
 pub use json::Json;
 pub use lines::Lines;
 pub use record::Record;

@@ -16,17 +16,15 @@ use crate::plan::saved::preconditions::{Precondition, Side, Value};
 use crate::site::model::WalsFrom;
 use crate::site::{KeyPath, Quotes};
 
-use super::ink::clean;
+use super::ink::{clean, wrap};
 use super::table::Mark;
 use super::tree::step_words;
 use super::units::bytes;
 use super::{diff, reason};
 use crate::english::{count, list};
 
-/// So many addresses are named in a sentence.
+/// So many addresses or lines of a file are shown, and so many files; one less where there are more, with their number.
 const NAMED: usize = 4;
-/// So many files are.
-const NAMED_FILES: usize = 12;
 
 /// Where a site file asks for a replica.
 #[derive(Clone, Copy)]
@@ -37,31 +35,67 @@ pub struct Origin<'a> {
     pub replica: &'a KeyPath,
 }
 
-/// One paragraph about an action.
-pub fn explain(known: &Explained<'_>, asked: Origin<'_>) -> String {
+/// What is known of an action, laid out for a terminal of so many columns.
+pub fn explain(known: &Explained<'_>, asked: Origin<'_>, columns: usize) -> String {
     let action = known.action;
-    let mut sentences = vec![format!("{}: {}.", action.address, sentence(action))];
-    sentences.extend(files(action).into_iter().map(|text| capitalised(&text)));
-    sentences.extend(rewritten(action));
-    sentences.extend(ends(&known.preconditions));
-    sentences.extend(asked.asked_by(&known.asked_by));
-    sentences.extend(order(known));
-    clean(&sentences.join(" "))
+    let mut parts = vec![Part::new("why", asked.asked_by(&known.asked_by)), Part::new("files", files(action))];
+    parts.extend(rewritten(action));
+    parts.extend(ends(&known.preconditions));
+    parts.extend(order(known));
+    laid_out(action.address.as_str(), &[sentence(action)], &parts, columns)
 }
 
-/// One paragraph about a thing that no action is about.
+/// What is known of a thing that no action is about, in the same way.
 pub fn explain_thing(
     address: &str,
     preconditions: &[Precondition],
     asked_by: &[AskedBy],
     lacking: &[String],
     asked: Origin<'_>,
+    columns: usize,
 ) -> String {
-    let mut sentences = vec![format!("{address}: nothing is planned for it.")];
-    sentences.extend(lacking.iter().map(|text| format!("{}.", capitalised(text))));
-    sentences.extend(ends(preconditions));
-    sentences.extend(asked.asked_by(asked_by));
-    clean(&sentences.join(" "))
+    let mut parts = vec![Part::new("why", asked.asked_by(asked_by))];
+    parts.extend(ends(preconditions));
+    let nothing = std::iter::once("nothing is planned for it".to_owned());
+    let sentences: Vec<String> = nothing.chain(lacking.iter().cloned()).collect();
+    laid_out(address, &sentences, &parts, columns)
+}
+
+/// Things that are said under one head.
+struct Part {
+    head: &'static str,
+    items: Vec<String>,
+}
+
+impl Part {
+    fn new(head: &'static str, items: Vec<String>) -> Self {
+        Self { head, items }
+    }
+}
+
+/// An address, sentences about it, and below them parts with their heads in a column of their own.
+fn laid_out(address: &str, sentences: &[String], parts: &[Part], columns: usize) -> String {
+    const INDENT: &str = "  ";
+    let parts: Vec<&Part> = parts.iter().filter(|part| !part.items.is_empty()).collect();
+    let heads = parts.iter().map(|part| part.head.len()).max().unwrap_or(0);
+    let mut lines = vec![clean(address)];
+    for sentence in sentences {
+        lines.extend(wrap(sentence, columns.saturating_sub(INDENT.len())).iter().map(|line| format!("{INDENT}{line}")));
+    }
+    if !parts.is_empty() {
+        lines.push(String::new());
+    }
+    for part in parts {
+        let mut head = part.head;
+        for item in &part.items {
+            let mut indent = "";
+            for line in wrap(item, columns.saturating_sub(heads + 3 * INDENT.len())) {
+                lines.push(format!("{INDENT}{head:heads$}{INDENT}{indent}{line}"));
+                (head, indent) = ("", INDENT);
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 /// For each action of a plan why it is there, in short.
@@ -107,7 +141,8 @@ fn sentence(action: &Action) -> String {
 /// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
 pub fn files(action: &Action) -> Vec<String> {
     let damaged = if let Reason::FilesDamaged(files) = &action.reason { files.as_slice() } else { &[] };
-    let damaged = (damaged.len() > 1).then(|| format!("missing or damaged: {}.", named_files(damaged)));
+    let damaged =
+        (damaged.len() > 1).then(|| format!("{} missing or damaged: {}", damaged.len(), named_files(damaged)));
     // Of those of a repair only the damaged ones matter, and they are named.
     let reuse = action.change.effect().published().and_then(|copy| copy.reuse.as_ref());
     damaged.into_iter().chain(reuse.map(reused)).collect()
@@ -115,77 +150,64 @@ pub fn files(action: &Action) -> Vec<String> {
 
 fn reused(reuse: &ReusedFiles) -> String {
     let files = count(reuse.files.len() as u64, "file");
-    format!("{files} of {} ({}) are reused: {}.", reuse.from, bytes(reuse.bytes), named_files(&reuse.files))
+    format!("{files} of {} ({}) are reused: {}", reuse.from, bytes(reuse.bytes), named_files(&reuse.files))
 }
 
 fn named_files(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| reason::shown(file)).collect();
-    bounded(&names, NAMED_FILES)
+    list(&bounded(files.iter().map(|file| reason::shown(file)).collect()))
 }
 
 /// What a backup.info says and what it will say, where they differ.
-fn rewritten(action: &Action) -> Vec<String> {
+fn rewritten(action: &Action) -> Vec<Part> {
     let Effect::Info(_, [from, to]) = action.change.effect() else { return Vec::new() };
     let lines = diff::lines(from, to, false);
-    let side = |mark: Mark, head: &str| {
+    let side = |mark: Mark, head| {
         let lines = lines.iter().filter(|line| line.mark == Some(mark));
-        let lines: Vec<String> = lines.map(|line| format!("`{}`", line.text)).collect();
-        (!lines.is_empty()).then(|| format!("{head} {}.", bounded(&lines, NAMED)))
+        Part::new(head, bounded(lines.map(|line| format!("`{}`", line.text)).collect()))
     };
-    [side(Mark::Remove, "Here it says"), side(Mark::Add, "It will say")].into_iter().flatten().collect()
+    vec![side(Mark::Remove, "it says"), side(Mark::Add, "it will say")]
 }
 
 /// What is at the primary and what is here.
-fn ends(preconditions: &[Precondition]) -> Vec<String> {
-    let side = |side: Side, head: &str| {
+fn ends(preconditions: &[Precondition]) -> Vec<Part> {
+    let side = |side: Side, head| {
         let told = preconditions
             .iter()
             .filter(|precondition| precondition.side == side && precondition.value != Value::AsPlanned);
-        let told: Vec<String> = told.map(super::preconditions::precondition).collect();
-        (!told.is_empty()).then(|| format!("{head}, {}.", told.join("; ")))
+        Part::new(head, told.map(super::preconditions::precondition).collect())
     };
-    [side(Side::Primary, "At the primary"), side(Side::Here, "Here")].into_iter().flatten().collect()
+    vec![side(Side::Primary, "at the primary"), side(Side::Here, "here")]
 }
 
 /// What it needs before, and what waits for it.
-fn order(known: &Explained<'_>) -> Vec<String> {
-    let names = |addresses: &[&Address]| {
-        let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        bounded(&names, NAMED)
-    };
+fn order(known: &Explained<'_>) -> Vec<Part> {
+    let part =
+        |head, addresses: &[&Address]| Part::new(head, bounded(addresses.iter().map(ToString::to_string).collect()));
     let neighbours = &known.neighbours;
-    let mut sentences = Vec::new();
-    if neighbours.needs.is_empty() && neighbours.after.is_empty() {
-        sentences.push("It needs nothing before.".to_owned());
-    }
-    if !neighbours.needs.is_empty() {
-        let verb = if known.action.change.effect().published().is_some() { "is published after" } else { "needs" };
-        sentences.push(format!("It {verb} {}.", names(&neighbours.needs)));
-    }
-    if !neighbours.after.is_empty() {
-        sentences.push(format!("It begins when {} ended, well or not.", names(&neighbours.after)));
-    }
-    match neighbours.waiting.len() {
-        0 => sentences.push("Nothing waits for it.".to_owned()),
-        n => {
-            sentences.push(format!("{} {} for it.", names(&neighbours.waiting), if n == 1 { "waits" } else { "wait" }));
-        }
-    }
-    sentences
+    let needs = if known.action.change.effect().published().is_some() { "published after" } else { "needs" };
+    let or_nothing = |part: Part, is_nothing: bool| {
+        if is_nothing { Part::new(part.head, vec!["nothing".to_owned()]) } else { part }
+    };
+    let needs_nothing = neighbours.needs.is_empty() && neighbours.after.is_empty();
+    vec![
+        or_nothing(part(needs, &neighbours.needs), needs_nothing),
+        part("begins after", &neighbours.after),
+        or_nothing(part("waits for it", &neighbours.waiting), neighbours.waiting.is_empty()),
+    ]
 }
 
 impl Origin<'_> {
-    /// A sentence for each asked_by, with the line of the file that makes it.
+    /// What asks for it, each with the line of the file that says so.
     fn asked_by(&self, asked_by: &[AskedBy]) -> Vec<String> {
         let sentence = |(thing, asked_by)| {
             let words = words(asked_by, thing);
             match asked_by.path(self.replica).map(|path| self.file.quote(&path)) {
-                None => format!("{words}."),
-                Some(Some(quoted)) => format!("{words} ({quoted})."),
-                Some(None) => format!("{words} (the default, as {} says nothing else).", self.file.name),
+                None => words,
+                Some(Some(quoted)) => format!("{words} ({quoted})"),
+                Some(None) => format!("{words} (the default, as {} says nothing else)", self.file.name),
             }
         };
-        with_things(asked_by).map(sentence).map(|text| capitalised(&text)).collect()
+        with_things(asked_by).map(sentence).collect()
     }
 
     /// The same, with the number of the line alone.
@@ -241,16 +263,10 @@ fn words(asked_by: AskedBy, thing: &str) -> String {
 }
 
 /// Some of many names, and how many more there are.
-fn bounded(names: &[String], most: usize) -> String {
-    if names.len() <= most {
-        return list(names);
+fn bounded(mut names: Vec<String>) -> Vec<String> {
+    if names.len() > NAMED {
+        let more = names.split_off(NAMED - 1).len();
+        names.push(format!("{more} more"));
     }
-    let mut shown: Vec<String> = names.iter().take(most - 1).cloned().collect();
-    shown.push(format!("{} more", names.len() - shown.len()));
-    list(&shown)
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
+    names
 }

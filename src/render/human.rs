@@ -12,10 +12,14 @@ use super::summary;
 use super::table::{self, Margin, Mark};
 use super::units::{duration, timestamp};
 use super::{Style, Whys, held, tree, vanished};
-use crate::english::count;
+use crate::english::{count, exact};
 
 /// A longer name pushes its state aside instead of all others.
 const NAME_COLUMN: usize = 40;
+/// More replicas than this are first told in a line each, the worst first.
+const FEW: usize = 10;
+/// So many that are in sync are then told of, and of others their number.
+const IN_SYNC: usize = 20;
 
 /// The plan as a text for people.
 pub fn human(plan: &Plan, style: Style, whys: &Whys) -> String {
@@ -107,15 +111,23 @@ fn legend(plan: &Plan) -> Option<Line> {
     (line.width() > 0).then_some(line)
 }
 
-/// The lines of each replica.
+/// The lines of each replica; of many first how each stands, and then what there is to say of some.
 pub fn blocks(plan: &Plan, remarks: &Remarks, whys: &Whys, style: Style, margin: Margin) -> Vec<Vec<Line>> {
     let columns = style.width.map(usize::from);
     let names = plan.replicas.iter().map(|r| width(&name(r))).filter(|w| *w <= NAME_COLUMN).max().unwrap_or(0);
+    let heading = |replica: &ReplicaPlan| {
+        let heading = heading(replica, names, plan.is_empty(), columns, style.verbose);
+        heading.into_iter().map(|line| margin.line(line)).collect::<Vec<Line>>()
+    };
+    let is_long = plan.replicas.len() > FEW;
     let mut hints = BTreeSet::new();
     let mut blocks = Vec::new();
+    if is_long {
+        blocks.push(standings(plan, style.verbose, margin, heading));
+    }
     for (index, replica) in plan.replicas.iter().enumerate() {
-        let heading = heading(replica, names, plan.is_empty(), columns, style.verbose);
-        let mut block: Vec<Line> = heading.into_iter().map(|line| margin.line(line)).collect();
+        let mut block = heading(replica);
+        let headed = block.len();
         let mut rows = tree::rows(replica, whys, style.verbose);
         rows.extend(held::rows(replica));
         block.extend(table::lines(&rows, margin, columns));
@@ -129,9 +141,38 @@ pub fn blocks(plan: &Plan, remarks: &Remarks, whys: &Whys, style: Style, margin:
         }
         below.extend(remarks.lines_of(index, style));
         block.extend(below.into_iter().map(|line| margin.line(line)));
-        blocks.push(block);
+        if !is_long || block.len() > headed {
+            blocks.push(block);
+        }
     }
     blocks
+}
+
+/// How each of many replicas stands, the worst first.
+fn standings(plan: &Plan, verbose: bool, margin: Margin, heading: impl Fn(&ReplicaPlan) -> Vec<Line>) -> Vec<Line> {
+    let mut replicas: Vec<&ReplicaPlan> = plan.replicas.iter().collect();
+    replicas.sort_by_key(|replica| standing(replica));
+    let well = replicas.iter().position(|replica| replica.is_in_sync()).unwrap_or(replicas.len());
+    let shown = if verbose || replicas.len() - well <= IN_SYNC + 1 { replicas.len() } else { well + IN_SYNC };
+    let mut lines: Vec<Line> = replicas.iter().take(shown).flat_map(|replica| heading(replica)).collect();
+    if shown < replicas.len() {
+        let more = format!("and {} more in sync; `-v` shows them", exact((replicas.len() - shown) as u64));
+        lines.push(margin.line(Line::new().with(Ink::Dim, more)));
+    }
+    lines
+}
+
+/// How much a replica needs somebody: the least is the worst.
+fn standing(replica: &ReplicaPlan) -> u8 {
+    match &replica.outcome {
+        Outcome::Blocked(_) => 0,
+        Outcome::Unobserved(_) => 1,
+        _ if replica.before.window.is_none() => 2,
+        Outcome::Inactive(_) => 5,
+        Outcome::Planned if !replica.shortfalls.is_empty() => 3,
+        Outcome::Planned if !replica.is_in_sync() => 4,
+        Outcome::Planned => 6,
+    }
 }
 
 /// `main (frankfurt)`, with the server's name at the primary where it is another.

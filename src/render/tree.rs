@@ -39,17 +39,16 @@ pub fn rows(replica: &ReplicaPlan, whys: &Whys, verbose: bool) -> Vec<Row> {
     let builder = Builder { size: segment_size(replica), whys, verbose };
     let mut rows = Vec::new();
     for run in trunk.chunk_by(|a, b| is_alike(a, b)) {
-        rows.extend(builder.run(run, None));
-        // A run that can hang something is a single backup.
-        let id = run.first().and_then(|action| copied_backup(action));
-        let Some(hanging) = id.and_then(|id| twigs.remove(&id)) else { continue };
-        if let Some(backup) = rows.last_mut() {
-            backup.has_twigs = true;
+        if run.first().is_none_or(|action| copied_backup(action).is_none()) {
+            rows.extend(builder.run(run, None));
+            continue;
         }
-        rows.extend(hanging.chunk_by(|a, b| is_alike(a, b)).flat_map(|run| builder.run(run, id)));
-        if let Some(last) = rows.last_mut() {
-            last.branch = Branch::LastTwig;
+        let (shown, hidden) = builder.shown(run);
+        for backup in shown {
+            let hanging = copied_backup(backup).and_then(|id| twigs.remove(&id)).unwrap_or_default();
+            rows.extend(builder.backup(backup, &hanging));
         }
+        rows.extend((!hidden.is_empty()).then(|| more_backups(hidden)));
     }
     rows
 }
@@ -89,15 +88,13 @@ fn belongs_to(action: &Action) -> Option<BackupId> {
     }
 }
 
-/// Whether two neighbours may be shown as one. A backup is always shown: somebody must agree to its deletion.
+/// Whether two neighbours may be shown as one. A backup that goes is always shown: somebody must agree to it.
 fn is_alike(a: &Action, b: &Action) -> bool {
-    let is_backup = |action: &Action| {
-        copied_backup(action).is_some() || matches!(action.change.effect(), Effect::BackupGoes { .. })
-    };
+    let goes = |action: &Action| matches!(action.change.effect(), Effect::BackupGoes { .. });
     let needed_by = |action: &Action| action.change.effect().shipped().and_then(|batch| batch.needed_by);
     mark(a) == mark(b)
         && std::mem::discriminant(&a.change) == std::mem::discriminant(&b.change)
-        && !is_backup(a)
+        && !goes(a)
         && needed_by(a) == needed_by(b)
 }
 
@@ -108,14 +105,27 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Of neighbours that are alike those that are shown, and the others.
+    fn shown<'r, 'a>(&self, run: &'r [&'a Action]) -> (&'r [&'a Action], &'r [&'a Action]) {
+        run.split_at(if self.verbose || run.len() <= MANY { run.len() } else { SHOWN })
+    }
+
     /// The rows of neighbours that are alike.
     fn run(&self, run: &[&Action], under: Option<BackupId>) -> Vec<Row> {
-        if self.verbose || run.len() <= MANY {
-            return run.iter().map(|action| self.row(action, under)).collect();
-        }
-        let (shown, hidden) = run.split_at(SHOWN);
+        let (shown, hidden) = self.shown(run);
         let mut rows: Vec<Row> = shown.iter().map(|action| self.row(action, under)).collect();
-        rows.push(more(hidden, branch(under)));
+        rows.extend((!hidden.is_empty()).then(|| more(hidden, branch(under))));
+        rows
+    }
+
+    /// The rows of a backup, and of what is done for it.
+    fn backup(&self, backup: &Action, hanging: &[&Action]) -> Vec<Row> {
+        let id = copied_backup(backup);
+        let mut rows = vec![Row { has_twigs: !hanging.is_empty(), ..self.row(backup, None) }];
+        rows.extend(hanging.chunk_by(|a, b| is_alike(a, b)).flat_map(|run| self.run(run, id)));
+        if let Some(last) = rows.last_mut().filter(|_| !hanging.is_empty()) {
+            last.branch = Branch::LastTwig;
+        }
         rows
     }
 
@@ -236,6 +246,20 @@ fn wal_size(segments: u64, total: u64) -> String {
     match segments {
         0 | 1 => bytes(total),
         _ => format!("{}, {}", count(segments, "segment"), bytes(total)),
+    }
+}
+
+/// One row for the backups that are not shown.
+fn more_backups(hidden: &[&Action]) -> Row {
+    let copies = hidden.iter().filter_map(|action| action.change.effect().copied());
+    Row {
+        branch: Branch::Trunk,
+        mark: Mark::More,
+        noun: format!("and {} more backups", exact(hidden.len() as u64)),
+        size: bytes(copies.map(|copy| copy.size).sum()),
+        reason: "`-v` shows them, and the WAL that they need".to_owned(),
+        details: Vec::new(),
+        has_twigs: false,
     }
 }
 

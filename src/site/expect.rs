@@ -48,10 +48,23 @@ pub(super) fn is_another_word(value: &Value, schema: &Json) -> bool {
     matches!(value, Value::Text(text) if !words.is_empty() && !words.contains(&text.as_str()))
 }
 
-/// The key below which another one belongs that was written beside it.
-pub(super) fn parent_of<'a>(key: &str, schema: &'a Json) -> Option<&'a str> {
-    let mut properties = schema["properties"].as_object().into_iter().flatten();
-    properties.find(|(_, below)| keys(below).contains(&key)).map(|(parent, _)| parent.as_str())
+/// Where a key belongs that was written one level too high, as advice.
+pub(super) fn place_of(key: &str, schema: &Json) -> Option<String> {
+    let properties = || schema["properties"].as_object().into_iter().flatten();
+    let below = properties().find(|(_, below)| keys(below).contains(&key));
+    let listed = || {
+        let items = |below: &Json| forms(below).any(|form| keys(&form["items"]).contains(&key));
+        properties().find(|(_, below)| items(below))
+    };
+    match below {
+        Some((parent, _)) => Some(format!("write it below `{parent}`")),
+        None => listed().map(|(parent, _)| format!("write it in a list: `{parent}: [{{{key}: ...}}]`")),
+    }
+}
+
+/// A schema, or those of its alternatives.
+fn forms(schema: &Json) -> impl Iterator<Item = &Json> {
+    std::iter::once(schema).chain(schema["anyOf"].as_array().into_iter().flatten())
 }
 
 /// What could be written for a schema, in a sentence.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::expect::{admits, example, expected, is_another_word, is_type, keys, parent_of, texts};
+use super::expect::{admits, example, expected, is_another_word, is_type, keys, place_of, texts};
 use super::path::KeyPath;
 use super::scalars;
 use super::suggest::{all_of, did_you_mean, nearest, one_of};
@@ -266,10 +266,7 @@ impl Reader<'_> {
 
     fn unknown_key(&mut self, entry: &Entry, schema: &Json, there: &Here) {
         let message = format!("unknown key `{}`", entry.key.escape_debug());
-        let help = match parent_of(&entry.key, schema) {
-            Some(parent) => format!("write it below `{parent}`"),
-            None => did_you_mean(&entry.key, &keys(schema)),
-        };
+        let help = place_of(&entry.key, schema).unwrap_or_else(|| did_you_mean(&entry.key, &keys(schema)));
         self.report(Diagnostic::error("unknown-key", message), there, entry.key_span, help);
     }
 

@@ -10,9 +10,31 @@ pub(super) fn did_you_mean(wrong: &str, right: &[&str]) -> String {
     }
 }
 
-/// The word at the smallest edit distance, if it is near enough to be meant.
+/// What other tools call a key, and what it is called here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("address", "destination"),
+    ("bwlimit", "bandwidth"),
+    ("count", "last"),
+    ("days", "within"),
+    ("host", "destination"),
+    ("jobs", "streams"),
+    ("keep_last", "last"),
+    ("keep_within", "within"),
+    ("parallel_jobs", "streams"),
+    ("recovery_window", "within"),
+    ("retention_policy", "retention"),
+    ("since", "within"),
+    ("url", "destination"),
+    ("window", "within"),
+];
+
+/// The word at the smallest edit distance, if it is near enough to be meant; else the one that is called so elsewhere.
 pub(super) fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
-    near(wrong, right).first().copied()
+    let elsewhere = || {
+        let meant = ELSEWHERE.iter().find(|(elsewhere, _)| wrong.eq_ignore_ascii_case(elsewhere))?;
+        right.iter().find(|word| **word == meant.1).copied()
+    };
+    near(wrong, right).first().copied().or_else(elsewhere)
 }
 
 /// The words that are near enough to be meant, the nearest first.
@@ -56,6 +78,8 @@ mod tests {
         assert_eq!(nearest("prun", &keys), Some("prune"));
         assert_eq!(nearest("schedule", &keys), None);
         assert_eq!(nearest("x", &[]), None);
+        assert_eq!(nearest("Window", &["last", "within"]), Some("within"));
+        assert_eq!(nearest("window", &keys), None);
     }
 
     #[test]

@@ -187,6 +187,19 @@ fn span(location: &Location, text: &str) -> Span {
     Span { line, column, offset, length }
 }
 
+/// The first tab in an indentation from the line before `line` on: the parser tells where the token before it ended.
+fn indenting_tab(text: &str, line: usize) -> Option<Span> {
+    let mut offset = 0;
+    for (number, content) in text.split_inclusive('\n').enumerate() {
+        let indent = content.len() - content.trim_start_matches([' ', '\t']).len();
+        if let Some(column) = content[..indent].find('\t').filter(|_| number + 2 >= line) {
+            return Some(Span { line: number + 1, column: column + 1, offset: offset + column, length: 1 });
+        }
+        offset += content.len();
+    }
+    None
+}
+
 fn syntax_error(error: &serde_yaml::Error, text: &str) -> Diagnostic {
     let error = error.without_snippet();
     let place = error.location().map(|location| span(&location, text)).unwrap_or_default();
@@ -198,6 +211,8 @@ fn syntax_error(error: &serde_yaml::Error, text: &str) -> Diagnostic {
     let message = error.to_string();
     let suffix = format!(" at line {}, column {}", place.line, place.column);
     let message = message.strip_suffix(&suffix).unwrap_or(&message);
+    let tab = message.contains("tab").then(|| indenting_tab(text, place.line)).flatten();
+    let place = tab.unwrap_or(place);
     let help = if message.contains("tab") {
         "YAML is indented with spaces: replace the tab"
     } else if message.contains("alias") {

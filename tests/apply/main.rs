@@ -4,6 +4,8 @@
 //! The primary is the demo's catalog, reached by its path; no program but our own is needed.
 
 mod events;
+#[path = "../support/executable.rs"]
+mod executable;
 mod faults;
 mod faulty;
 mod ground;

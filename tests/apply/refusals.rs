@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use antipode::apply::{RunLockError, RunLocks};
 
+use super::executable::copy_program;
 use super::ground::{Ground, TestSite};
 
 /// An unprivileged user that every Linux has.
@@ -23,7 +24,7 @@ fn apply_unprivileged(site: &TestSite, directory: &Path) -> Output {
     let program = directory.join("antipode");
     let mut command = if is_root() {
         // Where cargo keeps it, nobody may not go.
-        fs::copy(env!("CARGO_BIN_EXE_antipode"), &program).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_antipode"), &program);
         fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(&program);
         command.uid(NOBODY).gid(NOBODY);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::demo;
+use crate::support::executable::write_program;
 use crate::support::sshd::Sshd;
 use crate::sync_info::sync_info;
 
@@ -275,8 +276,7 @@ pub fn snapshot(directory: &Path) -> BTreeMap<PathBuf, String> {
 
 /// Writes an executable shell script.
 pub fn write_script(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(path, format!("#!/bin/sh\n{script}\n"));
 }
 
 /// Where a program of this machine is.

@@ -5,6 +5,8 @@
 
 mod ansible;
 mod commands;
+#[path = "../support/executable.rs"]
+mod executable;
 mod formats;
 mod monitoring;
 mod pipelines;

@@ -1,7 +1,6 @@
 //! What `./test` installs for these tests, and where things are.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -62,6 +61,5 @@ pub fn fail(command: &mut Command) -> String {
 
 /// Writes a program for a test's PATH.
 pub fn write_program(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write_program(path, text);
 }

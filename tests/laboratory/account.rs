@@ -62,10 +62,8 @@ impl Account {
 
     /// Writes a file that this user can execute.
     pub fn write_program(&self, path: &Path, content: impl AsRef<[u8]>) {
-        use std::os::unix::fs::PermissionsExt;
-
-        self.write(path, content);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+        crate::executable::write_program(path, content);
+        self.own(path);
     }
 }
 

@@ -1,18 +1,18 @@
 //! The program under test, run as the unprivileged user.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use crate::account::ACCOUNT;
+use crate::executable::copy_program;
 use crate::ground::shared_directory;
 use crate::process::{Daemon, Finished, program, run};
 
 /// A copy of the program in a place that the account can reach.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let copy = shared_directory("program").join("antipode");
-    fs::copy(env!("CARGO_BIN_EXE_antipode"), &copy).expect("copy the program under test");
+    copy_program(env!("CARGO_BIN_EXE_antipode"), &copy);
     ACCOUNT.own(&copy);
     copy
 });

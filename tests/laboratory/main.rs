@@ -19,6 +19,8 @@ mod antipode;
 mod barman;
 mod catalog_compare;
 mod converge;
+#[path = "../support/executable.rs"]
+mod executable;
 mod ground;
 mod passive;
 mod postgres;

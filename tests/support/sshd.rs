@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU32;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use antipode::site::model::{Access, Primary, Timeouts};
 use rustix::process::Pid;
 use tempfile::TempDir;
+
+use super::executable::write_program;
 
 /// Answers like Barman, banner included. Its path has a space and a quote.
 const BARMAN: &str = r#"#!/bin/sh
@@ -49,8 +50,7 @@ impl Sshd {
         }
         fs::copy(at("client_key.pub"), at("authorized_keys")).unwrap();
         fs::create_dir(at("run")).unwrap();
-        fs::write(at("bar'man x"), BARMAN).unwrap();
-        fs::set_permissions(at("bar'man x"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&at("bar'man x"), BARMAN);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         write_known_hosts(&at("known_hosts"), port, &at("host_key.pub"));
         fs::write(at("port"), port.to_string()).unwrap();

@@ -9,6 +9,7 @@ use antipode::transport::{ByteCounter, Connection, Fetch, Fetched};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::executable::write_program;
 use crate::support::sshd::Sshd;
 use crate::{BIG, all_files, eventually, fetch, names, noise, open};
 
@@ -131,8 +132,7 @@ async fn a_frozen_primary_is_lost_and_the_next_copy_goes_on() {
 #[tokio::test]
 async fn a_listing_of_a_frozen_primary_is_lost() {
     let sshd = Sshd::start_with(|at| format!("SetEnv PATH={}\n", at.join("bin").display()));
-    let frozen = sshd.write("bin/rsync", "#!/bin/sh\nkill -s STOP $$\n");
-    fs::set_permissions(frozen, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&sshd.mkdir("bin").join("rsync"), "#!/bin/sh\nkill -s STOP $$\n");
     std::os::unix::fs::symlink("/bin/sh", sshd.path("bin/sh")).unwrap();
     let mut primary = sshd.primary();
     primary.timeouts.idle = Duration::from_secs(1);

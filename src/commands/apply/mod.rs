@@ -194,7 +194,7 @@ pub async fn carry_out(
     audience: &Audience<'_>,
 ) -> Result<Summary, Error> {
     let begin = Instant::now();
-    let summary = session.apply(plan, round, lock_timeout, &*audience.listener()).await?;
+    let summary = session.apply(plan, round, lock_timeout, &*audience.listener(plan)).await?;
     audience.summary(plan, &summary, begin.elapsed());
     Ok(summary)
 }

@@ -18,6 +18,18 @@ use super::version::{QUOTES, Version};
 /// PostgreSQL's page. By default rsync compares a file of 1 GiB in blocks of 32 KiB, of which most differ sooner.
 const PAGE: u32 = 8192;
 
+/// Runs the remote shell, and tells on stderr how it ended. rsync does not always: it exits with 12 when the other side has
+/// closed its pipes, and with the code of ssh only if that has ended by then.
+const TELLING: &str = r#""$@"; code=$?; [ $code = 0 ] || echo "remote shell: $code" >&2; exit $code"#;
+
+/// The exit code that [`TELLING`] told, if it is none of success, and the rest of stderr.
+pub(super) fn told(stderr: &str) -> (Option<i32>, String) {
+    let code = |line: &str| line.strip_prefix("remote shell: ")?.parse().ok();
+    // A last line of the primary that has no end runs into ours.
+    let told = stderr.lines().rev().find_map(|line| code(&line[line.find("remote shell: ")?..]));
+    (told, stderr.lines().filter(|line| code(line).is_none()).map(|line| format!("{line}\n")).collect())
+}
+
 /// How the primary is reached.
 #[derive(Debug, Clone)]
 pub(super) struct Way {
@@ -113,7 +125,9 @@ fn excludes(paths: &[PathBuf]) -> impl Iterator<Item = OsString> {
 }
 
 fn common(way: &Way) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["-e".into(), shell_text(&way.remote_shell), "--no-motd".into()];
+    let telling = ["sh", "-c", TELLING, "sh"].map(OsString::from);
+    let remote_shell = shell_text(telling.iter().chain(&way.remote_shell));
+    let mut arguments: Vec<OsString> = vec!["-e".into(), remote_shell, "--no-motd".into()];
     arguments.push(format!("--timeout={}", way.idle.as_secs().max(1)).into());
     arguments.extend(["--8-bit-output", "--outbuf=L"].map(OsString::from));
     // Some are built with the opposite as their default.
@@ -151,7 +165,7 @@ fn with_slash(mut path: OsString) -> OsString {
 }
 
 /// Words as `-e` takes them: rsync splits at spaces, and a quote within quotes is doubled.
-fn shell_text(words: &[OsString]) -> OsString {
+fn shell_text<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
     let mut text = Vec::new();
     for word in words {
         if !text.is_empty() {
@@ -197,7 +211,12 @@ mod tests {
     #[test]
     fn the_remote_shell_is_one_quoted_word() {
         let arguments = list_arguments(Path::new("/d"), &way([3, 5, 0]));
-        assert_eq!(text(&arguments)[..2], ["-e", "'ssh' '-S' '/run/it''s/s'"]);
+        assert_eq!(text(&arguments)[0], "-e");
+        let shell = text(&arguments)[1];
+        assert!(
+            shell.starts_with("'sh' '-c' '\"$@\"; ") && shell.ends_with("' 'sh' 'ssh' '-S' '/run/it''s/s'"),
+            "{shell}"
+        );
         assert_eq!(text(&arguments).last(), Some(&"none:/d/"));
     }
 

@@ -14,6 +14,8 @@ use crate::error::{Error, Kind};
 use crate::transport::process::{Ended, How};
 use crate::transport::text::printable_tail;
 
+use super::arguments::told;
+
 const ENOENT: i32 = 2;
 const EACCES: i32 = 13;
 const EPERM: i32 = 1;
@@ -62,10 +64,9 @@ impl Complaint {
 
 /// The files that the primary does not have, or why the copy failed.
 pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
-    let stderr = String::from_utf8_lossy(&ended.stderr);
-    let failure = |kind, what: &str| {
-        Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(printable_tail(&ended.stderr))
-    };
+    let (told, stderr) = told(&String::from_utf8_lossy(&ended.stderr));
+    let said = || printable_tail(stderr.as_bytes());
+    let failure = |kind, what: &str| Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(said());
     if stderr.contains("unknown option") || stderr.contains("invalid option") {
         // Exit code 12 like a lost connection, but trying again does not help.
         return Err(failure(Kind::ProgramTooOld, "its rsync does not know what ours asks of it")
@@ -73,7 +74,7 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
     }
     let complaints: Vec<Complaint> = stderr.lines().filter_map(complaint).collect();
     if let Some(error) = full_or_read_only(&complaints, asked) {
-        return Err(error.saying(printable_tail(&ended.stderr)));
+        return Err(error.saying(said()));
     }
     let code = match ended.how {
         How::Exited(code) => code,
@@ -84,26 +85,32 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
             return Err(failure(Kind::Lost, &what));
         }
     };
+    let is_about_directory = complaints.iter().any(Complaint::is_about_directory);
+    let code = match told {
+        // Of a remote shell that ended without ssh's own 255 the connection is not to blame.
+        Some(there) if matches!(code, 10 | 12) && !is_about_directory && !matches!(there, 23 | 24 | 255) => there,
+        _ => code,
+    };
     match code {
         0 | 23 | 24 if !ended.is_output_whole => Err(failure(Kind::Lost, "the output of rsync was cut off")),
         0 => Ok(Vec::new()),
         2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").hint(
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
-        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.saying(printable_tail(&ended.stderr))),
+        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.saying(said())),
         // With a list of names, a directory that is not there ends the connection too.
-        10 | 12 if complaints.iter().any(Complaint::is_about_directory) => {
+        10 | 12 if is_about_directory => {
             let complaints: Vec<_> = complaints.into_iter().filter(Complaint::is_about_directory).collect();
             Err(refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
-                .saying(printable_tail(&ended.stderr)))
+                .saying(said()))
         }
         126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync there")),
         code => Err(match lost(code, &stderr) {
             Some(what) => failure(Kind::Lost, what),
             None => refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
-                .saying(printable_tail(&ended.stderr)),
+                .saying(said()),
         }),
     }
 }
@@ -297,6 +304,14 @@ mod tests {
                 "Input/output",
             ),
             (127, "bash: line 1: rsync: command not found\n", Kind::ProgramMissing, "no program `rsync`"),
+            (12, "sh: 1: rsync: nicht gefunden\nremote shell: 127\n", Kind::ProgramMissing, "no program `rsync`"),
+            (12, "rsync: cannot be executremote shell: 126\n", Kind::ProgramMissing, "no program `rsync`"),
+            (12, "only sync-info is allowed\nremote shell: 1\n", Kind::Other, "exit code 1"),
+            (12, "remote shell: 20\n", Kind::Lost, "signal"),
+            (12, "remote shell: 137\n", Kind::Lost, "signal"),
+            (12, "remote shell: 23\n", Kind::Lost, "lost"),
+            (12, "Connection to frankfurt closed.\nremote shell: 255\n", Kind::Lost, "lost"),
+            (11, "remote shell: 127\n", Kind::Other, "exit code 11"),
             (2, "protocol version mismatch -- is your shell clean?\n", Kind::Other, "protocol"),
             (12, "rsync: --foo: unknown option\n", Kind::ProgramTooOld, "does not know"),
             (12, "rsync: connection unexpectedly closed (0 bytes received so far) [Receiver]\n", Kind::Lost, "lost"),
