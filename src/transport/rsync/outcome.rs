@@ -86,11 +86,11 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
         }
     };
     let is_about_directory = complaints.iter().any(Complaint::is_about_directory);
-    let code = match told {
-        // Of a remote shell that ended without ssh's own 255 the connection is not to blame.
-        Some(there) if matches!(code, 10 | 12) && !is_about_directory && !matches!(there, 23 | 24 | 255) => there,
-        _ => code,
-    };
+    // Of a remote shell that ended without ssh's own 255 the connection is not to blame.
+    let there = told.filter(|there| matches!(code, 10 | 12) && !is_about_directory && !matches!(there, 23 | 24 | 255));
+    let said = || printable_tail(if there.is_some() { theirs(&stderr) } else { stderr.clone() }.as_bytes());
+    let failure = |kind, what: &str| Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(said());
+    let code = there.unwrap_or(code);
     match code {
         0 | 23 | 24 if !ended.is_output_whole => Err(failure(Kind::Lost, "the output of rsync was cut off")),
         0 => Ok(Vec::new()),
@@ -113,6 +113,12 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
                 .saying(said()),
         }),
     }
+}
+
+/// What is said besides the complaint of the rsync here that the other side has gone.
+fn theirs(stderr: &str) -> String {
+    let is_ours = |line: &str| line.starts_with("rsync error: ") || line.starts_with("rsync: connection unexpectedly");
+    stderr.lines().filter(|line| !is_ours(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// What ended a copy from outside, by the exit code; `None` for the codes that tell of a fault which stays.
@@ -306,7 +312,13 @@ mod tests {
             (127, "bash: line 1: rsync: command not found\n", Kind::ProgramMissing, "no program `rsync`"),
             (12, "sh: 1: rsync: nicht gefunden\nremote shell: 127\n", Kind::ProgramMissing, "no program `rsync`"),
             (12, "rsync: cannot be executremote shell: 126\n", Kind::ProgramMissing, "no program `rsync`"),
-            (12, "only sync-info is allowed\nremote shell: 1\n", Kind::Other, "exit code 1"),
+            (
+                12,
+                "only sync-info is allowed\nremote shell: 1\nrsync: connection unexpectedly closed (0 bytes received \
+                 so far) [Receiver]\nrsync error: error in rsync protocol data stream (code 12) at io.c(285)\n",
+                Kind::Other,
+                "exit code 1: only sync-info is allowed",
+            ),
             (12, "remote shell: 20\n", Kind::Lost, "signal"),
             (12, "remote shell: 137\n", Kind::Lost, "signal"),
             (12, "remote shell: 23\n", Kind::Lost, "lost"),
