@@ -317,7 +317,7 @@ mod tests {
                 "only sync-info is allowed\nremote shell: 1\nrsync: connection unexpectedly closed (0 bytes received \
                  so far) [Receiver]\nrsync error: error in rsync protocol data stream (code 12) at io.c(285)\n",
                 Kind::Other,
-                "exit code 1: only sync-info is allowed",
+                "exit code 1",
             ),
             (12, "remote shell: 20\n", Kind::Lost, "signal"),
             (12, "remote shell: 137\n", Kind::Lost, "signal"),
