@@ -298,7 +298,7 @@ class Works:
         text += "mirrors:\n" + "".join(f"  - {{primary: p{number}}}\n" for number in range(primaries))
         file = self.room / "fleet.yaml"
         file.write_text(text)
-        run(self.ground.antipode, "apply", "-f", file, "--auto-approve")
+        run(self.ground.antipode, "apply", "-q", "-f", file, "--auto-approve")
         self.race(
             f"Nothing to do, {primaries * servers} replicas of {primaries} primaries",
             Contender("antipode plan", lambda: run(self.ground.antipode, "plan", "-f", file)),

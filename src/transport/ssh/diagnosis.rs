@@ -29,6 +29,12 @@ impl Destination<'_> {
         self.error(Kind::Unreachable, &what, stderr).hint("raise `timeouts.connect` of the primary if it is only slow")
     }
 
+    /// A connection that ended before anybody used it: the next try may be luckier.
+    pub(super) fn gone_at_once(&self, error: &std::io::Error) -> Error {
+        self.error(Kind::Lost, &format!("the connection ended before it was used: {error}"), &[])
+            .hint(format!("where this happens each time, run it by hand: {} true", self.by_hand()))
+    }
+
     /// A command that the user can run to see more.
     fn by_hand(&self) -> String {
         shell_words::join(self.words)

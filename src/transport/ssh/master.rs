@@ -211,7 +211,7 @@ impl Masters {
             Ok(Ok(status)) if status.success() => {
                 let adopted = tokio::time::timeout(self.timeouts.connect, Master::adopt(program, socket, directory));
                 let adopted = adopted.await.map_err(|_elapsed| destination.timed_out(self.timeouts.connect, &said))?;
-                adopted.map_err(|error| diagnose(destination, Some(0), error.to_string().as_bytes()))
+                adopted.map_err(|error| destination.gone_at_once(&error))
             }
             Ok(Ok(status)) => Err(diagnose(destination, status.code(), &said)),
             Ok(Err(error)) => Err(self.no_ssh(&program, &error)),
@@ -369,6 +369,18 @@ mod tests {
         assert!(position("-p") < position("Ciphers=a,b"));
         assert_eq!(text[text.len() - 2..], ["--", "barman@host"]);
         assert!(text.contains(&"ServerAliveInterval=40"));
+    }
+
+    /// As on a host so busy that nobody comes to the socket while the master waits for somebody.
+    #[tokio::test]
+    async fn a_master_that_ends_before_it_is_used_is_a_lost_line() {
+        let text = "version: 1\nsite: lisbon\ncatalog: {path: /b}\nprimaries: {frankfurt: {ssh_command: ssh barman@host}}\n\
+                    replicas: {main: {primary: frankfurt}}\n";
+        let site = crate::site::load("site.yaml", text, None).unwrap().site;
+        let (runtime, cancel) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let words = ["true", "host"].map(String::from);
+        let opened = Masters::open(&site.primaries["frankfurt"], &words, runtime.path(), &cancel).await;
+        assert_eq!(opened.err().map(|error| error.kind), Some(Kind::Lost));
     }
 
     #[test]
