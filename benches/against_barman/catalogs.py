@@ -90,7 +90,7 @@ def site_of(server, catalog):
     catalog.mkdir(parents=True)
     run("cp", "-al", server, catalog / server.name)
     for path in [catalog / server.name / "wals" / f"{server.name}-xlog.db", *(catalog / server.name / "meta").iterdir()]:
-        content = path.read_bytes()
+        content = path.read_bytes().replace(b"\nmode=postgres\n", b"\nmode=passive\n")
         path.unlink()
         path.write_bytes(content)
 
