@@ -31,9 +31,7 @@ const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "engli
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 8] = [
-    ("apply/locks.rs", "the runs' own locks, which lie beside the servers"),
-    ("apply/pulse.rs", "the same"),
+const TOUCHING: [(&str, &str); 6] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),

@@ -62,25 +62,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::findings::Findings;
 use crate::barman::last_apply::Measured;
-use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
 use crate::plan::ReplicaPlan;
 use crate::site::model::Replica;
-use crate::store::Store;
 use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
 use crate::events::{Listener, Summary};
 use executor::{Course, Executor};
-pub use locks::{RunLock, RunLockError, RunLocks};
+pub use locks::RunLock;
 pub use ongoing::ongoing;
 use pulse::Beating;
 use replica_run::{Moving, ReplicaRun};
 pub use shared::{Share, Shared};
 use steps::PlanSteps;
-
-/// Opens the catalog of a server that has these directories.
-pub type Stores<'a> = &'a (dyn Fn(&ServerDirs) -> Arc<dyn Store> + Sync);
 
 /// What an apply needs besides the plan.
 pub struct Means<'a> {
@@ -88,13 +83,11 @@ pub struct Means<'a> {
     pub replica: &'a Replica,
     /// An open way to its primary, or why there is none.
     pub connection: Result<&'a Connection, Error>,
-    /// Opens its catalog at the site.
-    pub stores: Stores<'a>,
     /// How long a busy lock is waited for.
     pub lock_timeout: Duration,
     /// How long a line that was lost is waited for.
     pub patience: Patience,
-    /// The run's own lock of the replica, which is held until the end.
+    /// The run's own lock of the replica and with it its catalog, which is held until the end.
     pub run_lock: RunLock,
     /// What is shared with the applies of other replicas.
     pub share: Share,
@@ -128,10 +121,11 @@ pub async fn apply(
     listener: &dyn Listener,
     cancel: &CancellationToken,
 ) -> Summary {
-    let listener = Beating::new(listener, means.run_lock.pulse().clone());
+    let store = means.run_lock.store();
+    let listener = Beating::new(listener, Arc::clone(store));
     let sweep = async {
-        if let Some(target) = &plan.target {
-            leftovers::sweep(plan, (means.stores)(&target.here), cancel).await;
+        if plan.target.is_some() {
+            leftovers::sweep(plan, Arc::clone(store), cancel).await;
         }
     };
     let work = async { tokio::join!(carry_out(plan, &means, &listener, cancel), sweep) };
@@ -160,10 +154,10 @@ async fn carry_out(
             (summary, Measured::default(), Findings::default())
         }
     };
-    if let Some(target) = &plan.target {
-        let store = (means.stores)(&target.here);
-        memory::last_apply(plan, store.as_ref(), &summary, measured, Timestamp::now());
-        memory::findings(plan, store.as_ref(), &summary, found);
+    if plan.target.is_some() {
+        let store = means.run_lock.store().as_ref();
+        memory::last_apply(plan, store, &summary, measured, Timestamp::now());
+        memory::findings(plan, store, &summary, found);
     }
     summary
 }
@@ -197,7 +191,7 @@ fn prepare<'a>(
         line: Arc::clone(&connection.line),
         patience: means.patience,
     };
-    let store = (means.stores)(&target.here);
+    let store = Arc::clone(means.run_lock.store());
     Ok(ReplicaRun::new(target, store, moving, means.lock_timeout, cancel, listener))
 }
 

@@ -1,34 +1,26 @@
-//! The run that is at work on a server, as its lock and its pulse tell.
+//! The run that is at work on a server, as its lock and its note of progress tell.
 //!
 //! The time of the lock's file is that of the begin, as the holder writes its id then and nothing else later. Neither file
 //! proves anything by itself: whether a run is at work, only the lock tells.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use jiff::Timestamp;
 
-use crate::barman::ids::ServerName;
+use crate::error::Error;
 use crate::plan::status::ongoing::Ongoing;
-use crate::store::locks::{Lock, read_holder};
-use crate::store::posix::places::OWN_DIRECTORY;
+use crate::store::locks::{Holder, LockKind};
+use crate::store::{Place, Store};
 
-use super::pulse::Pulse;
-
-/// The run's own lock of a server.
-pub(super) fn lock(catalog: &Path, server: &ServerName) -> PathBuf {
-    catalog.join(OWN_DIRECTORY).join(format!("{server}.lock"))
-}
+/// More than the id of a process has.
+const MAX_ID: u64 = 64;
 
 /// The run that is at work on a server, if there is one.
-pub fn ongoing(catalog: &Path, server: &ServerName) -> io::Result<Option<Ongoing>> {
-    let lock = lock(catalog, server);
-    if !Lock::is_held(&lock)? {
+pub fn ongoing(store: &dyn Store) -> Result<Option<Ongoing>, Error> {
+    if !store.is_locked(LockKind::Run)? {
         return Ok(None);
     }
-    let began = modified(&lock)?;
-    let last_progress = modified(Pulse::of(catalog, server).path()).map_or(began, |beat| beat.max(began));
-    let holder = read_holder(&lock);
+    let Some(began) = modified(store, Place::RunLock)? else { return Ok(None) };
+    let last_progress = modified(store, Place::Progress)?.map_or(began, |beat| beat.max(began));
+    let holder = store.read(Place::RunLock, MAX_ID)?.and_then(|content| Holder::by(&content));
     Ok(Some(Ongoing {
         pid: holder.as_ref().map(|holder| holder.pid),
         command: holder.and_then(|holder| holder.command),
@@ -37,15 +29,21 @@ pub fn ongoing(catalog: &Path, server: &ServerName) -> io::Result<Option<Ongoing
     }))
 }
 
-fn modified(path: &Path) -> io::Result<Timestamp> {
-    Timestamp::try_from(path.metadata()?.modified()?).map_err(io::Error::other)
+fn modified(store: &dyn Store, place: Place) -> Result<Option<Timestamp>, Error> {
+    let found = store.look(place.into())?;
+    Ok(found.and_then(|found| Timestamp::from_second(found.modified).ok()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
+
+    use crate::apply::pulse::beat;
+    use crate::barman::layout::ServerDirs;
+    use crate::store::{Posix, home};
 
     fn set(path: &Path, time: &str) {
         let seconds = u64::try_from(time.parse::<Timestamp>().unwrap().as_second()).unwrap();
@@ -56,27 +54,27 @@ mod tests {
     #[test]
     fn a_run_is_told_with_its_begin_and_its_last_progress_as_long_as_its_lock_is_held() {
         let catalog = tempfile::tempdir().unwrap();
-        let (main, other) = ("main".parse().unwrap(), "other".parse().unwrap());
-        let ongoing = |server| ongoing(catalog.path(), server).unwrap();
+        let store = |server: &str| Posix::new(ServerDirs::of_catalog(catalog.path(), server.parse().unwrap()));
+        let (main, other) = (store("main"), store("other"));
+        let ongoing = |store: &Posix| ongoing(store).unwrap();
         assert_eq!(ongoing(&main), None, "no run was ever here");
-        std::fs::create_dir(catalog.path().join(OWN_DIRECTORY)).unwrap();
-        let path = lock(catalog.path(), &main);
-        let held = Lock::try_acquire(&path).unwrap();
-        let pulse = Pulse::of(catalog.path(), &main);
+        home::prepare(catalog.path()).unwrap();
+        let held = main.try_lock(LockKind::Run).unwrap();
+        let [path, progress] = [Place::RunLock, Place::Progress].map(|place| main.local(place.into()));
         set(&path, "2026-11-22T10:00:00Z");
         let running = ongoing(&main).unwrap();
         assert_eq!((running.pid, running.last_progress), (Some(std::process::id()), running.began));
         assert_eq!(ongoing(&other), None, "it is at work on the one server");
-        pulse.beat();
-        set(pulse.path(), "2026-11-22T10:20:00Z");
+        beat(&main);
+        set(&progress, "2026-11-22T10:20:00Z");
         let now = "2026-11-22T12:10:00Z".parse().unwrap();
         let running = ongoing(&main).unwrap();
         assert_eq!((running.age(now), running.idle(now), running.hangs(now)), (7800, 6600, true));
-        pulse.beat();
+        beat(&main);
         let running = ongoing(&main).unwrap();
         assert!(!running.hangs(Timestamp::now()), "{running:?}");
         // What an earlier run left says nothing of this one.
-        set(pulse.path(), "2026-11-20T00:00:00Z");
+        set(&progress, "2026-11-20T00:00:00Z");
         assert_eq!(ongoing(&main).unwrap().last_progress, running.began);
         drop(held);
         assert_eq!(ongoing(&main), None, "its files alone are no run");

@@ -1,51 +1,31 @@
-//! How an apply shows others that it goes on: a file beside the run's own lock, whose time is that of the last progress.
+//! How an apply shows others that it goes on: a note beside the run's own lock, whose time is that of the last progress.
 //!
 //! What arrives and ends is noted there, beside what somebody else is told.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::barman::ids::ServerName;
 use crate::events::{Event, Listener};
 use crate::plan::action::Address;
-use crate::store::posix::places::OWN_DIRECTORY;
+use crate::store::{Place, Store};
 use crate::transport::ByteCounter;
 
 /// How often it is looked whether bytes arrived.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Where a run notes its progress on a server.
-#[derive(Debug, Clone)]
-pub struct Pulse(PathBuf);
-
-impl Pulse {
-    /// That of a server of a catalog.
-    pub fn of(catalog: &Path, server: &ServerName) -> Self {
-        Self(catalog.join(OWN_DIRECTORY).join(format!("{server}.progress")))
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
-    pub fn beat(&self) {
-        let noted = File::options().write(true).create(true).truncate(false).open(&self.0);
-        if let Err(error) = noted.and_then(|file| file.set_modified(SystemTime::now())) {
-            tracing::debug!("the progress cannot be noted in {}: {error}", self.0.display());
-        }
+/// Notes that the run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
+pub fn beat(store: &dyn Store) {
+    if let Err(error) = store.write(Place::Progress, b"") {
+        tracing::debug!("the progress is not noted: {error}");
     }
 }
 
 /// Passes events on, and notes progress.
 pub struct Beating<'a> {
     told: &'a dyn Listener,
-    pulse: Pulse,
+    store: Arc<dyn Store>,
     running: Mutex<BTreeMap<Address, Arriving>>,
 }
 
@@ -65,9 +45,9 @@ impl Arriving {
 
 impl<'a> Beating<'a> {
     /// Begins to note.
-    pub fn new(told: &'a dyn Listener, pulse: Pulse) -> Self {
-        pulse.beat();
-        Self { told, pulse, running: Mutex::default() }
+    pub fn new(told: &'a dyn Listener, store: Arc<dyn Store>) -> Self {
+        beat(store.as_ref());
+        Self { told, store, running: Mutex::default() }
     }
 
     /// Notes what arrives, as long as it is polled.
@@ -76,7 +56,7 @@ impl<'a> Beating<'a> {
             tokio::time::sleep(EVERY).await;
             // All of them, so that none is taken for progress the next time.
             if self.running().values_mut().filter_map(|step| step.has_grown().then_some(())).count() > 0 {
-                self.pulse.beat();
+                beat(self.store.as_ref());
             }
         }
     }
@@ -93,11 +73,11 @@ impl Listener for Beating<'_> {
             Event::Started { address, counter, .. } => {
                 let step = Arriving { counter: counter.clone(), seen: counter.get() };
                 self.running().insert(address.clone(), step);
-                self.pulse.beat();
+                beat(self.store.as_ref());
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
                 self.running().remove(address);
-                self.pulse.beat();
+                beat(self.store.as_ref());
             }
             // To try again is no progress.
             Event::Retrying { .. } | Event::Interrupted => {}

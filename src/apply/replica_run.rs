@@ -444,7 +444,7 @@ mod tests {
             patience: Patience::APPLYING,
         };
         let target = plan.target.as_ref().unwrap();
-        let store = Posix::opener(into.path().to_owned())(&target.here);
+        let store = Arc::new(Posix::at(into.path()));
         let run = ReplicaRun::new(target, store, moving, Duration::ZERO, &cancel, &Nobody);
         let request = Fetch {
             from: "/b".into(),

@@ -11,16 +11,16 @@ use std::time::Duration;
 use anstyle::Style;
 use tempfile::TempDir;
 
-use crate::apply::RunLocks;
 use crate::barman::layout::ServerDirs;
 use crate::cli::{self, SiteFile};
-use crate::cycle::{Round, Session};
+use crate::cycle::Session;
 use crate::demo::catalog::{self, PrimaryCatalog};
 use crate::demo::damage::Damage;
 use crate::error::{Error, Exit, Kind};
 use crate::plan::Plan;
 use crate::plan::scope::Scope;
 use crate::stdout;
+use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -175,18 +175,16 @@ impl Stage<'_> {
     async fn apply(&self, shown: Option<&Plan>) -> Result<(), Error> {
         self.command("antipode apply --auto-approve");
         let site = self.load()?;
-        let locks = RunLocks::of(&site.catalog.path)?;
+        home::prepare(&site.catalog.path)?;
         let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
-        let result = match session.lock(&locks, |_| true, LOCK_TIMEOUT).all().await {
-            Ok(round) => self.plan_and_apply(&session, round, shown).await,
-            Err(error) => Err(error),
-        };
+        let result = self.lock_and_apply(&session, shown).await;
         session.close().await;
         self.check_interrupt()?;
         result
     }
 
-    async fn plan_and_apply(&self, session: &Session, round: Round, shown: Option<&Plan>) -> Result<(), Error> {
+    async fn lock_and_apply(&self, session: &Session, shown: Option<&Plan>) -> Result<(), Error> {
+        let round = session.lock(|_| true, LOCK_TIMEOUT)?.all().await?;
         let plan = session.plan_round(&Scope::default(), &round).await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);

@@ -43,9 +43,10 @@ async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, termi
     let mut plan = plan::plan(site, &session.replicas, &observation, now);
     plan.vanished = session.vanished()?;
     let mut status = status(&plan, &session.replicas, &observation, now);
+    let barman = session.site_conf()?;
     for replica in &mut status.replicas {
         // Who may not read the lock is not told of who holds it.
-        replica.ongoing = apply::ongoing(&site.catalog.path, &replica.name).ok().flatten();
+        replica.ongoing = barman.store(&replica.name).ok().and_then(|store| apply::ongoing(store.as_ref()).ok()?);
     }
     let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
     match arguments.format {

@@ -28,7 +28,6 @@ impl Session {
         lock_timeout: Duration,
         listener: &dyn Listener,
     ) -> Result<Summary, Error> {
-        let lock_directory = self.lock_directory()?;
         let (mut run_locks, mut begun) = (round.locks, Vec::new());
         for planned in &plan.replicas {
             match run_locks.remove(&planned.name) {
@@ -39,9 +38,10 @@ impl Session {
         }
         let admitted = begun.iter().map(|(planned, cycle, _)| Ok((*planned, &cycle.replica, cycle.primary()?)));
         let shares = self.shared.admit(admitted.collect::<Result<Vec<_>, Error>>()?);
-        let grants = begun.into_iter().zip(shares).map(|((planned, cycle, run_lock), share)| {
-            (planned, cycle, Grant { run_lock, share, lock_directory: lock_directory.clone(), lock_timeout })
-        });
+        let grants = begun
+            .into_iter()
+            .zip(shares)
+            .map(|((planned, cycle, run_lock), share)| (planned, cycle, Grant { run_lock, share, lock_timeout }));
         let mut applies =
             join_all(grants.map(|(planned, cycle, grant)| async move { cycle.apply(planned, grant, listener).await }));
         let summaries = tokio::select! {

@@ -18,4 +18,4 @@ mod session;
 pub use lines::{Calls, Lines, Way};
 pub use replica::{Cycle, Grant};
 pub use round::{Locking, Round};
-pub use session::{Planned, Session, lock_directory, unknown_server};
+pub use session::{Planned, Session, unknown_server};

@@ -1,6 +1,5 @@
 //! The cycle of one replica: both its ends are observed, the difference is planned, the plan is applied.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use crate::observe::{self, Purpose, Terms, Turns};
 use crate::plan::scope::{Scope, ScopeError};
 use crate::plan::{self, Plan, ReplicaPlan, backup};
 use crate::site::model::{Primary, Replica, Site};
-use crate::store::Posix;
 use crate::transport::patience::Patience;
 
 use super::lines::{Calls, Way};
@@ -38,12 +36,10 @@ pub struct Cycle {
 
 /// What an apply is given by whoever runs it.
 pub struct Grant {
-    /// The run's own lock, which is held until the end.
+    /// The run's own lock and with it the replica's catalog, which is held until the end.
     pub run_lock: RunLock,
     /// What is shared with the applies of other replicas.
     pub share: Share,
-    /// Where Barman's locks are.
-    pub lock_directory: PathBuf,
     /// How long a busy lock of Barman's is waited for.
     pub lock_timeout: Duration,
 }
@@ -80,12 +76,10 @@ impl Cycle {
     /// Does what a plan says.
     pub async fn apply(&self, plan: &ReplicaPlan, grant: Grant, listener: &dyn Listener) -> Summary {
         let way = self.way().await;
-        let Grant { run_lock, share, lock_directory, lock_timeout } = grant;
-        let stores = Posix::opener(lock_directory);
+        let Grant { run_lock, share, lock_timeout } = grant;
         let means = Means {
             replica: &self.replica,
             connection: way.as_ref().map(Way::connection).map_err(Clone::clone),
-            stores: &stores,
             lock_timeout,
             patience: Patience::APPLYING,
             run_lock,

@@ -1,7 +1,6 @@
 //! A site whose primaries were called: from what is wanted to a plan.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Limits, RunLocks, Shared};
+use crate::apply::{Limits, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Purpose, SiteConf, Terms, Turns};
+use crate::observe::{self, Purpose, SiteConf, SiteConfError, Terms, Turns};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::status::vanished::{Vanished, vanished};
@@ -157,14 +156,15 @@ impl Session {
     }
 
     /// Takes the runs' own locks of all replicas that are concerned, waiting for each that is busy as long as this.
-    pub fn lock<'a>(
-        &'a self,
-        locks: &'a RunLocks,
+    pub fn lock(
+        &self,
         is_concerned: impl Fn(&ServerName) -> bool,
         timeout: Duration,
-    ) -> Locking<'a> {
-        let names = self.replicas.iter().map(|replica| &replica.name);
-        Locking::of(names.filter(|name| is_concerned(name)).cloned(), locks, timeout, &self.cancel)
+    ) -> Result<Locking<'_>, SiteConfError> {
+        let barman = self.site_conf()?;
+        let concerned = self.replicas.iter().map(|replica| &replica.name).filter(|name| is_concerned(name));
+        let stores = concerned.map(|name| Ok((name.clone(), barman.store(name)?)));
+        Ok(Locking::of(stores.collect::<Result<Vec<_>, SiteConfError>>()?, timeout, &self.cancel))
     }
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
@@ -230,22 +230,15 @@ impl Session {
         })
     }
 
-    /// Where the site's Barman keeps its locks.
-    pub fn lock_directory(&self) -> Result<PathBuf, Error> {
-        lock_directory(&self.site)
+    /// The site's own Barman, which says where each catalog is.
+    pub fn site_conf(&self) -> Result<SiteConf, SiteConfError> {
+        SiteConf::read(&self.site.catalog.path, self.site.catalog.config.as_deref())
     }
 
     /// Hangs up.
     pub async fn close(self) {
         self.lines.close().await;
     }
-}
-
-/// Where a site's Barman keeps its locks.
-pub fn lock_directory(site: &Site) -> Result<PathBuf, Error> {
-    SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())
-        .and_then(|barman| barman.lock_directory())
-        .map_err(Error::from)
 }
 
 /// No replica has this name; Barman's words.

@@ -43,7 +43,7 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
-use crate::store::{CatalogError, Posix, Store};
+use crate::store::{CatalogError, Store};
 use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
 
@@ -98,8 +98,8 @@ pub async fn observe<'a>(
     let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone() };
     let mut by_primary: BTreeMap<&str, Vec<AtSite<'_>>> = BTreeMap::new();
     for replica in replicas {
-        let (dirs, own) = barman.server(&replica.name)?;
-        by_primary.entry(&replica.primary).or_default().push(AtSite { replica, dirs, own });
+        let ((dirs, own), store) = (barman.server(&replica.name)?, barman.store(&replica.name)?);
+        by_primary.entry(&replica.primary).or_default().push(AtSite { replica, dirs, store, own });
     }
     let installed = observer.installed().shared();
     let observed =
@@ -147,6 +147,7 @@ struct Observer<'a, 'c> {
 struct AtSite<'r> {
     replica: &'r Replica,
     dirs: ServerDirs,
+    store: Arc<dyn Store>,
     own: SiteBarman,
 }
 
@@ -202,9 +203,9 @@ impl Observer<'_, '_> {
         if self.terms.purpose == (Purpose::Plan { refresh: true }) {
             return None;
         }
-        let (store, primary) = (Posix::new(at_site.dirs.clone()), primary.clone());
+        let (store, primary) = (Arc::clone(&at_site.store), primary.clone());
         let server = at_site.replica.server.clone();
-        let read = tokio::task::spawn_blocking(move || Memory::read(&store, &primary, &server));
+        let read = tokio::task::spawn_blocking(move || Memory::read(store.as_ref(), &primary, &server));
         timeout(A_MOMENT, read).await.ok()?.ok()?
     }
 
@@ -220,7 +221,7 @@ impl Observer<'_, '_> {
             let observed = self.ask(&self.source(at_site.replica, &watched), &known).await;
             Ok((watched, known, observed))
         };
-        let (disk, asked, installed) = tokio::join!(self.read_catalog(&at_site.dirs), asked, installed);
+        let (disk, asked, installed) = tokio::join!(self.read_catalog(at_site), asked, installed);
         let barman = match &asked {
             Ok((_, _, Observed::Active(there))) => there.barman,
             Ok((_, _, Observed::Inactive(_) | Observed::Failed(_))) | Err(_) => None,
@@ -235,8 +236,8 @@ impl Observer<'_, '_> {
             disk: disk.version_bounds(),
             primary: barman,
         };
-        let (dirs, store) = (at_site.dirs.clone(), Posix::new(at_site.dirs.clone()));
-        let mut here = replica::inventory(disk, &store, dirs, at_site.own.clone(), signs.decide());
+        let (dirs, store) = (at_site.dirs.clone(), at_site.store.as_ref());
+        let mut here = replica::inventory(disk, store, dirs, at_site.own.clone(), signs.decide());
         // A site without Barman needs no barman.conf, and one with Barman has it somewhere.
         here.notes.extend(self.missing_conf.as_ref().filter(|_| installed.is_some()).map(|conf| {
             format!(
@@ -253,7 +254,7 @@ impl Observer<'_, '_> {
             (None, Err(error)) => Observed::Failed(error),
             (None, Ok((watched, known, Observed::Active(mut there)))) => {
                 let source = self.source(at_site.replica, &watched);
-                match self.look_closer(at_site.replica, &source, known, &mut there, &mut here).await {
+                match self.look_closer(at_site, &source, known, &mut there, &mut here).await {
                     Ok(()) => Observed::Active(there),
                     Err(error) => Observed::Failed(error),
                 }
@@ -280,8 +281,8 @@ impl Observer<'_, '_> {
         Believing { for_long, keeps: matches!(purpose, Purpose::Plan { .. }), now }
     }
 
-    async fn read_catalog(&self, dirs: &ServerDirs) -> Result<ServerOnDisk, Error> {
-        let dirs = dirs.clone();
+    async fn read_catalog(&self, at_site: &AtSite<'_>) -> Result<ServerOnDisk, Error> {
+        let (store, server) = (Arc::clone(&at_site.store), at_site.dirs.server.clone());
         let _turn = self.terms.turns.to_read().await;
         let looking = match self.terms.purpose {
             Purpose::Plan { refresh } => Looking {
@@ -293,9 +294,9 @@ impl Observer<'_, '_> {
             Purpose::Status { depth } => Looking::at(depth),
         };
         let disk = tokio::task::spawn_blocking(move || {
-            let store = Posix::new(dirs.clone());
-            let disk = ServerOnDisk::read(&store, &dirs.server, looking)?;
-            disk.looks.keep(&store);
+            let store = store.as_ref();
+            let disk = ServerOnDisk::read(store, &server, looking)?;
+            disk.looks.keep(store);
             Ok::<_, CatalogError>(disk)
         });
         Ok(disk.await??)
@@ -308,7 +309,7 @@ impl Observer<'_, '_> {
 
     async fn look_closer(
         &self,
-        replica: &Replica,
+        at_site: &AtSite<'_>,
         source: &Source<'_>,
         known: Known,
         there: &mut PrimaryInventory,
@@ -316,29 +317,33 @@ impl Observer<'_, '_> {
     ) -> Result<(), Error> {
         let before = known.memory.clone();
         let learnt = source.complete(there, here, known).await?;
-        self.look_at_differing(there, here).await?;
-        let to_copy = (self.to_copy)(replica, there, here);
+        self.look_at_differing(&at_site.store, there, here).await?;
+        let to_copy = (self.to_copy)(at_site.replica, there, here);
         if matches!(self.terms.purpose, Purpose::Status { .. }) {
             // Manifests only tell what a copy would share with other backups: whether that decides on what fits.
             if !is_tight(there, here, &to_copy) {
                 return Ok(());
             }
         } else if before.as_ref() != Some(&learnt) {
-            let store = Posix::new(here.directories.clone());
-            tokio::task::spawn_blocking(move || learnt.keep(&store)).await?;
+            let store = Arc::clone(&at_site.store);
+            tokio::task::spawn_blocking(move || learnt.keep(store.as_ref())).await?;
         }
-        let store = Posix::new(here.directories.clone());
-        replica::read_reuse_manifests(here, &store, &to_copy)?;
+        replica::read_reuse_manifests(here, at_site.store.as_ref(), &to_copy)?;
         source.look_closer(there, here, &to_copy).await
     }
 
     /// Finds out which of the WAL files here are whole although the primary's have another size.
-    async fn look_at_differing(&self, there: &PrimaryInventory, here: &mut ReplicaInventory) -> Result<(), Error> {
+    async fn look_at_differing(
+        &self,
+        store: &Arc<dyn Store>,
+        there: &PrimaryInventory,
+        here: &mut ReplicaInventory,
+    ) -> Result<(), Error> {
         let differing = whole::differing(there, here);
         if !differing.is_empty() {
             let _turn = self.terms.turns.to_read().await;
-            let store = Posix::new(here.directories.clone());
-            whole::note(here, tokio::task::spawn_blocking(move || whole::read(&store, &differing)).await??);
+            let store = Arc::clone(store);
+            whole::note(here, tokio::task::spawn_blocking(move || whole::read(store.as_ref(), &differing)).await??);
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
+use crate::store::{Posix, Store};
 
 use super::inventory::{SiteBarman, SiteSection};
 
@@ -115,6 +117,12 @@ impl SiteConf {
             retention_policy: known.retention_policy,
         };
         Ok((known.dirs, own))
+    }
+
+    /// A server's catalog at the site.
+    pub fn store(&self, server: &ServerName) -> Result<Arc<dyn Store>, SiteConfError> {
+        let store = Posix::new(self.server(server)?.0).of_catalog(&self.catalog);
+        Ok(Arc::new(store.locking_in(&self.lock_directory()?)))
     }
 
     /// The directory whose `*.conf` files belong to barman.conf.

@@ -1,13 +1,75 @@
-//! The servers of a whole catalog, `barman_home`.
+//! A whole catalog, `barman_home`.
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use super::CatalogError;
 use super::posix::{durable, files, places};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind};
+
+/// A catalog cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// It belongs to somebody else.
+    #[error("the catalog {} belongs to user id {owner}, and this is user id {us}: run as its owner, as Barman does", home.display())]
+    Owner {
+        /// `barman_home`
+        home: PathBuf,
+        /// The id of the user that it belongs to.
+        owner: u32,
+        /// The id of the user that this runs as.
+        us: u32,
+    },
+    /// It cannot be written.
+    #[error("the catalog {} cannot be written: {source}", home.display())]
+    Io {
+        /// `barman_home`
+        home: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl From<HomeError> for Error {
+    fn from(error: HomeError) -> Self {
+        let (kind, hint) = match &error {
+            HomeError::Owner { .. } => (Kind::PermissionDenied, None),
+            HomeError::Io { source, .. } => (Kind::from(source), advice(Kind::from(source))),
+        };
+        Self { hint: hint.map(str::to_owned), ..Self::new(kind, error.to_string()) }.because(error)
+    }
+}
+
+/// What to do about a catalog that cannot be written.
+fn advice(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::ReadOnly => Some("mount its file system writable; `antipode plan` works as it is"),
+        Kind::PermissionDenied => Some("run as the user that owns the catalog"),
+        Kind::NoSpace => Some("free space on its file system and apply again"),
+        Kind::NotFound => Some("make the directory above it, or correct `catalog.path`"),
+        _ => None,
+    }
+}
+
+/// Makes a catalog if only its last directory is missing, and the place of our own in it. One of somebody else is refused.
+pub fn prepare(home: &Path) -> Result<(), HomeError> {
+    let io = |source| HomeError::Io { home: home.to_owned(), source };
+    if !home.exists() {
+        fs::create_dir(home).map_err(io)?;
+    }
+    let (owner, us) = (home.metadata().map_err(io)?.uid(), rustix::process::geteuid().as_raw());
+    if owner != us {
+        return Err(HomeError::Owner { home: home.to_owned(), owner, us });
+    }
+    let own = home.join(places::OWN_DIRECTORY);
+    durable::create_directory(&own).map_err(io)?;
+    fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(io)
+}
 
 /// The servers that a Barman made directories for.
 pub fn servers(home: &Path) -> Result<BTreeSet<ServerName>, CatalogError> {

@@ -19,9 +19,11 @@ use crate::error::{Error, Kind};
 /// How often a busy lock is tried again.
 const POLL: Duration = Duration::from_millis(100);
 
-/// One of Barman's locks.
+/// A lock of a server: one of Barman's, or our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockKind {
+    /// Our own: held as long as an Antipode is at work on the server.
+    Run,
     /// Held while cron works on a server; another cron skips that server.
     Cron,
     /// Held while WAL is copied; another `sync-wals` waits.
@@ -37,9 +39,10 @@ pub enum LockKind {
 }
 
 impl LockKind {
-    /// The lock's file in Barman's `barman_lock_directory`.
+    /// The lock's file in the directory of its kind: Barman's `barman_lock_directory`, or our own one of the catalog.
     pub fn path(self, directory: &Path, server: &ServerName) -> PathBuf {
         directory.join(match self {
+            Self::Run => format!("{server}.lock"),
             Self::Cron => format!(".{server}-cron.lock"),
             Self::SyncWal => format!(".{server}-sync-wal.lock"),
             Self::SyncBackup(id) => format!(".{server}-{id}-sync-backup.lock"),
@@ -127,7 +130,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Busy { path: path.to_owned(), holder: read_holder(path) });
+                    return Err(LockError::Busy { path: path.to_owned(), holder: holder(path) });
                 }
                 Err(TryLockError::Error(error)) => return Err(io(error)),
             }
@@ -175,7 +178,7 @@ impl Lock {
     }
 }
 
-/// Takes one of Barman's locks, and tries for `patience` while it is held. Dropping the future gives up.
+/// Takes a lock, and tries for `patience` while it is held. Dropping the future gives up.
 pub async fn acquire(store: &dyn Store, kind: LockKind, patience: Duration) -> Result<Lock, LockError> {
     patiently(patience, || store.try_lock(kind)).await
 }
@@ -209,14 +212,20 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Who holds a lock, by what is in its file and in `/proc`.
-pub fn read_holder(path: &Path) -> Option<Holder> {
-    let pid = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok().map(|bytes| {
-        let words = String::from_utf8_lossy(&bytes).replace('\0', " ");
-        words.trim().chars().map(|c| if is_unprintable(c) { ' ' } else { c }).take(200).collect()
-    });
-    Some(Holder { pid, command: command.filter(|command: &String| !command.is_empty()) })
+fn holder(path: &Path) -> Option<Holder> {
+    Holder::by(&std::fs::read(path).ok()?)
+}
+
+impl Holder {
+    /// Who holds a lock, by what is in its file and in `/proc`.
+    pub fn by(content: &[u8]) -> Option<Self> {
+        let pid = std::str::from_utf8(content).ok()?.trim().parse().ok()?;
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok().map(|bytes| {
+            let words = String::from_utf8_lossy(&bytes).replace('\0', " ");
+            words.trim().chars().map(|c| if is_unprintable(c) { ' ' } else { c }).take(200).collect()
+        });
+        Some(Self { pid, command: command.filter(|command: &String| !command.is_empty()) })
+    }
 }
 
 #[cfg(test)]

@@ -156,8 +156,10 @@ pub trait Store: Send + Sync {
     /// Removes the temporary files of writes that were killed. Nothing may be written meanwhile.
     fn tidy(&self) -> Result<(), ChangeError>;
 
-    /// Takes one of Barman's locks, or fails at once when it is held.
+    /// Takes a lock, or fails at once when it is held.
     fn try_lock(&self, kind: LockKind) -> Result<Lock, LockError>;
+    /// Whether somebody holds a lock. It is not taken.
+    fn is_locked(&self, kind: LockKind) -> Result<bool, LockError>;
 }
 
 impl dyn Store + '_ {

@@ -37,6 +37,10 @@ pub enum Place {
     Identity,
     /// All that is our own, mode 0700; Barman ignores it.
     Own,
+    /// The lock of the run that is at work on the server, which lies beside all servers: it is there before the server.
+    RunLock,
+    /// The note of when the run that is at work on the server last made progress, beside its lock.
+    Progress,
     /// Is there from before anything is staged until all that is staged is known to be on the disk.
     Unfinished,
     /// The note of the last successful apply.
@@ -68,7 +72,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        !matches!(self, Self::Looks | Self::Memory)
+        !matches!(self, Self::Looks | Self::Memory | Self::Progress)
     }
 }
 

@@ -27,6 +27,8 @@ use places::Places;
 /// The catalog of one server on a file system of this host.
 pub struct Posix {
     dirs: ServerDirs,
+    /// `barman_home`
+    home: PathBuf,
     /// `barman_lock_directory`
     locks: PathBuf,
     /// Whether bases and WAL are on the file system of `backup_directory`.
@@ -36,10 +38,10 @@ pub struct Posix {
 }
 
 impl Posix {
-    /// The catalog in these directories, with Barman's locks where it has them by default.
+    /// The catalog in these directories, with the home and the locks of its Barman where they are by default.
     pub fn new(dirs: ServerDirs) -> Self {
         let home = dirs.backup_directory.parent().unwrap_or(&dirs.backup_directory).to_owned();
-        Self { dirs, locks: home, inside: OnceLock::new(), disks: Default::default() }
+        Self { dirs, locks: home.clone(), home, inside: OnceLock::new(), disks: Default::default() }
     }
 
     /// A directory that is one server's, whatever its name.
@@ -56,15 +58,16 @@ impl Posix {
         self.disk(volume).map(|disk| disk.lose())
     }
 
+    /// The same as a part of the catalog in this directory.
+    #[must_use]
+    pub fn of_catalog(self, home: &Path) -> Self {
+        Self { home: home.to_owned(), ..self }
+    }
+
     /// The same with Barman's locks in this directory.
     #[must_use]
     pub fn locking_in(self, locks: &Path) -> Self {
         Self { locks: locks.to_owned(), ..self }
-    }
-
-    /// Opens catalogs with Barman's locks in this directory.
-    pub fn opener(locks: PathBuf) -> impl Fn(&ServerDirs) -> Arc<dyn Store> + Sync {
-        move |dirs| Arc::new(Self::new(dirs.clone()).locking_in(&locks))
     }
 
     fn places(&self) -> Places<'_> {
@@ -72,11 +75,18 @@ impl Posix {
             let inside = |directory: &Path| on_same_file_system(&self.dirs.backup_directory, directory);
             (inside(&self.dirs.basebackups_directory), inside(&self.dirs.wals_directory))
         });
-        Places { dirs: &self.dirs, bases_inside, wals_inside }
+        Places { dirs: &self.dirs, home: &self.home, bases_inside, wals_inside }
     }
 
     fn path<'a>(&self, at: impl Into<At<'a>>) -> PathBuf {
         self.places().path(at.into())
+    }
+
+    fn lock(&self, kind: LockKind) -> PathBuf {
+        match kind {
+            LockKind::Run => self.path(Place::RunLock),
+            barmans => barmans.path(&self.locks, &self.dirs.server),
+        }
     }
 
     fn paths(&self, written: &[At<'_>]) -> Vec<PathBuf> {
@@ -204,7 +214,8 @@ impl Store for Posix {
     fn write(&self, place: Place, content: &[u8]) -> Result<(), ChangeError> {
         let path = self.path(place);
         if !place.is_durable() {
-            let noted = files::check_ours(&places::own(&self.dirs)).and_then(|()| durable::note(&path, content));
+            let ours = path.parent().unwrap_or(&path);
+            let noted = files::check_ours(ours).and_then(|()| durable::note(&path, content));
             return noted.map_err(ChangeError::doing("write", &path));
         }
         match (place, path.parent()) {
@@ -295,7 +306,12 @@ impl Store for Posix {
     }
 
     fn try_lock(&self, kind: LockKind) -> Result<Lock, LockError> {
-        Lock::try_acquire(&kind.path(&self.locks, &self.dirs.server))
+        Lock::try_acquire(&self.lock(kind))
+    }
+
+    fn is_locked(&self, kind: LockKind) -> Result<bool, LockError> {
+        let path = self.lock(kind);
+        Lock::is_held(&path).map_err(|source| LockError::Io { path, source })
     }
 }
 

@@ -351,6 +351,10 @@ impl Store for Recording {
             None => self.inner.try_lock(kind),
         }
     }
+
+    fn is_locked(&self, kind: LockKind) -> Result<bool, LockError> {
+        self.inner.is_locked(kind)
+    }
 }
 
 /// Does something that may be stopped, and stops it after a few entries.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use antipode::apply::RunLocks;
 use antipode::demo::catalog::SECOND_BACKUP;
 use antipode::store::locks::{Lock, LockKind};
 use rustix::process::{Pid, Signal, kill_process};
@@ -135,8 +134,7 @@ async fn an_error_is_an_event_and_the_summary_still_comes_last() {
     let (unknown, code) = events(&site.file, &["--auto-approve", "--target", "mian"]);
     assert_eq!((types(&unknown), code), (vec!["error", "summary"], 1));
     assert!(unknown[0]["hint"].as_str().unwrap().contains("main"), "{unknown:?}");
-    let locks = RunLocks::of(&site.catalog).unwrap();
-    let _lock = locks.acquire(&site.dirs().server, Duration::ZERO).await.unwrap();
+    let _lock = site.run_lock("main", Duration::ZERO).await;
     let (locked, code) = events(&site.file, &["--auto-approve", "--lock-timeout", "0s"]);
     assert_eq!((types(&locked), code), (vec!["error", "summary"], 3));
     assert_summary(&locked, &[("done", 0), ("exit_code", 3)]);

@@ -7,13 +7,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::Limits;
+use antipode::apply::{Limits, RunLock};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Listener, Summary};
 use antipode::plan::Plan;
 use antipode::site::Site;
-use antipode::store::Posix;
+use antipode::store::{Posix, home};
 use antipode::verify::checksum::{Algorithm, Checksum};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -100,6 +100,13 @@ impl Ground {
     }
 }
 
+/// Takes the lock of a run at a server of a catalog.
+pub async fn run_lock(catalog: &Path, server: &str, patience: Duration) -> RunLock {
+    home::prepare(catalog).unwrap();
+    let dirs = ServerDirs::of_catalog(catalog, server.parse().unwrap());
+    RunLock::take(stages::on_disk(&dirs), &dirs.server, patience).await.unwrap()
+}
+
 /// A site of the one primary.
 pub struct TestSite {
     pub catalog: PathBuf,
@@ -118,6 +125,11 @@ impl TestSite {
 
     pub fn store(&self) -> Posix {
         Posix::new(self.dirs())
+    }
+
+    /// Takes the lock of another run.
+    pub async fn run_lock(&self, server: &str, patience: Duration) -> RunLock {
+        run_lock(&self.catalog, server, patience).await
     }
 
     pub async fn plan(&self) -> Plan {
@@ -160,8 +172,9 @@ impl TestSite {
         faulty: Option<&Arc<Faulty>>,
         limits: Limits,
     ) -> (Plan, Summary) {
-        let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
-        let with = With { stores: &stores, limits, lock_timeout: self.lock_timeout, listener, cancel: &cancel };
+        let cancel = CancellationToken::new();
+        let with =
+            With { stores: &stages::on_disk, limits, lock_timeout: self.lock_timeout, listener, cancel: &cancel };
         let between = |plan: &Plan, connections: &mut Connections| {
             unblocked(plan);
             if let Some(faulty) = faulty {

@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, RunLocks, Shared};
+use antipode::apply::{Limits, Shared};
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::cycle::{Calls, Cycle, Grant, Lines};
 use antipode::demo::catalog::{FIRST_BACKUP, PrimaryCatalog};
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Blind, Ground, TestSite};
+use super::ground::{Blind, Ground, TestSite, run_lock};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -38,7 +38,6 @@ async fn a_server_that_is_busy_holds_up_no_other_and_one_that_is_done_is_free() 
     }
     let dirs = ServerDirs::of_catalog(&catalog, "other".parse().unwrap());
     let (published, others) = (Layout::NEWEST.backup_info(&dirs, FIRST_BACKUP.parse().unwrap()), cron("other"));
-    let run_locks = RunLocks::of(&catalog).unwrap();
     // Barman lets go of the one server only when the other is done and free for everybody, and the deletions of the one are
     // finished.
     let barman = tokio::spawn(async move {
@@ -46,7 +45,7 @@ async fn a_server_that_is_busy_holds_up_no_other_and_one_that_is_done_is_free() 
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(Lock::acquire(&others, LONG).await.unwrap());
-        drop(run_locks.acquire(&dirs.server, LONG).await.unwrap());
+        drop(run_lock(&catalog, "other", LONG).await);
         drop(busy);
     });
     let (_, summary) = site.apply_watched(&Blind).await;
@@ -70,7 +69,7 @@ async fn a_server_that_another_run_is_at_work_on_is_passed_over_by_name_and_hold
     PrimaryCatalog::create(&ground.primary(), "other").unwrap().first_day().unwrap();
     let catalog = ground.path().join("site");
     let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
-    let held = RunLocks::of(&catalog).unwrap().acquire(&"main".parse().unwrap(), Duration::ZERO).await.unwrap();
+    let held = site.run_lock("main", Duration::ZERO).await;
     let apply = ["apply", "--auto-approve", "--lock-timeout", "0s"];
 
     let targeted = antipode(&site, &[&apply[..], &["--target", "other"]].concat());
@@ -101,9 +100,8 @@ async fn a_server_that_another_run_is_at_work_on_is_applied_when_that_ends_and_h
     PrimaryCatalog::create(&ground.primary(), "other").unwrap().first_day().unwrap();
     let catalog = ground.path().join("site");
     let site = ground.site_of(&catalog, "main: {primary: frankfurt}\n  other: {primary: frankfurt}");
-    let (run_locks, dirs) =
-        (RunLocks::of(&catalog).unwrap(), ServerDirs::of_catalog(&catalog, "other".parse().unwrap()));
-    let held = run_locks.acquire(&"main".parse().unwrap(), Duration::ZERO).await.unwrap();
+    let dirs = ServerDirs::of_catalog(&catalog, "other".parse().unwrap());
+    let held = site.run_lock("main", Duration::ZERO).await;
     let mut apply = Command::new(env!("CARGO_BIN_EXE_antipode"));
     apply.args(["apply", "--auto-approve", "--json", "--lock-timeout", "2m", "-f"]).arg(&site.file);
     let apply = apply.stdout(Stdio::piped()).spawn().unwrap();
@@ -112,7 +110,7 @@ async fn a_server_that_another_run_is_at_work_on_is_applied_when_that_ends_and_h
     while !published.exists() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    drop(run_locks.acquire(&dirs.server, LONG).await.unwrap());
+    drop(site.run_lock("other", LONG).await);
     assert!(!catalog.join("main").exists(), "another run is at work on it");
     drop(held);
     let applied = apply.wait_with_output().unwrap();
@@ -129,7 +127,6 @@ async fn a_server_that_another_run_is_at_work_on_is_applied_when_that_ends_and_h
 
 /// One round of a replica's cycle, from its run's own lock to the end of its apply; what the apply came to.
 async fn go_round(site: &TestSite, name: &str, lines: &Arc<Lines>, shared: &Shared) -> Summary {
-    let run_locks = RunLocks::of(&site.catalog).unwrap();
     let cycle = Cycle {
         site: Arc::new(site.site.clone()),
         replica: site.site.replicas[&name.parse().unwrap()].clone(),
@@ -137,12 +134,12 @@ async fn go_round(site: &TestSite, name: &str, lines: &Arc<Lines>, shared: &Shar
         turns: Arc::default(),
         cancel: CancellationToken::new(),
     };
-    let run_lock = run_locks.acquire(&cycle.replica.name, LONG).await.unwrap();
+    let run_lock = site.run_lock(name, LONG).await;
     let now = Timestamp::now();
     let observation = cycle.observe(Purpose::Plan { refresh: false }, now).await.unwrap();
     let plan = cycle.plan(&observation, now).replicas.remove(0);
     let share = shared.admit([(&plan, &cycle.replica, cycle.primary().unwrap())]).remove(0);
-    let grant = Grant { run_lock, share, lock_directory: site.catalog.clone(), lock_timeout: LONG };
+    let grant = Grant { run_lock, share, lock_timeout: LONG };
     cycle.apply(&plan, grant, &Nobody).await
 }
 

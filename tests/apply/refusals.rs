@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use antipode::apply::{RunLockError, RunLocks};
+use antipode::store::home::{self, HomeError};
 
 use super::executable::copy_program;
 use super::ground::{Ground, TestSite};
@@ -90,7 +90,7 @@ async fn a_catalog_of_somebody_else_is_refused() {
     } else {
         PathBuf::from("/usr")
     };
-    let refused = RunLocks::of(&catalog).unwrap_err();
-    assert!(matches!(refused, RunLockError::Owner { .. }), "{refused}");
+    let refused = home::prepare(&catalog).unwrap_err();
+    assert!(matches!(refused, HomeError::Owner { .. }), "{refused}");
     assert!(!catalog.join(".antipode").exists());
 }

@@ -12,7 +12,6 @@ use antipode::events::{Event, Listener, Summary};
 use antipode::plan::Plan;
 use antipode::plan::status::{SiteStatus, status};
 use antipode::site::Site;
-use antipode::store::Posix;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -75,9 +74,9 @@ impl Ground {
     /// Plans and applies; an interruption comes after so many events.
     pub fn apply(&self, now: Timestamp, interrupted_after: Option<usize>) -> Applied {
         run(async {
-            let (cancel, stores) = (CancellationToken::new(), Posix::opener(self.catalog.clone()));
+            let cancel = CancellationToken::new();
             let with = With {
-                stores: &stores,
+                stores: &stages::on_disk,
                 limits: Limits::default(),
                 lock_timeout: stages::LOCK_TIMEOUT,
                 listener: &Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() },

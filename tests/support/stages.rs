@@ -6,14 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLocks, Shared, Stores, apply};
+use antipode::apply::{Limits, Means, RunLock, Shared, apply};
+use antipode::barman::layout::ServerDirs;
 use antipode::error::Error;
 use antipode::events::{Listener, Summary};
 use antipode::observe::inventory::Observation;
-use antipode::observe::{Purpose, Terms, Turns, observe};
+use antipode::observe::{Purpose, SiteConf, Terms, Turns, observe};
 use antipode::plan::{Plan, backup, plan};
 use antipode::site::Site;
 use antipode::site::model::{Primary, Replica};
+use antipode::store::{Posix, Store, home};
 use antipode::transport::patience::Patience;
 use antipode::transport::{self, Connection};
 use futures::FutureExt;
@@ -33,6 +35,14 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What each primary answers when it is called.
 pub type Connections = BTreeMap<String, Result<Connection, Error>>;
+
+/// Opens the catalog of a server that has these directories.
+pub type Stores<'a> = &'a (dyn Fn(&ServerDirs) -> Arc<dyn Store> + Sync);
+
+/// The catalog in these directories, with all else where Barman has it by default.
+pub fn on_disk(dirs: &ServerDirs) -> Arc<dyn Store> {
+    Arc::new(Posix::new(dirs.clone()))
+}
 
 /// What an apply is done with.
 pub struct With<'a> {
@@ -66,8 +76,10 @@ pub async fn plan_and_apply(
     with: With<'_>,
     between: impl FnOnce(&Plan, &mut Connections),
 ) -> (Plan, Summary) {
-    let locks = RunLocks::of(&site.catalog.path).unwrap();
-    let run_locks = try_join_all(site.replicas.keys().map(|name| locks.acquire(name, LOCK_TIMEOUT))).await.unwrap();
+    home::prepare(&site.catalog.path).unwrap();
+    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref()).unwrap();
+    let take = |name| RunLock::take((with.stores)(&barman.server(name).unwrap().0), name, LOCK_TIMEOUT);
+    let run_locks = try_join_all(site.replicas.keys().map(take)).await.unwrap();
     let mut connections = call(site).await;
     let (plan, _) = look_over(site, &connections, now).await;
     between(&plan, &mut connections);
@@ -79,7 +91,6 @@ pub async fn plan_and_apply(
         let means = Means {
             replica,
             connection: connections[&replica.primary].as_ref().map_err(Clone::clone),
-            stores: with.stores,
             lock_timeout: with.lock_timeout,
             patience: IMPATIENT,
             run_lock,

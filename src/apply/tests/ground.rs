@@ -101,8 +101,7 @@ impl Ground {
 
     /// An apply that nothing disturbs does the rest, and leaves nothing to do.
     pub async fn finish(&self) {
-        let store: Arc<dyn Store> = Arc::new(Posix::new(self.dirs()));
-        let summary = self.apply(&store).await;
+        let summary = self.apply(&stages::on_disk(&self.dirs())).await;
         assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]));
         let (plan, _) = stages::look(&self.site, Timestamp::now()).await;
         unblocked(&plan);

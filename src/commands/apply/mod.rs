@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use crate::apply::{Limits, RunLocks};
+use crate::apply::Limits;
 use crate::cli;
 use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::plan::scope::{Pattern, Scope};
 use crate::progress::Json;
 use crate::stdout;
+use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
@@ -58,12 +59,12 @@ async fn run_for(
             ));
     }
     let site = source::load(&arguments.site, terminal)?;
-    let locks = RunLocks::of(&site.catalog.path)?;
+    home::prepare(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     session.limit(limits(arguments));
     let result = match session.accept(&arguments.consent.accepted) {
-        Ok(()) => Applying { audience, arguments, session: &session, interrupt }.run(&locks).await,
+        Ok(()) => Applying { audience, arguments, session: &session, interrupt }.run().await,
         Err(error) => Err(error),
     };
     session.close().await;
@@ -81,10 +82,10 @@ struct Applying<'a> {
 
 impl Applying<'_> {
     /// Applies what no other run is at work on; and, as soon as that run has ended, what one was.
-    async fn run(self, locks: &RunLocks) -> Result<Exit, Error> {
+    async fn run(self) -> Result<Exit, Error> {
         let scope: Scope = (&self.arguments.scope).into();
         scope.check_names(&self.session.replicas)?;
-        let mut locking = self.session.lock(locks, |name| scope.concerns(name), self.arguments.lock_timeout);
+        let mut locking = self.session.lock(|name| scope.concerns(name), self.arguments.lock_timeout)?;
         if !self.arguments.auto_approve {
             // Whoever approves is shown one plan, and asked once.
             return self.round(&scope, locking.all().await?, true).await;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::apply::RunLocks;
 use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::commands::audience::Audience;
@@ -18,6 +17,7 @@ use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::{self, Present};
+use crate::store::home;
 
 use super::{carry_out, exit, limits};
 
@@ -36,10 +36,10 @@ pub async fn run(
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
     } else {
-        let locks = RunLocks::of(&site.catalog.path)?;
+        home::prepare(&site.catalog.path)?;
         let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
         session.limit(limits(arguments));
-        let result = check_and_apply(&saved, file, audience, arguments, &session, &locks).await;
+        let result = check_and_apply(&saved, file, audience, arguments, &session).await;
         session.close().await;
         if let Some(exit) = exit(&result?) {
             return Ok(exit);
@@ -57,7 +57,6 @@ async fn check_and_apply(
     audience: &Audience<'_>,
     arguments: &cli::Apply,
     session: &Session,
-    locks: &RunLocks,
 ) -> Result<Summary, Error> {
     let changed: BTreeSet<&ServerName> =
         saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
@@ -67,7 +66,7 @@ async fn check_and_apply(
         return Err(error.clone());
     }
     // It is applied as it was reviewed, or not at all.
-    let round = session.lock(locks, |name| changed.contains(name), arguments.lock_timeout).all().await?;
+    let round = session.lock(|name| changed.contains(name), arguments.lock_timeout)?.all().await?;
     if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }

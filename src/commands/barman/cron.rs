@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::RunLocks;
+use crate::apply::ongoing;
 use crate::barman::ids::ServerName;
 use crate::cli::SiteFile;
 use crate::commands::audience::Audience;
@@ -13,24 +13,26 @@ use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
 use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
+use crate::observe::SiteConf;
 use crate::plan::scope::Scope;
 use crate::render;
-use crate::site::Site;
 use crate::stdout;
+use crate::store::home;
 
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let site = source::load(arguments, terminal)?;
-    let locks = RunLocks::of(&site.catalog.path)?;
+    home::prepare(&site.catalog.path)?;
     let session = Session::open(&site, &interrupt.token, terminal::told()).await;
-    let result = lock_and_pass(&session, &locks, terminal).await;
+    let result = lock_and_pass(&session, terminal).await;
     session.close().await;
     result
 }
 
-async fn lock_and_pass(session: &Session, locks: &RunLocks, terminal: &Terminal) -> Result<Exit, Error> {
-    let round = session.lock(locks, |_| true, Duration::ZERO).all().await?;
-    let busy = round.busy.iter().map(|(server, busy)| skip(&session.site, server, busy, terminal));
+async fn lock_and_pass(session: &Session, terminal: &Terminal) -> Result<Exit, Error> {
+    let round = session.lock(|_| true, Duration::ZERO)?.all().await?;
+    let barman = session.site_conf()?;
+    let busy = round.busy.iter().map(|(server, busy)| skip(&barman, server, busy, terminal));
     let hanging = busy.fold(false, |hanging, hangs| hanging | hangs);
     let passed_over = if hanging { Exit::Locked } else { Exit::Done };
     let exit = if round.is_empty() { Exit::Done } else { pass(session, round, terminal).await? };
@@ -39,9 +41,9 @@ async fn lock_and_pass(session: &Session, locks: &RunLocks, terminal: &Terminal)
 
 /// Leaves a server to the run that is at work on it, as Barman's cron does; whether that run hangs. One that does is an
 /// error: without it nobody would know that nothing is copied any more.
-fn skip(site: &Site, server: &ServerName, busy: &Error, terminal: &Terminal) -> bool {
+fn skip(barman: &SiteConf, server: &ServerName, busy: &Error, terminal: &Terminal) -> bool {
     let now = Timestamp::now();
-    let run = crate::apply::ongoing(&site.catalog.path, server).ok().flatten();
+    let run = barman.store(server).ok().and_then(|store| ongoing(store.as_ref()).ok()?);
     let who = run.as_ref().map_or_else(|| busy.to_string(), |run| render::ongoing(run, now));
     let skipping = format!("Another antipode is already running, skipping {server}: {who}");
     if let Some(run) = run.filter(|run| run.hangs(now)) {

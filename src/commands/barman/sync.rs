@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::RunLocks;
 use crate::commands::apply;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
@@ -18,6 +17,7 @@ use crate::plan::Plan;
 use crate::plan::scope::{Scope, ScopeError};
 use crate::render;
 use crate::site::Site;
+use crate::store::home;
 
 /// How long a lock of a catalog or a server is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,22 +40,16 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Part, Error> {
-    let locks = RunLocks::of(&site.catalog.path)?;
+    home::prepare(&site.catalog.path)?;
     let session = Session::open(site, &interrupt.token, terminal::told()).await;
-    let result = part(&session, server, things, &locks, terminal).await;
+    let result = part(&session, server, things, terminal).await;
     session.close().await;
     result
 }
 
-async fn part(
-    session: &Session,
-    server: &str,
-    things: &[&str],
-    locks: &RunLocks,
-    terminal: &Terminal,
-) -> Result<Part, Error> {
+async fn part(session: &Session, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, Error> {
     session.replica(server)?;
-    let round = session.lock(locks, |name| name.as_str() == server, PATIENCE).all().await?;
+    let round = session.lock(|name| name.as_str() == server, PATIENCE)?.all().await?;
     if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }

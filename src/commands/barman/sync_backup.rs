@@ -8,9 +8,10 @@ use crate::commands::terminal::Terminal;
 use crate::cycle;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
+use crate::observe::SiteConf;
 use crate::site::Site;
 use crate::stdout;
-use crate::store::locks::{Lock, LockError, LockKind};
+use crate::store::locks::LockKind;
 
 use super::sync::{self, Part};
 
@@ -45,12 +46,9 @@ pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &I
 
 /// Whether another process copies this backup: it is not waited for.
 fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, Error> {
-    let directory = cycle::lock_directory(site)?;
-    match Lock::try_acquire(&LockKind::SyncBackup(id).path(&directory, server)) {
-        Err(LockError::Busy { .. }) => Ok(true),
-        // A catalog that does not exist yet has no locks either.
-        Ok(_) | Err(LockError::Io { .. }) => Ok(false),
-    }
+    let store = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?.store(server)?;
+    // A lock that cannot be looked at is judged by the apply.
+    Ok(store.is_locked(LockKind::SyncBackup(id)).unwrap_or(false))
 }
 
 fn is_busy(summary: &Summary) -> bool {

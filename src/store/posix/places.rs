@@ -4,10 +4,11 @@
 //! on the file system of what it becomes. Where `basebackups_directory` or `wals_directory` is on another file system, a
 //! thing is staged beside its target under a hidden name that ends in `.tmp`, which Barman's `rebuild-xlogdb` passes over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
+use crate::store::locks::LockKind;
 use crate::store::place::{At, Place};
 
 /// The name of our own directory, in a catalog and in each server's `backup_directory`.
@@ -23,6 +24,8 @@ const GOES: &str = ".trash.antipode.tmp";
 pub struct Places<'a> {
     /// Its directories.
     pub dirs: &'a ServerDirs,
+    /// `barman_home`
+    pub home: &'a Path,
     /// Whether the backups are on the file system of `backup_directory`.
     pub bases_inside: bool,
     /// Whether the WAL is on the file system of `backup_directory`.
@@ -54,6 +57,8 @@ impl Places<'_> {
             Place::SyncWals => dirs.sync_wals_info(),
             Place::Identity => dirs.identity(),
             Place::Own => own(dirs),
+            Place::RunLock => LockKind::Run.path(&self.home.join(OWN_DIRECTORY), &dirs.server),
+            Place::Progress => self.home.join(OWN_DIRECTORY).join(format!("{}.progress", dirs.server)),
             Place::Unfinished => own(dirs).join("unfinished"),
             Place::LastApply => own(dirs).join("last-apply.json"),
             Place::Findings => own(dirs).join("findings.json"),
@@ -100,13 +105,12 @@ pub fn goes_beside(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn things_are_staged_on_the_file_system_of_what_they_become() {
         let dirs = ServerDirs::of_catalog(Path::new("/b"), "main".parse().unwrap());
         let id: BackupId = "20261122T092435".parse().unwrap();
-        let inside = Places { dirs: &dirs, bases_inside: true, wals_inside: true };
+        let inside = Places { dirs: &dirs, home: Path::new("/b"), bases_inside: true, wals_inside: true };
         assert_eq!(inside.place(Place::Staged(id)), Path::new("/b/main/.antipode/staging/20261122T092435"));
         assert_eq!(inside.place(Place::Arrivals), Path::new("/b/main/.antipode/wals"));
         let beside = Places { bases_inside: false, wals_inside: false, ..inside };
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_below_a_place_is_below_its_path() {
         let dirs = ServerDirs::of_catalog(Path::new("/b"), "main".parse().unwrap());
-        let places = Places { dirs: &dirs, bases_inside: true, wals_inside: true };
+        let places = Places { dirs: &dirs, home: Path::new("/b"), bases_inside: true, wals_inside: true };
         let path = |at| places.path(at).into_os_string();
         assert_eq!(path(Place::SyncWals.into()), "/b/main/wals/sync-wals.info");
         assert_eq!(path(Place::Bases.below(Path::new("x/y"))), "/b/main/base/x/y");
