@@ -54,7 +54,7 @@ pub struct Moving<'a> {
 }
 
 /// A copy that a step asks for.
-pub struct Transfer<'a> {
+pub struct Errand<'a> {
     /// The step's action.
     pub address: &'a Address,
     /// How urgent it is.
@@ -224,61 +224,61 @@ impl<'a> ReplicaRun<'a> {
     }
 
     /// Copies files when it is their turn, and tries again what may pass.
-    pub async fn fetch(&self, transfer: Transfer<'_>) -> Result<Fetched, Error> {
-        let turn = self.turn(transfer.urgency).await?;
-        self.fetch_in(turn, transfer).await
+    pub async fn fetch(&self, errand: Errand<'_>) -> Result<Fetched, Error> {
+        let turn = self.turn(errand.urgency).await?;
+        self.fetch_in(turn, errand).await
     }
 
     /// Copies files in a turn that is theirs, and tries again what may pass.
-    pub async fn fetch_in(&self, _turn: Turn, transfer: Transfer<'_>) -> Result<Fetched, Error> {
+    pub async fn fetch_in(&self, _turn: Turn, errand: Errand<'_>) -> Result<Fetched, Error> {
         // What is here tells progress, and not what an attempt counted: that grows by what it found here, too.
-        let here = || bytes_here(&transfer.request);
-        let fetched = self.patiently(transfer.address, || self.attempt(&transfer), here).await;
+        let here = || bytes_here(&errand.request);
+        let fetched = self.patiently(errand.address, || self.attempt(&errand), here).await;
         fetched.map_err(|error| {
-            let is_cut_off = transfer.piece.is_some() && !self.cancel.is_cancelled();
+            let is_cut_off = errand.piece.is_some() && !self.cancel.is_cancelled();
             let ended = error.kind == Kind::Interrupted;
             if is_cut_off && ended { Error::limit_reached() } else { error }
         })
     }
 
     /// Copies once, with what it may use of the primary's bandwidth.
-    async fn attempt(&self, transfer: &Transfer<'_>) -> Result<Fetched, Error> {
+    async fn attempt(&self, errand: &Errand<'_>) -> Result<Fetched, Error> {
         let share = self.moving.share;
         let copy = |bandwidth, cut_off| {
-            let request = Fetch { bandwidth, ..transfer.request.clone() };
-            async move { self.transfer(transfer, &request, &cut_off).await }
+            let request = Fetch { bandwidth, ..errand.request.clone() };
+            async move { self.transfer(errand, &request, &cut_off).await }
         };
-        share.claim().transfer(share.at_most(transfer.piece.map(Piece::bandwidth)), self.cancel, copy).await
+        share.claim().transfer(share.at_most(errand.piece.map(Piece::bandwidth)), self.cancel, copy).await
     }
 
     /// Copies, and charges what arrived, also of a copy that failed.
     async fn transfer(
         &self,
-        transfer: &Transfer<'_>,
+        errand: &Errand<'_>,
         request: &Fetch,
         cut_off: &CancellationToken,
     ) -> Result<Fetched, Error> {
-        let before = transfer.counter.get();
+        let before = errand.counter.get();
         let running = self.meter.begin();
         let files = &self.moving.files;
-        let fetched = match transfer.piece {
-            None => files.fetch(request, transfer.counter, cut_off).await,
+        let fetched = match errand.piece {
+            None => files.fetch(request, errand.counter, cut_off).await,
             Some(piece) => {
-                let _listening = transfer.counter.listen(piece.cuts_off(transfer.counter, cut_off));
-                files.fetch(request, transfer.counter, cut_off).await
+                let _listening = errand.counter.listen(piece.cuts_off(errand.counter, cut_off));
+                files.fetch(request, errand.counter, cut_off).await
             }
         };
         // A piece is slowed down, a delta waits for who compares, and an attempt that failed waited for what did not come:
         // none of them tells of the line.
-        let tells = transfer.piece.is_none() && request.basis.is_none();
+        let tells = errand.piece.is_none() && request.basis.is_none();
         if let Some(fetched) = fetched.as_ref().ok().filter(|_| tells) {
             running.brought(fetched.transferred);
         }
         let arrived = || {
-            let counted = transfer.counter.get().saturating_sub(before);
-            transfer.piece.map_or(counted, |piece| piece.arrived(counted))
+            let counted = errand.counter.get().saturating_sub(before);
+            errand.piece.map_or(counted, |piece| piece.arrived(counted))
         };
-        self.moving.share.charge(transfer.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
+        self.moving.share.charge(errand.urgency, fetched.as_ref().map_or_else(|_| arrived(), |f| f.transferred));
         fetched
     }
 
@@ -456,14 +456,14 @@ mod tests {
             compress: false,
         };
         let (address, counter) = (&plan.actions[0].address, ByteCounter::default());
-        let transfer = Transfer { address, urgency: first.urgency(0), counter: &counter, request, piece: None };
+        let errand = Errand { address, urgency: first.urgency(0), counter: &counter, request, piece: None };
         let other = async {
             assert_eq!(asks.recv().await, Some(Some(800)), "it begins alone");
             let second = share();
             let rate = second.claim().start(second.at_most(None)).await;
             (rate.bytes, asks.recv().await)
         };
-        let (fetched, (bytes, again)) = tokio::join!(run.fetch(transfer), other);
+        let (fetched, (bytes, again)) = tokio::join!(run.fetch(errand), other);
         assert_eq!((fetched.unwrap().transferred, bytes, again), (10, Some(400), Some(Some(400))));
         assert_eq!(first.spent(), 20, "what arrived before it gave way is charged");
     }

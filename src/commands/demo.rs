@@ -33,25 +33,25 @@ const SERVER: &str = "main";
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Demo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let place = Place::prepare(arguments.keep.as_deref())?;
-    let stage = Stage { directory: place.path(), terminal, interrupt };
+    let venue = Venue::prepare(arguments.keep.as_deref())?;
+    let stage = Stage { directory: venue.path(), terminal, interrupt };
     let played = stage.play().await;
     if played.is_ok() {
-        stage.say(&place.farewell());
+        stage.say(&venue.farewell());
     }
-    let left = place.leave();
+    let left = venue.leave();
     played.and(left).map(|()| Exit::Done)
 }
 
 /// Where it takes place.
-enum Place {
+enum Venue {
     /// Removed at the end, whatever the end is.
     Temporary(TempDir),
     /// Named by the user.
     Kept(PathBuf),
 }
 
-impl Place {
+impl Venue {
     fn prepare(keep: Option<&Path>) -> Result<Self, Error> {
         let Some(directory) = keep else {
             let made = tempfile::Builder::new().prefix("antipode-demo-").tempdir();

@@ -29,31 +29,31 @@ const IDLE: Duration = Duration::from_secs(300);
 
 /// The lines to the primaries of a site.
 pub struct Lines {
-    places: Places,
+    switchboard: Switchboard,
     /// Lets go of those who watch for idle lines.
     _watching: DropGuard,
 }
 
-/// The places of lines.
-struct Places {
+/// Who was called, by name.
+struct Switchboard {
     /// By the primary's name.
-    lines: Mutex<BTreeMap<String, Place>>,
+    lines: Mutex<BTreeMap<String, Dialled>>,
     call: Caller,
     idle: Duration,
     unwatched: CancellationToken,
 }
 
-/// A connection, and the same for questions.
-type Ends = (Connection, Connection);
+/// What a call opens: a connection, and the same for questions.
+type Opened = (Connection, Connection);
 
 type Call<T> = BoxFuture<'static, Result<T, Error>>;
 
 /// Calls a primary.
-type Caller = Box<dyn Fn(&Primary) -> Call<Ends> + Send + Sync>;
+type Caller = Box<dyn Fn(&Primary) -> Call<Opened> + Send + Sync>;
 
-/// The place of one line: the call that opens it, or has opened it.
+/// A primary that was called: the call opens its line, or has opened it.
 #[derive(Clone)]
-struct Place {
+struct Dialled {
     /// As it was declared when it was called.
     primary: Primary,
     call: Shared<Call<Arc<Line>>>,
@@ -98,24 +98,24 @@ impl Lines {
         })
     }
 
-    fn calling(idle: Duration, call: impl Fn(&Primary) -> Call<Ends> + Send + Sync + 'static) -> Self {
+    fn calling(idle: Duration, call: impl Fn(&Primary) -> Call<Opened> + Send + Sync + 'static) -> Self {
         let unwatched = CancellationToken::new();
         let watching = unwatched.clone().drop_guard();
-        let places = Places { lines: Mutex::default(), call: Box::new(call), idle, unwatched };
-        Self { places, _watching: watching }
+        let switchboard = Switchboard { lines: Mutex::default(), call: Box::new(call), idle, unwatched };
+        Self { switchboard, _watching: watching }
     }
 
     /// The way to a primary, as it is declared now. All who ask for it while it is called get the same answer.
     pub async fn to(&self, primary: &Primary) -> Result<Way, Error> {
         loop {
-            let place = self.places.of(primary);
-            let answer = place.call.clone().await;
+            let dialled = self.switchboard.dial(primary);
+            let answer = dialled.call.clone().await;
             match answer {
                 Ok(line) if line.enter() => return Ok(Way(Arc::new(Use(line)))),
                 // It was closed just now.
-                Ok(_) => self.places.forget(&place),
+                Ok(_) => self.switchboard.forget(&dialled),
                 Err(error) => {
-                    self.places.forget(&place);
+                    self.switchboard.forget(&dialled);
                     return Err(error);
                 }
             }
@@ -124,8 +124,8 @@ impl Lines {
 
     /// Hangs up, whoever still uses a line.
     pub async fn close(&self) {
-        let places = std::mem::take(&mut *self.places.lock());
-        let lines = places.values().filter_map(|place| place.call.peek()?.as_ref().ok());
+        let all = std::mem::take(&mut *self.switchboard.lock());
+        let lines = all.values().filter_map(|dialled| dialled.call.peek()?.as_ref().ok());
         join_all(lines.map(|line| {
             line.users.send_replace(None);
             line.connection.close()
@@ -134,12 +134,12 @@ impl Lines {
     }
 }
 
-impl Places {
-    /// That of the line to a primary, which is called if nobody has.
-    fn of(&self, primary: &Primary) -> Place {
+impl Switchboard {
+    /// The call of a primary, which is made if nobody has.
+    fn dial(&self, primary: &Primary) -> Dialled {
         let mut lines = self.lock();
-        if let Some(place) = lines.get(&primary.name).filter(|place| place.primary == *primary) {
-            return place.clone();
+        if let Some(dialled) = lines.get(&primary.name).filter(|dialled| dialled.primary == *primary) {
+            return dialled.clone();
         }
         let (call, idle, unwatched) = ((self.call)(primary), self.idle, self.unwatched.clone());
         let call = async move {
@@ -149,20 +149,20 @@ impl Places {
             tokio::spawn(unwatched.run_until_cancelled_owned(async move { watched.close_when_idle(idle).await }));
             Ok(line)
         };
-        let place = Place { primary: primary.clone(), call: call.boxed().shared() };
-        lines.insert(primary.name.clone(), place.clone());
-        place
+        let dialled = Dialled { primary: primary.clone(), call: call.boxed().shared() };
+        lines.insert(primary.name.clone(), dialled.clone());
+        dialled
     }
 
     /// Forgets a call, so that the next who needs the line calls again.
-    fn forget(&self, place: &Place) {
+    fn forget(&self, dialled: &Dialled) {
         let mut lines = self.lock();
-        if lines.get(&place.primary.name).is_some_and(|there| there.call.ptr_eq(&place.call)) {
-            lines.remove(&place.primary.name);
+        if lines.get(&dialled.primary.name).is_some_and(|there| there.call.ptr_eq(&dialled.call)) {
+            lines.remove(&dialled.primary.name);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Dialled>> {
         // Inserting and removing cannot leave the map half-changed.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

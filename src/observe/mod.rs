@@ -50,7 +50,7 @@ use crate::transport::bandwidth::Bandwidth;
 use catalog::{Depth, Looking, ServerOnDisk};
 use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::memory::Memory;
-use primary::{Known, Source, watch};
+use primary::{Known, PrimaryServer, watch};
 use version::Believing;
 
 pub use replica::local_backup;
@@ -218,7 +218,7 @@ impl Observer<'_, '_> {
         let asked = async {
             let watched = watched.await?;
             let known = watched.known.get(&at_site.replica.name).cloned().unwrap_or_default();
-            let observed = self.ask(&self.source(at_site.replica, &watched), &known).await;
+            let observed = self.ask(&self.server_of(at_site.replica, &watched), &known).await;
             Ok((watched, known, observed))
         };
         let (disk, asked, installed) = tokio::join!(self.read_catalog(at_site), asked, installed);
@@ -253,8 +253,8 @@ impl Observer<'_, '_> {
             }
             (None, Err(error)) => Observed::Failed(error),
             (None, Ok((watched, known, Observed::Active(mut there)))) => {
-                let source = self.source(at_site.replica, &watched);
-                match self.look_closer(at_site, &source, known, &mut there, &mut here).await {
+                let server_there = self.server_of(at_site.replica, &watched);
+                match self.look_closer(at_site, &server_there, known, &mut there, &mut here).await {
                     Ok(()) => Observed::Active(there),
                     Err(error) => Observed::Failed(error),
                 }
@@ -265,10 +265,10 @@ impl Observer<'_, '_> {
     }
 
     /// The way to a replica's primary.
-    fn source<'s>(&'s self, replica: &'s Replica, watched: &'s Watched<'_>) -> Source<'s> {
+    fn server_of<'s>(&'s self, replica: &'s Replica, watched: &'s Watched<'_>) -> PrimaryServer<'s> {
         let Watched { primary, connection, bandwidth, .. } = watched;
         let Terms { purpose, now, cancel, .. } = self.terms;
-        Source { primary, connection, bandwidth, server: &replica.server, purpose, now, cancel }
+        PrimaryServer { primary, connection, bandwidth, server: &replica.server, purpose, now, cancel }
     }
 
     /// What is believed of what earlier runs were told by the Barman here.
@@ -302,21 +302,21 @@ impl Observer<'_, '_> {
         Ok(disk.await??)
     }
 
-    async fn ask(&self, source: &Source<'_>, known: &Known) -> Observed {
-        let _turn = self.terms.turns.to_ask(source.primary).await;
-        source.ask(known).await
+    async fn ask(&self, server_there: &PrimaryServer<'_>, known: &Known) -> Observed {
+        let _turn = self.terms.turns.to_ask(server_there.primary).await;
+        server_there.ask(known).await
     }
 
     async fn look_closer(
         &self,
         at_site: &AtSite<'_>,
-        source: &Source<'_>,
+        server_there: &PrimaryServer<'_>,
         known: Known,
         there: &mut PrimaryInventory,
         here: &mut ReplicaInventory,
     ) -> Result<(), Error> {
         let before = known.memory.clone();
-        let learnt = source.complete(there, here, known).await?;
+        let learnt = server_there.complete(there, here, known).await?;
         self.look_at_differing(&at_site.store, there, here).await?;
         let to_copy = (self.to_copy)(at_site.replica, there, here);
         if matches!(self.terms.purpose, Purpose::Status { .. }) {
@@ -329,7 +329,7 @@ impl Observer<'_, '_> {
             tokio::task::spawn_blocking(move || learnt.keep(store.as_ref())).await?;
         }
         replica::read_reuse_manifests(here, at_site.store.as_ref(), &to_copy)?;
-        source.look_closer(there, here, &to_copy).await
+        server_there.look_closer(there, here, &to_copy).await
     }
 
     /// Finds out which of the WAL files here are whole although the primary's have another size.

@@ -15,10 +15,11 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Tells events as lines on stderr.
 pub struct Lines {
-    running: Running<Transfer>,
+    running: Running<Step>,
 }
 
-struct Transfer {
+/// What is kept of a step that runs.
+struct Step {
     since: Instant,
     doing: &'static str,
     total: u64,
@@ -28,9 +29,9 @@ struct Transfer {
 impl Lines {
     /// Begins to tell. Needs a tokio runtime.
     pub fn new() -> Self {
-        let tell_again = |address: &Address, transfer: &mut Transfer| {
-            if transfer.since.elapsed() >= EVERY {
-                tell(&still(address, transfer));
+        let tell_again = |address: &Address, step: &mut Step| {
+            if step.since.elapsed() >= EVERY {
+                tell(&still(address, step));
             }
         };
         Self { running: Running::new(EVERY, tell_again) }
@@ -47,9 +48,8 @@ impl Listener for Lines {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, deed, total, counter } => {
-                let transfer =
-                    Transfer { since: Instant::now(), doing: deed.doing, total: *total, counter: counter.clone() };
-                self.running.begin(address, transfer);
+                let step = Step { since: Instant::now(), doing: deed.doing, total: *total, counter: counter.clone() };
+                self.running.begin(address, step);
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
                 self.running.end(address);
@@ -60,13 +60,13 @@ impl Listener for Lines {
     }
 }
 
-fn still(address: &Address, transfer: &Transfer) -> String {
-    let elapsed = units::duration(transfer.since.elapsed().as_secs());
-    let doing = transfer.doing;
-    match transfer.total {
+fn still(address: &Address, step: &Step) -> String {
+    let elapsed = units::duration(step.since.elapsed().as_secs());
+    let doing = step.doing;
+    match step.total {
         0 => format!("{address}: still {doing}... [{elapsed}]"),
         total => {
-            let here = arrived(&transfer.counter, total);
+            let here = arrived(&step.counter, total);
             format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(here), units::bytes(total))
         }
     }
@@ -85,10 +85,10 @@ mod tests {
     fn a_copy_that_counts_again_what_it_goes_on_with_shows_no_more_than_all() {
         let address: Address = "main/backup/20261122T092435".parse().unwrap();
         let counter = ByteCounter::default();
-        let transfer = Transfer { since: Instant::now(), doing: "copying", total: 3 << 20, counter: counter.clone() };
+        let step = Step { since: Instant::now(), doing: "copying", total: 3 << 20, counter: counter.clone() };
         counter.add(2 << 20);
-        assert_eq!(still(&address, &transfer), format!("{address}: still copying... [0 s, 2 MiB of 3 MiB]"));
+        assert_eq!(still(&address, &step), format!("{address}: still copying... [0 s, 2 MiB of 3 MiB]"));
         counter.add(3 << 20);
-        assert_eq!(still(&address, &transfer), format!("{address}: still copying... [0 s, 3 MiB of 3 MiB]"));
+        assert_eq!(still(&address, &step), format!("{address}: still copying... [0 s, 3 MiB of 3 MiB]"));
     }
 }

@@ -25,7 +25,7 @@ use crate::transport::{ByteCounter, Fetch, Fetched, paths};
 
 use super::executor::Steps;
 use super::piece::Piece;
-use super::replica_run::{ReplicaRun, Transfer, Turn};
+use super::replica_run::{Errand, ReplicaRun, Turn};
 use super::slots::Urgency;
 
 /// One step on its way: what it is of, how urgent it is, where arriving bytes are counted.
@@ -45,13 +45,13 @@ impl Job<'_> {
     /// Copies files.
     async fn fetch(&self, request: Fetch, piece: Option<Piece>) -> Result<Fetched, Error> {
         let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
-        self.run.fetch(Transfer { address, urgency, counter, request, piece }).await
+        self.run.fetch(Errand { address, urgency, counter, request, piece }).await
     }
 
     /// Copies files in a turn that is theirs.
     async fn fetch_in(&self, turn: Turn, request: Fetch) -> Result<Fetched, Error> {
         let (address, urgency, counter) = (&self.action.address, self.urgency, self.counter);
-        self.run.fetch_in(turn, Transfer { address, urgency, counter, request, piece: None }).await
+        self.run.fetch_in(turn, Errand { address, urgency, counter, request, piece: None }).await
     }
 
     /// How many of these files may be copied now.

@@ -5,8 +5,8 @@
 //! list of servers and are not applied. [`section`] is the way back: what a replica's section says.
 
 mod ini;
-pub(super) mod scope;
 pub mod section;
+pub(super) mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use super::ids::{InvalidId, ServerName};
 use super::layout::ServerDirs;
 use super::server_config::is_inherited;
 use ini::{Raw, Section};
-use scope::SectionValues;
+use values::SectionValues;
 
 /// The section of what holds for all servers.
 const GLOBAL: &str = "barman";
@@ -183,17 +183,17 @@ impl BarmanConf {
             return Ok(None);
         }
         let home = self.barman_home()?;
-        let mut scope = self.scope(server)?;
+        let mut values = self.values(server)?;
         // In the order in which Barman reads them: a later one may refer to those before.
-        let active = scope.get("active")?.and_then(|value| parse_boolean(&value)).unwrap_or(true);
-        let backup_directory = scope.path("backup_directory", home.join(server.as_str()))?;
+        let active = values.get("active")?.and_then(|value| parse_boolean(&value)).unwrap_or(true);
+        let backup_directory = values.path("backup_directory", home.join(server.as_str()))?;
         let defaults = ServerDirs::of_backup_directory(backup_directory, server.clone());
-        let basebackups_directory = scope.path("basebackups_directory", defaults.basebackups_directory)?;
-        let compression = scope.get("compression")?;
-        let primary_ssh_command = scope.get("primary_ssh_command")?;
-        let retention_policy = scope.get("retention_policy")?;
-        let wals_directory = scope.path("wals_directory", defaults.wals_directory)?;
-        let xlogdb_directory = scope.path("xlogdb_directory", wals_directory.clone())?;
+        let basebackups_directory = values.path("basebackups_directory", defaults.basebackups_directory)?;
+        let compression = values.get("compression")?;
+        let primary_ssh_command = values.get("primary_ssh_command")?;
+        let retention_policy = values.get("retention_policy")?;
+        let wals_directory = values.path("wals_directory", defaults.wals_directory)?;
+        let xlogdb_directory = values.path("xlogdb_directory", wals_directory.clone())?;
         let dirs =
             ServerDirs { basebackups_directory, wals_directory, xlogdb_directory, server: server.clone(), ..defaults };
         Ok(Some(ServerConf { dirs, active, primary_ssh_command, retention_policy, compression }))
@@ -202,16 +202,16 @@ impl BarmanConf {
     /// What a server's own section says of a key, and then what `[barman]` does where servers inherit it. Barman
     /// goes by the first that it can read.
     pub fn settings(&self, server: &ServerName, key: &str) -> Result<Vec<Setting>, ConfError> {
-        let mut scope = self.scope(server)?;
+        let mut values = self.values(server)?;
         if let Some(conf) = self.server(server)? {
-            scope.know("backup_directory", &conf.dirs.backup_directory.to_string_lossy());
+            values.know("backup_directory", &conf.dirs.backup_directory.to_string_lossy());
         }
         let mut settings = Vec::new();
         for section in [server.as_str(), GLOBAL] {
             if section == GLOBAL && !is_inherited(key) {
                 continue;
             }
-            if let (Some(value), Some(raw)) = (scope.in_section(section, key)?, self.raw(section, key)) {
+            if let (Some(value), Some(raw)) = (values.in_section(section, key)?, self.raw(section, key)) {
                 let (file, section, key) = (raw.file.to_string(), section.to_owned(), key.to_owned());
                 settings.push(Setting { file, section, key, value });
             }
@@ -225,17 +225,17 @@ impl BarmanConf {
     }
 
     /// A server's section, to read its values one by one.
-    pub(super) fn scope<'a>(&'a self, server: &'a ServerName) -> Result<SectionValues<'a>, ConfError> {
-        let mut scope = SectionValues::new(self, server.as_str());
-        scope.know("name", server.as_str());
-        scope.know("barman_home", &self.barman_home()?.to_string_lossy());
-        scope.know("barman_lock_directory", &self.barman_lock_directory()?.to_string_lossy());
-        Ok(scope)
+    pub(super) fn values<'a>(&'a self, server: &'a ServerName) -> Result<SectionValues<'a>, ConfError> {
+        let mut values = SectionValues::new(self, server.as_str());
+        values.know("name", server.as_str());
+        values.know("barman_home", &self.barman_home()?.to_string_lossy());
+        values.know("barman_lock_directory", &self.barman_lock_directory()?.to_string_lossy());
+        Ok(values)
     }
 
     fn global(&self, key: &str) -> Result<Option<String>, ConfError> {
-        let scope = SectionValues::new(self, GLOBAL);
-        Ok(scope.in_section(GLOBAL, key)?.filter(|value| !value.is_empty()))
+        let values = SectionValues::new(self, GLOBAL);
+        Ok(values.in_section(GLOBAL, key)?.filter(|value| !value.is_empty()))
     }
 
     fn raw(&self, section: &str, key: &str) -> Option<&Raw> {

@@ -4,7 +4,7 @@
 mod keys;
 mod kind;
 
-use super::conf::scope::SectionValues;
+use super::conf::values::SectionValues;
 use super::conf::{BarmanConf, ConfError};
 use super::ids::ServerName;
 use super::python_literal::Literal;
@@ -35,12 +35,12 @@ impl ServerConfig {
         if !conf.has(server) {
             return Ok(None);
         }
-        let mut scope = conf.scope(server)?;
+        let mut values = conf.values(server)?;
         let mut config = Self { values: Vec::new() };
         for key in keys::printed(version) {
-            let value = config.value(key, &mut scope, conf, server, version)?;
+            let value = config.value(key, &mut values, conf, server, version)?;
             if let Literal::Str(text) = &value {
-                scope.know(key.name, text);
+                values.know(key.name, text);
             }
             config.values.push((key.name, value));
         }
@@ -128,15 +128,15 @@ impl ServerConfig {
     fn value(
         &self,
         key: &Key,
-        scope: &mut SectionValues<'_>,
+        values: &mut SectionValues<'_>,
         conf: &BarmanConf,
         server: &ServerName,
         version: BarmanVersion,
     ) -> Result<Literal, ConfError> {
         let written = match key.sections {
-            Sections::Server => [scope.own(key.name)?, None],
-            Sections::Both => [scope.own(key.name)?, scope.of_all(key.name)?],
-            Sections::Global => [None, scope.of_all(key.name)?],
+            Sections::Server => [values.own(key.name)?, None],
+            Sections::Both => [values.own(key.name)?, values.of_all(key.name)?],
+            Sections::Global => [None, values.of_all(key.name)?],
         };
         let read = written.into_iter().flatten().find_map(|text| key.kind.read(&text, version));
         match read {

@@ -1,9 +1,9 @@
 //! The primary's end of a replica.
 //!
-//! First one look at all that is remembered of all its servers ([`watch`]). Then [`Source::ask`]: `sync-info`, unless that
+//! First one look at all that is remembered of all its servers ([`watch`]). Then [`PrimaryServer::ask`]: `sync-info`, unless that
 //! look shows that its answer would be the remembered one; or one reading of a catalog that this host can see. Then what
 //! every plan needs and sync-info does not tell, or not all of it: the archive, history files and annotations, as far as
-//! they moved ([`Source::complete`]). At last what only those need who copy a backup: [`Source::look_closer`]. Where
+//! they moved ([`PrimaryServer::complete`]). At last what only those need who copy a backup: [`PrimaryServer::look_closer`]. Where
 //! nothing moved, all servers together pay for the first look alone.
 //!
 //! | what changes at the primary | is noticed by |
@@ -55,7 +55,7 @@ use sights::{Sights, View};
 
 /// One server of a primary, and the way to it.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
+pub struct PrimaryServer<'a> {
     /// The primary.
     pub primary: &'a Primary,
     /// The way to it.
@@ -96,7 +96,7 @@ impl Known {
     }
 }
 
-impl Source<'_> {
+impl PrimaryServer<'_> {
     /// What the primary says of itself; what it said before, where that is right.
     pub async fn ask(&self, known: &Known) -> Observed {
         let answer = match (&self.connection.commands, &self.primary.access) {

@@ -8,10 +8,11 @@ use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::bucket::Bucket;
+use rustix::fs::{Mode, OFlags, open, openat};
+
 use super::failure;
-use super::source::open_below;
 use crate::error::Error;
 use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
 use crate::transport::{ByteCounter, Compare, Fetch, Fetched};
@@ -21,6 +22,9 @@ const CHUNK: u64 = 8 << 20;
 
 /// What is read of two files at a time to compare them.
 const COMPARED: usize = 1 << 20;
+
+/// The longest sleep, so that an interruption is noticed.
+const NAP: Duration = Duration::from_millis(100);
 
 /// Everything but setuid, setgid and sticky.
 const MODE: u32 = 0o777;
@@ -260,6 +264,71 @@ impl Stamp {
 
     fn is_of(&self, metadata: &fs::Metadata) -> bool {
         metadata.len() == self.size && metadata.modified().is_ok_and(|modified| modified == self.modified)
+    }
+}
+
+/// A regular file below a directory for reading, without following any symbolic link on the way; `None` when it is not
+/// there, or is no regular file, as rsync skips it.
+fn open_below(root: &Path, path: &Path) -> io::Result<Option<File>> {
+    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut here = open(root, directory, Mode::empty())?;
+    if let Some(parent) = path.parent() {
+        for name in parent.components() {
+            here = match openat(&here, name.as_os_str(), directory | OFlags::NOFOLLOW, Mode::empty()) {
+                Ok(next) => next,
+                Err(errno) => return not_there(errno),
+            };
+        }
+    }
+    let Some(name) = path.file_name() else { return Ok(None) };
+    // NONBLOCK: opening a FIFO must not wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(&here, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(errno) => return not_there(errno),
+    };
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+fn not_there(errno: rustix::io::Errno) -> io::Result<Option<File>> {
+    use rustix::io::Errno;
+    match errno {
+        // LOOP and NOTDIR: a link where a file or directory should be. NXIO: a socket.
+        Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO => Ok(None),
+        other => Err(other.into()),
+    }
+}
+
+/// A limit of bytes per second: says when the next bytes may go.
+#[derive(Debug)]
+struct Bucket {
+    rate: Option<u64>,
+    started: Instant,
+    sent: u64,
+}
+
+impl Bucket {
+    /// `None` is unlimited.
+    fn new(rate: Option<u64>) -> Self {
+        Self { rate: rate.map(|rate| rate.max(1)), started: Instant::now(), sent: 0 }
+    }
+
+    /// How much to copy at once: an eighth of a second's worth.
+    fn chunk(&self, at_most: u64) -> u64 {
+        self.rate.map_or(at_most, |rate| (rate / 8).clamp(1, at_most))
+    }
+
+    /// Notes bytes that went, and sleeps until the rate allows more; ends early when `stop` says so.
+    fn pace(&mut self, bytes: u64, stop: impl Fn() -> bool) {
+        let Some(rate) = self.rate else { return };
+        self.sent += bytes;
+        let due = Duration::from_millis(self.sent.saturating_mul(1000) / rate);
+        while let Some(wait) = due.checked_sub(self.started.elapsed()).filter(|wait| !wait.is_zero()) {
+            if stop() {
+                return;
+            }
+            std::thread::sleep(wait.min(NAP));
+        }
     }
 }
 

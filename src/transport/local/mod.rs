@@ -2,9 +2,7 @@
 //!
 //! It is as untrusted as one behind ssh: directories on the way to a file are opened one by one without following links.
 
-mod bucket;
 mod copy;
-mod source;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -35,15 +35,15 @@ struct Compared {
 /// be verified afterwards is compared with the primary's.
 pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
     let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
-    let directories = Wanted::of(What::Directories { exclude: excluded(&copy.tablespaces) });
+    let directories = Portion::of(What::Directories { exclude: excluded(&copy.tablespaces) });
     let (compared, mut transferred) =
         tokio::try_join!(compare(job, copy, writing), transfer(job, copy, writing, directories))?;
     let Compared { absent, present, older } = compared;
     let _room = claim(job, copy, writing, &absent).await?;
     if is_compared && !present.is_empty() {
         let what = What::Files { paths: present, flatten: false };
-        let wanted = Wanted { compare: Compare::Content, ..Wanted::of(what) };
-        transferred += transfer(job, copy, writing, wanted).await?;
+        let portion = Portion { compare: Compare::Content, ..Portion::of(what) };
+        transferred += transfer(job, copy, writing, portion).await?;
     }
     Ok(transferred + fetch_files(job, copy, writing, &absent, &older).await?)
 }
@@ -104,7 +104,7 @@ async fn fetch_files(
         if now.is_empty() {
             let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
             let what = What::Files { paths: vec![first.path.clone()], flatten: false };
-            transferred += transfer(job, copy, writing, Wanted { piece: Some(piece), ..Wanted::of(what) }).await?;
+            transferred += transfer(job, copy, writing, Portion { piece: Some(piece), ..Portion::of(what) }).await?;
             files = rest;
         } else {
             transferred += fetch_beside(job, copy, writing, now, older).await?;
@@ -144,20 +144,20 @@ async fn fetch_beside(
 }
 
 /// What is to be transferred of a base at once.
-struct Wanted {
+struct Portion {
     what: What,
     compare: Compare,
     piece: Option<Piece>,
 }
 
-impl Wanted {
+impl Portion {
     fn of(what: What) -> Self {
         Self { what, compare: Compare::Times, piece: None }
     }
 }
 
-async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, wanted: Wanted) -> Result<u64, Error> {
-    let Wanted { what, compare, piece } = wanted;
+async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, portion: Portion) -> Result<u64, Error> {
+    let Portion { what, compare, piece } = portion;
     let request = Fetch { compare, ..request(job, copy, writing, what, Manner::Whole) };
     settled(job, copy, job.fetch(request, piece).await)
 }
