@@ -119,7 +119,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         sync_wals: None,
         staged: BTreeMap::new(),
         site_barman: SiteBarman::default(),
-        free: None,
+        rooms: None,
         identity: None,
         last_apply: None,
         findings: Findings::default(),

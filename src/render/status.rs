@@ -40,7 +40,8 @@ pub struct Told<'a> {
 /// How the replicas stand as a text for people.
 pub fn status(told: Told<'_>, style: Style) -> String {
     let all = told.status.replicas.iter().zip(&told.plan.replicas);
-    let shown: Vec<_> = all.filter(|(status, _)| !(told.quiet && status.verdict.is_well())).collect();
+    let mut shown: Vec<_> = all.filter(|(status, _)| !(told.quiet && status.verdict.is_well())).collect();
+    shown.sort_by_key(|(status, _)| status.verdict.rank());
     let mut lines = Vec::new();
     let rows: Vec<[Cell; COLUMNS]> = shown.iter().map(|(status, _)| cells(status, told.now)).collect();
     let columns = style.width.map(usize::from);

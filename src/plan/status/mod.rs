@@ -132,6 +132,21 @@ impl Verdict {
         }
     }
 
+    /// How much it needs a person: the least is the most pressing.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::NotRecoverable => 0,
+            Self::Unreadable => 1,
+            Self::Blocked => 2,
+            Self::ObjectiveMissed => 3,
+            Self::Incomplete => 4,
+            Self::PrimaryUnreachable => 5,
+            Self::Inactive => 6,
+            Self::Behind => 7,
+            Self::InSync => 8,
+        }
+    }
+
     /// Whether nobody need look at it: being a little behind is how a replica lives.
     pub fn is_well(self) -> bool {
         matches!(self, Self::InSync | Self::Behind)
