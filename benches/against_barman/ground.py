@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import measure
+
 ROOT = Path(__file__).resolve().parents[2]
 PG = Path(sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]) if Path("/usr/lib/postgresql").is_dir() else None
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -18,12 +20,16 @@ USER = pwd.getpwuid(os.getuid()).pw_name
 def run(*command, quiet=True, check=True, env=None, **options):
     """Runs a command to its end; what it printed is shown when it fails."""
     command = [str(word) for word in command]
-    out = subprocess.run(
+    ran = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}, **options
     )
-    if check and out.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit {out.returncode}\n{out.stdout[-4000:]}")
-    return out.stdout
+    said = ran.stdout.read()
+    _, status, used = os.wait4(ran.pid, 0)
+    ran.returncode = os.waitstatus_to_exitcode(status)
+    measure.note_memory(used.ru_maxrss)
+    if check and ran.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit {ran.returncode}\n{said[-4000:]}")
+    return said
 
 
 def free_port():
