@@ -247,7 +247,8 @@ impl Store for Posix {
                 durable::create_directory(&directory).map_err(ChangeError::doing("create", &directory))?;
                 directories.insert(directory);
             }
-            fs::rename(self.path(Place::Arrived(*name)), &to).map_err(ChangeError::doing("move a WAL file to", &to))?;
+            durable::place(&self.path(Place::Arrived(*name)), &to)
+                .map_err(ChangeError::doing("move a WAL file to", &to))?;
         }
         directories
             .iter()
@@ -263,7 +264,7 @@ impl Store for Posix {
         let wals = &self.dirs.wals_directory;
         let mut directories = BTreeSet::new();
         for path in names.iter().map(|name| self.dirs.wal(*name)) {
-            match fs::remove_file(&path) {
+            match durable::unlink(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(ChangeError::doing("delete", &path)(error));
                 }

@@ -2,10 +2,11 @@
 //!
 //! # What a power cut takes
 //!
-//! It comes in the middle of a call; from then on every call fails. What was made durable before stays ([`Store`] says
-//! which calls do that): a file of a [`Store::write`] to a durable place, and files that a [`Store::sync`] named. Any
-//! other file that appeared since the store was opened is lost when the power is back: it is gone, or cut in half, or has
-//! its size and time and zeros for content, which is what a file system leaves of writes that it did not come to.
+//! It comes in the middle of a call, between two steps of what that changes on the disk; from then on every call fails.
+//! What was made durable before stays ([`Store`] says which calls do that): a file of a [`Store::write`] to a durable
+//! place, and files that a [`Store::sync`] named. Any other file that appeared since the store was opened is lost when the
+//! power is back: it is gone, or cut in half, or has its size and time and zeros for content, which is what a file system
+//! leaves of writes that it did not come to.
 //!
 //! A [`Store::sync`] that fails tells of lost writes: then the same is lost, and shows when the host has forgotten what it
 //! remembers of the files, as after [`Recording::reboot`].
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use walkdir::WalkDir;
 
 use super::locks::{Lock, LockError, LockKind};
+use super::posix::durable::steps;
 use super::{At, CatalogError, ChangeError, Entry, Found, GoOn, Place, Posix, Room, Sharing, Since, Store, Volume};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
@@ -44,8 +46,8 @@ pub enum Touch {
 pub enum Reach {
     /// Nothing of it is done.
     Nothing,
-    /// A part of it is done, where it has parts.
-    Half,
+    /// So many steps of it are done, or all where it has no more.
+    Steps(usize),
     /// All of it is done, and nobody is told.
     Everything,
 }
@@ -153,9 +155,14 @@ impl Recording {
         &self,
         call: String,
         all: impl FnOnce() -> Result<T, ChangeError>,
-        half: impl FnOnce(),
+        part: impl FnOnce(usize),
     ) -> Result<T, ChangeError> {
-        self.change_of(Touch::Change, call, all, half)
+        self.change_of(Touch::Change, call, all, part)
+    }
+
+    /// A change of which a part is done step by step.
+    fn change_in_steps<T>(&self, call: String, all: impl Fn() -> Result<T, ChangeError>) -> Result<T, ChangeError> {
+        self.change(call, &all, |steps| drop(steps::at_most(steps, &all)))
     }
 
     fn change_of<T>(
@@ -163,14 +170,14 @@ impl Recording {
         touch: Touch,
         call: String,
         all: impl FnOnce() -> Result<T, ChangeError>,
-        half: impl FnOnce(),
+        part: impl FnOnce(usize),
     ) -> Result<T, ChangeError> {
         let failed = |source| ChangeError { deed: "do it in", path: self.server.clone(), source };
         let Some(mishap) = self.record(touch, call).map_err(failed)? else { return all() };
         let (Mishap::Fault(_, reach) | Mishap::PowerCut(reach)) = mishap;
         match reach {
             Reach::Nothing => {}
-            Reach::Half => half(),
+            Reach::Steps(steps) => part(steps),
             Reach::Everything => drop(all()?),
         }
         Err(failed(match mishap {
@@ -246,7 +253,7 @@ impl Store for Recording {
     }
 
     fn since(&self, volume: Volume) -> Result<Since, ChangeError> {
-        self.change_of(Touch::Look, format!("since {volume:?}"), || self.inner.since(volume), || ())
+        self.change_of(Touch::Look, format!("since {volume:?}"), || self.inner.since(volume), |_| ())
     }
 
     fn sync(&self, volume: Volume, since: Since, written: &[At<'_>]) -> Result<(), ChangeError> {
@@ -255,8 +262,8 @@ impl Store for Recording {
             self.keep(written.iter().map(|at| self.inner.local(*at)));
             Ok(())
         };
-        let half = || self.keep(written.iter().step_by(2).map(|at| self.inner.local(*at)).skip(1));
-        let synced = self.change(format!("sync {volume:?} {written:?}"), all, half);
+        let some = |steps| self.keep(written.iter().take(steps).map(|at| self.inner.local(*at)));
+        let synced = self.change(format!("sync {volume:?} {written:?}"), all, some);
         if synced.is_err() {
             self.inner.lose(volume)?;
         }
@@ -268,21 +275,21 @@ impl Store for Recording {
     }
 
     fn reread(&self, written: &[At<'_>]) -> Result<(), ChangeError> {
-        self.change_of(Touch::Look, format!("reread {written:?}"), || self.inner.reread(written), || ())
+        self.change_of(Touch::Look, format!("reread {written:?}"), || self.inner.reread(written), |_| ())
     }
 
     fn share(&self, from: Place, to: Place, file: &Path, how: Sharing) -> Result<(), ChangeError> {
         let call = format!("share {from:?} {to:?} {} {how:?}", file.display());
-        self.change_of(Touch::Share, call, || self.inner.share(from, to, file, how), || ())
+        self.change_of(Touch::Share, call, || self.inner.share(from, to, file, how), |_| ())
     }
 
     fn link_tablespaces(&self, tree: Place, id: BackupId, oids: &[u32]) -> Result<(), ChangeError> {
-        let half = || drop(self.inner.link_tablespaces(tree, id, &oids[..oids.len() / 2]));
-        self.change(format!("link {tree:?} {oids:?}"), || self.inner.link_tablespaces(tree, id, oids), half)
+        let some = |steps: usize| drop(self.inner.link_tablespaces(tree, id, &oids[..steps.min(oids.len())]));
+        self.change(format!("link {tree:?} {oids:?}"), || self.inner.link_tablespaces(tree, id, oids), some)
     }
 
     fn make(&self, place: Place) -> Result<(), ChangeError> {
-        self.change(format!("make {place:?}"), || self.inner.make(place), || ())
+        self.change_in_steps(format!("make {place:?}"), || self.inner.make(place))
     }
 
     fn write(&self, place: Place, content: &[u8]) -> Result<(), ChangeError> {
@@ -294,50 +301,52 @@ impl Store for Recording {
             }
             Ok(())
         };
-        // What a write leaves that does not come to its end.
-        let half = || drop(fs::write(path.with_file_name(".antipode-aBcDeF.tmp"), &content[..content.len() / 2]));
-        self.change(format!("write {place:?}"), all, half)
+        let some = |steps| {
+            drop(steps::at_most(steps, || self.inner.write(place, content)));
+            if place.is_durable() && fs::read(&path).is_ok_and(|written| written == content) {
+                self.keep([path.clone()]);
+            } else {
+                // What a write leaves that does not come to its end.
+                drop(fs::write(path.with_file_name(".antipode-aBcDeF.tmp"), &content[..content.len() / 2]));
+            }
+        };
+        self.change(format!("write {place:?}"), all, some)
     }
 
     fn publish(&self, id: BackupId) -> Result<(), ChangeError> {
-        self.change(format!("publish {id}"), || self.inner.publish(id), || ())
+        self.change_in_steps(format!("publish {id}"), || self.inner.publish(id))
     }
 
     fn stage_published(&self, id: BackupId) -> Result<(), ChangeError> {
-        self.change(format!("stage_published {id}"), || self.inner.stage_published(id), || ())
+        self.change_in_steps(format!("stage_published {id}"), || self.inner.stage_published(id))
     }
 
     fn publish_wals(&self, names: &[WalName]) -> Result<(), ChangeError> {
-        let half = || drop(self.inner.publish_wals(&names[..names.len() / 2]));
-        self.change(format!("publish_wals {names:?}"), || self.inner.publish_wals(names), half)
+        self.change_in_steps(format!("publish_wals {names:?}"), || self.inner.publish_wals(names))
     }
 
     fn remove(&self, at: At<'_>) -> Result<(), ChangeError> {
-        self.change(format!("remove {at:?}"), || self.inner.remove(at), || ())
+        self.change_in_steps(format!("remove {at:?}"), || self.inner.remove(at))
     }
 
     fn remove_wals(&self, names: &BTreeSet<WalName>) -> Result<(), ChangeError> {
-        let some: BTreeSet<WalName> = names.iter().step_by(2).copied().collect();
-        let half = || drop(self.inner.remove_wals(&some));
-        self.change(format!("remove_wals {names:?}"), || self.inner.remove_wals(names), half)
+        self.change_in_steps(format!("remove_wals {names:?}"), || self.inner.remove_wals(names))
     }
 
     fn discard(&self, id: BackupId) -> Result<(), ChangeError> {
-        self.change(format!("discard {id}"), || self.inner.discard(id), || ())
+        self.change_in_steps(format!("discard {id}"), || self.inner.discard(id))
     }
 
     fn remove_tree(&self, place: Place, go_on: GoOn<'_>) -> Result<bool, ChangeError> {
-        let half = || some_of(|go_on| drop(self.inner.remove_tree(place, go_on)));
-        self.change(format!("remove_tree {place:?}"), || self.inner.remove_tree(place, go_on), half)
+        self.change_in_steps(format!("remove_tree {place:?}"), || self.inner.remove_tree(place, go_on))
     }
 
     fn sweep(&self, go_on: GoOn<'_>) -> Result<(), ChangeError> {
-        let half = || some_of(|go_on| drop(self.inner.sweep(go_on)));
-        self.change("sweep".to_owned(), || self.inner.sweep(go_on), half)
+        self.change_in_steps("sweep".to_owned(), || self.inner.sweep(go_on))
     }
 
     fn tidy(&self) -> Result<(), ChangeError> {
-        self.change("tidy".to_owned(), || self.inner.tidy(), || ())
+        self.change_in_steps("tidy".to_owned(), || self.inner.tidy())
     }
 
     fn try_lock(&self, kind: LockKind) -> Result<Lock, LockError> {
@@ -355,14 +364,4 @@ impl Store for Recording {
     fn is_locked(&self, kind: LockKind) -> Result<bool, LockError> {
         self.inner.is_locked(kind)
     }
-}
-
-/// Does something that may be stopped, and stops it after a few entries.
-fn some_of(work: impl FnOnce(GoOn<'_>)) {
-    let left = Mutex::new(5);
-    work(&|| {
-        let mut left = left.lock().unwrap();
-        *left -= 1;
-        *left > 0
-    });
 }

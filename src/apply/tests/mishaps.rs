@@ -11,7 +11,8 @@ use crate::store::recording::{Mishap, Reach, Recording, Touch};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-const REACHES: [Reach; 3] = [Reach::Half, Reach::Nothing, Reach::Everything];
+/// The steps of a call that makes a few directories, renames something and syncs what has changed.
+const STEPS: usize = 6;
 /// Only the newest backup, and what that leaves out is deleted.
 const NEWEST_ONLY: &str = ", backups: [{last: 1}], prune: {unselected: true}, protect: {min_backups: 1}";
 
@@ -67,12 +68,21 @@ async fn a_base_for_which_the_room_is_gone_by_now_is_not_begun_and_wal_comes_all
     ground.finish().await;
 }
 
+/// How far each call gets in turn: every second one for some steps, each time for another number.
+fn reach(turn: usize) -> Reach {
+    match turn % 4 {
+        0 => Reach::Nothing,
+        2 => Reach::Everything,
+        _ => Reach::Steps(turn / 2 % STEPS + 1),
+    }
+}
+
 fn power_cut(at: usize) -> Mishap {
-    Mishap::PowerCut(REACHES[at % REACHES.len()])
+    Mishap::PowerCut(reach(at))
 }
 
 fn fault(at: usize) -> Mishap {
-    Mishap::Fault(if at.is_multiple_of(2) { EIO } else { ENOSPC }, REACHES[at / 2 % REACHES.len()])
+    Mishap::Fault(if at.is_multiple_of(2) { EIO } else { ENOSPC }, reach(at / 2))
 }
 
 #[tokio::test]

@@ -10,10 +10,49 @@ use walkdir::WalkDir;
 
 use super::files;
 use crate::store::GoOn;
+#[cfg(test)]
+use steps::step;
 
 /// What the names of files begin and end with that are still being written. Barman passes over names that end in `.tmp`.
 const PREFIX: &str = ".antipode-";
 const SUFFIX: &str = ".tmp";
+
+/// To be asked before each change that a power cut can come before.
+#[cfg(not(test))]
+#[allow(clippy::unnecessary_wraps, reason = "in tests it fails")]
+fn step() -> io::Result<()> {
+    Ok(())
+}
+
+/// Changes that are cut off between two of their steps.
+#[cfg(test)]
+pub mod steps {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        /// The steps that are still done.
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Changes the disk in so many steps at the most; the next one fails.
+    pub fn at_most<T>(steps: usize, change: impl FnOnce() -> T) -> T {
+        LEFT.set(Some(steps));
+        let changed = change();
+        LEFT.set(None);
+        changed
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            Some(0) => Err(io::Error::other("it was cut off")),
+            left => {
+                LEFT.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Replaces a file, or makes it, so that its path always has either the old content or the new.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -39,7 +78,9 @@ fn replace(path: &Path, content: &[u8], prepare: impl Fn(&File) -> io::Result<()
     let mut file = begin(directory)?;
     file.write_all(content)?;
     prepare(file.as_file())?;
+    step()?;
     file.as_file().sync_all()?;
+    step()?;
     file.persist(path)?;
     sync_directory(directory)
 }
@@ -59,16 +100,28 @@ pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives something its name, which is not durable before its directory is synced.
+pub fn place(from: &Path, to: &Path) -> io::Result<()> {
+    step()?;
+    fs::rename(from, to)
+}
+
 /// Moves a file or directory whose content is durable to its final name.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
+    place(from, to)?;
     sync_directory(parent(to)?)?;
     sync_directory(parent(from)?)
 }
 
+/// Removes a file, which is not durable before its directory is synced.
+pub fn unlink(path: &Path) -> io::Result<()> {
+    step()?;
+    fs::remove_file(path)
+}
+
 /// Removes a file for good; one that is not there is as good as removed.
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    match unlink(path) {
         Ok(()) => sync_directory(parent(path)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -83,8 +136,8 @@ pub fn remove_tree(path: &Path, go_on: GoOn<'_>) -> io::Result<bool> {
             return Ok(false);
         }
         let removed = match entry {
-            Ok(entry) if entry.file_type().is_dir() => fs::remove_dir(entry.path()),
-            Ok(entry) => fs::remove_file(entry.path()),
+            Ok(entry) if entry.file_type().is_dir() => step().and_then(|()| fs::remove_dir(entry.path())),
+            Ok(entry) => unlink(entry.path()),
             Err(error) => Err(error.into()),
         };
         removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
@@ -99,6 +152,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     }
     let above = parent(path)?;
     create_directory(above)?;
+    step()?;
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -114,6 +168,7 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 
 /// Makes durable which names a directory holds.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
+    step()?;
     File::open(path)?.sync_all()
 }
 
@@ -134,6 +189,21 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_is_cut_off_between_two_steps_leaves_the_old_content_or_the_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("xlog.db");
+        let cut_off = |steps| {
+            write(&path, b"old").unwrap();
+            let written = steps::at_most(steps, || write(&path, b"new"));
+            (written.is_ok(), fs::read_to_string(&path).unwrap())
+        };
+        let left: Vec<(bool, String)> = (0..4).map(cut_off).collect();
+        // The file is synced, gets its name, and then its directory is synced.
+        let expected = [(false, "old"), (false, "old"), (false, "new"), (true, "new")];
+        assert_eq!(left, expected.map(|(written, content)| (written, content.to_owned())));
     }
 
     #[test]
