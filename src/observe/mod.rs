@@ -218,7 +218,7 @@ impl Observer<'_, '_> {
         let asked = async {
             let watched = watched.await?;
             let known = watched.known.get(&at_site.replica.name).cloned().unwrap_or_default();
-            let observed = self.ask(&self.server_of(at_site.replica, &watched), &known).await;
+            let observed = self.ask(&self.server_of(at_site, &watched), &known).await;
             Ok((watched, known, observed))
         };
         let (disk, asked, installed) = tokio::join!(self.read_catalog(at_site), asked, installed);
@@ -253,7 +253,7 @@ impl Observer<'_, '_> {
             }
             (None, Err(error)) => Observed::Failed(error),
             (None, Ok((watched, known, Observed::Active(mut there)))) => {
-                let server_there = self.server_of(at_site.replica, &watched);
+                let server_there = self.server_of(at_site, &watched);
                 match self.look_closer(at_site, &server_there, known, &mut there, &mut here).await {
                     Ok(()) => Observed::Active(there),
                     Err(error) => Observed::Failed(error),
@@ -265,10 +265,11 @@ impl Observer<'_, '_> {
     }
 
     /// The way to a replica's primary.
-    fn server_of<'s>(&'s self, replica: &'s Replica, watched: &'s Watched<'_>) -> PrimaryServer<'s> {
+    fn server_of<'s>(&'s self, at_site: &'s AtSite<'_>, watched: &'s Watched<'_>) -> PrimaryServer<'s> {
         let Watched { primary, connection, bandwidth, .. } = watched;
         let Terms { purpose, now, cancel, .. } = self.terms;
-        PrimaryServer { primary, connection, bandwidth, server: &replica.server, purpose, now, cancel }
+        let (server, store) = (&at_site.replica.server, &at_site.store);
+        PrimaryServer { primary, connection, bandwidth, server, store, purpose, now, cancel }
     }
 
     /// What is believed of what earlier runs were told by the Barman here.

@@ -49,8 +49,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens a cache of a server; `None` where there is none to be used.
-    pub fn open(dirs: &ServerDirs, kept: Cached, purpose: Use) -> Option<Self> {
+    /// Opens a cache of a server; `None` where there is none to be used. [`Store::cache`](super::Store::cache) hands it out.
+    pub(super) fn open(dirs: &ServerDirs, kept: Cached, purpose: Use) -> Option<Self> {
         let own = places::own(dirs);
         let directory = own.join(match kept {
             Cached::Manifests => "manifests",

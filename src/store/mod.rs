@@ -39,6 +39,7 @@ use crate::barman::wal::WalName;
 
 pub use std::fs::File;
 
+use cache::{Cache, Cached, Use};
 pub use entry::{CatalogError, ChangeError, Entry, Found, Stamp};
 use locks::{Lock, LockError, LockKind};
 pub use place::{At, Place};
@@ -98,7 +99,8 @@ pub enum Sharing {
 ///   is a copy within the bucket.
 /// - *No partial writes.* An object appears whole or not at all, so that [`Store::begin`], [`Store::since`],
 ///   [`Store::sync`] and [`Store::reread`] have nothing to tell.
-/// - *No local path.* What [`Store::local`] hands out is then a directory of this host, and committing uploads it.
+/// - *No local path.* What [`Store::local`] hands out is then a directory of this host, and committing uploads it; a
+///   [`Store::cache`] is one that stays there.
 pub trait Store: Send + Sync {
     /// Whether the server is here at all.
     fn is_here(&self) -> Result<bool, CatalogError>;
@@ -115,6 +117,9 @@ pub trait Store: Send + Sync {
     /// The room where the bases are, or the archive; `None` when nobody knows.
     fn room(&self, volume: Volume) -> Option<Room>;
 
+    /// A directory of this host for files of the primary that are fetched to be read, and kept; `None` where there is none to
+    /// be used.
+    fn cache(&self, kept: Cached, purpose: Use) -> Option<Cache>;
     /// Where a place is on this host: for programs that write into staging, and for messages.
     fn local(&self, at: At<'_>) -> PathBuf;
     /// To be asked before something is written that will be synced; from the first time on the store holds what tells

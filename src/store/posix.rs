@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::cache::{Cache, Cached, Use};
 use super::entry::{CatalogError, ChangeError, Entry, Found};
 use super::locks::{Lock, LockError, LockKind};
 use super::place::{At, Place};
@@ -157,6 +158,10 @@ impl Store for Posix {
             Volume::Bases => &self.dirs.basebackups_directory,
             Volume::Wals => &self.dirs.wals_directory,
         })
+    }
+
+    fn cache(&self, kept: Cached, purpose: Use) -> Option<Cache> {
+        Cache::open(&self.dirs, kept, purpose)
     }
 
     fn local(&self, at: At<'_>) -> PathBuf {

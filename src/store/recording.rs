@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 
 use walkdir::WalkDir;
 
+use super::cache::{Cache, Cached, Use};
 use super::locks::{Lock, LockError, LockKind};
 use super::posix::durable::steps;
 use super::{At, CatalogError, ChangeError, Entry, Found, GoOn, Place, Posix, Room, Sharing, Since, Store, Volume};
@@ -246,6 +247,10 @@ impl Store for Recording {
     fn room(&self, volume: Volume) -> Option<Room> {
         let room = self.inner.room(volume)?;
         Some(Room { free: self.free.unwrap_or(room.free), ..room })
+    }
+
+    fn cache(&self, kept: Cached, purpose: Use) -> Option<Cache> {
+        self.inner.cache(kept, purpose)
     }
 
     fn local(&self, at: At<'_>) -> PathBuf {

@@ -48,6 +48,7 @@ use crate::transport::bandwidth::Bandwidth;
 use super::Purpose;
 use super::facts::base_kind;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
+use crate::store::Store;
 use crate::store::cache::{Cache, Cached, Use};
 use fetched::Fetcher;
 use memory::Memory;
@@ -64,6 +65,8 @@ pub struct PrimaryServer<'a> {
     pub bandwidth: &'a Arc<Bandwidth>,
     /// The server's name there.
     pub server: &'a ServerName,
+    /// The catalog of its replica, where what it sends is kept to be read again.
+    pub store: &'a Arc<dyn Store>,
     /// What it is asked for.
     pub purpose: Purpose,
     /// When it is asked, by the clock here.
@@ -135,7 +138,7 @@ impl PrimaryServer<'_> {
             _ => (self.look(there, before.as_ref()).await?, there.backups.keys().copied().collect(), false),
         };
         let fetcher = self.fetcher();
-        let cache = self.cache(here, Cached::Lists).await?;
+        let cache = self.cache(Cached::Lists).await?;
         let archive = archive::add(&fetcher, there, here, cache, &seen, before.as_ref()).await?;
         if is_new && self.connection.commands.is_some() {
             annotations::add(&fetcher, there, &seen, &looked_at).await?;
@@ -166,18 +169,18 @@ impl PrimaryServer<'_> {
         // Files are shared with a backup that is here, or with another one that comes.
         let are_shared = to_copy.len() > 1 || here.backups.values().any(|local| local.manifest.is_some());
         let wanted = if are_shared { to_copy.clone() } else { BTreeSet::new() };
-        let cache = self.cache(here, Cached::Manifests).await?;
+        let cache = self.cache(Cached::Manifests).await?;
         manifests::add(&self.fetcher(), there, &wanted, cache).await.map_err(|error| self.failed(error))
     }
 
-    async fn cache(&self, here: &ReplicaInventory, kept: Cached) -> Result<Option<Cache>, Error> {
+    async fn cache(&self, kept: Cached) -> Result<Option<Cache>, Error> {
         let purpose = match self.purpose {
             Purpose::Plan { refresh: true } => Use::Refresh,
             Purpose::Plan { refresh: false } => Use::Keep,
             Purpose::Status { .. } => Use::Read,
         };
-        let dirs = here.directories.clone();
-        let cache = tokio::task::spawn_blocking(move || Cache::open(&dirs, kept, purpose));
+        let store = Arc::clone(self.store);
+        let cache = tokio::task::spawn_blocking(move || store.cache(kept, purpose));
         cache.await.map_err(|stopped| self.failed(stopped.into()))
     }
 
