@@ -284,7 +284,7 @@ pub enum Note {
     },
     /// Not everything here was looked at in this run.
     LookedEarlier {
-        /// The oldest look that the plan rests on.
+        /// The minute of the oldest look that the plan rests on.
         since: Timestamp,
     },
     /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.

@@ -81,8 +81,11 @@ fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory
     plan.warnings = guard::clocks(None, here, now);
 }
 
+/// To the minute, so that replicas which were looked at together are told of together.
 fn looked_earlier(here: &ReplicaInventory) -> Option<Note> {
-    here.oldest_look().map(|since| Note::LookedEarlier { since })
+    let second = here.oldest_look()?.as_second();
+    let since = Timestamp::from_second(second - second.rem_euclid(60)).ok()?;
+    Some(Note::LookedEarlier { since })
 }
 
 /// The two ends of a replica, and what is wanted of it.

@@ -8,6 +8,7 @@ use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
+use crate::plan::reason::Note;
 use crate::plan::status::{BackupCounts, ReplicaStatus, Verdict, status};
 
 use super::case::{Case, case, whole};
@@ -166,4 +167,12 @@ fn the_last_successful_apply_is_told_with_and_without_the_primary() {
     let case = case(PRIMARY, PRIMARY).with(|case| case.here.last_apply = Some(last));
     assert_eq!(case.status().last_apply, Some(ended));
     assert_eq!(case.unreachable().last_apply, Some(ended));
+}
+
+#[test]
+fn what_a_plan_rests_on_is_told_to_the_minute() {
+    let looked_at = "2026-11-29T00:00:59Z".parse().ok();
+    let case = case(PRIMARY, PRIMARY).with(|case| case.here.wals_looked_at = looked_at);
+    let told = Note::LookedEarlier { since: "2026-11-29T00:00:00Z".parse().unwrap() };
+    assert_eq!(case.plan().notes, [told]);
 }
