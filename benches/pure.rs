@@ -120,6 +120,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         staged: BTreeMap::new(),
         site_barman: SiteBarman::default(),
         rooms: None,
+        other_site: None,
         identity: None,
         last_apply: None,
         findings: Findings::default(),

@@ -58,6 +58,18 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
+fn a_barman_conf_is_refused_by_what_reads_none() {
+    let ground = Ground::new();
+    for arguments in
+        [&["plan", "-c", "other.yaml"][..], &["-c", "other.yaml", "apply", "--auto-approve"], &["status", "-c", "x"]]
+    {
+        let refused = ground.run(arguments, &[]);
+        assert_eq!((refused.status.code(), out(&refused).as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(err(&refused).contains("names a barman.conf") && err(&refused).contains("-f FILE"), "{refused:?}");
+    }
+}
+
+#[test]
 fn colour_is_for_terminals_and_for_those_who_ask() {
     let ground = Ground::new();
     ground.break_list();

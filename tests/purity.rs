@@ -31,10 +31,11 @@ const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "engli
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 6] = [
+const TOUCHING: [(&str, &str); 7] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
+    ("observe/other_site.rs", "the file of another site over the same catalog"),
     ("observe/site_barman.rs", "barman.conf"),
     ("store", "the catalogs at the site"),
     ("transport", "what a copy brings, where it was told to"),

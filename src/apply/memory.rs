@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::barman::findings::{self, Findings};
 use crate::barman::ids::BackupId;
-use crate::barman::last_apply::{LastApply, Measured};
+use crate::barman::last_apply::{LastApply, Measured, SiteNote};
 use crate::observe::catalog;
 use crate::plan::action::kinds::Effect;
 use crate::plan::action::{Action, Address};
@@ -23,7 +23,13 @@ use crate::events::Summary;
 /// Notes the success of a replica that was planned and of which nothing is left to do. One that had no actions is among
 /// them: somebody who watches wants to see that applies go on. Of an apply that did a part, or failed, only how fast bytes
 /// arrived is noted.
-pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, measured: Measured, ended: Timestamp) {
+pub fn last_apply(
+    plan: &ReplicaPlan,
+    store: &dyn Store,
+    summary: &Summary,
+    measured: Measured,
+    (site, ended): (&SiteNote, Timestamp),
+) {
     let failed = summary.failed.iter().map(|(address, _)| address).chain(&summary.skipped);
     let failed: BTreeSet<&Address> = failed.collect();
     let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
@@ -34,7 +40,7 @@ pub fn last_apply(plan: &ReplicaPlan, store: &dyn Store, summary: &Summary, meas
     if !has_succeeded && measured.rate().is_none() {
         return;
     }
-    if let Err(error) = write_last_apply(store, &plan.primary, measured, has_succeeded.then_some(ended)) {
+    if let Err(error) = write_last_apply(store, &plan.primary, measured, (site, has_succeeded.then_some(ended))) {
         tracing::warn!(replica = %plan.name, "the note of this apply cannot be written: {error}");
     }
 }
@@ -81,12 +87,13 @@ fn write_last_apply(
     store: &dyn Store,
     primary: &str,
     measured: Measured,
-    ended: Option<Timestamp>,
+    (site, ended): (&SiteNote, Option<Timestamp>),
 ) -> Result<(), ChangeError> {
     let before = catalog::last_apply(store);
     let ended = ended.or_else(|| before.as_ref()?.ended);
     // An apply that brought little says nothing of the line; what an earlier one found still holds.
     let earlier = || before.filter(|before| before.primary == primary)?.measured;
     let measured = measured.rate().map(|_| measured).or_else(earlier);
-    store.write(Place::LastApply, &LastApply { ended, primary: primary.to_owned(), measured }.write())
+    let (primary, site) = (primary.to_owned(), Some(site.clone()));
+    store.write(Place::LastApply, &LastApply { ended, primary, measured, site }.write())
 }

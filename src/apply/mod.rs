@@ -61,7 +61,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::barman::findings::Findings;
-use crate::barman::last_apply::Measured;
+use crate::barman::last_apply::{Measured, SiteNote};
 use crate::error::{Error, Kind};
 use crate::plan::ReplicaPlan;
 use crate::site::model::Replica;
@@ -79,6 +79,8 @@ use steps::PlanSteps;
 
 /// What an apply needs besides the plan.
 pub struct Means<'a> {
+    /// The site that it is of.
+    pub site: SiteNote,
     /// The replica that was planned.
     pub replica: &'a Replica,
     /// An open way to its primary, or why there is none.
@@ -156,7 +158,7 @@ async fn carry_out(
     };
     if plan.target.is_some() {
         let store = means.run_lock.store().as_ref();
-        memory::last_apply(plan, store, &summary, measured, Timestamp::now());
+        memory::last_apply(plan, store, &summary, measured, (&means.site, Timestamp::now()));
         memory::findings(plan, store, &summary, found);
     }
     summary

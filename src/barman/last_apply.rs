@@ -21,6 +21,17 @@ pub struct LastApply {
     pub primary: String,
     /// The newest transfer that was long enough to tell how fast bytes arrive, of whatever apply.
     pub measured: Option<Measured>,
+    /// The site that the newest one was of; `None` in the note of an earlier version.
+    pub site: Option<SiteNote>,
+}
+
+/// A site, as a note names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteNote {
+    /// Its name.
+    pub name: String,
+    /// The path of its file.
+    pub file: String,
 }
 
 /// Bytes that arrived, and the time during which they did.
@@ -56,6 +67,8 @@ struct Form {
     primary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<MeasuredForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<SiteNote>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,6 +87,7 @@ impl LastApply {
             ended: form.ended,
             primary: form.primary,
             measured: form.measured.map(measured),
+            site: form.site,
         })
     }
 
@@ -83,7 +97,8 @@ impl LastApply {
             bytes: measured.bytes,
             milliseconds: u64::try_from(measured.time.as_millis()).unwrap_or(u64::MAX),
         });
-        let form = Form { format_version: VERSION, ended: self.ended, primary: self.primary.clone(), measured };
+        let (primary, site) = (self.primary.clone(), self.site.clone());
+        let form = Form { format_version: VERSION, ended: self.ended, primary, measured, site };
         // Nothing in the form can fail to be written; without it the note would only be unknown.
         let mut bytes = serde_json::to_vec(&form).unwrap_or_default();
         bytes.push(b'\n');
@@ -101,12 +116,13 @@ mod tests {
             ended: "2026-11-22T09:12:03Z".parse().ok(),
             primary: "frankfurt".to_owned(),
             measured: Some(Measured { bytes: 140 << 20, time: Duration::from_secs(2) }),
+            site: Some(SiteNote { name: "lisbon".to_owned(), file: "/etc/antipode/lisbon.yaml".to_owned() }),
         }
     }
 
     #[test]
     fn a_note_is_read_as_it_is_written() {
-        for note in [note(), LastApply { measured: None, ..note() }, LastApply { ended: None, ..note() }] {
+        for note in [note(), LastApply { measured: None, site: None, ..note() }, LastApply { ended: None, ..note() }] {
             assert_eq!(LastApply::parse(&note.write()), Some(note));
         }
     }

@@ -51,7 +51,7 @@ pub struct Global {
     /// The form of the log on stderr; a line of JSON has the time too
     #[arg(long, value_enum, default_value_t = TextOrJson::Text, global = true, value_name = "FORM")]
     pub log_format: TextOrJson,
-    /// The barman.conf that Barman's own commands read [default: where Barman looks]
+    /// The barman.conf that `sync-info` and `list-servers` read [default: where Barman looks]
     #[arg(short = 'c', long = "config", global = true, value_name = "FILE")]
     pub barman_conf: Option<std::path::PathBuf>,
 }
@@ -205,6 +205,18 @@ pub enum Command {
     /// call this in its place; a systemd timer does better with `antipode apply --auto-approve`.
     #[command(after_help = "Examples:\n  antipode cron -f /etc/antipode/lisbon.yaml")]
     Cron(SiteFile),
+}
+
+impl Command {
+    /// Whether it goes by a barman.conf that `-c` names.
+    pub fn reads_barman_conf(&self) -> bool {
+        match self {
+            Self::SyncInfo(arguments) => !arguments.primary,
+            // Whoever runs this adds to it what Barman adds.
+            Self::ListServers(_) | Self::NothingToSync(_) => true,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::{Cli, Command};
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::stdout;
 
 use interrupt::Interrupt;
@@ -102,7 +102,16 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Error::io("cannot start", error))
 }
 
+/// A file that is named and not read would be missed by nobody but the site that it is about.
+fn refuse_barman_conf(command: &Command, barman_conf: Option<&Path>) -> Result<(), Error> {
+    let Some(named) = barman_conf.filter(|_| !command.reads_barman_conf()) else { return Ok(()) };
+    let message = format!("`-c {}` names a barman.conf, and this command reads none", named.display());
+    Err(Error::new(Kind::Invalid, message)
+        .hint("a site file is named with `-f FILE`; `-c` is for `sync-info` and `list-servers`"))
+}
+
 async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, Error> {
+    refuse_barman_conf(&command, barman_conf)?;
     let interrupt = Interrupt::watch()?;
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,

@@ -28,8 +28,16 @@ impl Source {
     pub fn load(&self) -> Result<Loaded, Diagnostics> {
         match &self.unreadable {
             Some(mistake) => Err(Diagnostics::new(&self.name, vec![mistake.clone()])),
-            None => site::load(&self.name, &self.text, env::home_dir().as_deref()),
+            None => site::load(&self.name, &self.text, env::home_dir().as_deref()).map(|loaded| self.placed(loaded)),
         }
+    }
+
+    /// The same with the path by which a run of another site would find it.
+    fn placed(&self, mut loaded: Loaded) -> Loaded {
+        if let Ok(path) = fs::canonicalize(&self.name) {
+            loaded.site.file = path.display().to_string();
+        }
+        loaded
     }
 
     /// What it wants; its mistakes go to stderr as they are.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{self, Means, RunLock, Share};
+use crate::barman::last_apply::SiteNote;
 use crate::error::{Error, Kind};
 use crate::events::{Listener, Summary};
 use crate::observe::inventory::Observation;
@@ -78,6 +79,7 @@ impl Cycle {
         let way = self.way().await;
         let Grant { run_lock, share, lock_timeout } = grant;
         let means = Means {
+            site: SiteNote { name: self.site.name.clone(), file: self.site.file.clone() },
             replica: &self.replica,
             connection: way.as_ref().map(Way::connection).map_err(Clone::clone),
             lock_timeout,

@@ -166,6 +166,8 @@ pub struct ReplicaInventory {
     pub identity: Option<Identity>,
     /// Our note of the last successful apply; `None` when it is unknown.
     pub last_apply: Option<LastApply>,
+    /// The other site that copies it too, where the note of the last apply tells of one.
+    pub other_site: Option<OtherSite>,
     /// What applies found of its backups at the primary, as far as that was noted.
     pub findings: Findings,
     /// Things worth saying that stop nothing, safe to print.
@@ -191,6 +193,19 @@ impl ReplicaInventory {
             .map(|published| &published.facts)
             .filter(|facts| facts.status == Status::Done)
     }
+}
+
+/// Another site that has a replica in the same directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherSite {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// When its last apply ended that did all there was to do.
+    pub ended: Option<Timestamp>,
+    /// Whether it has the name of this one: another copy of one file, perhaps.
+    pub is_ours: bool,
 }
 
 /// The room where the parts of a replica are.

@@ -17,6 +17,7 @@ pub mod compression;
 mod facts;
 mod history;
 pub mod inventory;
+mod other_site;
 pub mod own_catalog;
 pub mod primary;
 mod replica;
@@ -104,7 +105,9 @@ pub async fn observe<'a>(
     let installed = observer.installed().shared();
     let observed =
         by_primary.iter().map(|(primary, at_site)| observer.replicas_of(primary, at_site, installed.clone()));
-    Ok(Observation { replicas: join_all(observed).await.into_iter().flatten().collect() })
+    let mut observation = Observation { replicas: join_all(observed).await.into_iter().flatten().collect() };
+    other_site::note(site, &mut observation);
+    Ok(observation)
 }
 
 /// What a replica holds as the site alone tells, and nothing is believed of what was looked at before. It blocks for as

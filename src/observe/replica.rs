@@ -41,6 +41,7 @@ pub fn inventory(
         rooms: store.room(Volume::Bases).zip(store.room(Volume::Wals)).map(|(bases, wals)| Rooms { bases, wals }),
         identity: disk.identity,
         last_apply: disk.last_apply,
+        other_site: None,
         findings: disk.findings,
         notes,
         directories,

@@ -111,6 +111,7 @@ impl World {
         };
         let site = Site {
             name: "lisbon".into(),
+            file: "lisbon.yaml".into(),
             catalog,
             primaries: BTreeMap::from([("fra".into(), primary)]),
             replicas: BTreeMap::from([(name, replica)]),

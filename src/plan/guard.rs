@@ -24,7 +24,7 @@ pub fn blockers(
     backups: &BackupDiff,
     left: usize,
 ) -> Vec<Blocker> {
-    let mut blockers = Vec::new();
+    let mut blockers: Vec<Blocker> = other_site(here).into_iter().collect();
     let own = &here.site_barman;
     if own.section == SiteSection::Present && own.active && !own.passive {
         blockers.push(Blocker::RunHere);
@@ -36,6 +36,12 @@ pub fn blockers(
         blockers.push(Blocker::TooFewLeft { left, minimum });
     }
     blockers
+}
+
+/// What two sites want of one directory undoes each other's work.
+fn other_site(here: &ReplicaInventory) -> Option<Blocker> {
+    let other = here.other_site.as_ref().filter(|other| !other.is_ours)?;
+    Some(Blocker::OtherSite { site: other.name.clone(), file: other.file.clone(), ended: other.ended })
 }
 
 /// A backup that was taken at the site belongs to a server that the site's Barman runs, or ran.

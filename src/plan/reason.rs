@@ -120,6 +120,15 @@ pub enum Blocker {
         /// A backup of the new system.
         backup: BackupId,
     },
+    /// Another site has a replica in the same directory, and worked on it last.
+    OtherSite {
+        /// Its name.
+        site: String,
+        /// Its file.
+        file: String,
+        /// When its last apply ended that did all there was to do.
+        ended: Option<Timestamp>,
+    },
     /// The site's own Barman takes backups of a server with this name.
     RunHere,
     /// A backup here was not made by a synchronisation: its `mode`.
@@ -299,6 +308,13 @@ pub enum Note {
         count: u64,
         /// The first, below the directory of the backup.
         first: String,
+    },
+    /// Another file of this site worked on the replica last, and still would.
+    OtherFile {
+        /// The file.
+        file: String,
+        /// When its last apply ended that did all there was to do.
+        ended: Option<Timestamp>,
     },
     /// What a replica's name at the primary is, when it differs.
     Renamed(ServerName),

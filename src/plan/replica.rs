@@ -156,10 +156,13 @@ impl Planner<'_> {
 
     fn notes(&self, backups: &BackupDiff, wals: &WalDiff) -> Vec<Note> {
         let renamed = (self.replica.name != self.replica.server).then(|| Note::Renamed(self.replica.server.clone()));
+        let other = self.here.other_site.iter().filter(|other| other.is_ours);
+        let other = other.map(|other| Note::OtherFile { file: other.file.clone(), ended: other.ended });
         let primary = self.primary.notes.iter().cloned().map(Note::Primary);
         let site = self.here.notes.iter().cloned().map(Note::Site);
         renamed
             .into_iter()
+            .chain(other)
             .chain(primary)
             .chain(site)
             .chain(backups.notes.iter().cloned())

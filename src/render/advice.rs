@@ -1,5 +1,7 @@
 //! What the user should know or do: one sentence for each typed blocker, warning and note.
 
+use jiff::Timestamp;
+
 use crate::barman::backup_info::Status;
 use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
@@ -29,6 +31,12 @@ pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
                 list(&here)
             )
         }
+        Blocker::OtherSite { site, file, ended } => format!(
+            "site {} ({}) has a replica of this name in the same catalog{}; leave it out of one of the two files",
+            clean(site),
+            clean(file),
+            worked_last(*ended)
+        ),
         Blocker::RunHere => format!(
             "the site's own Barman takes backups of a server with this name; \
              give the replica another name and say `server: {server}`, or leave it out (of a mirror with `except`)"
@@ -189,8 +197,19 @@ pub fn note(note: &Note) -> String {
             if *n == 1 { "it is" } else { "they are" },
             if *n == 1 { "it leads" } else { "they lead" },
         ),
+        Note::OtherFile { file, ended } => format!(
+            "another file of this site has this replica too, {}{}; one file is enough",
+            clean(file),
+            worked_last(*ended)
+        ),
         Note::Renamed(server) => format!("its name at the primary is {server}"),
     }
+}
+
+/// `, and worked here last at …`
+fn worked_last(ended: Option<Timestamp>) -> String {
+    let at = ended.map(|ended| format!(" at {}", timestamp(ended))).unwrap_or_default();
+    format!(", and worked here last{at}")
 }
 
 fn empty_there(count: u64, first: &WalName) -> String {

@@ -180,6 +180,7 @@ fn tallied(tally: Tally) -> String {
 
 fn forbidden(blocker: &Blocker) -> String {
     match blocker {
+        Blocker::OtherSite { site, .. } => format!("site {site} has a replica of this name in the same catalog"),
         Blocker::RunHere => "the site's own Barman takes backups of a server with this name".to_owned(),
         Blocker::NotPassive { backup, .. } => format!("backup {backup} was taken here"),
         Blocker::OtherSystem { new, backup, .. } => format!("backup {backup} is of the new system {new}"),

@@ -57,7 +57,9 @@ pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded
     let raw = typed(fitting, &mut mistakes);
     let mut context = Context { lines: &lines, home, primaries: primary_names(&root), mistakes };
     match validate::site(raw, &mut context) {
-        Some(site) if context.mistakes.is_empty() => Ok(Loaded { site, lines }),
+        Some(site) if context.mistakes.is_empty() => {
+            Ok(Loaded { site: Site { file: source_name.to_owned(), ..site }, lines })
+        }
         _ => Err(failed(context.mistakes)),
     }
 }

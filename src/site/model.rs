@@ -18,6 +18,8 @@ use super::pattern::Pattern;
 pub struct Site {
     /// The site's name, shown in every plan.
     pub name: String,
+    /// Where its file is, or what it is called.
+    pub file: String,
     /// Where the copies are kept.
     pub catalog: Catalog,
     /// The Barman installations that have the data, by the name the file gives them.

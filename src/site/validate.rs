@@ -48,7 +48,7 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
     let mirrors = mirrors(raw.mirrors, context);
     let retired = retired(raw.retired, &replicas, context);
-    Some(Site { name: raw.site?.0, catalog: catalog?, primaries, replicas, mirrors, retired })
+    Some(Site { name: raw.site?.0, file: String::new(), catalog: catalog?, primaries, replicas, mirrors, retired })
 }
 
 /// Who is copied is not retired.

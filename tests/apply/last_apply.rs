@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use antipode::apply::memory;
-use antipode::barman::last_apply::{LastApply, Measured};
+use antipode::barman::last_apply::{LastApply, Measured, SiteNote};
 use antipode::error::Kind;
 use antipode::events::Summary;
 use antipode::store::{Place, Store};
@@ -16,6 +16,11 @@ use super::ground::{Ground, TestSite};
 
 fn noted(site: &TestSite) -> Option<LastApply> {
     LastApply::parse(&fs::read(site.store().local(Place::LastApply.into())).ok()?)
+}
+
+/// The site that it was of.
+fn by() -> SiteNote {
+    SiteNote { name: "lisbon".to_owned(), file: "/etc/lisbon.yaml".to_owned() }
 }
 
 #[tokio::test]
@@ -68,7 +73,13 @@ async fn what_an_earlier_apply_measured_outlives_one_that_copies_nothing() {
 
     let plan = site.plan().await;
     assert_eq!(plan.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
-    memory::last_apply(&plan.replicas[0], &site.store(), &Summary::default(), Measured::default(), Timestamp::now());
+    memory::last_apply(
+        &plan.replicas[0],
+        &site.store(),
+        &Summary::default(),
+        Measured::default(),
+        (&by(), Timestamp::now()),
+    );
     let after = noted(&site).unwrap();
     assert_eq!(after.measured, Some(measured));
     assert!(after.ended > before.ended);
@@ -82,19 +93,22 @@ async fn a_part_that_was_applied_tells_how_fast_bytes_arrive_and_nothing_more() 
     part.left_out = 1;
     let measured = Measured { bytes: 7 << 30, time: Duration::from_secs(100) };
     let note = |measured| {
-        memory::last_apply(&part, &site.store(), &Summary::default(), measured, Timestamp::now());
+        memory::last_apply(&part, &site.store(), &Summary::default(), measured, (&by(), Timestamp::now()));
         noted(&site)
     };
     site.store().make(Place::Server).unwrap();
     site.store().make(Place::Own).unwrap();
     assert_eq!(note(Measured::default()), None, "too little to tell");
     let first = note(measured);
-    assert_eq!(first, Some(LastApply { ended: None, primary: "frankfurt".to_owned(), measured: Some(measured) }));
+    assert_eq!(
+        first,
+        Some(LastApply { ended: None, primary: "frankfurt".to_owned(), measured: Some(measured), site: Some(by()) })
+    );
     assert_eq!(site.plan().await.replicas[0].target.as_ref().unwrap().pace.measured, measured.rate());
 
     site.converge().await;
     let whole = noted(&site).unwrap();
     assert!(whole.ended.is_some());
     let slower = Measured { bytes: 1 << 30, ..measured };
-    assert_eq!(note(slower), Some(LastApply { measured: Some(slower), ..whole }));
+    assert_eq!(note(slower), Some(LastApply { measured: Some(slower), site: Some(by()), ..whole }));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antipode::apply::{Limits, Means, RunLock, Shared, apply};
+use antipode::barman::last_apply::SiteNote;
 use antipode::barman::layout::ServerDirs;
 use antipode::error::Error;
 use antipode::events::{Listener, Summary};
@@ -89,6 +90,7 @@ pub async fn plan_and_apply(
     let shares = Shared::new(with.limits, Arc::default()).admit(admitted);
     let applies = declared.zip(shares).zip(run_locks).map(|(((plan, replica), share), run_lock)| {
         let means = Means {
+            site: SiteNote { name: site.name.clone(), file: site.file.clone() },
             replica,
             connection: connections[&replica.primary].as_ref().map_err(Clone::clone),
             lock_timeout: with.lock_timeout,

@@ -18,7 +18,7 @@ fn sixteen_missing() -> Case {
 fn last_apply(mib_per_second: u64) -> LastApply {
     let measured = Measured { bytes: 10 * mib_per_second * MIB, time: Duration::from_secs(10) };
     let ended = "2026-11-29T00:00:00Z".parse().ok();
-    LastApply { ended, primary: "frankfurt".to_owned(), measured: Some(measured) }
+    LastApply { ended, primary: "frankfurt".to_owned(), measured: Some(measured), site: None }
 }
 
 fn estimate(seconds: u64, mib_per_second: u64, basis: Basis) -> Estimate {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{Observed, ReplicaObservation, SiteBarman, SiteSection};
+use crate::observe::inventory::{Observed, OtherSite, ReplicaObservation, SiteBarman, SiteSection};
 use crate::plan::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
@@ -81,6 +81,21 @@ fn a_server_that_the_sites_barman_does_not_know_is_warned_of() {
 fn a_server_whose_sync_is_told_that_nothing_is_missing_is_not_synchronised() {
     let idle = case(ONE, ONE).with(site_barman(true, true)).with(|case| case.here.site_barman.idle = true);
     assert_eq!(idle.plan().warnings, []);
+}
+
+#[test]
+fn another_site_over_the_same_directory_forbids_a_plan_and_another_copy_of_this_one_is_told() {
+    let other = |name: &str| OtherSite {
+        name: name.to_owned(),
+        file: "/etc/other.yaml".to_owned(),
+        ended: None,
+        is_ours: name == "lisbon",
+    };
+    let with = |name: &str| case(ONE, ONE).with(|case| case.here.other_site = Some(other(name)));
+    let file = "/etc/other.yaml".to_owned();
+    let refused = Blocker::OtherSite { site: "porto".to_owned(), file: file.clone(), ended: None };
+    assert_eq!(with("porto").blockers(), [refused]);
+    assert_eq!(with("lisbon").plan().notes, [Note::OtherFile { file, ended: None }]);
 }
 
 #[test]

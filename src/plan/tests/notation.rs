@@ -69,6 +69,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
     ReplicaInventory {
         identity: None,
         last_apply: None,
+        other_site: None,
         wals_looked_at: None,
         findings: BTreeMap::new(),
         notes: Vec::new(),

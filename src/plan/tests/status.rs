@@ -163,7 +163,7 @@ fn what_was_not_looked_at_now_is_counted_with_the_oldest_look_at_what_is_whole()
 #[test]
 fn the_last_successful_apply_is_told_with_and_without_the_primary() {
     let ended = "2026-11-29T00:00:00Z".parse().unwrap();
-    let last = LastApply { ended: Some(ended), primary: "frankfurt".to_owned(), measured: None };
+    let last = LastApply { ended: Some(ended), primary: "frankfurt".to_owned(), measured: None, site: None };
     let case = case(PRIMARY, PRIMARY).with(|case| case.here.last_apply = Some(last));
     assert_eq!(case.status().last_apply, Some(ended));
     assert_eq!(case.unreachable().last_apply, Some(ended));

@@ -19,7 +19,7 @@ impl Destination<'_> {
         self.words.last().map_or("", String::as_str)
     }
 
-    fn error(&self, kind: Kind, what: &str, stderr: &[u8]) -> Error {
+    pub(super) fn error(&self, kind: Kind, what: &str, stderr: &[u8]) -> Error {
         Error::new(kind, format!("primary {} ({}): {what}", self.primary, self.host())).saying(printable_tail(stderr))
     }
 

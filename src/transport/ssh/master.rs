@@ -30,6 +30,7 @@ use crate::site::model::{Primary, Timeouts};
 
 use super::cipher;
 use super::diagnosis::{Destination, diagnose};
+use super::identity;
 use crate::transport::private_dir::{NAME_LENGTH, PrivateDir};
 
 /// Programs at a time through one master: two fewer than the `MaxSessions` of a stock sshd.
@@ -109,6 +110,7 @@ impl Masters {
         runtime_dir: &Path,
         cancel: &CancellationToken,
     ) -> Result<Arc<Self>, Error> {
+        identity::check(Destination { primary: &primary.name, words })?;
         // The streams, and one command beside them.
         let wanted = usize::try_from(primary.streams.get()).unwrap_or(SESSIONS).saturating_add(1);
         let count = wanted.div_ceil(COPIES);

@@ -2,6 +2,7 @@
 
 mod cipher;
 mod diagnosis;
+mod identity;
 mod master;
 
 use std::io;
