@@ -254,6 +254,7 @@ pub(super) mod tests {
             protect: Protect { min_backups: 1, max_prune_percent: 25 },
             transfer,
             rpo: None,
+            max_silence: None,
             accept_systems: BTreeSet::new(),
             accept: Vec::new(),
         };

@@ -97,6 +97,7 @@ mod tests {
             recovery: Recovery::default(),
             age: None,
             objective: None,
+            silence: None,
             lacks_room: false,
             last_apply: None,
             last_apply_is_ahead: false,

@@ -2,6 +2,7 @@
 
 use crate::cli::{self, TextOrJson};
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::english::list;
 use crate::error::{Error, Exit, Kind};
 use crate::observe::is_missing;
 use crate::site::Site;
@@ -46,7 +47,18 @@ fn notes(site: &Site) -> Vec<String> {
             config.display()
         )
     });
-    missing.into_iter().collect()
+    missing.into_iter().chain(unwatched(site)).collect()
+}
+
+/// The replicas and mirrors of which nobody said how far behind they may be.
+fn unwatched(site: &Site) -> Option<String> {
+    let replicas = site.replicas.values().filter(|replica| replica.policy.rpo.is_none());
+    let mirrors = site.mirrors.iter().filter(|mirror| mirror.policy.rpo.is_none());
+    let names = replicas.map(|replica| replica.name.to_string());
+    let names: Vec<String> = names.chain(mirrors.map(|mirror| format!("the mirror of {}", mirror.primary))).collect();
+    let what = "no `objective.rpo` says how far behind they may be, so that no status ever calls them late: ";
+    (!names.is_empty())
+        .then(|| format!("{what}{}; `objective: {{rpo: 1h}}` under `defaults` does for all", list(&names)))
 }
 
 /// Prints the mistakes for a program, also the one that there is no file to read.

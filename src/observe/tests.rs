@@ -98,6 +98,7 @@ impl World {
             protect: Protect { min_backups: 1, max_prune_percent: 25 },
             transfer: Transfer { streams: one, bandwidth: None, reuse: Reuse::Auto, compress: Compress::Auto },
             rpo: None,
+            max_silence: None,
             accept_systems: BTreeSet::new(),
             accept: Vec::new(),
         };

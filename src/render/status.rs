@@ -77,7 +77,11 @@ pub fn status(told: Told<'_>, style: Style) -> String {
 fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
     let at_work = told.status.replicas.iter().filter_map(|replica| Some((&replica.name, replica.ongoing.as_ref()?)));
     let ongoing = ongoing::remarks(at_work, told.now);
-    let said = vanished::warnings(&told.status.vanished).into_iter().chain(ongoing).chain(earlier_looks(told));
+    let said = vanished::warnings(&told.status.vanished)
+        .into_iter()
+        .chain(ongoing)
+        .chain(earlier_looks(told))
+        .chain(unwatched(told.status));
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
     let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();
     if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }
@@ -284,6 +288,9 @@ impl Table {
     }
 }
 
+/// So many replicas are named in a sentence.
+const NAMED: usize = 3;
+
 /// What stands before a line that belongs to the one above.
 const INDENT: usize = 2;
 
@@ -298,6 +305,7 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     reasons.extend(
         status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.recovery.lag.is_some())),
     );
+    reasons.extend(silent(status));
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
 }
@@ -318,6 +326,39 @@ fn missed(objective: Objective, is_observed: bool) -> Option<Remark> {
         None => format!("nothing shows how much would be lost, and `objective.rpo` is {rpo}"),
     };
     Some(Remark { label: "warning", sentence })
+}
+
+/// Why a replica counts as not well of whose primary nothing was heard.
+fn silent(status: &ReplicaStatus) -> Option<Remark> {
+    let silence = status.silence.filter(|silence| !silence.kept && status.recovery.window.is_some())?;
+    let most = duration(silence.most);
+    let sentence = match silence.silent {
+        Some(silent) => format!(
+            "for {} it was not known to follow its primary, and `objective.max_silence` is {most}; see whether applies run, \
+             and what they say",
+            duration(silent)
+        ),
+        None => format!("nothing shows when it last followed its primary, and `objective.max_silence` is {most}"),
+    };
+    Some(Remark { label: "warning", sentence })
+}
+
+/// What is not watched, as nobody said how far behind it may be.
+fn unwatched(status: &SiteStatus) -> Option<Remark> {
+    let is_meant = |replica: &&ReplicaStatus| replica.objective.is_none() && replica.verdict != Verdict::Inactive;
+    let names: Vec<String> = status.replicas.iter().filter(is_meant).map(|replica| replica.name.to_string()).collect();
+    let silent = status.replicas.iter().filter(is_meant).all(|replica| replica.silence.is_some());
+    let only = if silent {
+        "only what can be recovered, and how long nothing is heard, is watched"
+    } else {
+        "only what can be recovered is watched"
+    };
+    let named = match names.as_slice() {
+        [] => return None,
+        names if names.len() > NAMED => count(names.len() as u64, "replica"),
+        names => list(names),
+    };
+    Some(Remark::note(format!("no `objective.rpo` says how far behind {named} may be: {only}")))
 }
 
 /// What an apply would do, in a few words.
@@ -353,12 +394,13 @@ fn to_know(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
 
 /// What went wrong, each once, however many replicas it is true of, and what waits for somebody's word about its fate.
 fn failures(shown: &[(&ReplicaStatus, &ReplicaPlan)], style: Style) -> Vec<Line> {
-    let blockers = |plan: &ReplicaPlan| {
+    let blockers = |status: &ReplicaStatus, plan: &ReplicaPlan| {
         let errors = remarks::remarks(plan, false).into_iter().filter(|remark| remark.label == "error");
-        errors.chain(to_know(plan)).map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
+        errors.chain(to_know(plan)).chain(silent(status)).map(|remark| remark.of(&plan.name)).collect::<Vec<_>>()
     };
     let mut said = BTreeSet::new();
-    let all = shown.iter().flat_map(|(_, plan)| remarks::unobserved(plan).into_iter().chain(blockers(plan)));
+    let all =
+        shown.iter().flat_map(|(status, plan)| remarks::unobserved(plan).into_iter().chain(blockers(status, plan)));
     let once = all.filter(|remark| said.insert(remark.clone()));
     let lines: Vec<Line> = once.flat_map(|remark| remark.lines("", style.width.map(usize::from))).collect();
     if lines.is_empty() { lines } else { std::iter::once(Line::new()).chain(lines).collect() }

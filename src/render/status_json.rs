@@ -59,6 +59,8 @@ struct Replica {
     lag: Option<Lag>,
     /// The recovery point objective; null when there is none.
     objective: Option<Objective>,
+    /// How long nothing was heard of the primary; null when that is not watched.
+    silence: Option<Silence>,
     /// When the last apply that did all of its work for this replica ended; null when that is not known.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     last_apply: Option<Timestamp>,
@@ -105,6 +107,18 @@ struct Objective {
     /// What would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
     loss_seconds: Option<u64>,
     /// Whether that is within the objective.
+    kept: bool,
+}
+
+/// For how long a replica was not known to follow its primary.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Silence {
+    /// `objective.max_silence` of the site file, in seconds.
+    max_seconds: u64,
+    /// Seconds since it was level with its primary, or an apply did all there was to do; null when that is not known.
+    silent_seconds: Option<u64>,
+    /// Whether that is not too long.
     kept: bool,
 }
 
@@ -193,6 +207,11 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
             rpo_seconds: objective.rpo,
             loss_seconds: objective.loss,
             kept: objective.kept,
+        }),
+        silence: status.silence.map(|silence| Silence {
+            max_seconds: silence.most,
+            silent_seconds: silence.silent,
+            kept: silence.kept,
         }),
         last_apply: status.last_apply,
         backups: Backups {

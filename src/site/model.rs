@@ -153,6 +153,8 @@ pub struct Policy {
     pub transfer: Transfer,
     /// The recovery point objective: how far behind it may be.
     pub rpo: Option<Duration>,
+    /// How long nothing may be heard of its primary, nor anything of it applied.
+    pub max_silence: Option<Duration>,
     /// Systems whose backups and WAL may arrive although the replica holds another's.
     pub accept_systems: BTreeSet<SystemId>,
     /// Things that the primary's may replace although what is here is good. Each names this replica.

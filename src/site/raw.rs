@@ -348,10 +348,13 @@ pub(super) enum RawCompress {
 pub(super) struct RawObjective {
     /// The recovery point objective: how far behind the primary the replica may be. Default `none`.
     pub rpo: Objective,
+    /// How long nothing may be heard of the primary, or nothing of it applied, before the replica counts as not well.
+    /// Default `24h`; `none` is for ever.
+    pub max_silence: Objective,
 }
 
 impl Default for RawObjective {
     fn default() -> Self {
-        Self { rpo: Objective(None) }
+        Self { rpo: Objective(None), max_silence: Objective(Some(Duration::from_secs(24 * 3600))) }
     }
 }

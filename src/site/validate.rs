@@ -192,6 +192,7 @@ fn policy(raw: RawPolicy) -> Policy {
             },
         },
         rpo: raw.objective.rpo.0,
+        max_silence: raw.objective.max_silence.0,
         accept_systems: raw.accept_systems.into_iter().map(|system| system.0).collect(),
         accept: raw.accept.into_iter().map(|accepted| accepted.0).collect(),
     }

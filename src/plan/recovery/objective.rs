@@ -22,6 +22,26 @@ pub struct Objective {
     pub kept: bool,
 }
 
+/// How long nothing has shown that a replica follows its primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// `objective.max_silence`, in seconds.
+    pub most: u64,
+    /// For how many seconds; `None` where nothing tells.
+    pub silent: Option<u64>,
+    /// Whether that is not too long.
+    pub kept: bool,
+}
+
+/// How long it has been since a replica was known to follow its primary, where that is watched. What lies in the future
+/// shows nothing.
+pub fn silence(most: Option<Duration>, followed: &[Option<Timestamp>], now: Timestamp) -> Option<Silence> {
+    let most = most?.as_secs();
+    let newest = followed.iter().flatten().filter(|time| !is_ahead(**time, now)).max();
+    let silent = newest.map(|time| u64::try_from(now.as_second() - time.as_second()).unwrap_or_default());
+    Some(Silence { most, silent, kept: silent.is_some_and(|silent| silent <= most) })
+}
+
 /// How an objective is kept, where there is one.
 pub fn judge(rpo: Option<Duration>, recovery: &Recovery, now: Timestamp) -> Option<Objective> {
     let (rpo, loss) = (rpo?.as_secs(), loss(recovery, now));

@@ -5,7 +5,7 @@
 //! | in sync | nothing is to be done, and nothing that is wanted is lacking |
 //! | behind | something is to be done, and nothing will be lacking then; no objective is missed |
 //! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
-//! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not |
+//! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not; or for longer than `objective.max_silence` it was not level with its primary, and no apply did all there was to do |
 //! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
 //! | blocked | nothing may be done, or something is held, before somebody settles what the plan says; no objective is missed |
 //! | primary unreachable | nothing could be learnt from the primary; no objective is missed |
@@ -31,7 +31,7 @@ use crate::site::model::Replica;
 use super::backup;
 use super::recovery::Recovery;
 use super::recovery::branch::is_ahead;
-use super::recovery::objective::{self, Objective};
+use super::recovery::objective::{self, Objective, Silence};
 use super::{Outcome, Plan, ReplicaPlan};
 use ongoing::Ongoing;
 use vanished::Vanished;
@@ -72,6 +72,8 @@ pub struct ReplicaStatus {
     pub age: Option<u64>,
     /// The objective, where there is one.
     pub objective: Option<Objective>,
+    /// How long nothing was heard of its primary, where that is watched.
+    pub silence: Option<Silence>,
     /// Whether something that is wanted does not fit here.
     pub lacks_room: bool,
     /// When the last successful apply ended.
@@ -195,15 +197,21 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
     let here = &observed.replica;
     let recovery = plan.before;
     let last_apply = here.last_apply.as_ref().and_then(|last| last.ended);
-    let objective = objective::judge(replica.policy.rpo, &recovery, now);
+    // Of a server that nobody looks after, and of which nothing was ever copied, nothing is promised.
+    let is_promised = !is_no_concern(plan, here);
+    let objective = objective::judge(replica.policy.rpo, &recovery, now).filter(|_| is_promised);
+    let is_heard = matches!(plan.outcome, Outcome::Inactive(_)) || recovery.is_level();
+    let followed = [is_heard.then_some(now), last_apply, recovery.to];
+    let silence = objective::silence(replica.policy.max_silence, &followed, now).filter(|_| is_promised);
     ReplicaStatus {
         name: plan.name.clone(),
         primary: plan.primary.clone(),
         server: plan.server.clone(),
-        verdict: verdict(plan, here, objective),
+        verdict: verdict(plan, here, objective, silence),
         recovery,
         age: objective::age(&recovery, now),
         objective,
+        silence,
         lacks_room: plan.lacks_room(),
         last_apply,
         last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
@@ -212,18 +220,27 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
     }
 }
 
-fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, objective: Option<Objective>) -> Verdict {
-    let is_inactive = matches!(plan.outcome, Outcome::Inactive(_));
+/// Whether nobody looks after the server at its primary, and nothing was ever copied of it.
+fn is_no_concern(plan: &ReplicaPlan, here: &ReplicaInventory) -> bool {
+    matches!(plan.outcome, Outcome::Inactive(_)) && !here.exists && !here.unreadable
+}
+
+fn verdict(
+    plan: &ReplicaPlan,
+    here: &ReplicaInventory,
+    objective: Option<Objective>,
+    silence: Option<Silence>,
+) -> Verdict {
     if here.unreadable {
         return Verdict::Unreadable;
     }
-    if is_inactive && !here.exists {
+    if is_no_concern(plan, here) {
         return Verdict::Inactive;
     }
     if plan.before.window.is_none() {
         return Verdict::NotRecoverable;
     }
-    if objective.is_some_and(|objective| !objective.kept) {
+    if objective.is_some_and(|objective| !objective.kept) || silence.is_some_and(|silence| !silence.kept) {
         return Verdict::ObjectiveMissed;
     }
     match &plan.outcome {

@@ -82,6 +82,7 @@ fn policy() -> Policy {
         protect: Protect { min_backups: 1, max_prune_percent: 100 },
         transfer: Transfer { streams: NonZeroU32::MIN, bandwidth: None, reuse: Reuse::Auto, compress: Compress::Auto },
         rpo: None,
+        max_silence: None,
         accept_systems: BTreeSet::new(),
         accept: Vec::new(),
     }

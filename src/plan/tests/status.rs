@@ -22,6 +22,10 @@ impl Case {
         self.with(|case| case.replica.policy.rpo = Some(Duration::from_secs(seconds)))
     }
 
+    fn max_silence(self, seconds: u64) -> Self {
+        self.with(|case| case.replica.policy.max_silence = Some(Duration::from_secs(seconds)))
+    }
+
     pub fn status(&self) -> ReplicaStatus {
         self.status_as(Observed::Active(Box::new(self.primary.clone())))
     }
@@ -116,6 +120,32 @@ fn an_inactive_server_is_judged_by_what_is_here_of_it() {
     assert_eq!(case.clone().rpo(899).inactive().verdict, Verdict::ObjectiveMissed);
     assert_eq!(self::case(PRIMARY, "").rpo(5).inactive().verdict, Verdict::Inactive);
     assert_eq!(self::case(PRIMARY, "| 1/08").inactive().verdict, Verdict::NotRecoverable);
+}
+
+#[test]
+fn nothing_is_promised_of_an_inactive_server_of_which_nothing_was_copied() {
+    let empty = case(PRIMARY, "").rpo(5).max_silence(5).inactive();
+    assert_eq!((empty.verdict, empty.objective, empty.silence), (Verdict::Inactive, None, None));
+    assert!(!empty.is_missed());
+}
+
+#[test]
+fn a_replica_of_which_nothing_is_heard_for_too_long_is_not_well_without_any_other_objective() {
+    let seconds = |status: ReplicaStatus| (status.verdict, status.silence.unwrap().silent, status.is_missed());
+    let silent = |most| case(PRIMARY, BEHIND).seconds_later(900).max_silence(most);
+    assert_eq!(seconds(silent(900).unreachable()), (Verdict::PrimaryUnreachable, Some(900), false));
+    assert_eq!(seconds(silent(899).unreachable()), (Verdict::ObjectiveMissed, Some(900), true));
+    // The primary answers, and nothing of it arrives.
+    assert_eq!(seconds(silent(899).status()), (Verdict::ObjectiveMissed, Some(900), true));
+    // It is level with it, its Barman says that there is nothing, or an apply did all there was to do.
+    let level = case(PRIMARY, PRIMARY).seconds_later(900).max_silence(899);
+    assert_eq!(seconds(level.status()), (Verdict::InSync, Some(0), false));
+    assert_eq!(seconds(silent(899).inactive()), (Verdict::Inactive, Some(0), false));
+    let applied = silent(899).with(|case| {
+        let ended = Some(case.now - jiff::SignedDuration::from_secs(60));
+        case.here.last_apply = Some(LastApply { ended, primary: String::new(), measured: None, site: None });
+    });
+    assert_eq!(seconds(applied.unreachable()), (Verdict::PrimaryUnreachable, Some(60), false));
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
     let loss = lag.map_or(age, |lag| lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()));
     let known = |n| is_observed.then_some(n);
     ReplicaStatus {
+        silence: None,
         lacks_room: false,
         name: plan.name.clone(),
         primary: plan.primary.clone(),

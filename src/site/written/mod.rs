@@ -36,6 +36,8 @@ replicas:
     primary: frankfurt
     # Every backup that the primary has; or for example [{{last: 7}}, {{within: 30d}}].
     backups: all
+    # How far behind it may be before `antipode status` ends with exit code 2.
+    objective: {{rpo: 1h}}
     # Nothing is deleted here unless `prune` allows it.
 "
     )

@@ -33,7 +33,9 @@ pub fn write(draft: &Draft) -> String {
     for primary in &draft.primaries {
         text += &primary_text(primary, &draft.config);
     }
-    text.push('\n');
+    text += "\ndefaults:\n";
+    text += &comment(2, "How far behind its primary a replica may be before `antipode status` ends with exit code 2.");
+    text += "  objective: {rpo: 1h}\n\n";
     text += &comment(0, BACKUPS);
     for remark in &draft.common {
         text += &not_said(0, remark);
