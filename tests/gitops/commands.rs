@@ -35,7 +35,7 @@ fn command_line(line: &str) -> Option<Vec<String>> {
 /// The words of a command up to where the shell ends it.
 fn words(command: &str) -> Vec<String> {
     let words = command.split_whitespace().take_while(|word| !ENDS.contains(word));
-    words.map(|word| word.trim_matches(['"', '\'']).to_owned()).collect()
+    words.map(|word| word.trim_end_matches(')').trim_matches(['"', '\'']).to_owned()).collect()
 }
 
 /// Every file below a directory.
