@@ -163,11 +163,14 @@ fn write_configuration(directory: &Path, port: u16) {
     let at = directory.display();
     let host_key = fs::read_to_string(directory.join("host_key.pub")).expect("read the host key");
     ACCOUNT.write(&directory.join("known_hosts"), format!("[127.0.0.1]:{port} {host_key}"));
+    // As the README lets a site in.
+    let user_key = fs::read_to_string(directory.join("user_key.pub")).expect("read the user's key");
+    ACCOUNT.write(&directory.join("authorized_keys"), format!("restrict,from=\"127.0.0.1\" {user_key}"));
     ACCOUNT.write(
         &directory.join("sshd_config"),
         format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host_key\n\
-             AuthorizedKeysFile {at}/user_key.pub\nStrictModes no\nUsePAM no\nPidFile none\n\
+             AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPidFile none\n\
              PasswordAuthentication no\nPrintMotd no\n\
              SetEnv PATH={at}/bin:/usr/local/bin:/usr/bin:/bin\nForceCommand {at}/gate\n"
         ),
