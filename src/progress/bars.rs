@@ -171,9 +171,7 @@ impl Screen {
     fn draw(&mut self) {
         let whole = self.course.look(Instant::now());
         let rows: Vec<Row> = self.course.steps.iter().map(Step::row).collect();
-        let size = rustix::termios::tcgetwinsize(io::stderr());
-        let size = size.map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row)));
-        self.bottom.set_message(board::lines(&rows, whole, size).join("\n"));
+        self.bottom.set_message(board::lines(&rows, whole, size()).join("\n"));
         self.bottom.tick();
     }
 }
@@ -224,6 +222,13 @@ impl Step {
         let what = format!("{}  {}", self.address, self.doing);
         Row { what, here: self.here(), total: self.total, elapsed: self.since.elapsed() }
     }
+}
+
+/// Columns and lines of the terminal; of one that does not know, as behind a serial line, those of the first.
+fn size() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let known = |length: Option<u16>, otherwise| length.filter(|length| *length > 0).map_or(otherwise, usize::from);
+    (known(size.map(|size| size.ws_col), 80), known(size.map(|size| size.ws_row), 24))
 }
 
 #[cfg(test)]
