@@ -114,7 +114,7 @@ fn line(what: &str, width: usize, (here, total): (u64, u64), right: &str, column
     if room < what.width().min(12) {
         return cut(&format!("{GAP}{right}"), columns);
     }
-    format!("{GAP}{}{GAP}{right}", padded(&end_of(what, room), width.min(room)))
+    cut(&format!("{GAP}{}{GAP}{right}", padded(&end_of(what, room), width.min(room))), columns)
 }
 
 fn drawn(here: u64, total: u64, columns: usize) -> String {

@@ -292,7 +292,8 @@ pub(super) struct RawProtect {
     /// How many recoverable backups a prune must leave.
     #[schemars(range(max = 99999))]
     pub min_backups: u32,
-    /// How much of the replica's backups one plan may delete; when it would be more, none is deleted. One may always go. Default `25%`.
+    /// How much of the replica's backups, those to come included, one plan may delete; when it would be more, none is
+    /// deleted. One may always go. Default `25%`.
     pub max_prune: Percent,
 }
 

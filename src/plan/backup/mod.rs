@@ -141,9 +141,10 @@ pub fn to_copy(now: Timestamp) -> impl Fn(&Replica, &PrimaryInventory, &ReplicaI
     }
 }
 
-/// How many of the backups here one plan may delete.
-pub fn most_pruned(policy: &Policy, here: usize) -> usize {
-    (here * usize::from(policy.protect.max_prune_percent) / 100).max(1)
+/// How many backups one plan may delete of so many that are here or to come. Those to come count, or they would let go
+/// with the next plan what has to wait in this one.
+pub fn most_pruned(policy: &Policy, here_or_to_come: usize) -> usize {
+    (here_or_to_come * usize::from(policy.protect.max_prune_percent) / 100).max(1)
 }
 
 /// What Barman lists as good, of a backup at the site.
@@ -286,7 +287,8 @@ impl Ends<'_> {
         let here = self.here();
         let mut allowed = self.allowed(selected);
         let order = children_first(&allowed, &here);
-        let most = most_pruned(self.policy, here.len());
+        let to_come = selected.iter().filter(|id| !here.contains_key(id)).count();
+        let most = most_pruned(self.policy, here.len() + to_come);
         if let Some(first) = order.first().filter(|_| order.len() > most) {
             let waits = HeldPrune { count: order.len(), first: *first, most };
             return Prunes { held: order.into_iter().collect(), waits: Some(waits), ..Prunes::default() };

@@ -82,6 +82,19 @@ fn more_than_one_plan_may_delete_waits_for_a_person_whole() {
 }
 
 #[test]
+fn what_waits_for_a_person_is_not_let_go_by_backups_that_this_plan_brings() {
+    let there = "@20 1/06  @21 1/08  @22 1/0A  @23 1/0C | 1/06..0E";
+    let here = "@16 1/01  @17 1/02  @18 1/03  @19 1/04 | 1/01..05";
+    let case = case(there, here).last(4).prune_unselected().prune_gone();
+    for (percent, goes) in [(49, false), (50, true)] {
+        let case = case.clone().with(|case| case.replica.policy.protect.max_prune_percent = percent);
+        let plan = case.plan();
+        assert_eq!(case.actions().contains(&"-backup 16".to_owned()), goes, "{percent}: {:?}", case.actions());
+        assert_eq!(case.after(&plan).actions(), [""; 0], "{percent}");
+    }
+}
+
+#[test]
 fn one_backup_may_go_whatever_the_share_is() {
     let case = case(FOUR, FOUR).last(3).prune_unselected();
     let case = case.with(|case| case.replica.policy.protect.max_prune_percent = 0);

@@ -1,5 +1,7 @@
 //! What is relied on where something is deleted: what is here, that the reason still holds, and that enough is left.
 
+use std::collections::BTreeSet;
+
 use crate::barman::ids::BackupId;
 use crate::plan::reason::Reason;
 use crate::plan::{backup, recovery};
@@ -67,8 +69,9 @@ impl Grounds<'_> {
         let value = if left >= planned { Value::AtLeast(planned as u64) } else { Value::Count(left as u64) };
         let staying = Precondition::here(Topic::FullBackups, value);
         let staying = if left < minimum { staying.must_be(Value::AtLeast(minimum as u64)) } else { staying };
-        let here = self.here.published().count();
-        let (most, pruned) = (backup::most_pruned(policy, here), self.outlook.pruned.len());
+        let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
+        let here_or_to_come = here.union(&self.outlook.selected).count();
+        let (most, pruned) = (backup::most_pruned(policy, here_or_to_come), self.outlook.pruned.len());
         let value =
             if pruned <= most { Value::Kept } else { Value::Exceeded { most: most as u64, planned: pruned as u64 } };
         [staying, Precondition::desired(Topic::MaxPrune, value).must_be(Value::Kept)]
