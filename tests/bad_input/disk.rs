@@ -59,11 +59,13 @@ fn step(directory: &Path, name: &str, code: i32) -> String {
 fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
     let directory = directory();
     let at = directory.path();
-    // Either base has 7.3 MiB, and the WAL about 4 MiB.
+    // Either base has 7.3 MiB, and the WAL about 4 MiB. When it was planned there was room.
     in_namespace(
         at,
-        "11m",
-        "antipode full apply --auto-approve
+        "64m",
+        "antipode save plan -o plan.json
+         mount -o remount,size=11m catalog
+         antipode full apply plan.json
          find catalog -type f -size +64k -printf '%f %i\\n' | sort > before
          mount -o remount,size=64m catalog
          antipode more apply --auto-approve
@@ -85,6 +87,34 @@ fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
     for id in ["20261121T030000", "20261122T030000"] {
         assert!(at.join(format!("copy/main/meta/{id}-backup.info")).exists());
     }
+}
+
+#[test]
+fn what_does_not_fit_is_not_begun_and_comes_when_there_is_room() {
+    let directory = directory();
+    let at = directory.path();
+    in_namespace(
+        at,
+        "11m",
+        "antipode one apply --auto-approve
+         antipode still plan --detailed-exitcode
+         antipode status status
+         find catalog -path '*staging/20261121T030000*' -o -path '*base/20261121T030000*' > begun
+         mount -o remount,size=64m catalog
+         antipode both apply --auto-approve
+         antipode plan plan --detailed-exitcode",
+    );
+    let told = step(at, "one", 1);
+    for said in
+        ["20261121T030000 does not fit", "backup 20261122T030000", "published", "Does not fit: 1 backup of main"]
+    {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(step(at, "still", 1).contains("20261121T030000 does not fit"));
+    assert!(step(at, "status", 2).contains("20261121T030000 does not fit"));
+    assert_eq!(read(at, "begun"), "");
+    step(at, "both", 0);
+    assert!(step(at, "plan", 0).contains("in sync"));
 }
 
 #[test]
