@@ -1,6 +1,7 @@
 //! A whole catalog, `barman_home`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,14 +17,14 @@ use crate::error::{Error, Kind};
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// It belongs to somebody else.
-    #[error("the catalog {} belongs to user id {owner}, and this is user id {us}: run as its owner, as Barman does", home.display())]
+    #[error("the catalog {} belongs to {owner}, and this is {us}: run as its owner, as Barman does", home.display())]
     Owner {
         /// `barman_home`
         home: PathBuf,
-        /// The id of the user that it belongs to.
-        owner: u32,
-        /// The id of the user that this runs as.
-        us: u32,
+        /// The user that it belongs to.
+        owner: User,
+        /// The user that this runs as.
+        us: User,
     },
     /// It cannot be written.
     #[error("the catalog {} cannot be written: {source}", home.display())]
@@ -38,11 +39,51 @@ pub enum HomeError {
 impl From<HomeError> for Error {
     fn from(error: HomeError) -> Self {
         let (kind, hint) = match &error {
-            HomeError::Owner { .. } => (Kind::PermissionDenied, None),
-            HomeError::Io { source, .. } => (Kind::from(source), advice(Kind::from(source))),
+            HomeError::Owner { owner, .. } => {
+                (Kind::PermissionDenied, Some(format!("run `sudo -u {} antipode ...`", owner.for_sudo())))
+            }
+            HomeError::Io { source, .. } => (Kind::from(source), advice(Kind::from(source)).map(str::to_owned)),
         };
-        Self { hint: hint.map(str::to_owned), ..Self::new(kind, error.to_string()) }.because(error)
+        Self { hint, ..Self::new(kind, error.to_string()) }.because(error)
     }
+}
+
+/// A user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    id: u32,
+    name: Option<String>,
+}
+
+impl User {
+    /// The user of an id, with the name that /etc/passwd has for it.
+    fn of(id: u32) -> Self {
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Self { id, name: name_in(&passwd, id) }
+    }
+
+    /// As sudo(8) takes it: a name, or an id behind `#`, which a shell must not take for a comment.
+    fn for_sudo(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("'#{}'", self.id))
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "user id {}", self.id),
+        }
+    }
+}
+
+/// The name of an id in the form of passwd(5): `name:password:id:…`.
+fn name_in(passwd: &str, id: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password, of) = (fields.next()?, fields.next()?, fields.next()?);
+        (of.parse() == Ok(id)).then(|| name.to_owned())
+    })
 }
 
 /// What to do about a catalog that cannot be written.
@@ -64,7 +105,7 @@ pub fn prepare(home: &Path) -> Result<(), HomeError> {
     }
     let (owner, us) = (home.metadata().map_err(io)?.uid(), rustix::process::geteuid().as_raw());
     if owner != us {
-        return Err(HomeError::Owner { home: home.to_owned(), owner, us });
+        return Err(HomeError::Owner { home: home.to_owned(), owner: User::of(owner), us: User::of(us) });
     }
     let own = home.join(places::OWN_DIRECTORY);
     durable::create_directory(&own).map_err(io)?;
@@ -109,6 +150,15 @@ pub fn note(home: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_told_by_name_and_one_without_a_name_by_id() {
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nbarman:x:1006:1006::/var/lib/barman:/bin/bash\n";
+        for (id, shown, for_sudo) in [(1006, "barman", "barman"), (7, "user id 7", "'#7'")] {
+            let user = User { id, name: name_in(passwd, id) };
+            assert_eq!((user.to_string().as_str(), user.for_sudo().as_str()), (shown, for_sudo));
+        }
+    }
 
     #[test]
     fn servers_of_a_catalog_are_its_directories() {

@@ -158,12 +158,17 @@ fn a_catalog_of_another_user_is_refused_with_both_names() {
     let site = read(directory.path(), "antipode.yaml");
     let own = directory.path().join("catalog").display().to_string();
     fs::write(directory.path().join("antipode.yaml"), site.replace(&own, &catalog.display().to_string())).unwrap();
+    let name = |id: u32| {
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&id.to_string()));
+        line.map_or_else(|| format!("user id {id}"), |line| line.split(':').next().unwrap().to_owned())
+    };
     let us = rustix::process::geteuid().as_raw();
     antipode(directory.path(), &["apply", "--auto-approve"]).expect(1).says(&[
         &catalog.display().to_string(),
-        &format!("user id {owner}"),
-        &format!("user id {us}"),
+        &format!("belongs to {}, and this is {}", name(owner), name(us)),
         "run as its owner",
+        &format!("sudo -u {} antipode", name(owner)),
     ]);
     assert_eq!(fs::read_dir(directory.path().join("catalog")).unwrap().count(), 0);
 }
