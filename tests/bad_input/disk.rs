@@ -59,15 +59,13 @@ fn step(directory: &Path, name: &str, code: i32) -> String {
 fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
     let directory = directory();
     let at = directory.path();
-    // Either base has 7.3 MiB, and the WAL about 4 MiB. When it was planned there was room.
+    // There is room for the bytes, and so it is begun, but not for the files: those that are to come are some 130.
     in_namespace(
         at,
-        "64m",
-        "antipode save plan -o plan.json
-         mount -o remount,size=11m catalog
-         antipode full apply plan.json
+        "64m,nr_inodes=110",
+        "antipode full apply --auto-approve
          find catalog -type f -size +64k -printf '%f %i\\n' | sort > before
-         mount -o remount,size=64m catalog
+         mount -o remount,nr_inodes=10000 catalog
          antipode more apply --auto-approve
          find catalog -type f -size +64k -printf '%f %i\\n' | sort > after
          antipode plan plan --detailed-exitcode
@@ -81,7 +79,7 @@ fn a_full_disk_keeps_what_was_published_and_goes_on_where_it_stopped() {
     assert!(step(at, "plan", 0).contains("in sync"));
     // What had arrived whole is the same file still.
     let (before, after) = (read(at, "before"), read(at, "after"));
-    assert!(before.lines().count() > 3, "{before}");
+    assert!(before.lines().count() > 0, "{told}");
     let again: Vec<&str> = before.lines().filter(|line| !after.lines().any(|other| other == *line)).collect();
     assert!(again.is_empty(), "copied again: {again:?}\n{told}");
     for id in ["20261121T030000", "20261122T030000"] {
