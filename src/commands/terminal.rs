@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{Error, Exit};
 use crate::progress;
+pub use crate::progress::tell;
 use crate::transport::Teller;
 use crate::{render, stdout};
 
@@ -135,12 +136,6 @@ pub fn width_on_stderr() -> Option<u16> {
 fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
     columns.or_else(|| rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
-}
-
-/// Tells a person something on stderr.
-pub fn tell(text: &str) {
-    // Whoever closed stderr does not want to be told.
-    let _ = progress::write_above(text.as_bytes());
 }
 
 /// Tells whoever watches which line is waited for.

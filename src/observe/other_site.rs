@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::inventory::{Observation, OtherSite, ReplicaInventory};
+use super::site_barman::is_same;
 use crate::barman::ids::ServerName;
 use crate::site::{self, Site, mirror};
 
@@ -40,11 +41,6 @@ fn copies(other: &Site, site: &Site, name: &ServerName, here: &ReplicaInventory)
     let mut mirrors = other.mirrors.iter().filter(|mirror| Some(mirror.primary.as_str()) == primary);
     let is_copied = other.replicas.contains_key(name) || mirrors.any(|mirror| !is_left_out(&mirror.except));
     is_copied && is_same(&other.catalog.path, &site.catalog.path)
-}
-
-/// Whether two paths are one thing, also through links.
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ fn expand_home(path: &Path) -> PathBuf {
 }
 
 /// Whether two paths are one directory, also through links.
-fn is_same(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 

@@ -54,6 +54,12 @@ pub fn write_above(bytes: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Tells a person something on stderr, above what is shown there.
+pub fn tell(text: &str) {
+    // Whoever closed stderr does not want to be told.
+    let _ = write_above(text.as_bytes());
+}
+
 /// Takes away what is shown at the bottom.
 pub fn clear() {
     // What the lock protects is free by then: who draws may be waiting for it.
@@ -145,8 +151,7 @@ impl Listener for Bars {
                 Event::Retrying { .. } | Event::Interrupted => {}
             }
         }
-        // Whoever closed stderr does not want to be told.
-        let _ = write_above(format!("{}\n", super::line(event)).as_bytes());
+        tell(&format!("{}\n", super::line(event)));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Plain lines: one when something begins or ends, and one every ten seconds while it goes on.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::events::{Event, Listener};
@@ -8,6 +7,7 @@ use crate::plan::action::Address;
 use crate::render::units;
 use crate::transport::ByteCounter;
 
+use super::bars::tell;
 use super::running::{Running, arrived};
 
 /// How often something that goes on is told again.
@@ -31,7 +31,7 @@ impl Lines {
     pub fn new() -> Self {
         let tell_again = |address: &Address, step: &mut Step| {
             if step.since.elapsed() >= EVERY {
-                tell(&still(address, step));
+                tell(&format!("{}\n", still(address, step)));
             }
         };
         Self { running: Running::new(EVERY, tell_again) }
@@ -56,7 +56,7 @@ impl Listener for Lines {
             }
             Event::Retrying { .. } | Event::Interrupted => {}
         }
-        tell(&super::line(event));
+        tell(&format!("{}\n", super::line(event)));
     }
 }
 
@@ -70,11 +70,6 @@ fn still(address: &Address, step: &Step) -> String {
             format!("{address}: still {doing}... [{elapsed}, {} of {}]", units::bytes(here), units::bytes(total))
         }
     }
-}
-
-fn tell(line: &str) {
-    // Whoever closed stderr does not want to be told.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod lines;
 mod record;
 mod running;
 
-pub use bars::{Bars, above, clear, write_above};
+pub use bars::{Bars, above, clear, tell, write_above};
 pub use json::Json;
 pub use lines::Lines;
 pub use record::Record;

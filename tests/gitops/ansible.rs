@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::tools::{antipode, checker, example, fail, root, succeed, write_program};
+use crate::executable::write_program;
+use crate::tools::{antipode, checker, example, fail, root, succeed};
 
 fn playbook() -> Command {
     let mut command = checker("ansible-playbook");

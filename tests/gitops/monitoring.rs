@@ -6,12 +6,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::executable::write_program;
 use crate::place::Place;
-use crate::tools::{example, root, succeed, write_program};
+use crate::tools::{example, root, succeed};
 
 /// Runs a check beside an antipode that ends with a code and says what it was asked.
 fn run(directory: &Path, script: &str, arguments: &[&str], code: i32) -> std::process::Output {
-    write_program(&directory.join("antipode"), &format!("#!/bin/sh\necho \"$*\"\nexit {code}\n"));
+    write_program(&directory.join("antipode"), format!("#!/bin/sh\necho \"$*\"\nexit {code}\n"));
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     let script = root("examples/gitops/monitoring").join(script);
     Command::new(script).args(arguments).env("PATH", path).output().unwrap()

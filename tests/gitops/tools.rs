@@ -58,8 +58,3 @@ pub fn fail(command: &mut Command) -> String {
     assert!(!output.status.success(), "{command:?} succeeded\n{}", printed(&output));
     printed(&output)
 }
-
-/// Writes a program for a test's PATH.
-pub fn write_program(path: &Path, text: &str) {
-    crate::executable::write_program(path, text);
-}

@@ -85,30 +85,38 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
             return Err(failure(Kind::Lost, &what));
         }
     };
+    if matches!(code, 0 | 23 | 24) && !ended.is_output_whole {
+        return Err(failure(Kind::Lost, "the output of rsync was cut off"));
+    }
     let is_about_directory = complaints.iter().any(Complaint::is_about_directory);
     // Of a remote shell that ended without ssh's own 255 the connection is not to blame.
-    let there = told.filter(|there| matches!(code, 10 | 12) && !is_about_directory && !matches!(there, 23 | 24 | 255));
-    let said = || printable_tail(if there.is_some() { theirs(&stderr) } else { stderr.clone() }.as_bytes());
+    match told.filter(|there| matches!(code, 10 | 12) && !is_about_directory && !matches!(there, 23 | 24 | 255)) {
+        Some(there) => exited(there, &complaints, &theirs(&stderr), asked),
+        None => exited(code, &complaints, &stderr, asked),
+    }
+}
+
+/// What an exit code means, of the rsync here or of the remote shell, with what was complained of and said.
+fn exited(code: i32, complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
+    let said = || printable_tail(stderr.as_bytes());
     let failure = |kind, what: &str| Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(said());
-    let code = there.unwrap_or(code);
     match code {
-        0 | 23 | 24 if !ended.is_output_whole => Err(failure(Kind::Lost, "the output of rsync was cut off")),
         0 => Ok(Vec::new()),
         2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").hint(
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
-        23 | 24 => partial(&complaints, &stderr, asked).map_err(|error| error.saying(said())),
+        23 | 24 => partial(complaints, stderr, asked).map_err(|error| error.saying(said())),
         // With a list of names, a directory that is not there ends the connection too.
-        10 | 12 if is_about_directory => {
-            let complaints: Vec<_> = complaints.into_iter().filter(Complaint::is_about_directory).collect();
+        10 | 12 if complaints.iter().any(Complaint::is_about_directory) => {
+            let complaints: Vec<_> = complaints.iter().filter(|it| it.is_about_directory()).cloned().collect();
             Err(refused(&complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
                 .saying(said()))
         }
         126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync there")),
-        code => Err(match lost(code, &stderr) {
+        code => Err(match lost(code, stderr) {
             Some(what) => failure(Kind::Lost, what),
-            None => refused(&complaints, asked)
+            None => refused(complaints, asked)
                 .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
                 .saying(said()),
         }),

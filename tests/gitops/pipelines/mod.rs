@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::tools::{antipode, program, succeed, write_program, yaml};
+use crate::executable::write_program;
+use crate::tools::{antipode, program, succeed, yaml};
 
 /// The shell of every step that has some, by a name for a file.
 pub fn bodies() -> BTreeMap<String, String> {
