@@ -9,7 +9,7 @@ use crate::barman::SERVER;
 use crate::catalog_compare::assert_same_told;
 use crate::ground::Lab;
 use crate::primary::Primary;
-use crate::process::{Finished, wait_until};
+use crate::process::{Daemon, Finished};
 use crate::running::{Link, Process, processes};
 use crate::scenario;
 
@@ -53,14 +53,8 @@ fn a_transfer_that_breaks_is_tried_again() {
     let scenario = scenario::two_timelines();
     let link = Link::new(&lab, &scenario.primary, &["bandwidth: 6MiB/s"]);
     let mut apply = link.start_copying();
-    let catalog = format!("{}/", scenario.primary.barman.server_directory().display());
-    let servers = || processes(&catalog).into_iter().filter(Process::is_rsync_server);
-    apply.wait_until("rsync runs at the primary", || servers().next().is_some());
     // The same primary may serve other tests: only those of this sshd.
-    for server in servers().filter(|process| process.descends_from(link.sshd.id())) {
-        server.kill();
-    }
-    apply.wait_until("it is told", || apply_log(&link).contains("trying again in"));
+    kill_until_it_is_told(&mut apply, &link, Process::is_rsync_server);
 
     let port = format!("-p\0{}", link.sshd.port());
     let masters = || processes(&port).into_iter().filter(Process::is_ssh_master);
@@ -72,6 +66,18 @@ fn a_transfer_that_breaks_is_tried_again() {
     println!("{}", apply.log());
     assert!(status.success(), "{}", apply.log());
     assert_same_told(&scenario.primary.barman, &link.site.barman);
+}
+
+/// Kills what serves the site at the primary, but for the listener, until the apply tells of a loss: one between two
+/// copies breaks nothing.
+#[track_caller]
+fn kill_until_it_is_told(apply: &mut Daemon, link: &Link, which: impl Fn(&Process) -> bool) {
+    let listener = link.sshd.id();
+    apply.wait_until("it is told", || {
+        let all = processes("").into_iter().filter(|process| process.pid != listener);
+        all.filter(|process| which(process) && process.descends_from(listener)).for_each(|process| process.kill());
+        apply_log(link).contains("trying again in")
+    });
 }
 
 fn apply_log(link: &Link) -> String {
@@ -192,13 +198,7 @@ fn an_sshd_that_comes_back_is_found_again() {
     let scenario = scenario::two_timelines();
     let link = Link::new(&lab, &scenario.primary, &["bandwidth: 6MiB/s"]);
     let mut apply = link.start_copying();
-    // Everything that serves this site at the primary, but for the listener.
-    let all = processes("").into_iter().filter(|process| process.pid != link.sshd.id());
-    let ours: Vec<_> = all.filter(|process| process.descends_from(link.sshd.id())).collect();
-    for process in ours {
-        process.kill();
-    }
-    wait_until("it is told", || apply_log(&link).contains("trying again in"));
+    kill_until_it_is_told(&mut apply, &link, |_| true);
     let status = apply.wait_for_end();
     println!("{}", apply.log());
     assert!(status.success(), "{}", apply.log());
