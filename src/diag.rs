@@ -8,7 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::barman::ids::is_unprintable;
+use crate::barman::ids::{is_unprintable, printable};
 
 /// The version of the JSON form; it changes when a reader of the last one would be misled.
 pub const FORMAT_VERSION: u32 = 1;
@@ -69,7 +69,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error that is about the whole file until it is placed.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = printable(&message.into());
         Self { severity: Severity::Error, code, message, path: None, span: None, label: None, help: None }
     }
 
@@ -91,7 +91,7 @@ impl Diagnostic {
     /// Adds what to write instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(printable(&help.into()));
         self
     }
 }

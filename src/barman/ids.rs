@@ -109,10 +109,23 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// Whether a character could move a cursor, reorder text or hide itself when it is printed.
+/// Whether a character could move a cursor, reorder text or hide itself when it is printed: those of Unicode's categories
+/// Cc, Cf, Zl and Zp, and the block of tags.
 pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_format = matches!(c, '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}')
+        || matches!(c, '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}')
+        || matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    c.is_control() || is_format
+}
+
+/// A text that can be printed: characters that [cannot](is_unprintable) are escaped, as in `\u{202e}`.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) { printable.extend(c.escape_unicode()) } else { printable.push(c) }
+    }
+    printable
 }
 
 /// The id of a backup: the local time of its start, as in `20261122T092435` (Barman `server.py`).

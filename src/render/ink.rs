@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use crate::barman::ids::is_unprintable;
+use crate::barman::ids::{is_unprintable, printable};
 
 /// What a piece of text is for; its colour follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,15 +109,7 @@ pub fn clean(text: &str) -> String {
     if !text.chars().any(is_unprintable) {
         return text.to_owned();
     }
-    let mut cleaned = String::with_capacity(text.len());
-    for c in text.replace("\r\n", "\n").chars() {
-        match c {
-            '\n' | '\r' | '\t' => cleaned.push(' '),
-            c if is_unprintable(c) => cleaned.extend(c.escape_unicode()),
-            c => cleaned.push(c),
-        }
-    }
-    cleaned
+    printable(&text.replace("\r\n", "\n").replace(['\n', '\r', '\t'], " "))
 }
 
 /// Breaks a text between words so that no line is wider than `columns`, except by a single word.

@@ -79,7 +79,7 @@ pub(super) fn example(schema: &Json) -> String {
         Some("array") => "write each item in a line of its own with `- ` before it".to_owned(),
         _ => schema["description"]
             .as_str()
-            .map_or_else(|| "write another value".to_owned(), |text| text.replace('\n', " ")),
+            .map_or_else(|| format!("write {}", expected(schema)), |text| text.replace('\n', " ")),
     }
 }
 

@@ -183,7 +183,7 @@ impl Reader<'_> {
             (Some(least), Some(most)) if least == most => format!("the only value is {least}"),
             (Some(least), Some(most)) => format!("write a number from {least} to {most}"),
             (Some(least), None) => format!("write {least} or more"),
-            _ => "write a smaller number".to_owned(),
+            _ => format!("write {}", expected(schema)),
         };
         let diagnostic = Diagnostic::error("out-of-range", format!("`{}` cannot be {number}", here.path));
         self.report(diagnostic, here, node.span, help);

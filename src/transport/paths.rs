@@ -88,11 +88,12 @@ pub(super) fn relative_path_fault(path: &Path) -> Option<&'static str> {
 /// Checks a directory at the primary: absolute, and printable.
 pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), Error> {
     let fault = match directory.to_str() {
-        None => "it is not UTF-8",
-        Some(text) if text.chars().any(is_unprintable) => "it contains a control or formatting character",
-        Some(_) if !directory.is_absolute() => "it is not absolute",
-        Some(_) if directory.components().any(|part| part == Component::ParentDir) => "it contains `..`",
-        Some(_) => return Ok(()),
+        Some(text) if !text.chars().any(is_unprintable) => match directory {
+            _ if !directory.is_absolute() => "it is not absolute",
+            _ if directory.components().any(|part| part == Component::ParentDir) => "it contains `..`",
+            _ => return Ok(()),
+        },
+        _ => "it contains a control or formatting character",
     };
     let message = format!(
         "primary {primary}: the directory {} is refused: {fault}",

@@ -20,6 +20,7 @@ mod hostile_names;
 mod hostile_wal;
 mod inventories;
 mod lost_line;
+mod messages;
 mod mirrors;
 mod own_barman;
 mod programs;

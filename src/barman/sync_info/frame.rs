@@ -29,8 +29,8 @@ pub fn frame(stdout: &[u8]) -> Result<Framed<'_>, SyncInfoError> {
     let text = String::from_utf8_lossy(stdout);
     let is_sentence = |line: &&str| line.starts_with(INACTIVE) && line.ends_with('\'');
     match text.lines().map(str::trim).find(is_sentence) {
-        Some(sentence) => Ok(Framed::Inactive(printable(sentence))),
-        None => Err(SyncInfoError::NotJson { excerpt: printable(text.trim()) }),
+        Some(sentence) => Ok(Framed::Inactive(excerpt(sentence))),
+        None => Err(SyncInfoError::NotJson { excerpt: excerpt(text.trim()) }),
     }
 }
 
@@ -44,7 +44,7 @@ fn json_start(stdout: &[u8]) -> Option<usize> {
 }
 
 /// Enough of a foreign text for a message, harmless on a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     // What is masked may be longer than what is shown: the whole text is looked at, up to a bound.
     let text = without_passwords(&text.chars().take(4096).collect::<String>());
     text.chars().take(200).map(|c| if is_unprintable(c) { ' ' } else { c }).collect()

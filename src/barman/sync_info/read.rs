@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::frame::printable;
+use super::frame::excerpt;
 use super::{SyncConfig, SyncInfo, SyncInfoError};
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, InvalidId};
@@ -71,7 +71,7 @@ impl Trace {
         if let Some(invalid) = self.invalid.take() {
             return SyncInfoError::InvalidName { at, invalid };
         }
-        let why = printable(&error.to_string());
+        let why = excerpt(&error.to_string());
         match error.classify() {
             Category::Eof => SyncInfoError::CutOff { bytes },
             Category::Data => SyncInfoError::Shape { at, why },
@@ -384,7 +384,7 @@ impl SyncConfig {
 /// A text that is only shown: made harmless, and left out if it is none.
 fn text(value: Literal) -> Option<String> {
     match value {
-        Literal::Str(text) if !text.is_empty() => Some(printable(&text)),
+        Literal::Str(text) if !text.is_empty() => Some(excerpt(&text)),
         _ => None,
     }
 }

@@ -100,25 +100,23 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
 fn exited(code: i32, complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
     let said = || printable_tail(stderr.as_bytes());
     let failure = |kind, what: &str| Error::new(kind, format!("primary {}: {what}", asked.primary)).saying(said());
+    // With a list of names, a directory that is not there ends the connection too.
+    if let (10 | 12, Some(complaint)) = (code, complaints.iter().find(|complaint| complaint.is_about_directory())) {
+        return Err(refused(complaint, asked).saying(said()));
+    }
     match code {
         0 => Ok(Vec::new()),
         2 => Err(failure(Kind::Other, "what answers does not speak rsync's protocol").hint(
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
         23 | 24 => partial(complaints, stderr, asked).map_err(|error| error.saying(said())),
-        // With a list of names, a directory that is not there ends the connection too.
-        10 | 12 if complaints.iter().any(Complaint::is_about_directory) => {
-            let complaints: Vec<_> = complaints.iter().filter(|it| it.is_about_directory()).cloned().collect();
-            Err(refused(&complaints, asked)
-                .unwrap_or_else(|| failure(Kind::Other, "rsync cannot enter the directory"))
-                .saying(said()))
-        }
         126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync there")),
         code => Err(match lost(code, stderr) {
             Some(what) => failure(Kind::Lost, what),
-            None => refused(complaints, asked)
-                .unwrap_or_else(|| failure(Kind::Other, &format!("rsync failed with exit code {code}")))
-                .saying(said()),
+            None => match complaints.first() {
+                Some(complaint) => refused(complaint, asked).saying(said()),
+                None => failure(Kind::Other, &format!("rsync failed with exit code {code}")),
+            },
         }),
     }
 }
@@ -175,8 +173,8 @@ fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<V
             others.push(complaint.clone());
         }
     }
-    if let Some(error) = refused(&others, asked) {
-        return Err(error);
+    if let Some(complaint) = others.first() {
+        return Err(refused(complaint, asked));
     }
     if let Some(line) = stderr.lines().find(|line| is_other_error(line)) {
         let what = printable_tail(line.as_bytes());
@@ -189,9 +187,8 @@ fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<V
     Ok(missing.into_iter().collect())
 }
 
-/// The error that the first of these complaints is.
-fn refused(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error> {
-    let complaint = complaints.first()?;
+/// The error that a complaint is.
+fn refused(complaint: &Complaint, asked: Asked<'_>) -> Error {
     let path = printable_tail(complaint.path.to_string_lossy().as_bytes());
     let (there, user) = match complaint.side {
         Side::Primary => ("there", "the user that ssh logs in as"),
@@ -202,7 +199,7 @@ fn refused(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error> {
         ENOENT => (Kind::NotFound, format!("{path} does not exist {there}")),
         _ => (Kind::Other, printable_tail(complaint.line.as_bytes())),
     };
-    Some(Error::new(kind, format!("primary {}: {what}", asked.primary)))
+    Error::new(kind, format!("primary {}: {what}", asked.primary))
 }
 
 fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Bases of the demo, with their manifests and without, spoilt in one place each.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -10,6 +11,24 @@ use crate::demo::catalog;
 use crate::store::{Place, Posix};
 use crate::verify::control_file::ControlFile;
 use crate::verify::filenode_map;
+
+/// As the program of that suffix compresses it.
+fn compressed(suffix: &str, plain: &[u8]) -> Vec<u8> {
+    match suffix {
+        ".gz" => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(plain).unwrap();
+            gzip.finish().unwrap()
+        }
+        ".zst" => zstd::encode_all(plain, 1).unwrap(),
+        ".lz4" => {
+            let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            lz4.write_all(plain).unwrap();
+            lz4.finish().unwrap()
+        }
+        _ => plain.to_owned(),
+    }
+}
 
 /// A base of a PostgreSQL 15 with one tablespace, and what its backup.info says.
 struct Base {
@@ -34,16 +53,16 @@ impl Base {
     }
 
     /// The same as `pg_basebackup --format=tar` makes it.
-    fn archived(suffix: &str, program: &[&str]) -> Self {
+    fn archived(suffix: &str) -> Self {
         let base = Self::with_manifest();
         let (root, packed) = (base.path(), base.home.path().join("packed/data"));
         fs::create_dir_all(&packed).unwrap();
         fs::rename(root.join(MANIFEST), packed.join("backup_manifest")).unwrap();
         fs::remove_file(root.join("data/pg_tblspc/16384")).unwrap();
         for (stem, from) in [("base", "data"), ("16384", "16384")] {
-            let mut tar = Command::new("tar");
-            tar.args(program).arg("-cf").arg(packed.join(format!("{stem}.tar{suffix}")));
-            assert!(tar.arg("-C").arg(root.join(from)).arg(".").status().unwrap().success());
+            let tar = Command::new("tar").arg("-c").arg("-C").arg(root.join(from)).arg(".").output().unwrap();
+            assert!(tar.status.success());
+            fs::write(packed.join(format!("{stem}.tar{suffix}")), compressed(suffix, &tar.stdout)).unwrap();
         }
         fs::remove_dir_all(&root).unwrap();
         fs::rename(base.home.path().join("packed"), &root).unwrap();
@@ -292,11 +311,8 @@ fn an_incremental_backup_has_changes_under_other_names() {
 
 #[test]
 fn archives_are_read_to_the_end_before_they_are_believed() {
-    for (suffix, program) in [("", &[][..]), (".gz", &["-z"]), (".zst", &["--zstd"]), (".lz4", &["-Ilz4"])] {
-        if suffix == ".lz4" && Command::new("lz4").arg("--version").output().is_err() {
-            continue;
-        }
-        let base = Base::archived(suffix, program);
+    for suffix in ["", ".gz", ".zst", ".lz4"] {
+        let base = Base::archived(suffix);
         assert_eq!(base.faults(), [] as [&str; 0], "{suffix}");
         let archive = format!("data/base.tar{suffix}");
         let whole = fs::read(base.path().join(&archive)).unwrap();
@@ -314,7 +330,7 @@ fn archives_are_read_to_the_end_before_they_are_believed() {
 
 #[test]
 fn an_archive_without_a_cluster_is_no_backup() {
-    let base = Base::archived("", &[]);
+    let base = Base::archived("");
     let root = base.home.path().join("junk");
     fs::create_dir(&root).unwrap();
     fs::write(root.join("PG_VERSION"), "15\n").unwrap();
@@ -331,7 +347,7 @@ fn an_archive_without_a_cluster_is_no_backup() {
 
 #[test]
 fn encrypted_archives_need_only_be_there() {
-    let base = Base::archived(".gz", &["-z"]);
+    let base = Base::archived(".gz");
     let data = base.path().join("data");
     for stem in ["base", "16384"] {
         fs::remove_file(data.join(format!("{stem}.tar.gz"))).unwrap();
