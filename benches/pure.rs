@@ -100,11 +100,13 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         wals: archive(there).into_entries(),
         gone: BTreeSet::new(),
         undescribed: BTreeMap::new(),
+        pedigree: BTreeSet::new(),
         histories: BTreeMap::new(),
         last: None,
         notes: Vec::new(),
     };
     let here = ReplicaInventory {
+        name: None,
         directories: dirs("/srv/lisbon"),
         exists: true,
         unreadable: false,

@@ -74,18 +74,15 @@ fn unknown(address: &str, replica: usize, planned: &Planned, explainer: &Explain
     let address = render::clean(address);
     let Some(replica_plan) = planned.plan.replicas.get(replica) else { return Error::new(Kind::Internal, address) };
     let name = &replica_plan.name;
-    match &replica_plan.outcome {
-        Outcome::Unobserved(error) => {
-            return error.clone().rewritten(render::clean).of(format_args!("nothing is known of {address}"));
-        }
-        Outcome::Inactive(sentence) => {
-            let sentence = render::clean(sentence.trim());
-            return Error::new(
-                Kind::Refused,
-                format!("nothing is known of {address}: {name} is inactive there: {sentence}"),
-            );
-        }
-        Outcome::Planned | Outcome::Blocked(_) => {}
+    if let Outcome::Unobserved(error) = &replica_plan.outcome {
+        return error.clone().rewritten(render::clean).of(format_args!("nothing is known of {address}"));
+    }
+    if let Some(sentence) = replica_plan.inactive() {
+        let sentence = render::clean(sentence.trim());
+        return Error::new(
+            Kind::Refused,
+            format!("nothing is known of {address}: {name} is inactive there: {sentence}"),
+        );
     }
     let mut known: Vec<String> = replica_plan.actions.iter().map(|action| action.address.to_string()).collect();
     known.extend(replica_plan.held.iter().map(|held| held.address.to_string()));

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::verify::manifest::Manifest;
 
 pub use crate::store::Room;
+pub use crate::store::pedigree::{CatalogName, Mark};
 
 /// What one server at a primary answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +57,8 @@ pub struct PrimaryInventory {
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The last line of its xlog.db and that line's offset.
     pub last: Option<(WalName, u64)>,
+    /// What its catalog is, and descends from, where it shows that.
+    pub pedigree: BTreeSet<Mark>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
 }
@@ -134,6 +137,8 @@ pub enum BaseKind {
 pub struct ReplicaInventory {
     /// Where its files are.
     pub directories: ServerDirs,
+    /// What its catalog is called, if it has a name.
+    pub name: Option<CatalogName>,
     /// Whether the server's directory exists at all.
     pub exists: bool,
     /// Whether it cannot be read: then nothing of it is known.

@@ -29,7 +29,7 @@ pub mod wal_files;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +44,15 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
-use crate::store::{CatalogError, Store};
+use crate::store::pedigree::{self, inherited};
+use crate::store::{CatalogError, Store, home};
 use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
 
 use catalog::{Depth, Looking, ServerOnDisk};
-use inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
+use inventory::{
+    CatalogName, Mark, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman,
+};
 use primary::memory::Memory;
 use primary::{Known, PrimaryServer, watch};
 use version::Believing;
@@ -96,7 +99,8 @@ pub async fn observe<'a>(
     terms: Terms<'_>,
 ) -> Result<Observation, SiteConfError> {
     let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
-    let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone() };
+    let name = name_of_catalog(&site.catalog.path, terms.purpose);
+    let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone(), name };
     let mut by_primary: BTreeMap<&str, Vec<AtSite<'_>>> = BTreeMap::new();
     for replica in replicas {
         let ((dirs, own), store) = (barman.server(&replica.name)?, barman.store(&replica.name)?);
@@ -108,6 +112,17 @@ pub async fn observe<'a>(
     let mut observation = Observation { replicas: join_all(observed).await.into_iter().flatten().collect() };
     other_site::note(site, &mut observation);
     Ok(observation)
+}
+
+/// What the catalog here is called. One that has servers, and so can be the primary of somebody, is given a name by its first
+/// plan; an empty one by its first apply.
+fn name_of_catalog(home: &Path, purpose: Purpose) -> Option<CatalogName> {
+    let has_servers = || home::servers(home).is_ok_and(|servers| !servers.is_empty());
+    match (pedigree::name_of(home), purpose) {
+        // Where it cannot be written, nobody can make a copy either.
+        (None, Purpose::Plan { .. }) if has_servers() => pedigree::name(home).ok(),
+        (name, _) => name,
+    }
 }
 
 /// What a replica holds as the site alone tells, and nothing is believed of what was looked at before. It blocks for as
@@ -144,6 +159,8 @@ struct Observer<'a, 'c> {
     terms: Terms<'a>,
     /// The barman.conf that the site file names and that does not exist.
     missing_conf: Option<PathBuf>,
+    /// What the catalog here is called.
+    name: Option<CatalogName>,
 }
 
 /// A replica, and where it is at the site.
@@ -321,6 +338,7 @@ impl Observer<'_, '_> {
     ) -> Result<(), Error> {
         let before = known.memory.clone();
         let learnt = server_there.complete(there, here, known).await?;
+        self.compare_pedigrees(at_site, server_there, there, here).await?;
         self.look_at_differing(&at_site.store, there, here).await?;
         let to_copy = (self.to_copy)(at_site.replica, there, here);
         if matches!(self.terms.purpose, Purpose::Status { .. }) {
@@ -334,6 +352,34 @@ impl Observer<'_, '_> {
         }
         replica::read_reuse_manifests(here, at_site.store.as_ref(), &to_copy)?;
         server_there.look_closer(there, here, &to_copy).await
+    }
+
+    /// Finds out whether the primary's catalog is this one, and notes what the replica descends from.
+    async fn compare_pedigrees(
+        &self,
+        at_site: &AtSite<'_>,
+        server_there: &PrimaryServer<'_>,
+        there: &mut PrimaryInventory,
+        here: &mut ReplicaInventory,
+    ) -> Result<(), Error> {
+        let (home, dirs, server) = (&self.site.catalog.path, &at_site.dirs, &at_site.replica.server);
+        here.name = self.name;
+        let Some(name) = self.name.filter(|_| matches!(self.terms.purpose, Purpose::Plan { .. })) else {
+            return Ok(());
+        };
+        let note = |name, there: &PrimaryInventory| pedigree::note(dirs, &inherited(name, server, &there.pedigree));
+        if !there.pedigree.contains(&Mark::Catalog(name)) {
+            // Without it a site that copies from here to where we copy from does not see it.
+            return note(name, there).or(Ok(()));
+        }
+        // One of the two was made by copying the other with all its files, or they are one: then both have the new name.
+        let renamed = pedigree::rename(home, name).and_then(|renamed| note(renamed, there).map(|()| renamed));
+        let Ok(renamed) = renamed else { return Ok(()) };
+        here.name = Some(renamed);
+        if server_there.is_called(there, renamed).await? {
+            there.pedigree.insert(Mark::Catalog(renamed));
+        }
+        Ok(())
     }
 
     /// Finds out which of the WAL files here are whole although the primary's have another size.

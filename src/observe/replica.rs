@@ -39,6 +39,7 @@ pub fn inventory(
         staged: disk.staged,
         site_barman,
         rooms: store.room(Volume::Bases).zip(store.room(Volume::Wals)).map(|(bases, wals)| Rooms { bases, wals }),
+        name: None,
         identity: disk.identity,
         last_apply: disk.last_apply,
         other_site: None,

@@ -222,7 +222,8 @@ async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_els
     let (main, wals) = (format!("{HOME}/main"), format!("{HOME}/main/wals"));
     let expected = [
         "sync-info main".to_owned(),
-        format!("look {main}"),
+        // Beside the server, our own directory of the catalog.
+        format!("look {HOME}"),
         format!("fetch {wals}"),
         format!("look {wals}"),
         format!("fetch {main}"),

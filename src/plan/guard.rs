@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, SystemId};
-use crate::observe::inventory::{PrimaryBackup, PrimaryInventory, ReplicaInventory, SiteSection};
+use crate::observe::inventory::{Mark, PrimaryBackup, PrimaryInventory, ReplicaInventory, SiteSection};
 use crate::site::model::{Replica, WalsFrom};
 
 use super::backup::BackupDiff;
@@ -24,6 +24,10 @@ pub fn blockers(
     backups: &BackupDiff,
     left: usize,
 ) -> Vec<Blocker> {
+    if here.name.is_some_and(|name| primary.pedigree.contains(&Mark::Catalog(name))) {
+        // All else that could be said of it follows from that.
+        return vec![Blocker::OwnCatalog];
+    }
     let mut blockers: Vec<Blocker> = other_site(here).into_iter().collect();
     let own = &here.site_barman;
     if own.section == SiteSection::Present && own.active && !own.passive {
@@ -119,6 +123,12 @@ pub fn warnings(here: &ReplicaInventory) -> Vec<Warning> {
     // Of an inactive server Barman enforces nothing.
     warnings.extend(own.retention_policy.clone().filter(|_| own.active).map(Warning::OwnRetention));
     warnings
+}
+
+/// Whether the server at the primary is a copy of this replica.
+pub fn copy_of_ours(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Warning> {
+    let ours = Mark::CopyOf(here.name?, replica.name.clone());
+    primary.pedigree.contains(&ours).then_some(Warning::CopyOfOurs)
 }
 
 /// What is dated in the future, and so shows nothing.

@@ -73,7 +73,11 @@ fn without_bounds(site: &Site, replicas: &[Replica], observation: &Observation, 
     replicas.sort_by(|a, b| a.name.cmp(&b.name));
     let observed = |replica: &Replica| observation.replicas.get(&replica.name);
     let limit = |replica: &Replica| site.primaries.get(&replica.primary)?.bandwidth;
-    let plans = replicas.iter().filter_map(|r| Some(replica::plan(r, limit(r), observed(r)?, now))).collect();
+    let planned = |r: &Replica| Some(replica::plan(r, limit(r), observed(r)?, now));
+    let mut plans: Vec<ReplicaPlan> = replicas.iter().filter_map(|r| planned(r)).collect();
+    for plan in plans.iter_mut().filter(|plan| site.replicas.contains_key(&plan.name)) {
+        replica::insist(plan);
+    }
     Plan {
         site: site.name.clone(),
         catalog: site.catalog.path.clone(),

@@ -103,7 +103,7 @@ pub struct ReplicaPlan {
 pub enum Outcome {
     /// It was; it may have no actions.
     Planned,
-    /// The primary's Barman does not look after the server; its sentence.
+    /// The primary's Barman does not look after the server, which a mirror brought; its sentence.
     Inactive(String),
     /// Something forbids any action.
     Blocked(Vec<Blocker>),
@@ -140,6 +140,18 @@ pub struct Target {
 }
 
 impl ReplicaPlan {
+    /// What the primary's Barman says of a server that it is told not to look after.
+    pub fn inactive(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Inactive(sentence) => Some(sentence),
+            Outcome::Blocked(blockers) => blockers.iter().find_map(|blocker| match blocker {
+                Blocker::Inactive(sentence) => Some(sentence.as_str()),
+                _ => None,
+            }),
+            Outcome::Planned | Outcome::Unobserved(_) => None,
+        }
+    }
+
     /// Whether something that is wanted does not fit here.
     pub fn lacks_room(&self) -> bool {
         self.shortfalls.iter().any(Shortfall::is_of_room)

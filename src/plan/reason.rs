@@ -138,6 +138,10 @@ pub enum Blocker {
         /// Its mode.
         mode: String,
     },
+    /// The primary's Barman is told not to look after the server, and the site file names it; its sentence.
+    Inactive(String),
+    /// The primary's catalog is this site's own.
+    OwnCatalog,
     /// A prune would leave too few recoverable backups.
     TooFewLeft {
         /// How many would be left.
@@ -187,6 +191,10 @@ pub enum Warning {
         /// What was wrong with it.
         why: String,
     },
+    /// The primary's Barman is told not to look after the server, which a mirror brought.
+    Inactive,
+    /// The server at the primary is a copy of this replica itself, so that nothing new comes to either.
+    CopyOfOurs,
     /// More backups may be deleted than one plan may delete: none is.
     PruneHeld(HeldPrune),
 }

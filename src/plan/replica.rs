@@ -25,7 +25,7 @@ use super::backup::{self, BackupDiff, Kept};
 use super::cost::estimate::Pace;
 use super::held::{self, Difference, Held, HeldKey};
 use super::order::stages::Stage;
-use super::reason::{Note, Reason, Warning};
+use super::reason::{Blocker, Note, Reason, Warning};
 use super::recovery::Recovery;
 use super::recovery::shortfall;
 use super::recovery::window::needed;
@@ -62,10 +62,20 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
         Observed::Inactive(sentence) => {
             plan.outcome = Outcome::Inactive(sentence.clone());
             unobserved(&mut plan, replica, here, now);
+            plan.warnings.push(Warning::Inactive);
         }
         Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
     }
     plan
+}
+
+/// Of a server that the site file names, an inactive one is what somebody has to settle: the file asks for what the primary
+/// withholds.
+pub fn insist(plan: &mut ReplicaPlan) {
+    if let Outcome::Inactive(sentence) = &plan.outcome {
+        plan.outcome = Outcome::Blocked(vec![Blocker::Inactive(sentence.clone())]);
+        plan.warnings.retain(|warning| *warning != Warning::Inactive);
+    }
 }
 
 /// What the site alone tells of a replica. Of one that does not exist here, nothing is promised.
@@ -121,6 +131,7 @@ impl Planner<'_> {
         plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here);
+        plan.warnings.extend(guard::copy_of_ours(self.replica, self.primary, self.here));
         plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
         plan.warnings.extend(self.refused_before(&plan.actions));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));

@@ -19,6 +19,9 @@ use crate::english::{count, exact, list};
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
 
+/// How a primary comes to tell of a server that is inactive there.
+const ACTIVATE: &str = "set `active = true` in its barman.conf or, where Antipode keeps the server there, say `barman: {command: antipode}`";
+
 /// Why nothing is planned for a replica, and how that is settled.
 pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
     let server = &replica.server;
@@ -45,6 +48,14 @@ pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
             "backup {backup} was taken here (its mode is `{mode}`), and a replica holds copies only; \
              give the replica another name and say `server: {server}`"
         ),
+        Blocker::Inactive(sentence) => format!(
+            "its primary says nothing of it (\"{}\"): {}; or name it under `retired` instead",
+            clean(sentence.trim()),
+            ACTIVATE,
+        ),
+        Blocker::OwnCatalog => "its primary is the catalog of this site itself, so that nothing would be a copy of \
+             anything; name the Barman that the data comes from"
+            .to_owned(),
         Blocker::TooFewLeft { left, minimum } => format!(
             "the prune would leave {}, and `protect.min_backups` asks for {minimum}; \
              select more backups or lower the minimum",
@@ -81,6 +92,10 @@ pub fn warning(warning: &Warning) -> String {
                 timestamp(*time)
             )
         }
+        Warning::Inactive => format!("nothing of it comes any more: {ACTIVATE}; or leave it out of the mirror with `except`"),
+        Warning::CopyOfOurs => "the server at its primary is itself a copy of this replica, so that neither ever gets \
+             anything new; name the Barman that the data comes from as the primary of one of the two"
+            .to_owned(),
         Warning::AppliedAhead(time) => format!(
             "the last apply is dated in the future ({}), so that nobody knows when it was; see to this host's clock",
             timestamp(*time)

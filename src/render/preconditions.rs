@@ -184,6 +184,8 @@ fn forbidden(blocker: &Blocker) -> String {
         Blocker::RunHere => "the site's own Barman takes backups of a server with this name".to_owned(),
         Blocker::NotPassive { backup, .. } => format!("backup {backup} was taken here"),
         Blocker::OtherSystem { new, backup, .. } => format!("backup {backup} is of the new system {new}"),
+        Blocker::Inactive(sentence) => format!("its primary says: {sentence}"),
+        Blocker::OwnCatalog => "its primary is the catalog of this site itself".to_owned(),
         Blocker::TooFewLeft { .. } => "too few recoverable backups would be left".to_owned(),
     }
 }

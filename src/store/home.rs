@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::CatalogError;
 use super::posix::{durable, files, places};
+use super::{CatalogError, pedigree};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
@@ -109,7 +109,8 @@ pub fn prepare(home: &Path) -> Result<(), HomeError> {
     }
     let own = home.join(places::OWN_DIRECTORY);
     durable::create_directory(&own).map_err(io)?;
-    fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(io)
+    fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(io)?;
+    pedigree::name(home).map(drop).map_err(io)
 }
 
 /// The servers that a Barman made directories for.

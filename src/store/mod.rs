@@ -19,6 +19,7 @@ pub mod home;
 pub mod infos;
 pub mod locks;
 pub mod parallel;
+pub mod pedigree;
 pub mod place;
 pub mod posix;
 pub mod program;

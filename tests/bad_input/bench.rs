@@ -155,10 +155,10 @@ impl Bench {
         run(&mut self.command(arguments))
     }
 
-    /// The catalog, without what our own directory of a server remembers of what was looked at.
+    /// The catalog, without what our own directories remember of what was looked at, and of what it is called.
     pub fn kept(&self) -> BTreeMap<PathBuf, String> {
         let mut kept = snapshot(&self.catalog());
-        kept.retain(|path, _| !path.components().skip(1).any(|part| part.as_os_str() == ".antipode"));
+        kept.retain(|path, _| !path.components().any(|part| part.as_os_str() == ".antipode"));
         kept
     }
 

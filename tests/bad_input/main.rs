@@ -23,6 +23,7 @@ mod lost_line;
 mod messages;
 mod mirrors;
 mod own_barman;
+mod pedigree;
 mod programs;
 mod saved_plans;
 mod secrets;

@@ -33,6 +33,7 @@ fn a_mirror_has_every_server_but_the_excepted_and_tells_the_inactive() {
         "main (frankfurt)",
         "sleepy (frankfurt)",
         "inactive at the primary",
+        "leave it out of the mirror with `except`",
     ]);
     planned.never_says("scratch");
     bench.antipode(&["apply", "--auto-approve"]).expect(0);

@@ -72,14 +72,21 @@ fn a_server_that_the_primary_does_not_have_is_named() {
 }
 
 #[test]
-fn an_inactive_server_is_reported_and_no_error() {
+fn an_inactive_server_that_the_site_file_names_is_an_error_that_changes_nothing() {
     let bench = Bench::in_sync();
     bench.prints("main", "Skipping inactive server 'main'\n");
     let before = bench.kept();
     let planned = bench.antipode(&["plan", "--detailed-exitcode"]);
-    planned.expect(0).says(&["main (frankfurt)", "inactive at the primary", "recoverable here to 2026-11-22"]);
+    planned.expect(1).says(&[
+        "main (frankfurt)",
+        "Skipping inactive server 'main'",
+        "`active = true`",
+        "`barman: {command: antipode}`",
+        "recoverable here to 2026-11-22",
+    ]);
+    bench.antipode(&["apply", "--auto-approve"]).expect(1);
+    bench.antipode(&["sync-wals", "main"]).expect(1).says(&["Skipping inactive server 'main'"]);
     assert_eq!(bench.kept(), before);
-    bench.antipode(&["apply", "--auto-approve"]).expect(0);
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod tools;
 
 mod back;
 mod barman_alone;
+mod chain;
 mod crashes;
 mod empty_site;
 mod follow;

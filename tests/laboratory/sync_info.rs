@@ -147,7 +147,14 @@ fn a_site_answers_for_its_copies() {
     let scenario = scenario::two_timelines();
     let (_sshd, site) = filled_site(&lab, &scenario.primary, scenario.primary.barman.version);
     assert_same_answer(&site.barman, &["sync-info", SERVER]);
-    assert_same_answer(&site.coexisting, &["sync-info", SERVER]);
+    // Barman says nothing of a server that it is to leave alone.
+    assert_eq!(site.coexisting.expect(&["sync-info", SERVER]), "Skipping inactive server 'main'\n");
+    let ours = |barman| serde_json::from_str::<Value>(&own(barman, &["sync-info", SERVER]).stdout).expect("JSON");
+    let (kept, active) = (ours(&site.coexisting), ours(&site.barman));
+    assert_eq!(kept["config"]["active"], false);
+    for key in ["backups", "wals", "last_name", "last_position", "version"] {
+        assert_eq!(kept[key], active[key], "{key}");
+    }
     fs::remove_file(site.barman.xlogdb()).expect("remove xlog.db");
     // Ours does not write the file anew, and so is asked first.
     let ours = own(&site.barman, &["sync-info", SERVER]);
@@ -161,7 +168,7 @@ fn a_site_answers_for_its_copies() {
 }
 
 /// Puts the program under test in Barman's place, for those who log in.
-fn replace_barman(sshd_directory: &Path, barman: &Barman, name: &str) {
+pub fn replace_barman(sshd_directory: &Path, barman: &Barman, name: &str) {
     let bin = sshd_directory.join("bin");
     fs::remove_file(bin.join("barman")).expect("remove Barman");
     let program = antipode::program_path();

@@ -91,13 +91,13 @@ fn no_room(plan: &Plan) -> Option<Error> {
 /// The reason why a replica could not be planned.
 fn refuse_unplanned(plan: &Plan) -> Result<(), Error> {
     for replica in &plan.replicas {
+        if let Some(sentence) = replica.inactive() {
+            return Err(Error::new(Kind::Refused, format!("{}: its primary says: {sentence}", replica.name)));
+        }
         match &replica.outcome {
             Outcome::Planned => {}
-            Outcome::Inactive(sentence) => {
-                return Err(Error::new(Kind::Refused, format!("{}: its primary says: {sentence}", replica.name)));
-            }
             Outcome::Unobserved(error) => return Err(error.clone()),
-            Outcome::Blocked(_) => {
+            Outcome::Inactive(_) | Outcome::Blocked(_) => {
                 return Err(Error::new(Kind::Refused, format!("{}: the plan is blocked", replica.name))
                     .hint("`antipode plan` says by what, and what to do about it"));
             }

@@ -20,6 +20,7 @@ use crate::error::{Error, Exit, Kind};
 use crate::observe::own_catalog::{self, OwnCatalog};
 use crate::observe::primary;
 use crate::stdout;
+use crate::store::home;
 
 use super::conf_file::ConfFile;
 
@@ -47,14 +48,15 @@ pub async fn run(
         config.ok_or_else(|| unknown(&arguments.server))
     };
     let newest = config(crate::observe::version::NEWEST)?;
-    if !newest.is_active() {
+    let (dirs, locks) = places(&file, &server)?;
+    // The section of a replica of ours is for a Barman that leaves it alone; that it is kept here, its directory tells.
+    if !newest.is_active() && !home::is_ours(&dirs)? {
         stdout::print(&format!("Skipping inactive server '{server}'\n"));
         return Ok(Exit::Done);
     }
-    if let Some(fault) = newest.faults(&server).into_iter().next() {
+    if let Some(fault) = newest.faults(&server).into_iter().next().filter(|_| newest.is_active()) {
         return Err(Error::new(Kind::Invalid, fault).hint(format!("Barman does not work on {server} because of it")));
     }
-    let (dirs, locks) = places(&file, &server)?;
     let known = arguments.last_wal.clone().map(|name| (name, position));
     let catalog = own_catalog::read(&dirs, &locks, known).await.map_err(|failure| failed(&server, failure))?;
     let config = config(catalog.version)?;

@@ -141,6 +141,7 @@ impl Memory {
             gone: BTreeSet::new(),
             undescribed: BTreeMap::new(),
             histories: BTreeMap::new(),
+            pedigree: BTreeSet::new(),
             last: None,
             notes,
         }

@@ -31,6 +31,7 @@ pub mod watch;
 pub use sync_info::refused;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,14 +43,15 @@ use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
 use crate::site::model::{Access, Primary};
-use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
+use crate::transport::{Connection, Look};
 
 use super::Purpose;
 use super::facts::base_kind;
 use super::inventory::{BackupFacts, BaseKind, Observed, PrimaryBackup, PrimaryInventory, ReplicaInventory};
 use crate::store::Store;
 use crate::store::cache::{Cache, Cached, Use};
+use crate::store::pedigree::{self, CatalogName, Mark};
 use fetched::Fetcher;
 use memory::Memory;
 use sights::{Sights, View};
@@ -137,6 +139,7 @@ impl PrimaryServer<'_> {
             (Some(seen), Some(before)) => (seen, before.ids().copied().collect(), true),
             _ => (self.look(there, before.as_ref()).await?, there.backups.keys().copied().collect(), false),
         };
+        there.pedigree.clone_from(&seen.pedigree);
         let fetcher = self.fetcher();
         let cache = self.cache(Cached::Lists).await?;
         let archive = archive::add(&fetcher, there, here, cache, &seen, before.as_ref()).await?;
@@ -153,9 +156,30 @@ impl PrimaryServer<'_> {
     /// What is seen of a server.
     async fn look(&self, there: &PrimaryInventory, before: Option<&Memory>) -> Result<Sights, Error> {
         let dirs = &there.directories;
-        let look = sights::from_below(sights::look_for(dirs, there.backups.keys()));
-        let entries = self.connection.files.look(&look).await?;
-        Ok(View::new(&look.from, entries, self.now).of(dirs, before.map(|before| &before.sights)))
+        let plain = || sights::look_for(dirs, there.backups.keys());
+        let look = sights::from_below(sights::with_pedigree(plain(), dirs));
+        let sights = |look: &Look, entries| {
+            View::new(&look.from, entries, self.now).of(dirs, before.map(|before| &before.sights))
+        };
+        match self.connection.files.look(&look).await {
+            Ok(entries) => Ok(sights(&look, entries).hiding_pedigree(false)),
+            // The primary's user need not be the one that an Antipode there runs as.
+            Err(error) if error.kind == Kind::PermissionDenied => {
+                let look = sights::from_below(plain());
+                let entries = self.connection.files.look(&look).await?;
+                Ok(sights(&look, entries).hiding_pedigree(true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the primary's catalog has this name.
+    pub async fn is_called(&self, there: &PrimaryInventory, name: CatalogName) -> Result<bool, Error> {
+        let dirs = &there.directories;
+        let look = Look { from: PathBuf::from("/"), names: Vec::new(), directories: pedigree::directories(dirs) };
+        let look = sights::from_below(look);
+        let entries = self.connection.files.look(&look).await.map_err(|error| self.failed(error))?;
+        Ok(View::new(&look.from, entries, self.now).of(dirs, None).pedigree.contains(&Mark::Catalog(name)))
     }
 
     /// Adds what is only worth knowing of backups that are copied: the manifests of those that may share files with

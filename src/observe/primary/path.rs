@@ -54,6 +54,7 @@ fn inventory(disk: ServerOnDisk, directories: ServerDirs) -> PrimaryInventory {
         gone: BTreeSet::new(),
         undescribed: BTreeMap::new(),
         histories: BTreeMap::new(),
+        pedigree: BTreeSet::new(),
         last: list.last,
         notes,
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::{HashDirectory, Layout, ServerDirs};
 use crate::barman::wal::WalName;
+use crate::store::pedigree::{self, Mark};
 use crate::transport::{Look, RemoteEntry};
 
 /// In seconds; a file may change once more within the second of its time.
@@ -49,6 +50,12 @@ pub struct Sights {
     pub histories: BTreeMap<String, Sight>,
     /// Whether there is an archive.
     pub has_archive: bool,
+    /// Whether our own directories there may not be looked at.
+    #[serde(default)]
+    pub hides_pedigree: bool,
+    /// What its catalog is, and descends from.
+    #[serde(skip)]
+    pub pedigree: BTreeSet<Mark>,
     /// The primary's clock has been seen to be at this, and ours is.
     #[serde(skip)]
     clock: i64,
@@ -67,6 +74,13 @@ pub fn look_for<'a>(dirs: &ServerDirs, ids: impl Iterator<Item = &'a BackupId>) 
     let directories =
         vec![dirs.meta_directory.clone(), dirs.basebackups_directory.clone(), dirs.wals_directory.clone()];
     Look { from: PathBuf::from("/"), names, directories }
+}
+
+/// The same with what the catalog is and descends from, where there is an Antipode at work.
+pub fn with_pedigree(look: Look, dirs: &ServerDirs) -> Look {
+    let mut directories = look.directories;
+    directories.extend(pedigree::directories(dirs));
+    Look { directories, ..look }
 }
 
 /// The same look from the directory that all is below.
@@ -106,8 +120,13 @@ impl View {
             let below = self.entries.range(root.clone()..).take_while(|(path, _)| path.starts_with(root));
             below.for_each(|(path, entry)| sights.add(dirs, path, entry));
         }
+        let above =
+            |path: &Path| path.parent().is_some_and(|own| pedigree::directories(dirs).iter().any(|at| at == own));
+        let names = self.entries.keys().filter(|path| above(path)).filter_map(|path| path.file_name()?.to_str());
+        sights.pedigree = names.filter_map(|name| name.parse().ok()).collect();
         if let Some(before) = before {
             sights.date(before);
+            sights.hides_pedigree = before.hides_pedigree;
         }
         sights
     }
@@ -149,7 +168,13 @@ impl Sights {
     /// The same to be remembered: when it was seen is in each sight.
     #[must_use]
     pub fn to_remember(self) -> Self {
-        Self { clock: 0, at: 0, ..self }
+        Self { clock: 0, at: 0, pedigree: BTreeSet::new(), ..self }
+    }
+
+    /// The same, where our own directories there may be looked at, or may not.
+    #[must_use]
+    pub fn hiding_pedigree(self, hides_pedigree: bool) -> Self {
+        Self { hides_pedigree, ..self }
     }
 
     /// Whether all that tells of backups is settled.

@@ -97,6 +97,7 @@ fn inventory(info: SyncInfo, server: &ServerName) -> Result<PrimaryInventory, Er
         gone: BTreeSet::new(),
         undescribed: BTreeMap::new(),
         histories: BTreeMap::new(),
+        pedigree: BTreeSet::new(),
         last: info.last_name.map(|name| (name, info.last_position)),
         notes,
     })

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Retry};
 use crate::transport::{Connection, Look};
 
 use super::memory::Memory;
-use super::sights::{Sights, View, from_below, look_for};
+use super::sights::{Sights, View, from_below, look_for, with_pedigree};
 
 /// What is seen now of servers of one primary, of each that something is remembered of. Where one of them cannot be looked
 /// at, none is: then each is looked at by itself, so that it alone fails.
@@ -17,7 +17,11 @@ pub async fn look(
 ) -> Result<Vec<Option<Sights>>, Error> {
     let mut all = Look::default();
     for memory in memories.iter().flatten() {
-        let Look { names, directories, .. } = look_for(&memory.directories, memory.ids());
+        let mut look = look_for(&memory.directories, memory.ids());
+        if !memory.sights.hides_pedigree {
+            look = with_pedigree(look, &memory.directories);
+        }
+        let Look { names, directories, .. } = look;
         all.names.extend(names);
         all.directories.extend(directories);
     }

@@ -31,7 +31,7 @@ impl Watch {
         for _ in 0..2 {
             self.look(10).await;
         }
-        assert_eq!(self.look(10).await.1, [look_at("main")]);
+        assert_eq!(self.look(10).await.1, [look()]);
     }
 
     async fn observe(&mut self, seconds: i64, refresh: bool) -> Observation {
@@ -89,8 +89,9 @@ fn at(path: impl AsRef<Path>) -> PathBuf {
     Path::new(HOME).join("main").join(path)
 }
 
-fn look_at(path: &str) -> String {
-    format!("look {HOME}/{path}")
+/// The look at all that is remembered, and at what is above it of our own.
+fn look() -> String {
+    format!("look {HOME}")
 }
 
 fn is_asked(calls: &[String]) -> bool {
@@ -126,13 +127,13 @@ const NEW: &str = "00000002000000000000003F";
 async fn where_nothing_moved_one_look_is_all_that_is_done() {
     let mut watch = Watch::new();
     let first = watch.look(0).await;
-    assert_eq!(first.1[..2], ["sync-info main".to_owned(), look_at("main")]);
+    assert_eq!(first.1[..2], ["sync-info main".to_owned(), look()]);
     let second = watch.look(10).await;
     let last = first.0.last.map(|(name, position)| format!("sync-info main {name} {position}")).unwrap();
-    assert_eq!(second.1[..2], [look_at("main"), last], "what was asked first is not believed");
+    assert_eq!(second.1[..2], [look(), last], "what was asked first is not believed");
     for _ in 0..2 {
         let (there, calls) = watch.look(10).await;
-        assert_eq!(calls, [look_at("main")]);
+        assert_eq!(calls, [look()]);
         assert_eq!(there, first.0);
     }
 }
@@ -143,7 +144,7 @@ async fn new_wal_costs_the_list_and_its_directory() {
     watch.change(LIST, |lines| format!("{lines}{NEW}\t7\t1.0\tNone\tNone\n"));
     watch.replace(hash(NEW.parse().unwrap()), b"1234567");
     let (there, calls) = watch.look(10).await;
-    assert_eq!(calls, [look_at("main"), format!("fetch {HOME}/main/wals"), look_at("main/wals")]);
+    assert_eq!(calls, [look(), format!("fetch {HOME}/main/wals"), format!("look {HOME}/main/wals")]);
     assert_eq!(there, watch.look_anew().await);
     watch.rest().await;
 }
@@ -154,7 +155,7 @@ async fn a_new_backup_costs_sync_info_and_the_annotations_that_there_are() {
     watch.replace("meta/20261123T000000-backup.info", b"status=DONE\n");
     let calls = watch.look(10).await.1;
     assert!(calls.len() == 3 && is_asked(&calls), "{calls:?}");
-    assert_eq!([&calls[0], &calls[2]], [&look_at("main"), &format!("fetch {HOME}/main")]);
+    assert_eq!([&calls[0], &calls[2]], [&look(), &format!("fetch {HOME}/main")]);
     watch.rest().await;
 }
 
@@ -175,7 +176,7 @@ async fn all_servers_of_a_primary_are_seen_in_one_look() {
     }
     watch.calls();
     let observed = watch.observe(10, false).await;
-    assert_eq!(watch.calls(), [format!("look {HOME}")]);
+    assert_eq!(watch.calls(), [look()]);
     let wals = |name: &str| match &observed.replicas[&name.parse::<ServerName>().unwrap()].primary {
         Observed::Active(there) => there.wals.len(),
         other => panic!("{other:?}"),
@@ -292,7 +293,7 @@ async fn a_server_that_cannot_be_looked_at_fails_alone() {
     let mut watch = Watch::at_rest().await;
     watch.fake = watch.fake.clone().fault(Fault::Fail(Kind::PermissionDenied));
     let (there, calls) = watch.look(10).await;
-    assert!(calls[1].starts_with("sync-info ") && calls[0] == calls[2] && calls[0] == look_at("main"), "{calls:?}");
+    assert!(calls[1].starts_with("sync-info ") && calls[0] == calls[2] && calls[0] == look(), "{calls:?}");
     assert_eq!(there, watch.look_anew().await);
 }
 

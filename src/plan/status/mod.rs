@@ -200,7 +200,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
     // Of a server that nobody looks after, and of which nothing was ever copied, nothing is promised.
     let is_promised = !is_no_concern(plan, here);
     let objective = objective::judge(replica.policy.rpo, &recovery, now).filter(|_| is_promised);
-    let is_heard = matches!(plan.outcome, Outcome::Inactive(_)) || recovery.is_level();
+    let is_heard = plan.inactive().is_some() || recovery.is_level();
     let followed = [is_heard.then_some(now), last_apply, recovery.to];
     let silence = objective::silence(replica.policy.max_silence, &followed, now).filter(|_| is_promised);
     ReplicaStatus {
@@ -222,7 +222,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
 
 /// Whether nobody looks after the server at its primary, and nothing was ever copied of it.
 fn is_no_concern(plan: &ReplicaPlan, here: &ReplicaInventory) -> bool {
-    matches!(plan.outcome, Outcome::Inactive(_)) && !here.exists && !here.unreadable
+    plan.inactive().is_some() && !here.exists && !here.unreadable
 }
 
 fn verdict(
@@ -244,6 +244,7 @@ fn verdict(
         return Verdict::ObjectiveMissed;
     }
     match &plan.outcome {
+        Outcome::Blocked(_) if plan.inactive().is_some() => Verdict::Inactive,
         Outcome::Blocked(_) => Verdict::Blocked,
         Outcome::Unobserved(_) => Verdict::PrimaryUnreachable,
         Outcome::Inactive(_) => Verdict::Inactive,

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::barman::identity::Identity;
 use crate::barman::ids::SystemId;
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{Observed, OtherSite, ReplicaObservation, SiteBarman, SiteSection};
+use crate::observe::inventory::{
+    CatalogName, Mark, Observation, Observed, OtherSite, ReplicaObservation, SiteBarman, SiteSection,
+};
 use crate::plan::Outcome;
 use crate::plan::reason::{Blocker, Note, Warning};
 
@@ -147,6 +149,50 @@ fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
         assert_ne!(plan.outcome, Outcome::Planned);
         assert_eq!(plan.before.backups, 1);
         assert_eq!(plan.before, plan.after);
+    }
+}
+
+#[test]
+fn a_site_whose_primary_is_its_own_catalog_is_refused_and_a_primary_that_copies_from_it_is_named() {
+    let (ours, other): (CatalogName, CatalogName) =
+        ("000000000000000a".parse().unwrap(), "000000000000000b".parse().unwrap());
+    let seeing = |name, pedigree: &[Mark]| {
+        case(ONE, ONE).with(|case| {
+            case.here.name = name;
+            case.primary.pedigree = pedigree.iter().cloned().collect();
+        })
+    };
+    let copy = |server: &str| [Mark::Catalog(other), Mark::CopyOf(ours, server.parse().unwrap())];
+    assert_eq!(seeing(Some(ours), &[Mark::Catalog(ours)]).blockers(), [Blocker::OwnCatalog]);
+    for (name, pedigree, warnings) in [
+        (Some(ours), &[Mark::Catalog(other)][..], &[][..]),
+        (Some(ours), &copy("main"), &[Warning::CopyOfOurs]),
+        // What is copied there is another server of ours, as where two sites keep copies for each other.
+        (Some(ours), &copy("other"), &[]),
+        (None, &copy("main"), &[]),
+    ] {
+        let plan = seeing(name, pedigree).plan();
+        assert_eq!((plan.outcome, plan.warnings), (Outcome::Planned, warnings.to_vec()), "{pedigree:?}");
+    }
+}
+
+#[test]
+fn an_inactive_server_is_an_error_where_the_site_file_names_it_and_a_warning_where_a_mirror_brought_it() {
+    for (declared, outcome, warnings) in [
+        ("replicas: {main: {primary: frankfurt}}", Outcome::Blocked(vec![Blocker::Inactive("no".to_owned())]), vec![]),
+        ("mirrors: [{primary: frankfurt}]", Outcome::Inactive("no".to_owned()), vec![Warning::Inactive]),
+    ] {
+        let case = case(ONE, ONE);
+        let text = format!(
+            "version: 1\nsite: lisbon\ncatalog: {{path: /b}}\nprimaries: {{frankfurt: {{path: /f}}}}\n{declared}\n"
+        );
+        let site = crate::site::load("site.yaml", &text, None).unwrap().site;
+        let observed = ReplicaObservation { primary: Observed::Inactive("no".to_owned()), replica: case.here.clone() };
+        let observation = Observation { replicas: [(case.replica.name.clone(), observed)].into() };
+        let plan = crate::plan::plan(&site, &[case.replica], &observation, case.now);
+        let replica = &plan.replicas[0];
+        assert_eq!((&replica.outcome, &replica.warnings, replica.inactive()), (&outcome, &warnings, Some("no")));
+        assert_eq!(plan.is_blocked(), warnings.is_empty());
     }
 }
 

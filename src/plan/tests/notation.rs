@@ -51,6 +51,7 @@ pub fn primary(text: &str) -> PrimaryInventory {
         wals,
         gone: catalog.gone,
         undescribed: catalog.undescribed,
+        pedigree: BTreeSet::new(),
         histories: catalog.histories,
         notes: Vec::new(),
     }
@@ -67,6 +68,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
     let published: BTreeSet<BackupId> =
         catalog.backups.values().filter(|b| b.status == Status::Done && !b.has("bare")).map(|b| b.id).collect();
     ReplicaInventory {
+        name: None,
         identity: None,
         last_apply: None,
         other_site: None,

@@ -1,0 +1,149 @@
+//! Sites in a row: each is the primary of the next, by the barman.conf that `antipode barman-conf` writes for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::account::ACCOUNT;
+use crate::antipode::antipode;
+use crate::barman::{Barman, SERVER};
+use crate::ground::Lab;
+use crate::passive::passive_node;
+use crate::process::Finished;
+use crate::restore::{Restore, Wals};
+use crate::scenario::{self, chapters, write_chapter};
+use crate::sshd::Sshd;
+use crate::sync_info::replace_barman;
+use crate::tools::{BarmanVersion, PostgresRelease};
+
+/// A site with a Barman that knows what `antipode barman-conf` says, and nothing else.
+struct Hop {
+    directory: PathBuf,
+    barman: Barman,
+}
+
+impl Hop {
+    /// An empty site whose primary is reached like this.
+    fn new(lab: &Lab, name: &str, version: BarmanVersion, primary: &str) -> Self {
+        let directory = lab.directory(name);
+        let (home, config) = (directory.join("home"), directory.join("barman.conf"));
+        let barman = Barman::configure(version, &home, &config, []);
+        let sections = ACCOUNT.make_directory(&directory.join("barman.d"));
+        let conf = format!(
+            "[barman]\nbarman_home = {}\nbarman_user = {}\nlog_file = {}\nconfiguration_files_directory = {}\n\
+             path_prefix = {}\n",
+            home.display(),
+            ACCOUNT.name,
+            directory.join("barman.log").display(),
+            sections.display(),
+            PostgresRelease::Packaged.programs().display(),
+        );
+        ACCOUNT.write(&config, conf);
+        let site = format!(
+            "version: 1\nsite: {name}\ncatalog:\n  path: {}\n  config: {}\n  barman: \"{}\"\n  deep_every: always\n\
+             primaries:\n  above:\n{primary}replicas:\n  {SERVER}: {{primary: above}}\n",
+            home.display(),
+            config.display(),
+            version.number(),
+        );
+        ACCOUNT.write(&directory.join("antipode.yaml"), site);
+        Self { directory, barman }
+    }
+
+    #[track_caller]
+    fn antipode(&self, arguments: &[&str]) -> Finished {
+        antipode(&self.directory, arguments)
+    }
+
+    /// Brings it to what its primary has, and writes the section for its Barman.
+    #[track_caller]
+    fn converge(&self) {
+        let planned = self.antipode(&["plan", "--detailed-exitcode"]);
+        assert_eq!(planned.code(), 2, "{planned}");
+        self.antipode(&["apply", "--auto-approve"]).expect_success();
+        self.antipode(&["plan", "--detailed-exitcode"]).expect_success();
+        let sections = self.directory.join("barman.d").display().to_string();
+        self.antipode(&["barman-conf", "--write", &sections]).expect_success();
+    }
+
+    /// An sshd through which Antipode answers in its Barman's place.
+    fn serve(&self, lab: &Lab, name: &str) -> Sshd {
+        let sshd = Sshd::start(&lab.join(name), &self.barman);
+        replace_barman(&lab.join(name), &self.barman, "antipode");
+        sshd
+    }
+}
+
+/// The keys of a primary behind an sshd.
+fn behind(sshd: &Sshd, command: &str) -> String {
+    format!("    ssh_command: {}\n    barman: {{command: {command}}}\n", sshd.command_line())
+}
+
+#[track_caller]
+fn assert_restores(lab: &Path, hop: &Hop, expected: &[&str]) {
+    let restore = Restore {
+        barman: &hop.barman,
+        release: PostgresRelease::Packaged,
+        backup: "latest",
+        timeline: "latest",
+        wals: Wals::Copied,
+    };
+    assert_eq!(chapters(&restore.start(&lab.join("restored"))), expected);
+}
+
+#[test]
+fn what_is_new_at_the_origin_travels_over_two_sites_and_is_restored_at_the_last() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let version = scenario.primary.barman.version;
+    let primary = scenario.primary.copy_to(&lab.directory("frankfurt"));
+    let frankfurt = Sshd::start(&lab.join("s1"), &primary.barman);
+    let lisbon = Hop::new(&lab, "lisbon", version, &behind(&frankfurt, "barman"));
+    let sshd = lisbon.serve(&lab, "s2");
+    let porto = Hop::new(&lab, "porto", version, &behind(&sshd, "antipode"));
+
+    // Lisbon has nothing yet, and no section in its barman.conf.
+    let refused = porto.antipode(&["plan"]);
+    assert!(refused.code() == 1 && refused.stdout.contains("its Barman has no server named main"), "{refused}");
+    lisbon.converge();
+    let section = fs::read_to_string(lisbon.directory.join("barman.d/main.conf")).expect("read the section");
+    assert!(section.contains("active = false"), "{section}");
+    porto.converge();
+    assert_eq!(porto.barman.backup_ids(), scenario.backups);
+
+    let live = write_chapter(primary.start(), "while in a row");
+    let newest = live.back_up(&[]);
+    let live = write_chapter(live, "after the new backup");
+    for hop in [&lisbon, &porto] {
+        hop.converge();
+    }
+    assert_eq!(porto.barman.backup_ids().last(), Some(&newest));
+    let expected = [&scenario.chapters[..], &["while in a row", "after the new backup"]].concat();
+    assert_restores(&lab, &porto, &expected);
+    drop(live);
+
+    // Barman itself, where it is asked instead, says nothing of a server that it is to leave alone: that is told.
+    let barman = Sshd::start(&lab.join("s3"), &lisbon.barman);
+    let faro = Hop::new(&lab, "faro", version, &behind(&barman, "barman"));
+    let planned = faro.antipode(&["plan"]);
+    assert_eq!(planned.code(), 1, "{planned}");
+    for said in ["Skipping inactive server 'main'", "`barman: {command: antipode}`"] {
+        assert!(planned.stdout.contains(said), "{planned}");
+    }
+}
+
+#[test]
+fn a_passive_node_of_barmans_own_is_the_primary_of_a_site() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let (_frankfurt, lisbon) = passive_node(&lab, scenario);
+    for command in ["barman", "antipode"] {
+        let name = format!("by-{command}");
+        let sshd = Sshd::start(&lab.join(&name), &lisbon.barman);
+        if command == "antipode" {
+            replace_barman(&lab.join(&name), &lisbon.barman, command);
+        }
+        let porto = Hop::new(&lab, &format!("porto-{command}"), lisbon.barman.version, &behind(&sshd, command));
+        porto.converge();
+        assert_eq!(porto.barman.backup_ids(), scenario.backups);
+    }
+}
