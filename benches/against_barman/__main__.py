@@ -33,6 +33,20 @@ def replace(seed, copy):
     run("cp", "-a", seed, copy)
 
 
+def shares_of(counts, limit, seconds):
+    """What came over a line of what a limit lets come: in all, and in the worst and the best five seconds. It is counted
+    from when files began to come until they ended, or until the time was up."""
+    samples = [tuple(map(float, line.split())) for line in counts.read_text().splitlines()]
+    most = samples[-1][1]
+    begun = next(at for at, (_, carried) in enumerate(samples) if carried > min(0.02 * most, 0.2 * limit))
+    until = samples[begun][0] + seconds - 3
+    ended = next((at for at, (when, carried) in enumerate(samples) if carried >= 0.99 * most or when >= until), -1)
+    samples = samples[begun:ended]
+    rate = lambda first, last: (last[1] - first[1]) / (last[0] - first[0]) / limit
+    windows = [rate(first, last) for first, last in zip(samples, samples[50:])] or [rate(samples[0], samples[-1])]
+    return rate(samples[0], samples[-1]), min(windows), max(windows)
+
+
 WORKS = {}
 
 
@@ -209,6 +223,28 @@ class Works:
             self.theirs(port=port, work=lambda site: (site.ask(), site("sync-backup", "main", newest))),
             rounds=min(self.rounds, 2),
         )
+
+    @work
+    def bandwidth(self, seconds=20):
+        """What comes over the line under a declared bandwidth, of small and large files over several streams."""
+        print(f"\n### A declared bandwidth, for {seconds} s\n\n| | | of the limit | any 5 s: least | most |\n| --- | --- | --: | --: | --: |")
+        for limit in [1, 10, 100]:
+            for what, seed in [("everything", None), ("WAL", "wals")]:
+                counts = self.room / f"counts-{limit}-{what}"
+                port = self.ground.sshd.line(0.02, counts=counts)
+                ours = self.ours(seed=seed, port=port, primary=f"    bandwidth: {limit}MB/s\n")
+                ours.reset()
+                running = subprocess.Popen(
+                    [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
+                    stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                )
+                try:
+                    running.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    running.terminate()
+                    running.wait()
+                shares = shares_of(counts, limit * MB, seconds)
+                print(f"| {limit} MB/s | {what} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
 
     @work
     def nothing(self, port=None, title="Nothing to do"):

@@ -79,10 +79,11 @@ class Sshd:
     def daemon(self, *command):
         self.daemons.append(subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL))
 
-    def line(self, round_trip, rate=0):
-        """A port that leads here over a line."""
+    def line(self, round_trip, rate=0, counts=None):
+        """A port that leads here over a line, which may count what comes over it into a file."""
         port = free_port()
-        self.daemon(sys.executable, Path(__file__).with_name("line.py"), port, self.port, round_trip, rate)
+        counting = [] if counts is None else [counts]
+        self.daemon(sys.executable, Path(__file__).with_name("line.py"), port, self.port, round_trip, rate, *counting)
         wait_for(port)
         self.ports.add(port)
         self.note_ports()

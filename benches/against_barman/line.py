@@ -3,7 +3,9 @@
 Bytes leave `delay` seconds after they came, each way, and all connections together get `rate` bytes a second each way.
 Nothing is lost and nothing is reordered: what limits a stream is what its programs keep in flight, as on a clean line.
 
-    python3 line.py LISTEN_PORT TARGET_PORT ROUND_TRIP_SECONDS [BYTES_PER_SECOND]
+    python3 line.py LISTEN_PORT TARGET_PORT ROUND_TRIP_SECONDS [BYTES_PER_SECOND [COUNTS]]
+
+Into the file COUNTS goes, ten times a second, when it is and how many bytes have come back over the line by then.
 """
 
 import asyncio
@@ -21,10 +23,12 @@ class Pipe:
     def __init__(self, rate):
         self.rate = rate
         self.free_at = 0.0
+        self.carried = 0
 
     def departs(self, size):
         """When these bytes have left the sender's end."""
         now = time.monotonic()
+        self.carried += size
         self.free_at = max(self.free_at, now) + (size / self.rate if self.rate else 0)
         return self.free_at
 
@@ -63,8 +67,17 @@ async def carry(reader, writer, pipe, delay):
         writer.close()
 
 
-async def main(listen, target, round_trip, rate):
+async def count(pipe, counts):
+    with open(counts, "w", buffering=1) as file:
+        while True:
+            file.write(f"{time.monotonic()} {pipe.carried}\n")
+            await asyncio.sleep(0.1)
+
+
+async def main(listen, target, round_trip, rate, counts):
     there, back = Pipe(rate), Pipe(rate)
+    # A task that nobody holds may be collected.
+    counting = counts and asyncio.create_task(count(back, counts))
 
     async def connect(reader, writer):
         await asyncio.sleep(round_trip / 2)
@@ -76,8 +89,10 @@ async def main(listen, target, round_trip, rate):
 
     server = await asyncio.start_server(connect, "127.0.0.1", listen, limit=CHUNK)
     await server.serve_forever()
+    await counting
 
 
 if __name__ == "__main__":
-    listen, target, round_trip, *rate = sys.argv[1:]
-    asyncio.run(main(int(listen), int(target), float(round_trip), float(rate[0]) if rate else 0.0))
+    listen, target, round_trip, *more = sys.argv[1:]
+    rate, counts = [*more, None, None][:2]
+    asyncio.run(main(int(listen), int(target), float(round_trip), float(rate or 0), counts))

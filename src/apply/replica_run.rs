@@ -21,7 +21,7 @@ use crate::store::locks::{self as store_locks, Lock, LockKind};
 use crate::store::staged::Staged;
 use crate::store::{Place, Store};
 use crate::transport::patience::{Line, Patience, persist};
-use crate::transport::{ByteCounter, Fetch, Fetched, Files, RemoteFile, What, blocking, paths};
+use crate::transport::{ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What, blocking, paths};
 
 use super::meter::Meter;
 use super::piece::Piece;
@@ -268,9 +268,10 @@ impl<'a> ReplicaRun<'a> {
                 files.fetch(request, errand.counter, cut_off).await
             }
         };
-        // A piece is slowed down, a delta waits for who compares, and an attempt that failed waited for what did not come:
-        // none of them tells of the line.
-        let tells = errand.piece.is_none() && request.basis.is_none();
+        // A piece is slowed down, a delta waits for who compares, of a part nobody tells how it was compressed, and an attempt
+        // that failed waited for what did not come: none of them tells of the line.
+        let is_compressed_part = request.compress && matches!(request.what, What::Part(_));
+        let tells = errand.piece.is_none() && request.basis.is_none() && !is_compressed_part;
         if let Some(fetched) = fetched.as_ref().ok().filter(|_| tells) {
             running.brought(fetched.transferred);
         }
@@ -307,6 +308,12 @@ impl<'a> ReplicaRun<'a> {
         let _turn = self.turn(urgency).await?;
         // A list comes whole or not at all.
         self.patiently(address, || self.moving.files.list(directory), || async { 0 }).await
+    }
+
+    /// Looks at files at the primary when it is their turn, and tries again what may pass.
+    pub async fn look(&self, address: &Address, look: &Look, urgency: Urgency) -> Result<Vec<RemoteEntry>, Error> {
+        let _turn = self.turn(urgency).await?;
+        self.patiently(address, || self.moving.files.look(look), || async { 0 }).await
     }
 
     /// Waits for a slot of the replica and one of the primary.
@@ -360,6 +367,11 @@ async fn bytes_here(request: &Fetch) -> u64 {
     let here = move || match what {
         What::Files { paths, flatten } => paths::bytes_of(&into, &paths, flatten),
         What::Directories { .. } => paths::bytes_below(&into),
+        What::Part(part) => {
+            let file = part.path.file_name().map(|name| into.join(name));
+            let length = file.and_then(|file| std::fs::symlink_metadata(file).ok()).map_or(0, |found| found.len());
+            length.saturating_sub(part.bytes.start)
+        }
     };
     tokio::task::spawn_blocking(here).await.unwrap_or_default()
 }
@@ -380,7 +392,7 @@ mod tests {
     use crate::events::Nobody;
     use crate::plan::tests::build;
     use crate::store::Posix;
-    use crate::transport::{Compare, Look, RemoteEntry};
+    use crate::transport::Compare;
 
     /// Brings some bytes, tells with which bandwidth it was asked, and goes on until somebody cuts it off, but for what is
     /// asked with this bandwidth.

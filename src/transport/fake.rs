@@ -7,14 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::parts;
 use super::paths::{PARTIAL_DIR, landing};
-use super::{BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What};
+use super::{
+    BarmanCommands, ByteCounter, Connection, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What,
+};
 use crate::barman::ids::ServerName;
 use crate::barman::wal::WalName;
 use crate::error::{Error, Kind};
@@ -157,6 +161,31 @@ impl FakePrimary {
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(mtime)).unwrap();
     }
 
+    /// Brings a part of a file, or so many bytes of it before what happens then.
+    fn part(
+        &self,
+        request: &Fetch,
+        part: &Part,
+        content: Option<&Vec<u8>>,
+        (budget, end): (u64, Kind),
+        counter: &ByteCounter,
+    ) -> Result<Fetched, Error> {
+        let Some(content) = content else {
+            return Ok(Fetched { missing: vec![part.path.clone()], ..Fetched::default() });
+        };
+        let mut file = parts::open(part, &request.into).unwrap();
+        let begins = file.seek(SeekFrom::End(0)).unwrap();
+        let ends = part.bytes.end.min(content.len() as u64).min(begins.saturating_add(budget)).max(begins);
+        file.write_all(&content[usize::try_from(begins).unwrap()..usize::try_from(ends).unwrap()]).unwrap();
+        counter.add(ends - part.bytes.start);
+        if ends < part.bytes.end && ends < content.len() as u64 {
+            return Err(scripted(end));
+        }
+        let landing = request.into.join(landing(&part.path, true));
+        self.date(&landing, &request.from.join(&part.path));
+        Ok(Fetched { transferred: ends - begins, ..Fetched::default() })
+    }
+
     /// Paths relative to a directory with their contents.
     fn below(&self, directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
@@ -251,10 +280,13 @@ impl Files for FakePrimary {
         };
         self.state().bandwidths.push(request.bandwidth);
         let there = self.below(&request.from);
+        if let What::Part(part) = &request.what {
+            return self.part(request, part, there.get(&part.path), (budget, end), counter);
+        }
         let (paths, flatten): (Vec<PathBuf>, bool) = match &request.what {
             What::Files { paths, flatten } => (paths.clone(), *flatten),
             // The fake has files only, and makes their directories as they come.
-            What::Directories { .. } => (Vec::new(), false),
+            What::Directories { .. } | What::Part(_) => (Vec::new(), false),
         };
         let mut fetched = Fetched::default();
         for path in paths {

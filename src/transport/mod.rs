@@ -15,6 +15,7 @@ mod counter;
 #[cfg(test)]
 pub mod fake;
 mod local;
+pub mod parts;
 pub mod paths;
 pub mod patience;
 mod patient;
@@ -24,6 +25,7 @@ mod rsync;
 mod ssh;
 mod text;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -234,6 +236,20 @@ pub enum What {
         /// What is left out with all below it, by its path below the directory, such as `annotations`; without wildcards.
         exclude: Vec<PathBuf>,
     },
+    /// A part of a file. It lands directly in `into`, under the last component of the file's path, in a file that is as
+    /// long as the whole up to the end of the part: behind what there is of it already, or behind a hole.
+    Part(Part),
+}
+
+/// A part of a file that comes by itself; [`parts`] has its place here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The file, relative to the directory.
+    pub path: PathBuf,
+    /// Which of its bytes; never none.
+    pub bytes: Range<u64>,
+    /// The size of the file. With its last byte come its mode and time.
+    pub size: u64,
 }
 
 /// What a copy did.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antipode::error::{Error, Kind};
-use antipode::transport::{ByteCounter, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What};
+use antipode::transport::{ByteCounter, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -136,6 +136,10 @@ fn half(what: &What) -> What {
             What::Files { paths, flatten: *flatten }
         }
         What::Directories { exclude } => What::Directories { exclude: and_base(exclude) },
+        What::Part(part) => {
+            let bytes = part.bytes.start..part.bytes.start.midpoint(part.bytes.end).max(part.bytes.start + 1);
+            What::Part(Part { bytes, ..part.clone() })
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antipode::error::{Error, Kind, Retry};
 use antipode::site::model::{Access, Primary};
-use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, Look, What};
+use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, Look, Part, What};
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
 
@@ -101,6 +101,38 @@ async fn commands_are_quoted_answered_and_judged() {
     assert!(error.message.contains("frankfurt") && error.message.contains("exited with 1"), "{}", error.message);
     let error = sync_info(&connection, "killed").await.unwrap_err();
     assert_eq!(error.kind, Kind::CommandFailed, "{error}");
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_ends_where_it_should_and_goes_on_where_it_was_cut_off() {
+    const MIB: u64 = 1 << 20;
+    let (sshd, content) = (Sshd::start(), noise(2_500_000));
+    let connection = open(&sshd, &sshd.primary()).await.unwrap();
+    let (size, there, into) = (content.len() as u64, sshd.write("data/big", &content), sshd.mkdir("part"));
+    let here = into.join("big");
+    let part = |bytes, size| Fetch {
+        what: What::Part(Part { path: "data/big".into(), bytes, size }),
+        ..files(&sshd.path(""), &into, &[], false)
+    };
+
+    for (begins, transferred) in [(0, MIB), (MIB + MIB / 2, MIB / 2), (2 * MIB, 1)] {
+        fs::OpenOptions::new().create(true).append(true).open(&here).unwrap().set_len(begins).unwrap();
+        let counter = ByteCounter::default();
+        let request = part(MIB..2 * MIB, size);
+        let fetched = connection.files.fetch(&request, &counter, &CancellationToken::new()).await.unwrap();
+        assert_eq!((fetched.transferred, fetched.missing, counter.get()), (transferred, vec![], MIB));
+        let (from, arrived) = (1 << 20, fs::read(&here).unwrap());
+        assert!(arrived.len() == 2 << 20 && arrived[from..] == content[from..2 << 20], "{begins}");
+        assert!(arrived[..from].iter().all(|byte| *byte == 0), "it begins with a hole");
+    }
+
+    let fetched = fetch(&connection, &part(2 * MIB..size, size)).await.unwrap();
+    let [of_ours, of_theirs] = [&here, &there].map(|file| fs::metadata(file).unwrap());
+    assert_eq!((fetched.missing, of_ours.len()), (vec![], size));
+    assert_eq!(of_ours.modified().unwrap(), of_theirs.modified().unwrap(), "the last part brings the time");
+    let fetched = fetch(&connection, &part(size..size + 10, size + 10)).await.unwrap();
+    assert_eq!(fetched.missing, [PathBuf::from("data/big")], "it is shorter by now");
     connection.close().await;
 }
 

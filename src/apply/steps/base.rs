@@ -1,6 +1,7 @@
 //! Copying a base: into staging, with what the site has already, verified and durable, and not yet published.
 
 mod fetch;
+mod parts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

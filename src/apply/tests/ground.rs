@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::observe::inventory::BaseState;
 use crate::plan::Plan;
 use crate::site::Site;
 use crate::store::{Place, Posix, Root, Store};
+use crate::transport::RemoteFile;
+use crate::transport::parts::Parts;
 use crate::verify::base::{Announced, prove};
 
 /// A primary with two days of a catalog, and a site that has what is copied to it.
@@ -68,6 +71,28 @@ impl Ground {
         fs::remove_dir_all(&ground.before).unwrap();
         fs::rename(ground.catalog(), &ground.before).unwrap();
         ground
+    }
+
+    /// A site to which an apply that was killed brought parts of the largest file of the newest backup: its last byte, and
+    /// what there is of its first half.
+    pub async fn begun(arrived: impl Fn(Vec<u8>) -> Vec<u8>) -> (Self, u64) {
+        let ground = Self::new(false, "").await;
+        let base = ground.home.path().join("primary/main/base").join(SECOND_BACKUP);
+        let found = walkdir::WalkDir::new(&base).into_iter().map(Result::unwrap);
+        let found =
+            found.filter(|entry| entry.file_type().is_file()).max_by_key(|entry| entry.metadata().unwrap().len());
+        let (there, staging) =
+            (found.unwrap().into_path(), ground.before.join("main/.antipode/staging").join(SECOND_BACKUP));
+        let (content, metadata) = (fs::read(&there).unwrap(), fs::metadata(&there).unwrap());
+        let path = there.strip_prefix(&base).unwrap().to_owned();
+        let file = RemoteFile { path, size: metadata.len(), mtime: metadata.mtime() };
+        let (parts, half) = (Parts::of(&staging, &file), content.len() / 2);
+        for (beginning, bytes) in [(0, content[..half].to_vec()), (content.len() - 1, content.clone())] {
+            let part = parts.make(beginning as u64).unwrap().join(there.file_name().unwrap());
+            fs::write(part, arrived(bytes)).unwrap();
+        }
+        fs::write(ground.before.join("main/.antipode/unfinished"), "").unwrap();
+        (ground, half as u64)
     }
 
     fn catalog(&self) -> PathBuf {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ground::{Ground, counted};
+use super::stages;
 use crate::demo::catalog::{FIRST_BACKUP, SECOND_BACKUP};
 use crate::error::Kind;
 use crate::store::Store;
@@ -112,6 +113,28 @@ async fn a_base_that_is_repaired_is_whole_or_seen_to_be_damaged_whatever_goes_wr
         at_turn(turn, &ground, Touch::Change, 1, |_| Mishap::PowerCut(Reach::Nothing)).await;
     }
     every_call_goes_wrong(&ground, Touch::Change, 1, fault).await;
+}
+
+#[tokio::test]
+async fn parts_of_a_file_that_a_killed_apply_left_are_used_and_mended_where_they_are_wrong() {
+    let (untouched, (begun, half)) = (Ground::new(false, "").await, Ground::begun(|bytes| bytes).await);
+    let mut copied = Vec::new();
+    for ground in [&untouched, &begun] {
+        ground.begin();
+        copied.push(ground.apply(&stages::on_disk(&ground.dirs())).await.transferred);
+        ground.assert_whole("nothing went wrong");
+    }
+    assert_eq!(copied[0] - copied[1], half, "what is here is not copied again");
+    let (spoilt, _) = Ground::begun(|bytes| vec![0; bytes.len()]).await;
+    spoilt.begin();
+    spoilt.finish().await;
+    spoilt.assert_whole("the parts were zeros");
+}
+
+#[tokio::test]
+async fn a_base_of_which_parts_are_here_is_whole_whenever_the_power_fails() {
+    let (ground, _) = Ground::begun(|bytes| bytes).await;
+    every_call_goes_wrong(&ground, Touch::Change, 3, power_cut).await;
 }
 
 #[tokio::test]

@@ -3,5 +3,6 @@
 pub mod compress;
 pub mod delta;
 pub mod estimate;
+pub mod parts;
 pub mod streams;
 pub mod totals;

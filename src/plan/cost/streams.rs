@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 /// What OpenSSH lets be on its way in one channel (`CHAN_SES_WINDOW_DEFAULT`), in bytes.
-const WINDOW: u64 = 2 << 20;
+pub(super) const WINDOW: u64 = 2 << 20;
 
 /// What a line is taken for that has no declared limit, in bytes per second: 1 Gb/s.
-const LINE: u64 = 125_000_000;
+pub(super) const LINE: u64 = 125_000_000;
 
 /// So many keep a near line busy while one begins and another ends.
 const FEW: usize = 4;

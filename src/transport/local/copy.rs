@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use super::failure;
 use crate::error::Error;
 use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
-use crate::transport::{ByteCounter, Compare, Fetch, Fetched};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Part, parts};
 
 /// Between two looks at the interruption.
 const CHUNK: u64 = 8 << 20;
@@ -142,6 +143,36 @@ impl<'a> Copier<'a> {
         }
     }
 
+    /// Copies a part of a file; what there is of it here stays.
+    pub(super) fn part(&mut self, part: &Part) -> Result<(), Error> {
+        let source = open_below(&self.request.from, &part.path)
+            .map_err(|error| failure(self.primary, &self.request.from.join(&part.path), &error))?;
+        let Some(source) = source else {
+            self.vanished(part.path.clone());
+            return Ok(());
+        };
+        match self.append(source, part) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::interrupted()),
+            Err(error) => Err(failure(self.primary, &self.request.into, &error)),
+        }
+    }
+
+    /// Whether it came to its end.
+    fn append(&mut self, mut source: File, part: &Part) -> io::Result<bool> {
+        let (mut file, wanted) = (parts::open(part, &self.request.into)?, Stamp::of(&source)?);
+        let begins = file.seek(SeekFrom::End(0))?;
+        source.seek(SeekFrom::Start(begins))?;
+        self.counter.add(begins - part.bytes.start);
+        if !self.pour(&source, &mut file, begins..part.bytes.end, true)? {
+            return Ok(false);
+        }
+        if part.bytes.end == part.size {
+            wanted.put_on(&file)?;
+        }
+        Ok(true)
+    }
+
     /// Whether a file is here already, judged as the request asks for.
     fn is_here(&self, source: &File, target: &Path, wanted: &Stamp) -> io::Result<bool> {
         let Ok(found) = fs::symlink_metadata(target) else { return Ok(false) };
@@ -198,14 +229,28 @@ impl<'a> Copier<'a> {
         source.seek(SeekFrom::Start(length))?;
         file.seek(SeekFrom::Start(length))?;
         self.counter.add(length);
-        while length < wanted.size {
+        if !self.pour(&source, &mut file, length..wanted.size, from_primary)? {
+            file.set_times(FileTimes::new().set_modified(wanted.modified))?;
+            return Ok(false);
+        }
+        wanted.put_on(&file)?;
+        fs::rename(&partial, target)?;
+        if let Some(directory) = partial.parent() {
+            let _others_are_in_it = fs::remove_dir(directory);
+        }
+        Ok(true)
+    }
+
+    /// Copies from where two files are to the end of these bytes; `false` when it was interrupted.
+    fn pour(&mut self, source: &File, file: &mut File, bytes: Range<u64>, from_primary: bool) -> io::Result<bool> {
+        let mut length = bytes.start;
+        while length < bytes.end {
             if (self.stop)() {
-                file.set_times(FileTimes::new().set_modified(wanted.modified))?;
                 return Ok(false);
             }
             // `io::copy` between files is copy_file_range: shared blocks where the file system has them.
-            let chunk = self.bucket.chunk(CHUNK).min(wanted.size - length);
-            let copied = io::copy(&mut (&source).take(chunk), &mut file)?;
+            let chunk = self.bucket.chunk(CHUNK).min(bytes.end - length);
+            let copied = io::copy(&mut source.take(chunk), file)?;
             if copied == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was copied"));
             }
@@ -215,12 +260,6 @@ impl<'a> Copier<'a> {
                 self.done.transferred += copied;
                 self.bucket.pace(copied, &self.stop);
             }
-        }
-        file.set_permissions(Permissions::from_mode(wanted.mode & MODE | 0o600))?;
-        file.set_times(FileTimes::new().set_modified(wanted.modified))?;
-        fs::rename(&partial, target)?;
-        if let Some(directory) = partial.parent() {
-            let _others_are_in_it = fs::remove_dir(directory);
         }
         Ok(true)
     }
@@ -260,6 +299,12 @@ impl Stamp {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { size: metadata.len(), modified: metadata.modified()?, mode: metadata.mode() })
+    }
+
+    /// Gives a file of ours the mode and time.
+    fn put_on(&self, file: &File) -> io::Result<()> {
+        file.set_permissions(Permissions::from_mode(self.mode & MODE | 0o600))?;
+        file.set_times(FileTimes::new().set_modified(self.modified))
     }
 
     fn is_of(&self, metadata: &fs::Metadata) -> bool {

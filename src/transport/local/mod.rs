@@ -163,6 +163,10 @@ fn fetch(primary: &str, request: &Fetch, mut copier: Copier<'_>) -> Result<Fetch
             }
         }
         What::Directories { exclude } => directories(primary, request, exclude, &mut copier)?,
+        What::Part(part) => {
+            paths::check_relative(primary, std::slice::from_ref(&part.path))?;
+            copier.part(part)?;
+        }
     }
     Ok(copier.finish())
 }

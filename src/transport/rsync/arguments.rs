@@ -13,10 +13,24 @@ use std::time::Duration;
 use crate::transport::paths::{PARTIAL_DIR, SCRATCH_PREFIX};
 use crate::transport::{Compare, Fetch, Look, What};
 
-use super::version::{QUOTES, Version};
+use super::version::{NONREG, QUOTES, Version};
 
 /// PostgreSQL's page. By default rsync compares a file of 1 GiB in blocks of 32 KiB, of which most differ sooner.
 const PAGE: u32 = 8192;
+
+/// What each copy says of files.
+const COPYING: [&str; 8] = [
+    "--times",
+    "--perms",
+    // No setuid from outside; and what we cannot read and replace ourselves is of no use here.
+    "--chmod=ug-s,Du+rwx,Fu+rw",
+    "--no-owner",
+    "--no-group",
+    // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
+    "--modify-window=-1",
+    "--no-h",
+    "--out-format=",
+];
 
 /// Runs the remote shell, and tells on stderr how it ended. rsync does not always: it exits with 12 when the other side has
 /// closed its pipes, and with the code of ssh only if that has ended by then.
@@ -61,34 +75,24 @@ pub(super) fn look_arguments(request: &Look, way: &Way) -> Vec<OsString> {
     arguments
 }
 
-/// Copies files. `scratch` is a directory for temporary files on the file system of the target.
-pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec<OsString> {
+/// Copies files. `scratch` is a directory for temporary files on the file system of the target; a part needs none.
+pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: Option<&Path>) -> Vec<OsString> {
     let mut arguments = common(way);
-    arguments.extend(
-        [
-            "--times",
-            "--perms",
-            // No setuid from outside; and what we cannot read and replace ourselves is of no use here.
-            "--chmod=ug-s,Du+rwx,Fu+rw",
-            "--no-owner",
-            "--no-group",
-            // `-W` would discard what a partial file holds. Without an older version nothing is compared, so it costs nothing.
-            "--no-whole-file",
-            // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
-            "--modify-window=-1",
-            // Bytes so far; the total; links left out. No names, so that none can pose as one of these.
-            "--no-h",
-            "--info=progress2,stats1,name1,nonreg0",
-            "--out-format=",
-        ]
-        .map(OsString::from),
-    );
-    arguments.push(format!("--partial-dir={PARTIAL_DIR}").into());
-    arguments.push(joined("--temp-dir=", scratch.as_os_str()));
+    arguments.extend(COPYING.map(OsString::from));
+    // Bytes so far; the total; links left out. No names, so that none can pose as one of these.
+    arguments.push("--info=progress2,stats1,name1".into());
+    arguments.extend((way.version >= NONREG).then(|| "--info=nonreg0".into()));
+    if let Some(scratch) = scratch {
+        // `-W` would discard what a partial file holds. Without an older version nothing is compared, so it costs nothing.
+        arguments.push("--no-whole-file".into());
+        arguments.push(format!("--partial-dir={PARTIAL_DIR}").into());
+        arguments.push(joined("--temp-dir=", scratch.as_os_str()));
+    }
     arguments.push(format!("--exclude={SCRATCH_PREFIX}*").into());
+    let listed = ["--files-from=-", "--from0"].map(OsString::from);
     match &request.what {
         What::Files { flatten, .. } => {
-            arguments.extend(["--files-from=-", "--from0"].map(OsString::from));
+            arguments.extend(listed);
             arguments.push(if *flatten { "--no-relative" } else { "--no-implied-dirs" }.into());
         }
         What::Directories { exclude } => {
@@ -96,6 +100,10 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: &Path) -> Vec
             arguments.extend(excludes(exclude));
             // A filter cannot tell a link from a file, but the size of a link is not looked at.
             arguments.push("--max-size=0".into());
+        }
+        What::Part(_) => {
+            arguments.extend(listed);
+            arguments.extend(["--no-relative", "--append"].map(OsString::from));
         }
     }
     if let Some(basis) = &request.basis {
@@ -183,6 +191,7 @@ fn shell_text<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Part;
 
     fn way(version: [u32; 3]) -> Way {
         Way {
@@ -237,11 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn an_old_rsync_is_asked_for_nothing_that_it_does_not_know() {
+        let request = fetch(What::Files { paths: vec![], flatten: true });
+        for (version, is_asked) in [([3, 2, 3], false), ([3, 2, 4], true)] {
+            let arguments = fetch_arguments(&request, &way(version), Some(Path::new("/t")));
+            assert_eq!(text(&arguments).iter().any(|word| word.contains("nonreg")), is_asked, "{version:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_ever_written_in_place_or_linked() {
         let directories = What::Directories { exclude: vec!["backup.info".into()] };
         for what in [What::Files { paths: vec![], flatten: true }, directories] {
             let request = Fetch { basis: Some("/old".into()), bandwidth: Some(1), ..fetch(what) };
-            let arguments = fetch_arguments(&request, &way([3, 5, 0]), Path::new("/dst/.antipode-x"));
+            let arguments = fetch_arguments(&request, &way([3, 5, 0]), Some(Path::new("/dst/.antipode-x")));
             let words = text(&arguments);
             for never in ["--inplace", "--append", "--whole-file", "-W", "--owner", "--devices", "--copy-links"] {
                 assert!(!words.contains(&never), "{never}");
@@ -255,15 +273,29 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_appended_to_what_is_here_and_needs_no_temporary_file() {
+        let part = Part { path: "a/b".into(), bytes: 10..20, size: 30 };
+        let request = Fetch { bandwidth: Some(1), compress: true, ..fetch(What::Part(part)) };
+        let arguments = fetch_arguments(&request, &way([3, 5, 0]), None);
+        let words = text(&arguments);
+        for word in ["--append", "--no-relative", "--times", "--perms", "--bwlimit=1", "--compress"] {
+            assert!(words.contains(&word), "{word}");
+        }
+        for never in ["--partial-dir", "--temp-dir", "--no-whole-file", "--append-verify"] {
+            assert!(!words.iter().any(|word| word.starts_with(never)), "{never}");
+        }
+    }
+
+    #[test]
     fn directories_follow_no_link_and_a_list_makes_no_directory_of_the_primary() {
         let directories = fetch(What::Directories { exclude: vec!["x".into()] });
-        let directories = fetch_arguments(&directories, &way([3, 5, 0]), Path::new("/t"));
+        let directories = fetch_arguments(&directories, &way([3, 5, 0]), Some(Path::new("/t")));
         for word in ["--safe-links", "--exclude=/x", "--max-size=0"] {
             assert!(text(&directories).contains(&word), "{word}");
         }
         let nested = fetch(What::Files { paths: vec!["a/b".into()], flatten: false });
-        assert!(text(&fetch_arguments(&nested, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-implied-dirs"));
+        assert!(text(&fetch_arguments(&nested, &way([3, 5, 0]), Some(Path::new("/t")))).contains(&"--no-implied-dirs"));
         let flat = fetch(What::Files { paths: vec!["a/b".into()], flatten: true });
-        assert!(text(&fetch_arguments(&flat, &way([3, 5, 0]), Path::new("/t"))).contains(&"--no-relative"));
+        assert!(text(&fetch_arguments(&flat, &way([3, 5, 0]), Some(Path::new("/t")))).contains(&"--no-relative"));
     }
 }

@@ -12,6 +12,7 @@ mod version;
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ use super::paths::{self, SCRATCH_PREFIX};
 use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, Look, RemoteEntry, RemoteFile, What, blocking};
+use super::{ByteCounter, Compare, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What, blocking, parts};
 use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
@@ -79,7 +80,55 @@ impl RsyncFiles {
             }
             listing.read(bytes);
         };
-        self.run(lease, arguments, Task { input, scratch: None, silence, cancel }, read).await
+        self.run(lease, rsync().args(arguments), Task { input, scratch: None, silence, cancel }, read).await
+    }
+
+    /// Brings a part of a file: rsync appends to what is here, and the system lets the file grow to the end of the part.
+    async fn fetch_part(
+        &self,
+        request: &Fetch,
+        part: &Part,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, Error> {
+        let (primary, checked, opened) = (self.primary().to_owned(), request.clone(), part.clone());
+        let file = blocking(move || {
+            check_fetch(&primary, &checked)?;
+            parts::open(&opened, &checked.into).map_err(|error| not_kept(&checked.into, &error))
+        })
+        .await?;
+        let length = || file.metadata().map_err(|error| not_kept(&request.into, &error)).map(|found| found.len());
+        let begins = length()?;
+        let lease = self.lease_for_copy(cancel).await?;
+        let way = self.way(&lease).await?;
+        let mut progress = Progress::behind(counter, part.bytes.start);
+        progress.came(begins - part.bytes.start);
+        let input = names(std::slice::from_ref(&part.path), b"\0");
+        let task = Task { input, scratch: None, silence: self.silence(Compare::Times), cancel };
+        let mut command = within(part.bytes.end);
+        command.args(fetch_arguments(request, &way, None));
+        let ended = self.run(&lease, &mut command, task, |bytes| progress.read(bytes)).await?;
+        let ends = length()?;
+        progress.came(ends.saturating_sub(part.bytes.start));
+        let fetched = Fetched { transferred: ends.saturating_sub(begins), ..Fetched::default() };
+        if ends >= part.bytes.end && ended.how == How::Exited(TOO_LARGE) {
+            return Ok(fetched);
+        }
+        let paths = std::slice::from_ref(&part.path);
+        let mut missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
+        if ends < part.bytes.end && missing.is_empty() {
+            // It is no regular file, or a shorter one than it was.
+            missing.push(part.path.clone());
+        }
+        Ok(Fetched { missing, ..fetched })
+    }
+
+    async fn lease_for_copy(&self, cancel: &CancellationToken) -> Result<Lease, Error> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::interrupted()),
+            lease = self.masters.lease_for_copy() => lease,
+        }
     }
 
     fn silence(&self, compare: Compare) -> Allowance {
@@ -89,16 +138,14 @@ impl RsyncFiles {
     async fn run(
         &self,
         lease: &Lease,
-        arguments: Vec<OsString>,
+        command: &mut Command,
         task: Task<'_>,
         on_output: impl FnMut(&[u8]) + Send,
     ) -> Result<Ended, Error> {
-        let mut command = rsync();
-        command.args(arguments);
         // Either interruption ends it: of the whole connection, or of this transfer.
         let either = task.cancel.child_token();
         let task = Task { cancel: &either, ..task };
-        let running = process::run(&mut command, task, on_output);
+        let running = process::run(command, task, on_output);
         let run_cancel = self.masters.cancel();
         let relay = async {
             run_cancel.cancelled().await;
@@ -152,26 +199,25 @@ impl Files for RsyncFiles {
         counter: &ByteCounter,
         cancel: &CancellationToken,
     ) -> Result<Fetched, Error> {
+        if let What::Part(part) = &request.what {
+            return self.fetch_part(request, part, counter, cancel).await;
+        }
         let (primary, checked) = (self.primary().to_owned(), request.clone());
         let scratch = blocking(move || {
             check_fetch(&primary, &checked)?;
             scratch_in(&checked.into)
         })
         .await?;
-        let lease = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(Error::interrupted()),
-            lease = self.masters.lease_for_copy() => lease?,
-        };
+        let lease = self.lease_for_copy(cancel).await?;
         let way = self.way(&lease).await?;
-        let arguments = fetch_arguments(request, &way, scratch.path());
+        let arguments = fetch_arguments(request, &way, Some(scratch.path()));
         let mut progress = Progress::new(counter);
         let (input, silence) = (files_from(&request.what), self.silence(request.compare));
         let task = Task { input, scratch: Some(scratch), silence, cancel };
-        let ended = self.run(&lease, arguments, task, |bytes| progress.read(bytes)).await?;
+        let ended = self.run(&lease, rsync().args(arguments), task, |bytes| progress.read(bytes)).await?;
         let paths = match &request.what {
             What::Files { paths, .. } => paths.as_slice(),
-            What::Directories { .. } => &[],
+            What::Directories { .. } | What::Part(_) => &[],
         };
         let missing = judge(&ended, Asked { primary: self.primary(), directory: &request.from, paths })?;
         let fetched = Fetched { transferred: progress.received(), missing, refused: progress.into_refused() };
@@ -190,7 +236,11 @@ fn check_fetch(primary: &str, request: &Fetch) -> Result<(), Error> {
     if !request.into.is_dir() {
         return Err(here(Kind::NotFound, &request.into, "the directory does not exist"));
     }
-    let What::Files { paths: wanted, flatten } = &request.what else { return Ok(()) };
+    let (wanted, flatten) = match &request.what {
+        What::Files { paths, flatten } => (paths.as_slice(), *flatten),
+        What::Part(part) => (std::slice::from_ref(&part.path), true),
+        What::Directories { .. } => return Ok(()),
+    };
     paths::check_relative(primary, wanted)?;
     if !flatten && let Some(link) = paths::link_on_the_way(&request.into, wanted) {
         let link = request.into.join(link);
@@ -210,6 +260,7 @@ fn look_again(request: &Fetch, mut fetched: Fetched) -> Result<Fetched, Error> {
             };
             fetched.missing.extend(paths.iter().filter(absent).cloned());
         }
+        What::Part(_) => {}
         What::Directories { .. } => {
             let removed = paths::remove_escaping_links(&request.into)
                 .map_err(|error| here(Kind::from(&error), &request.into, &error.to_string()))?;
@@ -229,7 +280,7 @@ fn scratch_in(directory: &Path) -> Result<TempDir, Error> {
         .prefix(SCRATCH_PREFIX)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(directory)
-        .map_err(|error| here(Kind::from(&error), directory, &error.to_string()))
+        .map_err(|error| not_kept(directory, &error))
 }
 
 /// What `--files-from` reads: the names, each with a NUL behind it.
@@ -247,9 +298,28 @@ fn here(kind: Kind, path: &Path, what: &str) -> Error {
     Error::new(kind, format!("{}: {what}", path.display()))
 }
 
+/// Nothing can be written into a directory here.
+fn not_kept(directory: &Path, error: &io::Error) -> Error {
+    here(Kind::from(error), directory, &error.to_string())
+}
+
+/// rsync's exit code for a file that cannot be written, such as one that is as large as it may be.
+const TOO_LARGE: i32 = 11;
+
+/// rsync, which can write no file beyond this size, but to the next 512 bytes: what it writes to then fails, and it ends.
+fn within(size: u64) -> Command {
+    let mut command = cleaned(Command::new("sh"));
+    // The signal would end it before it says anything, with a core dump.
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f "$0"; exec rsync "$@""#, &size.div_ceil(512).to_string()]);
+    command
+}
+
 /// rsync, with nothing of the environment that changes what it does.
 fn rsync() -> Command {
-    let mut command = Command::new("rsync");
+    cleaned(Command::new("rsync"))
+}
+
+fn cleaned(mut command: Command) -> Command {
     for variable in
         ["RSYNC_RSH", "RSYNC_OLD_ARGS", "RSYNC_PROTECT_ARGS", "RSYNC_PARTIAL_DIR", "RSYNC_ICONV", "RSYNC_MAX_ALLOC"]
     {

@@ -14,6 +14,8 @@ const LINE_LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Progress<'a> {
     counter: &'a ByteCounter,
+    /// What of the file came before this copy, and is counted by rsync too.
+    before: u64,
     counted: u64,
     received: u64,
     refused: Vec<PathBuf>,
@@ -23,7 +25,18 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Counts from here on.
     pub(super) fn new(counter: &'a ByteCounter) -> Self {
-        Self { counter, counted: 0, received: 0, refused: Vec::new(), line: Vec::new() }
+        Self { counter, before: 0, counted: 0, received: 0, refused: Vec::new(), line: Vec::new() }
+    }
+
+    /// The same for a copy that appends to a file that has so many bytes already.
+    pub(super) fn behind(counter: &'a ByteCounter, before: u64) -> Self {
+        Self { before, ..Self::new(counter) }
+    }
+
+    /// So many bytes came in all, as far as that was not told.
+    pub(super) fn came(&mut self, bytes: u64) {
+        self.counter.add(bytes.saturating_sub(self.counted));
+        self.counted = self.counted.max(bytes);
     }
 
     /// Takes what came.
@@ -51,8 +64,7 @@ impl<'a> Progress<'a> {
         let line = String::from_utf8_lossy(&self.line);
         if let Some(bytes) = progress(&line) {
             // Total so far; it may stand still, and never falls.
-            self.counter.add(bytes.saturating_sub(self.counted));
-            self.counted = self.counted.max(bytes);
+            self.came(bytes.saturating_sub(self.before));
         } else if let Some(bytes) = received(&line) {
             self.received = bytes;
         } else if let Some(link) = refused(&line) {

@@ -14,6 +14,9 @@ const OLDEST: Version = Version([3, 2, 3]);
 /// From this one on rsync quotes paths for the remote shell by itself.
 pub(super) const QUOTES: Version = Version([3, 2, 4]);
 
+/// From this one on rsync can be told to say nothing of what is no regular file.
+pub(super) const NONREG: Version = Version([3, 2, 4]);
+
 /// Asks the rsync of this machine.
 pub(super) async fn local() -> Result<Version, Error> {
     let output = super::rsync().arg("--version").output().await.map_err(|error| not_runnable(&error))?;

@@ -1,14 +1,14 @@
 //! Bringing the files of a base that are not here yet, over as many streams as there are.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::{Job, Writing};
+use super::{Job, Writing, parts};
 use crate::apply::piece::Piece;
-use crate::apply::queue::{Draw, Manner, Queue};
+use crate::apply::queue::{Begun, Draw, Manner, Queue, Wanted};
+use crate::apply::replica_run::Turn;
 use crate::apply::room::{Claimed, Short};
 use crate::barman::findings::Finding;
 use crate::english::{count, exact};
@@ -23,11 +23,9 @@ use crate::verify::base::{self as verify, Announced};
 #[derive(Default)]
 struct Compared {
     /// Those that are not here as they are there.
-    absent: Vec<RemoteFile>,
+    absent: Vec<Wanted>,
     /// The paths of the others.
     present: Vec<PathBuf>,
-    /// Of those that are not here, the sizes of their versions in the backup that this one takes files from.
-    older: BTreeMap<PathBuf, u64>,
 }
 
 /// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
@@ -38,14 +36,32 @@ pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result
     let directories = Portion::of(What::Directories { exclude: excluded(&copy.tablespaces) });
     let (compared, mut transferred) =
         tokio::try_join!(compare(job, copy, writing), transfer(job, copy, writing, directories))?;
-    let Compared { absent, present, older } = compared;
+    let Compared { absent, present } = compared;
     let _room = claim(job, copy, writing, &absent).await?;
-    if is_compared && !present.is_empty() {
-        let what = What::Files { paths: present, flatten: false };
-        let portion = Portion { compare: Compare::Content, ..Portion::of(what) };
-        transferred += transfer(job, copy, writing, portion).await?;
+    if is_compared {
+        transferred += compare_content(job, copy, writing, present).await?;
     }
-    Ok(transferred + fetch_files(job, copy, writing, &absent, &older).await?)
+    transferred += fetch_files(job, copy, writing, &absent).await?;
+    if is_compared {
+        let had_parts = absent.into_iter().filter(|wanted| matches!(wanted.begun, Begun::Parts(_)));
+        let joined = had_parts.map(|wanted| wanted.file.path).collect();
+        transferred += compare_content(job, copy, writing, joined).await?;
+    }
+    Ok(transferred)
+}
+
+/// Mends what differs from the primary's in files that are here.
+async fn compare_content(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    paths: Vec<PathBuf>,
+) -> Result<u64, Error> {
+    if paths.is_empty() {
+        return Ok(0);
+    }
+    let what = What::Files { paths, flatten: false };
+    transfer(job, copy, writing, Portion { compare: Compare::Content, ..Portion::of(what) }).await
 }
 
 /// The room for the files that are not here. Where there is too little nothing is begun, so that WAL still has some.
@@ -53,13 +69,16 @@ async fn claim(
     job: Job<'_>,
     copy: &BackupCopy,
     writing: &Writing,
-    absent: &[RemoteFile],
+    absent: &[Wanted],
 ) -> Result<Option<Claimed>, Error> {
-    let (store, into) = (Arc::clone(&writing.store), writing.into.clone());
-    let files: Vec<(PathBuf, u64)> = absent.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let (store, into, absent) = (Arc::clone(&writing.store), writing.into.clone(), absent.to_vec());
     let measure = move || {
-        let rest = |(path, size): &(PathBuf, u64)| size.saturating_sub(paths::partial_size(&into.join(path)));
-        Ok((files.iter().map(rest).fold(0, u64::saturating_add), store.room(Volume::Bases)))
+        let rest = |wanted: &Wanted| match &wanted.begun {
+            Begun::No => wanted.file.size,
+            Begun::Partial => wanted.file.size.saturating_sub(paths::partial_size(&into.join(&wanted.file.path))),
+            Begun::Parts(missing) => missing.iter().map(|bytes| bytes.end - bytes.start).sum(),
+        };
+        Ok((absent.iter().map(rest).fold(0, u64::saturating_add), store.room(Volume::Bases)))
     };
     let (needed, room) = blocking(measure).await?;
     let Some(room) = room.filter(|_| needed > 0) else { return Ok(None) };
@@ -90,16 +109,10 @@ async fn proves_content(copy: &BackupCopy, writing: &Writing) -> Result<bool, Er
 }
 
 /// Brings these files as far as the run may copy, and the last of them in part when it would never fit.
-async fn fetch_files(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    writing: &Writing,
-    mut files: &[RemoteFile],
-    older: &BTreeMap<PathBuf, u64>,
-) -> Result<u64, Error> {
+async fn fetch_files(job: Job<'_>, copy: &BackupCopy, writing: &Writing, mut files: &[Wanted]) -> Result<u64, Error> {
     let mut transferred = 0;
     while let Some((first, rest)) = files.split_first() {
-        let count = job.secure(files.iter().map(|file| file.size)).min(files.len());
+        let (first, count) = (&first.file, job.secure(files.iter().map(|wanted| wanted.file.size)).min(files.len()));
         let (now, later) = files.split_at(count);
         if now.is_empty() {
             let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
@@ -107,7 +120,7 @@ async fn fetch_files(
             transferred += transfer(job, copy, writing, Portion { piece: Some(piece), ..Portion::of(what) }).await?;
             files = rest;
         } else {
-            transferred += fetch_beside(job, copy, writing, now, older).await?;
+            transferred += fetch_beside(job, copy, writing, now).await?;
             files = later;
         }
     }
@@ -115,32 +128,39 @@ async fn fetch_files(
 }
 
 /// Brings files over several streams. When one fails, the others end what they have drawn: it is not brought again.
-async fn fetch_beside(
-    job: Job<'_>,
-    copy: &BackupCopy,
-    writing: &Writing,
-    files: &[RemoteFile],
-    older: &BTreeMap<PathBuf, u64>,
-) -> Result<u64, Error> {
+async fn fetch_beside(job: Job<'_>, copy: &BackupCopy, writing: &Writing, files: &[Wanted]) -> Result<u64, Error> {
     let streams = job.run.moving.share.streams;
     let queue = Queue::new(files.to_vec(), streams);
-    let manner = |file: &RemoteFile| {
-        let older = older.get(&file.path).copied();
-        if delta::pays(file.size, older, job.run.line_rate()) { Manner::Delta } else { Manner::Whole }
+    let manner = |wanted: &Wanted| {
+        let pays = delta::pays(wanted.file.size, wanted.older, job.run.line_rate());
+        if pays { Manner::Delta } else { Manner::Whole }
     };
     let stream = async || {
         let mut transferred = 0;
         while let Some(turn) = job.run.turn_unless(job.urgency, queue.drained()).await? {
-            let Some(Draw { paths, manner }) = queue.draw(manner) else { break };
-            let compress = job.run.compresses(paths.iter().all(|path| compress::is_plain(&path.to_string_lossy())));
-            let what = What::Files { paths, flatten: false };
-            let request = Fetch { compress, ..request(job, copy, writing, what, manner) };
-            let brought = settled(job, copy, job.fetch_in(turn, request).await);
+            let brought = match queue.draw(manner, job.run.moving.line.round_trip()) {
+                Some(Draw::Files { paths, manner }) => fetch_drawn(job, copy, writing, turn, (paths, manner)).await,
+                Some(Draw::Part(file, bytes)) => parts::fetch(job, copy, writing, turn, (file, bytes, &queue)).await,
+                None => break,
+            };
             transferred += brought.inspect_err(|_| queue.clear())?;
         }
         Ok(transferred)
     };
     join_all((0..streams).map(|_| stream())).await.into_iter().sum()
+}
+
+async fn fetch_drawn(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    turn: Turn,
+    (paths, manner): (Vec<PathBuf>, Manner),
+) -> Result<u64, Error> {
+    let compress = job.run.compresses(paths.iter().all(|path| compress::is_plain(&path.to_string_lossy())));
+    let what = What::Files { paths, flatten: false };
+    let request = Fetch { compress, ..request(job, copy, writing, what, manner) };
+    settled(job, copy, job.fetch_in(turn, request).await)
 }
 
 /// What is to be transferred of a base at once.
@@ -162,7 +182,8 @@ async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, portion: P
     settled(job, copy, job.fetch(request, piece).await)
 }
 
-fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, manner: Manner) -> Fetch {
+/// A copy of something of the base into where it is written.
+pub fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, manner: Manner) -> Fetch {
     let reuse = copy.reuse.as_ref().filter(|_| manner == Manner::Delta);
     Fetch {
         from: job.run.target.there.base(copy.id),
@@ -176,7 +197,7 @@ fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, manne
 }
 
 /// The bytes of a transfer of files that are all there.
-fn settled(job: Job<'_>, copy: &BackupCopy, fetched: Result<Fetched, Error>) -> Result<u64, Error> {
+pub fn settled(job: Job<'_>, copy: &BackupCopy, fetched: Result<Fetched, Error>) -> Result<u64, Error> {
     let fetched = fetched?;
     note_links(job, copy, &fetched.refused);
     if fetched.missing.is_empty() {
@@ -204,7 +225,7 @@ async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<C
     let listed = list(job, copy).await?;
     let (links, knows_times) = (tablespace_links(copy), copy.reuse.is_none() && !writing.is_base());
     let from = copy.reuse.as_ref().map(|reuse| Place::Base(reuse.from));
-    let (store, place) = (Arc::clone(&writing.store), writing.place);
+    let (store, place, into) = (Arc::clone(&writing.store), writing.place, writing.into.clone());
     let compare = move || {
         let mut compared = Compared::default();
         for file in listed.into_iter().filter(|file| !links.iter().any(|link| file.path.starts_with(link))) {
@@ -214,12 +235,11 @@ async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<C
                 compared.present.push(file.path);
                 continue;
             }
-            if let Some(from) = from
-                && let Some(older) = store.size(from.below(&file.path))?
-            {
-                compared.older.insert(file.path.clone(), older);
-            }
-            compared.absent.push(file);
+            let older = match from {
+                Some(from) => store.size(from.below(&file.path))?,
+                None => None,
+            };
+            compared.absent.push(Wanted { older, begun: parts::begun(&into, &file)?, file });
         }
         Ok(compared)
     };
