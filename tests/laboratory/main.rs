@@ -38,6 +38,7 @@ mod back;
 mod barman_alone;
 mod chain;
 mod crashes;
+mod disaster_day;
 mod empty_site;
 mod follow;
 mod init;

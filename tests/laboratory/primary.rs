@@ -48,6 +48,13 @@ impl Primary {
         Self::configure(self.barman.version, cluster, directory)
     }
 
+    /// A new Barman of a cluster that is there already.
+    pub fn adopt(version: BarmanVersion, cluster: Cluster, directory: &Path) -> Self {
+        let incoming = ACCOUNT.make_directory(&incoming(&home(directory)));
+        cluster.archive_to(&incoming);
+        Self::configure(version, cluster, directory)
+    }
+
     fn configure(version: BarmanVersion, cluster: Cluster, directory: &Path) -> Self {
         let conninfo = format!("host={} port=5432 user=postgres dbname=postgres", cluster.socket_directory().display());
         let settings = [
