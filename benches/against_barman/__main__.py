@@ -290,6 +290,7 @@ class Works:
         config = self.room / "large.conf"
         config.write_text(self.ground.config.read_text().replace(str(self.ground.primary), str(home)))
         barman = f"  barman: {{config: {config}}}\n".replace("  barman", "    barman", 1)
+        self.ground.sshd.begin_in(home)
         site_of(home / "main", self.room / "large-site")
         ours = OurSite(self.ground, self.room / "large-site", primary=barman)
         ours.apply()
@@ -321,6 +322,7 @@ class Works:
             Contender("barman sync-info", lambda: run(*barman)),
             rounds=1,
         )
+        self.ground.sshd.begin_in(self.ground.primary)
         remove(home), remove(ours.catalog), remove(empty.catalog)
 
     @work

@@ -49,11 +49,13 @@ def wait_for(port):
 
 
 class Sshd:
-    """An sshd of our own keys, through which `barman` is the given one, and lines to it."""
+    """An sshd of our own keys, through which `barman` is the given one, and lines to it. A login begins in `barman_home`,
+    as that of the user whom the packages of Debian and Red Hat make."""
 
-    def __init__(self, room, barman, config):
+    def __init__(self, room, barman, config, barman_home):
         self.room, self.daemons = room, []
         (room / "bin").mkdir(parents=True)
+        self.begin_in(barman_home)
         for key in ("host_key", "user_key"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", room / key)
         shutil.copy(room / "user_key.pub", room / "authorized")
@@ -65,12 +67,18 @@ class Sshd:
         (room / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {room}/host_key\nAuthorizedKeysFile {room}/authorized\n"
             f"PasswordAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nSetEnv PATH={path}\n"
+            f'ForceCommand cd {room}/login && eval "$SSH_ORIGINAL_COMMAND"\n'
         )
         self.daemon("/usr/sbin/sshd", "-D", "-f", room / "sshd_config", "-E", room / "log")
         wait_for(self.port)
         self.known = room / "known_hosts"
         self.ports = {self.port}
         self.note_ports()
+
+    def begin_in(self, directory):
+        """Where a login begins."""
+        (self.room / "login").unlink(missing_ok=True)
+        (self.room / "login").symlink_to(directory)
 
     def note_ports(self):
         key = " ".join((self.room / "host_key.pub").read_text().split()[:2])
@@ -117,7 +125,7 @@ class Ground:
             f"path_prefix = {PG}\n[main]\ndescription = main\nconninfo = {conninfo}\nstreaming_conninfo = {conninfo}\n"
             f"backup_method = postgres\narchiver = on\n"
         )
-        self.sshd = Sshd(room / "ssh", barman, self.config)
+        self.sshd = Sshd(room / "ssh", barman, self.config, self.primary)
 
     def barman(self, *words):
         return run(self.barman_program, "-c", self.config, *words)

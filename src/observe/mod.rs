@@ -54,7 +54,7 @@ use inventory::{
     CatalogName, Mark, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman,
 };
 use primary::memory::Memory;
-use primary::{Known, PrimaryServer, watch};
+use primary::{Answer, FetchedLists, Known, PrimaryServer, watch};
 use version::Believing;
 
 pub use replica::local_backup;
@@ -210,19 +210,21 @@ impl Observer<'_, '_> {
         let undeclared = || Error::new(Kind::Internal, format!("primary {primary}: the site does not declare it"));
         let primary = self.site.primaries.get(primary).ok_or_else(undeclared)?;
         let memories = join_all(at_site.iter().map(|at_site| self.remembered(primary, at_site)));
-        let (connection, memories) = tokio::join!((self.call)(primary), memories);
+        let (connection, mut memories) = tokio::join!((self.call)(primary), memories);
         let connection = connection.map_err(Error::with_reason)?;
+        let places = watch::supposed_places(&memories, at_site.iter().map(|at_site| &at_site.replica.server));
+        if self.terms.purpose == (Purpose::Plan { refresh: true }) {
+            memories.fill(None);
+        }
         let seen = watch::look(&connection, &memories, self.terms.now).await.map_err(Error::with_reason)?;
-        let known = memories.into_iter().zip(seen).map(|(memory, seen)| Known { memory, seen });
+        let known = memories.into_iter().zip(seen).zip(places);
+        let known = known.map(|((memory, seen), supposed)| Known { memory, seen, supposed });
         let known = at_site.iter().map(|at_site| &at_site.replica.name).zip(known).collect();
         Ok(Watched { primary, connection, bandwidth: self.terms.turns.bandwidth(primary), known })
     }
 
     /// What earlier runs learnt of a server. A disk that does not tell soon is not waited for: it delays no other server.
     async fn remembered(&self, primary: &Primary, at_site: &AtSite<'_>) -> Option<Memory> {
-        if self.terms.purpose == (Purpose::Plan { refresh: true }) {
-            return None;
-        }
         let (store, primary) = (Arc::clone(&at_site.store), primary.clone());
         let server = at_site.replica.server.clone();
         let read = tokio::task::spawn_blocking(move || Memory::read(store.as_ref(), &primary, &server));
@@ -237,14 +239,15 @@ impl Observer<'_, '_> {
     ) -> ReplicaObservation {
         let asked = async {
             let watched = watched.await?;
-            let known = watched.known.get(&at_site.replica.name).cloned().unwrap_or_default();
-            let observed = self.ask(&self.server_of(at_site, &watched), &known).await;
-            Ok((watched, known, observed))
+            let known = watched.known.get(&at_site.replica.name).cloned();
+            let known = known.ok_or_else(|| Error::new(Kind::Internal, "a replica of this primary was not watched"))?;
+            let Answer { observed, lists } = self.ask(&self.server_of(at_site, &watched), &known).await;
+            Ok((watched, known, lists, observed))
         };
         let (disk, asked, installed) = tokio::join!(self.read_catalog(at_site), asked, installed);
         let barman = match &asked {
-            Ok((_, _, Observed::Active(there))) => there.barman,
-            Ok((_, _, Observed::Inactive(_) | Observed::Failed(_))) | Err(_) => None,
+            Ok((.., Observed::Active(there))) => there.barman,
+            Ok((.., Observed::Inactive(_) | Observed::Failed(_))) | Err(_) => None,
         };
         let (disk, unreadable) = match disk {
             Ok(disk) => (disk, None),
@@ -272,14 +275,14 @@ impl Observer<'_, '_> {
                 Observed::Failed(error.of(format_args!("replica {}, at the site", here.directories.server)))
             }
             (None, Err(error)) => Observed::Failed(error),
-            (None, Ok((watched, known, Observed::Active(mut there)))) => {
+            (None, Ok((watched, known, lists, Observed::Active(mut there)))) => {
                 let server_there = self.server_of(at_site, &watched);
-                match self.look_closer(at_site, &server_there, known, &mut there, &mut here).await {
+                match self.look_closer(at_site, &server_there, (known, lists), &mut there, &mut here).await {
                     Ok(()) => Observed::Active(there),
                     Err(error) => Observed::Failed(error),
                 }
             }
-            (None, Ok((_, _, observed))) => observed,
+            (None, Ok((.., observed))) => observed,
         };
         ReplicaObservation { primary, replica: here }
     }
@@ -323,7 +326,7 @@ impl Observer<'_, '_> {
         Ok(disk.await??)
     }
 
-    async fn ask(&self, server_there: &PrimaryServer<'_>, known: &Known) -> Observed {
+    async fn ask(&self, server_there: &PrimaryServer<'_>, known: &Known) -> Answer {
         let _turn = self.terms.turns.to_ask(server_there.primary).await;
         server_there.ask(known).await
     }
@@ -332,12 +335,12 @@ impl Observer<'_, '_> {
         &self,
         at_site: &AtSite<'_>,
         server_there: &PrimaryServer<'_>,
-        known: Known,
+        (known, lists): (Known, Option<FetchedLists>),
         there: &mut PrimaryInventory,
         here: &mut ReplicaInventory,
     ) -> Result<(), Error> {
         let before = known.memory.clone();
-        let learnt = server_there.complete(there, here, known).await?;
+        let learnt = server_there.complete(there, here, known, lists).await?;
         self.compare_pedigrees(at_site, server_there, there, here).await?;
         self.look_at_differing(&at_site.store, there, here).await?;
         let to_copy = (self.to_copy)(at_site.replica, there, here);

@@ -24,6 +24,7 @@ use crate::verify::base::Announced;
 use crate::verify::base::tests::sketch;
 
 mod cache;
+mod first;
 mod watch;
 
 /// What each primary answers when it is called.
@@ -221,6 +222,7 @@ async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_els
     assert_eq!(active(observation).histories.len(), 1);
     let (main, wals) = (format!("{HOME}/main"), format!("{HOME}/main/wals"));
     let expected = [
+        "fetch ./main/wals".to_owned(),
         "sync-info main".to_owned(),
         // Beside the server, our own directory of the catalog.
         format!("look {HOME}"),
@@ -299,7 +301,7 @@ async fn hostile_paths_never_reach_the_disk() {
         let answer = format!(r#"{{"backups": {{}}, "wals": [], "config": {config}}}"#);
         let fake = FakePrimary::new().sync_info("main", answer);
         failure(World::new().observe_fake(&fake).await);
-        assert_eq!(fake.calls(), ["sync-info main"], "{config}");
+        assert_eq!(fake.calls(), ["fetch ./main/wals", "sync-info main"], "{config}");
     }
     let answer = r#"{"backups": {"../../x": {}}, "wals": [], "config": {"backup_directory": "/b"}}"#;
     failure(World::new().observe_fake(&FakePrimary::new().sync_info("main", answer)).await);

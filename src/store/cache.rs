@@ -11,7 +11,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -92,8 +92,7 @@ impl Cache {
 
     /// Whether it has a file of this size and of this time of modification, in whole seconds since 1970.
     pub fn has(&self, file: &Path, size: u64, mtime: i64) -> bool {
-        let found = fs::symlink_metadata(self.directory.join(file));
-        found.is_ok_and(|found| found.is_file() && found.len() == size && found.mtime() == mtime)
+        files::is_like(&self.directory.join(file), size, mtime)
     }
 
     /// Removes everything but what has such a name.

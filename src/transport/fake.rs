@@ -43,6 +43,8 @@ pub struct FakePrimary(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Where a login begins.
+    home: PathBuf,
     /// The seconds on the clock there.
     now: i64,
     /// When files and directories changed that did not do so at 0.
@@ -73,6 +75,13 @@ impl FakePrimary {
         let is_new = state.files.insert(path.clone(), content.into()).is_none();
         state.note_change(&path, is_new);
         drop(state);
+        self
+    }
+
+    /// Sets where a login begins.
+    #[must_use]
+    pub fn home(self, home: impl Into<PathBuf>) -> Self {
+        self.state().home = home.into();
         self
     }
 
@@ -218,6 +227,14 @@ impl State {
     }
 }
 
+/// The same answer with WAL of later names only; `None` where it is no JSON.
+fn wal_after(answer: &[u8], last: WalName) -> Option<Vec<u8>> {
+    let mut answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let is_later = |wal: &serde_json::Value| wal["name"].as_str().is_some_and(|name| *name > *last.to_string());
+    answer.get_mut("wals")?.as_array_mut()?.retain(is_later);
+    serde_json::to_vec(&answer).ok()
+}
+
 fn scripted(kind: Kind) -> Error {
     Error::new(kind, format!("scripted: {}", kind.label()))
 }
@@ -225,10 +242,11 @@ fn scripted(kind: Kind) -> Error {
 #[async_trait]
 impl BarmanCommands for FakePrimary {
     async fn sync_info(&self, server: &ServerName, after: Option<(WalName, u64)>) -> Result<Vec<u8>, Error> {
-        let after = after.map(|(name, position)| format!(" {name} {position}")).unwrap_or_default();
-        self.simple_call(format!("sync-info {server}{after}"))?;
+        let arguments = after.map(|(name, position)| format!(" {name} {position}")).unwrap_or_default();
+        self.simple_call(format!("sync-info {server}{arguments}"))?;
         let answer = self.state().sync_info.get(server.as_str()).cloned();
-        answer.ok_or_else(|| scripted(Kind::CommandFailed))
+        let answer = answer.ok_or_else(|| scripted(Kind::CommandFailed))?;
+        Ok(after.and_then(|(name, _)| wal_after(&answer, name)).unwrap_or(answer))
     }
 
     async fn list_servers(&self) -> Result<Vec<u8>, Error> {
@@ -245,7 +263,10 @@ impl Files for FakePrimary {
         if files.is_empty() {
             return Err(scripted(Kind::NotFound));
         }
-        let file = |(path, content): (PathBuf, Vec<u8>)| RemoteFile { path, size: content.len() as u64, mtime: 0 };
+        let state = self.state();
+        let mtime = |path: &Path| state.mtime(&directory.join(path));
+        let file =
+            |(path, content): (PathBuf, Vec<u8>)| RemoteFile { mtime: mtime(&path), size: content.len() as u64, path };
         Ok(files.into_iter().map(file).collect())
     }
 
@@ -279,7 +300,11 @@ impl Files for FakePrimary {
             None => (u64::MAX, Kind::Other),
         };
         self.state().bandwidths.push(request.bandwidth);
-        let there = self.below(&request.from);
+        let from = match request.from.strip_prefix(".") {
+            Ok(below) => self.state().home.join(below),
+            Err(_) => request.from.clone(),
+        };
+        let there = self.below(&from);
         if let What::Part(part) = &request.what {
             return self.part(request, part, there.get(&part.path), (budget, end), counter);
         }
@@ -299,7 +324,7 @@ impl Files for FakePrimary {
             };
             let target = request.into.join(landing(&path, flatten));
             if fs::read(&target).is_ok_and(|present| present == *content) {
-                self.date(&target, &request.from.join(&path));
+                self.date(&target, &from.join(&path));
                 continue;
             }
             let length = (content.len() as u64).min(budget);
@@ -315,8 +340,8 @@ impl Files for FakePrimary {
                 return Err(scripted(end));
             }
             write(&target, content);
-            self.date(&target, &request.from.join(&path));
-            self.state().brought.push(request.from.join(&path));
+            self.date(&target, &from.join(&path));
+            self.state().brought.push(from.join(&path));
         }
         Ok(fetched)
     }

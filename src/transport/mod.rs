@@ -189,7 +189,7 @@ fn check_room(primary: &str, listed: usize) -> Result<(), Error> {
 /// A copy from a directory at the primary into one at the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
-    /// The directory at the primary, absolute.
+    /// The directory at the primary: absolute, or `.` and what is below where a login there begins.
     pub from: PathBuf,
     /// The directory here, absolute; it exists.
     pub into: PathBuf,

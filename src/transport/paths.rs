@@ -102,6 +102,14 @@ pub(super) fn check_directory(primary: &str, directory: &Path) -> Result<(), Err
     Err(Error::new(Kind::Untrusted, message))
 }
 
+/// Checks a directory that files are fetched from: such a one, or one below where a login begins.
+pub(super) fn check_source(primary: &str, directory: &Path) -> Result<(), Error> {
+    let begin = Path::new("/");
+    // It begins with `.`, so that a `~` at the beginning of a name means nothing to a shell.
+    let absolute = directory.strip_prefix(".").map_or_else(|_| directory.to_owned(), |below| begin.join(below));
+    check_directory(primary, &absolute)
+}
+
 /// Checks paths relative to a directory at the primary.
 pub(super) fn check_relative(primary: &str, paths: &[PathBuf]) -> Result<(), Error> {
     for path in paths {
@@ -183,6 +191,16 @@ mod tests {
         }
         for bad in ["", "/a", "a/", "../a", "a/../b", "./a", "a\0b"] {
             assert!(relative_path_fault(Path::new(bad)).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn files_may_also_come_from_below_where_a_login_begins() {
+        for good in ["/var/lib/barman", "./main/wals", "./~root/it's"] {
+            assert_eq!(check_source("p", Path::new(good)), Ok(()), "{good}");
+        }
+        for bad in ["main/wals", "~/wals", "./../main", "../main", "/a/../b", "./a\nb", ""] {
+            assert!(check_source("p", Path::new(bad)).is_err(), "{bad}");
         }
     }
 

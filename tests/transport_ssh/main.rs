@@ -158,6 +158,18 @@ async fn a_command_that_is_missing_slow_or_interrupted_ends() {
 }
 
 #[tokio::test]
+async fn files_come_from_below_where_a_login_begins_and_are_missing_there_by_name() {
+    let sshd = Sshd::start_with(|at| format!("ForceCommand cd {} && eval \"$SSH_ORIGINAL_COMMAND\"\n", at.display()));
+    sshd.write("~it's main/wals/xlog.db", "12345");
+    let (into, connection) = (tempfile::tempdir().unwrap(), open(&sshd, &sshd.primary()).await.unwrap());
+    let from = |directory: &str| files(Path::new(directory), into.path(), &["main-xlog.db", "xlog.db"], false);
+    let fetched = fetch(&connection, &from("./~it's main/wals")).await.unwrap();
+    assert_eq!((fetched.missing, names(into.path())), (vec!["main-xlog.db".into()], vec!["xlog.db".to_owned()]));
+    assert_eq!(fetch(&connection, &from("./other/wals")).await.unwrap_err().kind, Kind::NotFound);
+    connection.close().await;
+}
+
+#[tokio::test]
 async fn a_listing_is_of_regular_files_with_every_byte_of_their_names() {
     let sshd = Sshd::start();
     for name in ["src d'x/b", "src d'x/sub dir/a b", "src d'x/ lead", "src d'x/é.history"] {

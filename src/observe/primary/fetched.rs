@@ -197,6 +197,16 @@ impl FetchedFiles {
         Ok(is_new)
     }
 
+    /// Whether a file came with this size and time of modification, in whole seconds since 1970; `None`: whether none did.
+    pub fn has(&self, path: &Path, wanted: Option<(u64, i64)>) -> bool {
+        let directory = self.directory.as_ref().filter(|_| !self.missing.contains(path));
+        let here = directory.map(|directory| directory.path().join(path));
+        match wanted {
+            Some((size, mtime)) => here.is_some_and(|here| files::is_like(&here, size, mtime)),
+            None => here.is_none_or(|here| !here.exists()),
+        }
+    }
+
     /// The content of a file, up to `limit` bytes; `None` when the primary does not have it as a regular file.
     pub fn read(&self, path: &Path, limit: u64) -> Option<Vec<u8>> {
         let directory = self.directory.as_ref()?.path();

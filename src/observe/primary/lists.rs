@@ -2,6 +2,11 @@
 //!
 //! It stays in our own directory of the server ([`crate::store::cache`]), so that the next fetch brings only what changed. What
 //! came may have been written while it was read: a last line without an end is not one yet.
+//!
+//! It is fetched before `sync-info` is asked: with the last line of it at hand Barman need not tell of all WAL, which takes
+//! it a minute and 200 MB for a million files. Of a server of which nothing is known it is looked for where it may be
+//! ([`FetchedLists::suppose`]). What came is the list where a look at the right place then shows the same sizes and times
+//! ([`FetchedLists::settle`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +46,10 @@ pub struct FetchedLists {
     /// The names that the list may have; that of newer Barmans first.
     names: Vec<PathBuf>,
     files: FetchedFiles,
+    /// Whether they were seen before they were fetched: any later change shows in what is seen next.
+    were_seen: bool,
+    /// What the list says; `None` where the primary has none, or once it was taken.
+    list: Option<WalList>,
 }
 
 impl FetchedLists {
@@ -52,16 +61,15 @@ impl FetchedLists {
         seen: &BTreeMap<PathBuf, Sight>,
         is_kept: bool,
     ) -> Result<Self, Error> {
-        let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
-        let names: Vec<PathBuf> = Layout::readable().into_iter().filter_map(name).collect();
-        let from = dirs.xlogdb_directory.clone();
+        let (from, mut names) = (dirs.xlogdb_directory.clone(), names(dirs));
+        names.retain(|name| seen.contains_key(name));
         if seen.is_empty() {
-            return Ok(Self { from, names, files: FetchedFiles::default() });
+            return Ok(Self { from, names, files: FetchedFiles::default(), were_seen: true, list: None });
         }
         let is_here = |cache: &Cache| seen.iter().all(|(name, sight)| cache.has(name, sight.size, sight.mtime));
         let cache = match cache {
             Some(cache) if is_kept && is_here(&cache) => {
-                return Ok(Self { from, names, files: FetchedFiles::kept(cache) });
+                return Self::read_first(from, names, FetchedFiles::kept(cache), true).await;
             }
             cache => cache,
         };
@@ -74,16 +82,70 @@ impl FetchedLists {
         if let Some(Err(error)) = files.cache().map(|cache| cache.keep_only(is_list)) {
             tracing::debug!("the cache of lists keeps more than it should: {error}");
         }
-        Ok(Self { from, names, files })
+        Self::read_first(from, names, files, true).await
     }
 
-    /// Whether what the list says stays here for the next run.
+    /// Fetches what there is at a place that may be the right one.
+    pub async fn suppose(fetcher: &Fetcher<'_>, dirs: &ServerDirs, cache: Option<Cache>) -> Result<Self, Error> {
+        let (from, names) = (dirs.xlogdb_directory.clone(), names(dirs));
+        let files = fetcher.fetch_cached(&from, names.clone(), MAX_SIZE, cache).await?;
+        Self::read_first(from, names, files, false).await
+    }
+
+    /// The lists of the place that turned out to be the right one, given what is seen there: these, where they are that,
+    /// or what is fetched now.
+    pub async fn settle(
+        self,
+        fetcher: &Fetcher<'_>,
+        dirs: &ServerDirs,
+        seen: &BTreeMap<PathBuf, Sight>,
+    ) -> Result<Self, Error> {
+        let (from, names) = (dirs.xlogdb_directory.clone(), names(dirs));
+        let is_here = |name: &PathBuf| self.files.has(name, seen.get(name).map(|sight| (sight.size, sight.mtime)));
+        if names.iter().all(is_here) {
+            return Ok(Self { from, names, ..self });
+        }
+        let mut files = self.files;
+        if seen.is_empty() {
+            files = FetchedFiles::default();
+        } else {
+            files.fetch_again(fetcher, &from, names.clone(), MAX_SIZE).await?;
+        }
+        Self::read_first(from, names, files, true).await
+    }
+
+    async fn read_first(
+        from: PathBuf,
+        names: Vec<PathBuf>,
+        files: FetchedFiles,
+        were_seen: bool,
+    ) -> Result<Self, Error> {
+        let mut lists = Self { from, names, files, were_seen, list: None };
+        lists.list = lists.read().await?;
+        Ok(lists)
+    }
+
+    /// Whether what the list says stays here for the next run, which sees whether it changed.
     pub fn are_kept(&self) -> bool {
-        self.files.cache().is_some_and(|cache| !cache.is_read_only())
+        self.were_seen && self.files.cache().is_some_and(|cache| !cache.is_read_only())
+    }
+
+    /// The name on the last line, and where that begins.
+    pub fn last(&self) -> Option<(WalName, u64)> {
+        self.list.as_ref()?.last
+    }
+
+    /// Whether the primary has none.
+    pub fn has_none(&self) -> bool {
+        self.list.is_none()
     }
 
     /// What the list says; `None` where the primary has none.
-    pub async fn read(&self) -> Result<Option<WalList>, Error> {
+    pub fn take(&mut self) -> Option<WalList> {
+        self.list.take()
+    }
+
+    async fn read(&self) -> Result<Option<WalList>, Error> {
         let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
         let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
         if bytes.len() as u64 > MAX_SIZE {
@@ -97,6 +159,12 @@ impl FetchedLists {
         let is_new = self.files.fetch_again(fetcher, &self.from, self.names.clone(), MAX_SIZE).await?;
         if is_new { self.read().await } else { Ok(None) }
     }
+}
+
+/// The names that the list of a server may have; that of newer Barmans first.
+fn names(dirs: &ServerDirs) -> Vec<PathBuf> {
+    let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
+    Layout::readable().into_iter().filter_map(name).collect()
 }
 
 fn lines(bytes: &mut Vec<u8>) -> Result<WalList, Error> {

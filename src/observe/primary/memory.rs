@@ -61,8 +61,6 @@ struct Backup {
 pub struct Archive {
     /// Whether xlog.db, as it is kept here, is what was seen.
     pub is_list_kept: bool,
-    /// The name on its last line, and where that begins.
-    pub last: Option<(String, u64)>,
     /// The directories whose files are those that the list has, with the sizes that it has; each with a digest of its
     /// lines.
     pub as_listed: BTreeMap<HashDirectory, u64>,
@@ -122,6 +120,11 @@ impl Memory {
     pub fn is_right(&self, seen: &Sights, now: Timestamp, refresh_after: Duration) -> bool {
         let age = Duration::try_from(now.duration_since(self.asked_at));
         self.is_settled && age.is_ok_and(|age| age < refresh_after) && seen.has_backups_of(&self.sights)
+    }
+
+    /// Whether xlog.db, as it is kept here, is what is seen.
+    pub fn keeps_list(&self, seen: &Sights) -> bool {
+        self.archive.is_list_kept && seen.has_lists_of(&self.sights)
     }
 
     /// What the primary has, but for its archive.

@@ -1,7 +1,8 @@
 //! The primary's end of a replica.
 //!
 //! First one look at all that is remembered of all its servers ([`watch`]). Then [`PrimaryServer::ask`]: `sync-info`, unless that
-//! look shows that its answer would be the remembered one; or one reading of a catalog that this host can see. Then what
+//! look shows that its answer would be the remembered one; or one reading of a catalog that this host can see. Before it
+//! xlog.db is fetched, where it is or is supposed to be: with that `sync-info` tells of new WAL only ([`lists`]). Then what
 //! every plan needs and sync-info does not tell, or not all of it: the archive, history files and annotations, as far as
 //! they moved ([`PrimaryServer::complete`]). At last what only those need who copy a backup: [`PrimaryServer::look_closer`]. Where
 //! nothing moved, all servers together pay for the first look alone.
@@ -28,6 +29,7 @@ pub mod sights;
 mod sync_info;
 pub mod watch;
 
+pub use lists::FetchedLists;
 pub use sync_info::refused;
 
 use std::collections::BTreeSet;
@@ -40,11 +42,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
-use crate::barman::wal::WalName;
-use crate::error::{Error, Kind};
+use crate::barman::layout::ServerDirs;
+use crate::error::{Error, Kind, Retry};
 use crate::site::model::{Access, Primary};
 use crate::transport::bandwidth::Bandwidth;
-use crate::transport::{Connection, Look};
+use crate::transport::{BarmanCommands, Connection, Look};
 
 use super::Purpose;
 use super::facts::base_kind;
@@ -78,12 +80,22 @@ pub struct PrimaryServer<'a> {
 }
 
 /// What is known of a server before it is asked anything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Known {
     /// What earlier runs learnt.
     pub memory: Option<Memory>,
     /// What is seen now of all that is remembered.
     pub seen: Option<Sights>,
+    /// Where its files may be; nothing but what is asked for first depends on it.
+    pub supposed: ServerDirs,
+}
+
+/// What a primary says of itself.
+pub struct Answer {
+    /// What it said, or said before.
+    pub observed: Observed,
+    /// The list after whose last line it was asked for WAL, where it was.
+    pub lists: Option<FetchedLists>,
 }
 
 impl Known {
@@ -92,38 +104,58 @@ impl Known {
         let (memory, seen) = (self.memory.as_ref()?, self.seen.as_ref()?);
         memory.is_right(seen, now, refresh_after).then_some(memory)
     }
-
-    /// The line that xlog.db ended with, where it is there still.
-    fn last_line(&self) -> Option<(WalName, u64)> {
-        let (memory, seen) = (self.memory.as_ref()?, self.seen.as_ref()?);
-        let (name, position) = memory.archive.last.as_ref().filter(|_| !seen.lists.is_empty())?;
-        Some((name.parse().ok()?, *position))
-    }
 }
 
 impl PrimaryServer<'_> {
     /// What the primary says of itself; what it said before, where that is right.
-    pub async fn ask(&self, known: &Known) -> Observed {
+    pub async fn ask(&self, known: &Known) -> Answer {
         let answer = match (&self.connection.commands, &self.primary.access) {
             (Some(commands), _) => match known.right(self.now, self.primary.refresh_after) {
-                Some(memory) => Ok(active(memory.inventory())),
-                None => sync_info::ask(commands.as_ref(), self.server, known.last_line()).await,
+                Some(memory) => Ok(Answer::of(memory.inventory())),
+                None => self.ask_barman(commands.as_ref(), known).await,
             },
-            (None, Access::Path(home)) => path::read(home, self.server).await.map(active),
+            (None, Access::Path(home)) => path::read(home, self.server).await.map(Answer::of),
             (None, Access::Ssh { .. }) => Err(Error::new(Kind::Internal, "the connection runs no commands")),
         };
-        answer.unwrap_or_else(|error| Observed::Failed(self.failed(error)))
+        answer.unwrap_or_else(|error| Answer { observed: Observed::Failed(self.failed(error)), lists: None })
     }
 
-    /// Adds the archive and the history files, and the annotations, which sync-info does not know. What was learnt is for
-    /// the next run.
+    async fn ask_barman(&self, commands: &dyn BarmanCommands, known: &Known) -> Result<Answer, Error> {
+        let lists = match self.fetch_lists(known).await {
+            Ok(lists) => Some(lists).filter(|lists| lists.last().is_some()),
+            Err(error) if error.kind.retry() == Retry::Line || error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => {
+                tracing::debug!("sync-info is asked for all WAL: {error}");
+                None
+            }
+        };
+        let after = lists.as_ref().and_then(FetchedLists::last);
+        let observed = sync_info::ask(commands, self.server, after).await?;
+        Ok(Answer { observed, lists })
+    }
+
+    /// The list where it was seen, or else where it may be.
+    async fn fetch_lists(&self, known: &Known) -> Result<FetchedLists, Error> {
+        let (fetcher, cache) = (self.fetcher(), self.cache(Cached::Lists).await?);
+        match (&known.memory, &known.seen) {
+            (Some(memory), Some(seen)) => {
+                let dirs = &memory.directories;
+                FetchedLists::fetch(&fetcher, dirs, cache, &seen.lists, memory.keeps_list(seen)).await
+            }
+            _ => FetchedLists::suppose(&fetcher, &known.supposed, cache).await,
+        }
+    }
+
+    /// Adds the archive and the history files, and the annotations, which sync-info does not know, given the list that
+    /// it was asked with. What was learnt is for the next run.
     pub async fn complete(
         &self,
         there: &mut PrimaryInventory,
         here: &ReplicaInventory,
         known: Known,
+        lists: Option<FetchedLists>,
     ) -> Result<Memory, Error> {
-        self.add_what_is_seen(there, here, known).await.map_err(|error| self.failed(error))
+        self.add_what_is_seen(there, here, known, lists).await.map_err(|error| self.failed(error))
     }
 
     async fn add_what_is_seen(
@@ -131,9 +163,10 @@ impl PrimaryServer<'_> {
         there: &mut PrimaryInventory,
         here: &ReplicaInventory,
         known: Known,
+        lists: Option<FetchedLists>,
     ) -> Result<Memory, Error> {
         let is_new = known.right(self.now, self.primary.refresh_after).is_none();
-        let Known { memory, seen } = known;
+        let Known { memory, seen, .. } = known;
         let before = memory.filter(|memory| memory.directories == there.directories);
         let (seen, looked_at, was_seen_first) = match (seen, &before) {
             (Some(seen), Some(before)) => (seen, before.ids().copied().collect(), true),
@@ -141,8 +174,8 @@ impl PrimaryServer<'_> {
         };
         there.pedigree.clone_from(&seen.pedigree);
         let fetcher = self.fetcher();
-        let cache = self.cache(Cached::Lists).await?;
-        let archive = archive::add(&fetcher, there, here, cache, &seen, before.as_ref()).await?;
+        let lists = self.lists_of(there, lists, &seen, before.as_ref()).await?;
+        let archive = archive::add(&fetcher, there, here, lists, &seen, before.as_ref()).await?;
         if is_new && self.connection.commands.is_some() {
             annotations::add(&fetcher, there, &seen, &looked_at).await?;
         }
@@ -151,6 +184,30 @@ impl PrimaryServer<'_> {
             None => Memory::of(there, self.primary, self.now, was_seen_first && seen.are_backups_settled()),
         };
         Ok(memory.with(seen, archive))
+    }
+
+    /// The lists where they were seen. Where there is none any more, sync-info is asked for all that it was not asked for.
+    async fn lists_of(
+        &self,
+        there: &mut PrimaryInventory,
+        asked_with: Option<FetchedLists>,
+        seen: &Sights,
+        before: Option<&Memory>,
+    ) -> Result<FetchedLists, Error> {
+        let (fetcher, dirs) = (self.fetcher(), &there.directories);
+        let Some(lists) = asked_with else {
+            let cache = self.cache(Cached::Lists).await?;
+            let is_kept = before.is_some_and(|before| before.keeps_list(seen));
+            return FetchedLists::fetch(&fetcher, dirs, cache, &seen.lists, is_kept).await;
+        };
+        let lists = lists.settle(&fetcher, dirs, &seen.lists).await?;
+        if lists.has_none()
+            && let Some(commands) = &self.connection.commands
+            && let Observed::Active(all) = sync_info::ask(commands.as_ref(), self.server, None).await?
+        {
+            (there.wals, there.last) = (all.wals, all.last);
+        }
+        Ok(lists)
     }
 
     /// What is seen of a server.
@@ -222,8 +279,10 @@ impl PrimaryServer<'_> {
     }
 }
 
-fn active(inventory: PrimaryInventory) -> Observed {
-    Observed::Active(Box::new(inventory))
+impl Answer {
+    fn of(inventory: PrimaryInventory) -> Self {
+        Self { observed: Observed::Active(Box::new(inventory)), lists: None }
+    }
 }
 
 /// A backup at a primary; what is wrong with its metadata keeps this one back and no other.

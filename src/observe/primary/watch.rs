@@ -1,7 +1,11 @@
-//! One look at all servers of a primary of which something is remembered.
+//! One look at all servers of a primary of which something is remembered, and where the files of the others may be.
+
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::barman::ids::ServerName;
+use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind, Retry};
 use crate::transport::{Connection, Look};
 
@@ -40,4 +44,26 @@ pub async fn look(
     let view = View::new(&all.from, entries, now);
     let of = |memory: &Memory| view.of(&memory.directories, Some(&memory.sights));
     Ok(memories.iter().map(|memory| memory.as_ref().map(of)).collect())
+}
+
+/// Where the files of servers of one primary may be, given what is remembered of each: where they were, or beside those
+/// of another server, or where a login there begins, which in the packages of most systems is `barman_home`. To suppose
+/// wrongly costs one rsync that finds nothing, and to ask Barman for all WAL of a large archive costs a minute.
+pub fn supposed_places<'a>(
+    memories: &[Option<Memory>],
+    servers: impl Iterator<Item = &'a ServerName>,
+) -> Vec<ServerDirs> {
+    let home = memories.iter().flatten().find_map(|memory| home_of(&memory.directories));
+    let home = home.unwrap_or_else(|| PathBuf::from("."));
+    let place = |(memory, server): (&Option<Memory>, &ServerName)| match memory {
+        Some(memory) => memory.directories.clone(),
+        None => ServerDirs::of_catalog(&home, server.clone()),
+    };
+    memories.iter().zip(servers).map(place).collect()
+}
+
+/// The `barman_home` of a server that has its files where Barman puts them.
+fn home_of(dirs: &ServerDirs) -> Option<PathBuf> {
+    let home = dirs.backup_directory.parent()?;
+    (*dirs == ServerDirs::of_catalog(home, dirs.server.clone())).then(|| home.to_owned())
 }

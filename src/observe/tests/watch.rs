@@ -127,10 +127,11 @@ const NEW: &str = "00000002000000000000003F";
 async fn where_nothing_moved_one_look_is_all_that_is_done() {
     let mut watch = Watch::new();
     let first = watch.look(0).await;
-    assert_eq!(first.1[..2], ["sync-info main".to_owned(), look()]);
+    assert_eq!(first.1[1..3], ["sync-info main".to_owned(), look()]);
     let second = watch.look(10).await;
     let last = first.0.last.map(|(name, position)| format!("sync-info main {name} {position}")).unwrap();
-    assert_eq!(second.1[..2], [look(), last], "what was asked first is not believed");
+    let fetched = format!("fetch {HOME}/main/wals");
+    assert_eq!(second.1[..3], [look(), fetched, last], "what was asked first is not believed");
     for _ in 0..2 {
         let (there, calls) = watch.look(10).await;
         assert_eq!(calls, [look()]);
@@ -293,7 +294,7 @@ async fn a_server_that_cannot_be_looked_at_fails_alone() {
     let mut watch = Watch::at_rest().await;
     watch.fake = watch.fake.clone().fault(Fault::Fail(Kind::PermissionDenied));
     let (there, calls) = watch.look(10).await;
-    assert!(calls[1].starts_with("sync-info ") && calls[0] == calls[2] && calls[0] == look(), "{calls:?}");
+    assert!(calls[2].starts_with("sync-info ") && calls[0] == calls[3] && calls[0] == look(), "{calls:?}");
     assert_eq!(there, watch.look_anew().await);
 }
 

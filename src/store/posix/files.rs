@@ -53,6 +53,12 @@ pub fn look(path: &Path) -> Result<Option<Found>, CatalogError> {
     found(fs::symlink_metadata(path)).map_err(CatalogError::at(path))
 }
 
+/// Whether there is a regular file of this size and of this time of modification, in whole seconds since 1970.
+pub fn is_like(path: &Path, size: u64, mtime: i64) -> bool {
+    let found = fs::symlink_metadata(path);
+    found.is_ok_and(|found| found.is_file() && found.len() == size && found.mtime() == mtime)
+}
+
 /// What metadata tells; `None` where there was nothing to ask.
 pub fn found(metadata: io::Result<Metadata>) -> io::Result<Option<Found>> {
     match metadata {

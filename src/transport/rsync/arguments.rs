@@ -19,7 +19,7 @@ use super::version::{NONREG, QUOTES, Version};
 const PAGE: u32 = 8192;
 
 /// What each copy says of files.
-const COPYING: [&str; 8] = [
+const COPYING: [&str; 9] = [
     "--times",
     "--perms",
     // No setuid from outside; and what we cannot read and replace ourselves is of no use here.
@@ -28,6 +28,8 @@ const COPYING: [&str; 8] = [
     "--no-group",
     // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
     "--modify-window=-1",
+    // Each file is told when it is there.
+    "--outbuf=L",
     "--no-h",
     "--out-format=",
 ];
@@ -58,8 +60,8 @@ pub(super) struct Way {
 /// Lists a directory and all below it.
 pub(super) fn list_arguments(directory: &Path, way: &Way) -> Vec<OsString> {
     let mut arguments = common(way);
-    // Sizes without separators; names with their bytes above 127 as they are.
-    arguments.extend(["--list-only", "--no-h", "--recursive", "--"].map(OsString::from));
+    // Sizes without separators; names with their bytes above 127 as they are. A million lines are not written one by one.
+    arguments.extend(["--outbuf=B", "--list-only", "--no-h", "--recursive", "--"].map(OsString::from));
     arguments.push(source(directory, way));
     arguments
 }
@@ -67,7 +69,7 @@ pub(super) fn list_arguments(directory: &Path, way: &Way) -> Vec<OsString> {
 /// Looks at what standard input names. rsync asks for a target, although nothing is copied to one.
 pub(super) fn look_arguments(request: &Look, way: &Way) -> Vec<OsString> {
     let mut arguments = common(way);
-    let listed = ["--list-only", "--no-h", "--dirs", "--no-implied-dirs", "--ignore-missing-args"];
+    let listed = ["--outbuf=B", "--list-only", "--no-h", "--dirs", "--no-implied-dirs", "--ignore-missing-args"];
     arguments.extend(listed.map(OsString::from));
     arguments.extend(["--files-from=-", "--from0", "--"].map(OsString::from));
     arguments.push(source(&request.from, way));
@@ -137,7 +139,7 @@ fn common(way: &Way) -> Vec<OsString> {
     let remote_shell = shell_text(telling.iter().chain(&way.remote_shell));
     let mut arguments: Vec<OsString> = vec!["-e".into(), remote_shell, "--no-motd".into()];
     arguments.push(format!("--timeout={}", way.idle.as_secs().max(1)).into());
-    arguments.extend(["--8-bit-output", "--outbuf=L"].map(OsString::from));
+    arguments.push("--8-bit-output".into());
     // Some are built with the opposite as their default.
     arguments.push("--no-protect-args".into());
     arguments

@@ -232,7 +232,7 @@ impl Files for RsyncFiles {
 
 /// What could let a copy write outside its directory, or cannot work at all.
 fn check_fetch(primary: &str, request: &Fetch) -> Result<(), Error> {
-    paths::check_directory(primary, &request.from)?;
+    paths::check_source(primary, &request.from)?;
     if !request.into.is_dir() {
         return Err(here(Kind::NotFound, &request.into, "the directory does not exist"));
     }

@@ -203,6 +203,11 @@ fn refused(complaint: &Complaint, asked: Asked<'_>) -> Error {
 }
 
 fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {
+    if let Ok(below) = asked.directory.strip_prefix(".") {
+        // The other side tells where a login begins, which nobody knows here.
+        let named = asked.paths.iter().find(|name| path.ends_with(below.join(name)));
+        return named.map_or(path, PathBuf::as_path).to_owned();
+    }
     path.strip_prefix(asked.directory).unwrap_or(path).to_owned()
 }
 
@@ -253,9 +258,13 @@ mod tests {
     use crate::error::Retry;
 
     fn judged(code: i32, stderr: &str, paths: &[&str]) -> Result<Vec<PathBuf>, Error> {
+        judged_below("/src", code, stderr, paths)
+    }
+
+    fn judged_below(directory: &str, code: i32, stderr: &str, paths: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let ended = Ended { how: How::Exited(code), stderr: stderr.into(), is_output_whole: true };
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-        judge(&ended, Asked { primary: "p", directory: Path::new("/src"), paths: &paths })
+        judge(&ended, Asked { primary: "p", directory: Path::new(directory), paths: &paths })
     }
 
     const PARTIAL: &str = "rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1956) [generator=3.5.0]\n";
@@ -272,6 +281,17 @@ mod tests {
         assert_eq!(judged(23, escaped, &["é a\\b\\#101"]), Ok(vec!["é a\\b\\#101".into()]));
         let gone = "file has vanished: \"/src/d/x\"\nrsync warning: some files vanished before they could be transferred (code 24)\n";
         assert_eq!(judged(24, gone, &[]), Ok(vec!["d/x".into()]));
+    }
+
+    #[test]
+    fn files_below_where_a_login_begins_may_be_missing() {
+        let (missing, other) = ("/home/ops/main/wals/xlog.db", "/home/ops/mains/wals/xlog.db");
+        for (path, is_missing) in [(missing, true), (other, false)] {
+            let stderr =
+                format!("rsync: [sender] link_stat \"{path}\" failed: No such file or directory (2)\n{PARTIAL}");
+            let judged = judged_below("./main/wals", 23, &stderr, &["main-xlog.db", "xlog.db"]);
+            assert_eq!(judged.is_ok_and(|missing| missing == [Path::new("xlog.db")]), is_missing, "{path}");
+        }
     }
 
     #[test]
