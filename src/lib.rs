@@ -106,4 +106,5 @@ pub mod site;
 pub mod stdout;
 pub mod store;
 pub mod transport;
+mod user;
 pub mod verify;

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 17] = [
+const DIRECTIONS: [(&str, &[&str]); 18] = [
+    ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
     ("diag", &["barman"]),
     ("error", &["barman"]),
     ("site", &["barman", "diag"]),
-    ("store", &["barman", "error"]),
+    ("store", &["barman", "error", "user"]),
     ("verify", &["barman", "store"]),
-    ("transport", &["barman", "error", "site"]),
+    ("transport", &["barman", "error", "site", "user"]),
     ("observe", &["barman", "error", "site", "store", "transport", "verify"]),
     ("plan", &["barman", "english", "error", "observe", "site", "verify"]),
     ("events", &["error", "plan", "transport"]),
@@ -31,7 +32,7 @@ const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "engli
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 7] = [
+const TOUCHING: [(&str, &str); 8] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
@@ -39,6 +40,7 @@ const TOUCHING: [(&str, &str); 7] = [
     ("observe/site_barman.rs", "barman.conf"),
     ("store", "the catalogs at the site"),
     ("transport", "what a copy brings, where it was told to"),
+    ("user.rs", "/etc/passwd"),
 ];
 
 /// Names and calls that touch a file system.

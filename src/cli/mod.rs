@@ -165,8 +165,9 @@ pub enum Command {
     /// catalog's layout is taken for. Passwords of the configuration are masked. Nothing is changed; xlog.db is read
     /// under Barman's own lock of it.
     ///
-    /// Without LAST_WAL, files before the first backup are left out. The exit codes are Barman's: 0, also for a server
-    /// that is not active, with a sentence instead of JSON; 1 for an unknown server, and for a LAST_WAL before the first
+    /// Without LAST_WAL, files before the first backup are left out. A server that Antipode keeps here is answered for whatever
+    /// `active` says. The exit codes are Barman's: 0, also for another server that is not active, with a sentence instead of
+    /// JSON; 1 for an unknown server, and for a LAST_WAL before the first
     /// or behind the last file of the archive; 2 for a LAST_POSITION that is no positive number.
     ///
     /// With `--primary` it asks the primary of a replica of the site file, and prints its answer, passwords masked.

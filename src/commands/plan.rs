@@ -8,6 +8,7 @@ use crate::plan::saved::SavedPlan;
 use crate::plan_file;
 use crate::render::{self, Form, Whys};
 use crate::stdout;
+use crate::store::home;
 
 use super::interrupt::Interrupt;
 use super::terminal::{self, Terminal};
@@ -44,6 +45,9 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     }
     for error in &unresolved {
         terminal.error(error);
+    }
+    if let Err(refused) = home::check(&declared.site.catalog.path) {
+        terminal.warn_of_apply(&refused.into());
     }
     if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
         saved_plan::save(to_save, file, &arguments.site, terminal)?;

@@ -14,6 +14,7 @@ use crate::transport::Teller;
 use crate::{render, stdout};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
 /// What is known of where the output goes.
@@ -87,17 +88,26 @@ impl Terminal {
 
     /// Tells an error, and how the command ends because of it. The log has what lies behind it.
     pub fn error(self, error: &Error) -> Exit {
-        let mut text = format!("{}: {}\n", self.styled("Error", RED), error.message);
-        if let Some(hint) = &error.hint {
-            text.push_str(&format!("  {}: {hint}\n", self.styled("hint", BOLD)));
-        }
-        tell(&text);
+        self.tell_of(&self.styled("Error", RED), &error.message, error);
         let mut behind = std::error::Error::source(error);
         while let Some(source) = behind {
             tracing::info!(kind = error.kind.label(), "{source}");
             behind = source.source();
         }
         error.kind.exit()
+    }
+
+    /// Tells what will be an error for whoever goes on to apply.
+    pub fn warn_of_apply(self, error: &Error) {
+        self.tell_of(&self.styled("Warning", YELLOW), &format!("an apply is refused: {}", error.message), error);
+    }
+
+    fn tell_of(self, label: &str, message: &str, error: &Error) {
+        let mut text = format!("{label}: {message}\n");
+        if let Some(hint) = &error.hint {
+            text.push_str(&format!("  {}: {hint}\n", self.styled("hint", BOLD)));
+        }
+        tell(&text);
     }
 
     fn styled(self, text: &str, style: Style) -> String {

@@ -191,6 +191,8 @@ pub enum Warning {
         /// What was wrong with it.
         why: String,
     },
+    /// What is here cannot be read, so that nothing is known of it.
+    NotLookedAt,
     /// The primary's Barman is told not to look after the server, which a mirror brought.
     Inactive,
     /// The server at the primary is a copy of this replica itself, so that nothing new comes to either.

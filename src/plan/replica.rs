@@ -80,6 +80,10 @@ pub fn insist(plan: &mut ReplicaPlan) {
 
 /// What the site alone tells of a replica. Of one that does not exist here, nothing is promised.
 fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory, now: Timestamp) {
+    if here.unreadable {
+        plan.warnings.push(Warning::NotLookedAt);
+        return;
+    }
     let segments = recovery::segments_here(here);
     let view = recovery::before(None, here, &segments, now);
     plan.before = view.recovery();

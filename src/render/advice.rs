@@ -92,6 +92,9 @@ pub fn warning(warning: &Warning) -> String {
                 timestamp(*time)
             )
         }
+        Warning::NotLookedAt => "what is here could not be looked at, so that nobody knows what can be recovered; \
+             ask as the user that owns the catalog"
+            .to_owned(),
         Warning::Inactive => format!("nothing of it comes any more: {ACTIVATE}; or leave it out of the mirror with `except`"),
         Warning::CopyOfOurs => "the server at its primary is itself a copy of this replica, so that neither ever gets \
              anything new; name the Barman that the data comes from as the primary of one of the two"

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::plan::cost::totals::Totals;
+use crate::plan::reason::Warning;
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 
 use super::ink::{Ink, Line, width, wrap};
@@ -206,7 +207,8 @@ fn state(replica: &ReplicaPlan, all: bool, verbose: bool) -> (Ink, String) {
         Some(to) => format!("; recoverable here to {}", timestamp(to)),
         None => "; recoverable here".to_owned(),
     });
-    let here = here.unwrap_or_else(|| "; not recoverable here".to_owned());
+    let none = if replica.warnings.contains(&Warning::NotLookedAt) { "" } else { "; not recoverable here" };
+    let here = here.unwrap_or_else(|| none.to_owned());
     match &replica.outcome {
         Outcome::Inactive(sentence) => (Ink::Caution, format!("inactive at the primary: {}{here}", sentence.trim())),
         Outcome::Unobserved(error) => (Ink::Remove, format!("not observed: {}{here}", error.message.trim())),

@@ -1,17 +1,19 @@
 //! A whole catalog, `barman_home`.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::posix::{durable, files, places};
+use rustix::fs::Access;
+
 use super::{CatalogError, pedigree};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
+use crate::user::User;
 
 /// A catalog cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,16 @@ pub enum HomeError {
         owner: User,
         /// The user that this runs as.
         us: User,
+    },
+    /// It is not there, and cannot be made.
+    #[error("the catalog {} does not exist, and {us} cannot make it: {source}", home.display())]
+    Missing {
+        /// `barman_home`
+        home: PathBuf,
+        /// The user that this runs as.
+        us: User,
+        /// What the system said.
+        source: io::Error,
     },
     /// It cannot be written.
     #[error("the catalog {} cannot be written: {source}", home.display())]
@@ -42,48 +54,19 @@ impl From<HomeError> for Error {
             HomeError::Owner { owner, .. } => {
                 (Kind::PermissionDenied, Some(format!("run `sudo -u {} antipode ...`", owner.for_sudo())))
             }
+            HomeError::Missing { home, us, source } => {
+                let owner = if us.is_root() { "USER".to_owned() } else { us.for_chown() };
+                let hint = format!(
+                    "make it for the user that Barman runs as: `sudo install -d -m 0750 -o {owner} {}`; or correct \
+                     `catalog.path`",
+                    shell_words::quote(&home.to_string_lossy())
+                );
+                (Kind::from(source), Some(hint))
+            }
             HomeError::Io { source, .. } => (Kind::from(source), advice(Kind::from(source)).map(str::to_owned)),
         };
         Self { hint, ..Self::new(kind, error.to_string()) }.because(error)
     }
-}
-
-/// A user of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    id: u32,
-    name: Option<String>,
-}
-
-impl User {
-    /// The user of an id, with the name that /etc/passwd has for it.
-    fn of(id: u32) -> Self {
-        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        Self { id, name: name_in(&passwd, id) }
-    }
-
-    /// As sudo(8) takes it: a name, or an id behind `#`, which a shell must not take for a comment.
-    fn for_sudo(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("'#{}'", self.id))
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => f.write_str(name),
-            None => write!(f, "user id {}", self.id),
-        }
-    }
-}
-
-/// The name of an id in the form of passwd(5): `name:password:id:…`.
-fn name_in(passwd: &str, id: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _password, of) = (fields.next()?, fields.next()?, fields.next()?);
-        (of.parse() == Ok(id)).then(|| name.to_owned())
-    })
 }
 
 /// What to do about a catalog that cannot be written.
@@ -92,20 +75,43 @@ fn advice(kind: Kind) -> Option<&'static str> {
         Kind::ReadOnly => Some("mount its file system writable; `antipode plan` works as it is"),
         Kind::PermissionDenied => Some("run as the user that owns the catalog"),
         Kind::NoSpace => Some("free space on its file system and apply again"),
-        Kind::NotFound => Some("make the directory above it, or correct `catalog.path`"),
         _ => None,
+    }
+}
+
+/// Whether this user can work on a catalog, as far as that shows without touching it.
+pub fn check(home: &Path) -> Result<(), HomeError> {
+    let us = User::of_this_run;
+    match home.metadata() {
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
+            Err(HomeError::Owner { home: home.to_owned(), owner: User::of(found.uid()), us: us() })
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let above = home.parent().unwrap_or(home);
+            let may = rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK);
+            may.map_err(|errno| not_made(home, errno.into()))
+        }
+        Err(source) => Err(HomeError::Io { home: home.to_owned(), source }),
+    }
+}
+
+fn not_made(home: &Path, source: io::Error) -> HomeError {
+    let home = home.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            HomeError::Missing { home, us: User::of_this_run(), source }
+        }
+        _ => HomeError::Io { home, source },
     }
 }
 
 /// Makes a catalog if only its last directory is missing, and the place of our own in it. One of somebody else is refused.
 pub fn prepare(home: &Path) -> Result<(), HomeError> {
     let io = |source| HomeError::Io { home: home.to_owned(), source };
+    check(home)?;
     if !home.exists() {
-        fs::create_dir(home).map_err(io)?;
-    }
-    let (owner, us) = (home.metadata().map_err(io)?.uid(), rustix::process::geteuid().as_raw());
-    if owner != us {
-        return Err(HomeError::Owner { home: home.to_owned(), owner: User::of(owner), us: User::of(us) });
+        fs::create_dir(home).map_err(|source| not_made(home, source))?;
     }
     let own = home.join(places::OWN_DIRECTORY);
     durable::create_directory(&own).map_err(io)?;
@@ -153,12 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_told_by_name_and_one_without_a_name_by_id() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nbarman:x:1006:1006::/var/lib/barman:/bin/bash\n";
-        for (id, shown, for_sudo) in [(1006, "barman", "barman"), (7, "user id 7", "'#7'")] {
-            let user = User { id, name: name_in(passwd, id) };
-            assert_eq!((user.to_string().as_str(), user.for_sudo().as_str()), (shown, for_sudo));
-        }
+    fn a_missing_catalog_that_cannot_be_made_is_told_before_anything_is_done() {
+        let above = tempfile::tempdir().unwrap();
+        assert!(check(&above.path().join("catalog")).is_ok());
+        let missing = Error::from(check(&above.path().join("no/catalog")).unwrap_err());
+        assert_eq!(missing.kind, Kind::NotFound);
+        assert!(missing.message.contains("no/catalog does not exist, and "), "{missing}");
+        let hint = missing.hint.unwrap();
+        assert!(hint.contains("`sudo install -d -m 0750 -o ") && hint.contains("no/catalog`"), "{hint}");
+        assert!(!above.path().join("no").exists());
     }
 
     #[test]

@@ -144,6 +144,22 @@ fn antipode(directory: &Path, arguments: &[&str]) -> Finished {
 }
 
 #[test]
+fn a_catalog_that_is_missing_and_cannot_be_made_is_told_by_plan_and_apply_with_what_makes_it() {
+    let directory = directory();
+    let catalog = directory.path().join("catalog");
+    fs::remove_dir_all(&catalog).unwrap();
+    antipode(directory.path(), &["plan"]).expect(0).never_says("an apply is refused");
+    let site = read(directory.path(), "antipode.yaml");
+    let missing = directory.path().join("no/catalog").display().to_string();
+    fs::write(directory.path().join("antipode.yaml"), site.replace(&catalog.display().to_string(), &missing)).unwrap();
+    let said = [format!("the catalog {missing} does not exist, and "), "sudo install -d -m 0750 -o ".to_owned()];
+    let said = said.each_ref().map(String::as_str);
+    antipode(directory.path(), &["plan"]).expect(0).says(&["an apply is refused"]).says(&said);
+    antipode(directory.path(), &["apply", "--auto-approve"]).expect(1).says(&said);
+    assert!(!directory.path().join("no").exists());
+}
+
+#[test]
 fn a_catalog_of_another_user_is_refused_with_both_names() {
     let directory = directory();
     let (catalog, owner) = if rustix::process::geteuid().is_root() {
@@ -162,11 +178,10 @@ fn a_catalog_of_another_user_is_refused_with_both_names() {
         line.map_or_else(|| format!("user id {id}"), |line| line.split(':').next().unwrap().to_owned())
     };
     let us = rustix::process::geteuid().as_raw();
-    antipode(directory.path(), &["apply", "--auto-approve"]).expect(1).says(&[
-        &catalog.display().to_string(),
-        &format!("belongs to {}, and this is {}", name(owner), name(us)),
-        "run as its owner",
-        &format!("sudo -u {} antipode", name(owner)),
-    ]);
+    let belongs = format!("belongs to {}, and this is {}", name(owner), name(us));
+    let sudo = format!("sudo -u {} antipode", name(owner));
+    let said = [&catalog.display().to_string(), &belongs, "run as its owner", &sudo];
+    antipode(directory.path(), &["apply", "--auto-approve"]).expect(1).says(&said);
+    antipode(directory.path(), &["plan"]).expect(0).says(&["Warning: an apply is refused", &belongs, &sudo]);
     assert_eq!(fs::read_dir(directory.path().join("catalog")).unwrap().count(), 0);
 }

@@ -123,6 +123,8 @@ fn errors_are_told_apart_from_missed_objectives() {
     fs::remove_dir_all(bench.path("catalog/main")).unwrap();
     symlink("main", bench.path("catalog/main")).unwrap();
     bench.antipode(&["status"]).expect(1).says(&["main unreadable", "cannot be read"]);
+    let planned = bench.antipode(&["plan"]);
+    planned.expect(1).says(&["could not be looked at"]).never_says("not recoverable here");
     fs::remove_file(bench.path("antipode.yaml")).unwrap();
     bench.antipode(&["status"]).expect(1).says(&["there is no antipode.yaml"]);
 }

@@ -49,14 +49,15 @@ fn host_keys_are_never_learned_by_themselves() {
     let bench = Bench::start();
     bench.sshd().write_changed_known_hosts();
     fs::write(bench.path("known_hosts.empty"), "").unwrap();
+    let looked = format!("ssh looked in {}", bench.path("known_hosts.empty").display());
     for (file, said) in [
-        ("known_hosts.changed", "its host key is not the one that ssh knows"),
-        ("known_hosts.empty", "ssh does not know its host key"),
+        ("known_hosts.changed", &["its host key is not the one that ssh knows"][..]),
+        ("known_hosts.empty", &["ssh does not know its host key", "It runs as ", &looked]),
     ] {
         let known = fs::read(bench.path(file)).unwrap();
         let command = bench.ssh_command_with("client_key", file, bench.sshd().port());
         bench.declare(&bench.site_with(&command, "replicas: {main: {primary: frankfurt}}\n"));
-        bench.refuses_to_plan(&["frankfurt", said, "administrator"]);
+        bench.refuses_to_plan(&[&["frankfurt", "administrator"], said].concat());
         bench.antipode(&["apply", "--auto-approve"]).expect(1);
         assert_eq!(fs::read(bench.path(file)).unwrap(), known);
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::transport::text::printable_tail;
+use crate::user::User;
 
 /// Who was called, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -149,17 +150,36 @@ pub(super) fn diagnose(destination: Destination<'_>, code: Option<i32>, stderr: 
     let hint = match symptom.hint {
         Hint::Text(text) => text.to_owned(),
         Hint::ByHand => format!("run it by hand: {} true", destination.by_hand()),
-        Hint::LearnHostKey => format!(
-            "Antipode never accepts a key by itself. See its key with `{}`, compare the fingerprint (`ssh-keygen -lf -`) \
-             with what its administrator tells you, and add the line to ~/.ssh/known_hosts",
-            keyscan(&said)
-        ),
+        Hint::LearnHostKey => {
+            let (user, file) = (User::of_this_run(), known_hosts(destination.words));
+            format!(
+                "Antipode never accepts a key by itself. It runs as {user}, and ssh looked in {}: is that the user that \
+                 Barman runs as? See its key with `{}`, compare the fingerprint (`ssh-keygen -lf -`) with what its \
+                 administrator tells you, and add the line there",
+                file.unwrap_or_else(|| own_known_hosts(&user)),
+                keyscan(&said)
+            )
+        }
         Hint::ReplaceHostKey => format!(
             "ask its administrator for the new fingerprint before anything else; only then forget the old key: `{}`",
             forget(&said)
         ),
     };
     destination.error(symptom.kind, symptom.what, stderr).hint(hint)
+}
+
+/// The file of known hosts that an ssh command names.
+fn known_hosts(words: &[String]) -> Option<String> {
+    words.iter().find_map(|word| {
+        let (key, file) = word.strip_prefix("-o").unwrap_or(word).trim().split_once(['=', ' '])?;
+        key.eq_ignore_ascii_case("UserKnownHostsFile").then(|| file.trim().to_owned())
+    })
+}
+
+/// Where ssh looks for known hosts of a user.
+fn own_known_hosts(user: &User) -> String {
+    let home = user.home().map_or_else(|| "~".to_owned(), |home| home.display().to_string());
+    format!("{home}/.ssh/known_hosts")
 }
 
 /// `ssh-keyscan` for the name that ssh looked up.
@@ -218,6 +238,14 @@ mod tests {
             assert!(error.message.starts_with("primary frankfurt (barman@fra): "), "{}", error.message);
             assert!(error.hint.is_some());
         }
+    }
+
+    #[test]
+    fn the_file_of_known_hosts_is_the_one_that_the_command_names_or_the_users_own() {
+        let named = |words: &[&str]| known_hosts(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(named(&["ssh", "-o", "UserKnownHostsFile=/k h", "fra"]).as_deref(), Some("/k h"));
+        assert_eq!(named(&["ssh", "-ouserknownhostsfile /k", "fra"]).as_deref(), Some("/k"));
+        assert_eq!(named(&["ssh", "-o", "Port=2222", "barman@fra"]), None);
     }
 
     #[test]
