@@ -119,7 +119,7 @@ fn bash_completes_commands_flags_and_values() {
     };
     assert_eq!(complete("antipode val"), "validate");
     assert_eq!(complete("antipode plan --detailed"), "--detailed-exitcode");
-    assert_eq!(complete("antipode plan --format "), "human json markdown dot");
+    assert_eq!(complete("antipode plan --format "), "human json markdown dot mermaid");
     assert_eq!(
         complete("antipode completions "),
         "-v -q -c -h --color --verbose --quiet --log-format --config --help bash zsh fish"

@@ -175,3 +175,56 @@ fn the_log_can_be_json() {
     let chosen = err(&ground.run(&words("text"), &[("RUST_LOG", "off")]));
     assert_eq!(chosen, "", "RUST_LOG decides");
 }
+
+#[test]
+fn an_apply_tells_people_and_a_file_at_once() {
+    let ground = Ground::new();
+    ground.break_list();
+    let events = ground.kept().join("events.jsonl");
+    fs::write(&events, "of yesterday\n").unwrap();
+    let applied = ground.run(&["apply", "--auto-approve", "--json-into", "events.jsonl"], &[]);
+    assert_eq!(applied.status.code(), Some(0), "{applied:?}");
+    assert!(out(&applied).contains("Apply complete: 1 metadata file repaired."), "{applied:?}");
+    let lines = fs::read_to_string(&events).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+    assert_eq!(types, ["plan", "started", "finished", "summary"], "{lines:?}");
+    assert_eq!((&lines[2]["address"], &lines[3]["exit_code"]), (&"main/xlog.db".into(), &0.into()));
+}
+
+#[test]
+fn events_that_cannot_be_written_are_an_error_of_an_apply_that_did_its_work() {
+    let ground = Ground::new();
+    let before = fs::read(ground.xlogdb()).unwrap();
+    ground.break_list();
+    let applied = ground.run(&["apply", "--auto-approve", "--json-into", "/dev/full"], &[]);
+    assert_eq!(applied.status.code(), Some(1), "{applied:?}");
+    assert!(err(&applied).contains("the events cannot be written to /dev/full: No space left"), "{applied:?}");
+    assert_eq!(fs::read(ground.xlogdb()).unwrap(), before);
+    ground.break_list();
+    let refused = ground.run(&["apply", "--auto-approve", "--json-into", "nowhere/events"], &[]);
+    assert!(err(&refused).contains("nowhere/events: No such file"), "{refused:?}");
+    assert_ne!(fs::read(ground.xlogdb()).unwrap(), before, "nothing is done that nobody hears of");
+}
+
+#[test]
+fn a_part_of_a_plan_is_named_in_files() {
+    let ground = Ground::new();
+    ground.break_list();
+    let file = |name: &str, text: &str| fs::write(ground.kept().join(name), text).unwrap();
+    file("list", "main/xlog.db  # listed twice\n");
+    file("none", "# nothing yet\n");
+    file("wrong", "main\nmain/wal/x/y\n");
+    for (arguments, code, said) in [
+        (&["--target-file", "list"][..], 2, "1 to repair"),
+        (&["--exclude-file", "list"], 0, "No changes"),
+        (&["--target-file", "none"], 1, "none names no address"),
+        (&["--target-file", "wrong"], 1, "wrong:2: \"main/wal/x/y\""),
+        (&["--exclude-file", "nowhere"], 1, "nowhere: No such file"),
+    ] {
+        let planned = ground.run(&[&["plan", "--detailed-exitcode"], arguments].concat(), &[]);
+        let told = out(&planned) + &err(&planned);
+        assert_eq!(planned.status.code(), Some(code), "{told}");
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}

@@ -367,11 +367,7 @@ async fn bytes_here(request: &Fetch) -> u64 {
     let here = move || match what {
         What::Files { paths, flatten } => paths::bytes_of(&into, &paths, flatten),
         What::Directories { .. } => paths::bytes_below(&into),
-        What::Part(part) => {
-            let file = part.path.file_name().map(|name| into.join(name));
-            let length = file.and_then(|file| std::fs::symlink_metadata(file).ok()).map_or(0, |found| found.len());
-            length.saturating_sub(part.bytes.start)
-        }
+        What::Part(part) => paths::bytes_of_part(&into, &part),
     };
     tokio::task::spawn_blocking(here).await.unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::SiteFile;
 use crate::apply::Limits;
-use crate::plan::scope::{Pattern, Scope};
+use crate::plan::scope::Pattern;
 
 /// The form of an answer that people or programs read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +31,8 @@ pub enum Format {
     Markdown,
     /// The graph of its steps, for Graphviz.
     Dot,
+    /// The same for Mermaid, which GitHub and GitLab draw in a comment.
+    Mermaid,
 }
 
 /// How a plan is shown.
@@ -58,6 +60,12 @@ pub struct ScopeFlags {
     /// Not this, and nothing that depends on it
     #[arg(long = "exclude", value_name = "ADDRESS")]
     pub excluded: Vec<Pattern>,
+    /// Only what this file names, one address a line; `#` begins a comment
+    #[arg(long = "target-file", value_name = "FILE")]
+    pub target_files: Vec<PathBuf>,
+    /// Not what this file names, one address a line; `#` begins a comment
+    #[arg(long = "exclude-file", value_name = "FILE")]
+    pub excluded_files: Vec<PathBuf>,
     /// Believe nothing that earlier plans kept or looked at: ask the primaries everything anew, whatever their files show,
     /// and look at every file here
     #[arg(long)]
@@ -71,12 +79,6 @@ pub struct Consent {
     /// first parts of one
     #[arg(long = "accept", value_name = "ADDRESS")]
     pub accepted: Vec<Pattern>,
-}
-
-impl From<&ScopeFlags> for Scope {
-    fn from(scope: &ScopeFlags) -> Self {
-        Self { targets: scope.targets.clone(), excluded: scope.excluded.clone() }
-    }
 }
 
 /// Arguments of `plan`.
@@ -124,7 +126,7 @@ pub struct Show {
 )]
 pub struct Apply {
     /// A saved plan: exactly this is done, without asking
-    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excluded", "refresh", "accepted"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["targets", "excluded", "target_files", "excluded_files", "refresh", "accepted"])]
     pub plan: Option<PathBuf>,
     /// Which site file.
     #[command(flatten)]
@@ -150,6 +152,9 @@ pub struct Apply {
     /// Print one JSON event a line instead of text
     #[arg(long)]
     pub json: bool,
+    /// Write one JSON event a line to this file, beside the text; what is in it is lost
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub json_into: Option<PathBuf>,
 }
 
 /// Arguments of `status`.

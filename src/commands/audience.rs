@@ -1,10 +1,10 @@
-//! To whom an apply speaks: to people on stdout and stderr, or to programs that read JSON.
+//! To whom an apply speaks: to people on stdout and stderr, to programs that read JSON, or to both.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Exit};
-use crate::events::{Listener, Nobody, Summary};
+use crate::events::{Event, Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines, above};
 use crate::render;
@@ -14,80 +14,120 @@ use super::plan;
 use super::terminal::{self, Terminal};
 
 /// Who is told of an apply.
-pub enum Audience<'a> {
-    /// People, as they want it.
-    People(&'a Terminal),
-    /// People who have seen the plan, and want to know only what came of it.
-    Onlookers(&'a Terminal),
-    /// Programs.
-    Programs(Json),
+pub struct Audience<'a> {
+    people: Option<People<'a>>,
+    programs: Option<Json>,
 }
 
-impl Audience<'_> {
+/// The people who are told of it.
+struct People<'a> {
+    terminal: &'a Terminal,
+    /// Whether they have seen the plan, and want to know only what came of it.
+    are_onlookers: bool,
+}
+
+impl<'a> Audience<'a> {
+    /// People, as they want it.
+    pub fn people(terminal: &'a Terminal) -> Self {
+        Self { people: Some(People { terminal, are_onlookers: false }), programs: None }
+    }
+
+    /// People who have seen the plan, and want to know only what came of it.
+    pub fn onlookers(terminal: &'a Terminal) -> Self {
+        Self { people: Some(People { terminal, are_onlookers: true }), programs: None }
+    }
+
+    /// Programs.
+    pub fn programs(json: Json) -> Self {
+        Self { people: None, programs: Some(json) }
+    }
+
+    /// And programs besides.
+    #[must_use]
+    pub fn and(self, programs: Option<Json>) -> Self {
+        Self { programs, ..self }
+    }
+
     /// Shows what will be done.
     pub fn plan(&self, plan: &Plan) {
-        match self {
-            Self::People(terminal) if terminal.quiet => above(|| stdout::print(&render::wrong(plan, terminal.style()))),
-            Self::People(terminal) => above(|| plan::show(plan, terminal)),
-            Self::Onlookers(_) => {}
-            Self::Programs(json) => json.plan(plan),
+        match &self.people {
+            Some(People { terminal, are_onlookers: false }) if terminal.quiet => {
+                above(|| stdout::print(&render::wrong(plan, terminal.style())));
+            }
+            Some(People { terminal, are_onlookers: false }) => above(|| plan::show(plan, terminal)),
+            _ => {}
         }
+        self.reviewed(plan);
     }
 
     /// Tells programs what will be done; people have seen it.
     pub fn reviewed(&self, plan: &Plan) {
-        if let Self::Programs(json) = self {
+        if let Some(json) = &self.programs {
             json.plan(plan);
         }
     }
 
     /// Says that a saved plan is empty.
     pub fn nothing_to_do(&self, plan: &Plan, file: &Path) {
-        match self {
-            Self::People(terminal) if terminal.quiet => {}
-            Self::People(_) | Self::Onlookers(_) => {
-                stdout::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
-            }
-            Self::Programs(json) => json.plan(plan),
+        if self.people.as_ref().is_some_and(|people| !people.terminal.quiet) {
+            stdout::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
         }
+        self.reviewed(plan);
     }
 
     /// Tells an error, and how the command ends because of it.
     pub fn error(&self, error: &Error) -> Exit {
-        match self {
-            Self::People(terminal) | Self::Onlookers(terminal) => above(|| terminal.error(error)),
-            Self::Programs(json) => {
-                json.error(error);
-                error.kind.exit()
-            }
+        if let Some(json) = &self.programs {
+            json.error(error);
+        }
+        match &self.people {
+            Some(People { terminal, .. }) => above(|| terminal.error(error)),
+            None => error.kind.exit(),
         }
     }
 
-    /// Who follows the steps: bars on a terminal, else lines.
+    /// Who follows the steps: bars on a terminal, else lines, and programs.
     pub fn listener(&self, plan: &Plan) -> Box<dyn Listener + '_> {
-        match self {
-            Self::People(terminal) if terminal.quiet => Box::new(Nobody),
-            Self::People(_) if terminal::shows_progress() => Box::new(Bars::of(plan)),
-            Self::People(_) => Box::new(Lines::new()),
-            Self::Onlookers(_) => Box::new(Nobody),
-            Self::Programs(json) => Box::new(json),
+        let people: Box<dyn Listener> = match &self.people {
+            Some(People { terminal, are_onlookers: false }) if !terminal.quiet => {
+                if terminal::shows_progress() {
+                    Box::new(Bars::of(plan))
+                } else {
+                    Box::new(Lines::new())
+                }
+            }
+            _ => Box::new(Nobody),
+        };
+        match &self.programs {
+            Some(json) => Box::new(Both(people, json)),
+            None => people,
         }
     }
 
     /// Tells what the actions came to.
     pub fn summary(&self, plan: &Plan, summary: &Summary, elapsed: Duration) {
-        match self {
-            Self::People(_) | Self::Onlookers(_) => {
-                above(|| stdout::print(&render::applied(plan, summary, elapsed)));
-            }
-            Self::Programs(json) => json.done(summary),
+        if self.people.is_some() {
+            above(|| stdout::print(&render::applied(plan, summary, elapsed)));
+        }
+        if let Some(json) = &self.programs {
+            json.done(summary);
         }
     }
 
     /// Tells how the command ends; programs get their last line.
     pub fn end(self, exit: Exit) {
-        if let Self::Programs(json) = self {
+        if let Some(json) = self.programs {
             json.end(exit);
         }
+    }
+}
+
+/// Two that take note of the same events.
+struct Both<'a>(Box<dyn Listener + 'a>, &'a Json);
+
+impl Listener for Both<'_> {
+    fn notice(&self, event: &Event) {
+        self.0.notice(event);
+        self.1.notice(event);
     }
 }

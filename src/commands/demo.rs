@@ -189,7 +189,7 @@ impl Stage<'_> {
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
-        let audience = Audience::Onlookers(self.terminal);
+        let audience = Audience::onlookers(self.terminal);
         let summary = apply::carry_out(&plan, session, round, LOCK_TIMEOUT, &audience).await?;
         stdout::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }

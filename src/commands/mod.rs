@@ -18,6 +18,7 @@ mod interrupt;
 mod kept_files;
 mod plan;
 mod saved_plan;
+mod scope;
 mod source;
 mod status;
 mod terminal;

@@ -12,16 +12,17 @@ use crate::store::home;
 
 use super::interrupt::Interrupt;
 use super::terminal::{self, Terminal};
-use super::{explain, saved_plan, source};
+use super::{explain, saved_plan, scope, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let declared = source::declared(&arguments.site, terminal)?;
+    let part = scope::asked_for(&arguments.scope)?;
     let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     let accepted = &arguments.consent.accepted;
     let planned = match session.accept(accepted) {
-        Ok(()) => session.plan(&(&arguments.scope).into()).await,
+        Ok(()) => session.plan(&part).await,
         Err(error) => Err(error),
     };
     let planned = planned.and_then(|planned| {
@@ -98,5 +99,6 @@ fn form(view: &View, terminal: &Terminal) -> Form {
         Format::Human | Format::Json => Form::Human(terminal.style()),
         Format::Markdown => Form::Markdown { max_chars: view.max_chars, verbose: terminal.verbose > 0 },
         Format::Dot => Form::Dot,
+        Format::Mermaid => Form::Mermaid,
     }
 }

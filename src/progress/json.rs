@@ -1,6 +1,6 @@
-//! An apply as programs follow it: one JSON event a line on stdout.
+//! An apply as programs follow it: one JSON event a line, on stdout or in a file.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -20,8 +20,12 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often a step is told of of which nothing arrives.
 const SILENT: u64 = 10;
 
+/// Where lines go.
+type Tell = Arc<dyn Fn(Happening) + Send + Sync>;
+
 /// Tells events as lines of JSON.
 pub struct Json {
+    tell: Tell,
     began: Instant,
     running: Running<Step>,
     outcome: Mutex<Outcome>,
@@ -38,24 +42,34 @@ struct Step {
 }
 
 impl Json {
-    /// Begins to tell. Needs a tokio runtime.
-    pub fn new() -> Self {
-        let running = Running::new(EVERY, |address, step: &mut Step| {
+    /// Begins to tell on stdout. Needs a tokio runtime.
+    pub fn on_stdout() -> Self {
+        Self::by(stdout::print_bytes)
+    }
+
+    /// Begins to tell by this, which gets a line at a time with its end. Needs a tokio runtime.
+    pub fn by(write: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self::telling(Arc::new(move |what| write(&line(what))))
+    }
+
+    fn telling(tell: Tell) -> Self {
+        let told = Arc::clone(&tell);
+        let running = Running::new(EVERY, move |address, step: &mut Step| {
             if let Some(progress) = step.tick(address) {
-                tell(progress);
+                told(progress);
             }
         });
-        Self { began: Instant::now(), running, outcome: Mutex::default() }
+        Self { tell, began: Instant::now(), running, outcome: Mutex::default() }
     }
 
     /// Tells what will be done.
     pub fn plan(&self, plan: &Plan) {
-        tell(Happening::plan(plan));
+        (self.tell)(Happening::plan(plan));
     }
 
     /// Tells of an error that no action is to blame for.
     pub fn error(&self, error: &Error) {
-        tell(Happening::error(error));
+        (self.tell)(Happening::error(error));
     }
 
     /// Adds what the actions of a plan came to, for the last line.
@@ -72,13 +86,7 @@ impl Json {
     /// Tells what it all came to: the last line.
     pub fn end(self, exit: Exit) {
         let outcome = self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
-        tell(Happening::Summary(Outcome { seconds: self.began.elapsed().as_secs(), ..outcome }.with_exit(exit)));
-    }
-}
-
-impl Default for Json {
-    fn default() -> Self {
-        Self::new()
+        (self.tell)(Happening::Summary(Outcome { seconds: self.began.elapsed().as_secs(), ..outcome }.with_exit(exit)));
     }
 }
 
@@ -101,7 +109,7 @@ impl Listener for Json {
             Event::Started { address, deed, total, counter } => {
                 let (since, counter) = (Instant::now(), counter.clone());
                 // Told before it can be ticked.
-                tell(Happening::Started {
+                (self.tell)(Happening::Started {
                     address: address.to_string(),
                     doing: deed.doing.to_owned(),
                     total_bytes: *total,
@@ -132,15 +140,15 @@ impl Listener for Json {
             }
             Event::Interrupted => Happening::Interrupted,
         };
-        tell(what);
+        (self.tell)(what);
     }
 }
 
-fn tell(what: Happening) {
-    if let Ok(mut line) = serde_json::to_vec(&Record::new(Timestamp::now().to_string(), what)) {
-        line.push(b'\n');
-        stdout::print_bytes(&line);
-    }
+fn line(what: Happening) -> Vec<u8> {
+    // Texts and numbers are all that it holds.
+    let mut line = serde_json::to_vec(&Record::new(Timestamp::now().to_string(), what)).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 #[cfg(test)]

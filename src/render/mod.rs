@@ -8,19 +8,21 @@
 //!   │        diff: lines of a backup.info                explain: why one action, at length or in short
 //!   │
 //!   ├────► verdict, remarks, the same rows ──► markdown  inline: text that stays text
-//!   └────► steps and edges ──► dot
+//!   └────► steps and arrows: drawing ──► dot, mermaid
 //! ```
 
 mod advice;
 mod applied;
 mod diff;
 mod dot;
+mod drawing;
 mod explain;
 mod held;
 mod human;
 mod ink;
 mod inline;
 mod markdown;
+mod mermaid;
 mod ongoing;
 mod preconditions;
 mod reason;
@@ -46,6 +48,7 @@ pub use held::sentence as held;
 pub use human::{human, quiet, wrong};
 pub use ink::{clean, wrap};
 pub use markdown::markdown;
+pub use mermaid::mermaid;
 pub use ongoing::{advice as advice_on_ongoing, ongoing};
 pub use reason::phrase as why;
 pub use refusal::{advice as advice_on_refusal, refusal};
@@ -64,6 +67,8 @@ pub enum Form {
     },
     /// For Graphviz.
     Dot,
+    /// For Mermaid.
+    Mermaid,
 }
 
 /// Writes a plan in a form, with what is known of why each action is planned.
@@ -72,6 +77,7 @@ pub fn plan(plan: &Plan, form: Form, whys: &Whys) -> String {
         Form::Human(style) => human(plan, style, whys),
         Form::Markdown { max_chars, verbose } => markdown(plan, max_chars, verbose, whys),
         Form::Dot => dot(plan),
+        Form::Mermaid => mermaid(plan),
     }
 }
 

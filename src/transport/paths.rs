@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::barman::ids::is_unprintable;
 use crate::error::{Error, Kind};
 
+use super::Part;
+
 /// What the names of the transport's own directories start with; they lie beside the files that are being copied.
 pub const SCRATCH_PREFIX: &str = ".antipode-";
 
@@ -26,6 +28,13 @@ pub fn bytes_of(directory: &Path, paths: &[PathBuf], flatten: bool) -> u64 {
         fs::symlink_metadata(&file).map_or(0, |metadata| metadata.len()).saturating_add(partial_size(&file))
     };
     paths.iter().map(bytes).fold(0, u64::saturating_add)
+}
+
+/// The bytes of a part that are in the directory that it is copied into.
+pub fn bytes_of_part(directory: &Path, part: &Part) -> u64 {
+    let file = part.path.file_name().map(|name| directory.join(name));
+    let length = file.and_then(|file| fs::symlink_metadata(file).ok()).map_or(0, |found| found.len());
+    length.saturating_sub(part.bytes.start)
 }
 
 /// The bytes of all files below a directory, those of files that are not finished included. What cannot be looked at, as

@@ -1,5 +1,6 @@
 //! `antipode apply`: shows what would change, asks, and does it. What a saved plan says is done without asking.
 
+mod events_file;
 mod saved;
 
 use std::io::IsTerminal;
@@ -20,22 +21,28 @@ use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
-use super::source;
 use super::terminal::{self, Terminal};
+use super::{scope, source};
+use events_file::EventsFile;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    if !arguments.json {
-        let terminal = if arguments.auto_approve || arguments.plan.is_some() { *terminal } else { terminal.aloud() };
-        return run_for(&Audience::People(&terminal), arguments, &terminal, interrupt).await;
-    }
-    let audience = Audience::Programs(Json::new());
-    let ended = run_for(&audience, arguments, terminal, interrupt).await;
+    let is_shown = arguments.auto_approve || arguments.plan.is_some();
+    let terminal = if is_shown || arguments.json { *terminal } else { terminal.aloud() };
+    let file = arguments.json_into.as_deref().map(EventsFile::create).transpose()?;
+    let audience = match &file {
+        _ if arguments.json => Audience::programs(Json::on_stdout()),
+        file => Audience::people(&terminal).and(file.as_ref().map(EventsFile::json)),
+    };
+    let ended = run_for(&audience, arguments, &terminal, interrupt).await;
     let exit = ended.unwrap_or_else(|error| audience.error(&error));
     // Whatever it was that an interruption broke off, the interruption is what happened.
     let exit = interrupt.exit().unwrap_or(exit);
     audience.end(exit);
-    Ok(exit)
+    match file.and_then(|file| file.failure()) {
+        Some(unwritten) => Ok(worse(exit, terminal.error(&unwritten))),
+        None => Ok(exit),
+    }
 }
 
 async fn run_for(
@@ -59,12 +66,13 @@ async fn run_for(
             ));
     }
     let site = source::load(&arguments.site, terminal)?;
+    let scope = scope::asked_for(&arguments.scope)?;
     home::prepare(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     session.limit(limits(arguments));
     let result = match session.accept(&arguments.consent.accepted) {
-        Ok(()) => Applying { audience, arguments, session: &session, interrupt }.run().await,
+        Ok(()) => Applying { audience, arguments, scope: &scope, session: &session, interrupt }.run().await,
         Err(error) => Err(error),
     };
     session.close().await;
@@ -76,6 +84,7 @@ async fn run_for(
 struct Applying<'a> {
     audience: &'a Audience<'a>,
     arguments: &'a cli::Apply,
+    scope: &'a Scope,
     session: &'a Session,
     interrupt: &'a Interrupt,
 }
@@ -83,12 +92,12 @@ struct Applying<'a> {
 impl Applying<'_> {
     /// Applies what no other run is at work on; and, as soon as that run has ended, what one was.
     async fn run(self) -> Result<Exit, Error> {
-        let scope: Scope = (&self.arguments.scope).into();
+        let scope = self.scope;
         scope.check_names(&self.session.replicas)?;
         let mut locking = self.session.lock(|name| scope.concerns(name), self.arguments.lock_timeout)?;
         if !self.arguments.auto_approve {
             // Whoever approves is shown one plan, and asked once.
-            return self.round(&scope, locking.all().await?, true).await;
+            return self.round(locking.all().await?, true).await;
         }
         let (mut rounds, mut is_waiting, mut is_first, mut worst) = (FuturesUnordered::new(), true, true, Exit::Done);
         loop {
@@ -96,7 +105,7 @@ impl Applying<'_> {
                 round = locking.next(), if is_waiting => match round {
                     Ok(Some(round)) => {
                         let is_planned = !round.is_empty();
-                        rounds.push(self.round(&scope, round, is_first));
+                        rounds.push(self.round(round, is_first));
                         is_first &= !is_planned;
                         continue;
                     }
@@ -117,7 +126,7 @@ impl Applying<'_> {
     }
 
     /// Plans and applies a round; the first one tells what is wrong with the site as a whole.
-    async fn round(self, scope: &Scope, round: Round, is_first: bool) -> Result<Exit, Error> {
+    async fn round(self, round: Round, is_first: bool) -> Result<Exit, Error> {
         for busy in round.busy.values() {
             self.audience.error(busy);
         }
@@ -125,11 +134,11 @@ impl Applying<'_> {
         if round.is_empty() {
             return Ok(passed_over);
         }
-        Ok(worse(passed_over, self.plan_and_apply(scope, round, is_first).await?))
+        Ok(worse(passed_over, self.plan_and_apply(round, is_first).await?))
     }
 
-    async fn plan_and_apply(self, scope: &Scope, round: Round, is_first: bool) -> Result<Exit, Error> {
-        let Self { audience, arguments, session, interrupt } = self;
+    async fn plan_and_apply(self, round: Round, is_first: bool) -> Result<Exit, Error> {
+        let Self { audience, arguments, scope, session, interrupt } = self;
         let mut plan = session.plan_round(scope, &round).await?;
         let is_planned = |accepted: &&Pattern| round.has(&accepted.replica);
         let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();

@@ -72,7 +72,7 @@ async fn pass(session: &Session, round: Round, terminal: &Terminal) -> Result<Ex
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
-    let summary = apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::People(terminal)).await?;
+    let summary = apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::people(terminal)).await?;
     let (busy, failed): (Vec<_>, Vec<_>) = summary.failed.iter().partition(|(_, failure)| failure.kind == Kind::Locked);
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))

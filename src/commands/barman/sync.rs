@@ -75,7 +75,7 @@ async fn part(session: &Session, server: &str, things: &[&str], terminal: &Termi
     if plan.is_empty() {
         return lacking.map_or(Ok(Part::InPlace), Err);
     }
-    let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::People(terminal)).await?;
+    let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::people(terminal)).await?;
     // What failed is worth more than what was not begun.
     lacking.filter(|_| summary.failed.is_empty()).map_or(Ok(Part::Applied(summary)), Err)
 }

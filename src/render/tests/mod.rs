@@ -48,6 +48,7 @@ fn every_format_of_every_situation() {
         ("markdown", Form::Markdown { max_chars, verbose: false }),
         ("markdown-short", Form::Markdown { max_chars: few_chars, verbose: false }),
         ("dot", Form::Dot),
+        ("mermaid", Form::Mermaid),
     ];
     for (format, form) in forms {
         situations::golden(format, |situation| {
@@ -112,7 +113,7 @@ fn nothing_that_moves_a_cursor_gets_through() {
     for situation in situations::all() {
         let style = Style { verbose: true, ..Style::default() };
         let max_chars = NonZeroUsize::new(60_000).unwrap();
-        for form in [Form::Human(style), Form::Markdown { max_chars, verbose: true }, Form::Dot] {
+        for form in [Form::Human(style), Form::Markdown { max_chars, verbose: true }, Form::Dot, Form::Mermaid] {
             let text = render(&situation.plan, form, &situation.whys());
             assert!(text.chars().all(|c| c == '\n' || !crate::barman::ids::is_unprintable(c)), "{form:?}");
         }
