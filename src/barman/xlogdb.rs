@@ -20,6 +20,8 @@ pub const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
 
 /// How many bytes one processor reads at a time.
 pub(super) const PART: usize = 256 << 10;
+/// How many of these parts are in hand at a time: what they become is then put in its place.
+const PARTS: usize = 16;
 /// How many lines one processor writes at a time.
 const LINES: usize = 4096;
 
@@ -30,6 +32,8 @@ pub struct XlogDb {
     entries: Vec<WalEntry>,
     /// What was wrong with the file that this was read from, in its order.
     problems: Vec<Problem>,
+    /// How many lines of that file had a fifth field.
+    five_fields: u64,
 }
 
 /// Something in an xlog.db that makes Barman fail, or miss WAL, or delete too much.
@@ -65,15 +69,12 @@ impl XlogDb {
     /// A list of these files; of several with one name the last counts.
     pub fn new(entries: impl IntoIterator<Item = WalEntry>) -> Self {
         let numbered = (1..).zip(entries).collect();
-        Self { entries: sort_unique(numbered, &mut Vec::new()), problems: Vec::new() }
+        Self { entries: sort_unique(numbered, &mut Vec::new()), ..Self::default() }
     }
 
     /// Reads an xlog.db. Nothing in it is an error: what Barman could not read is left out and listed.
     pub fn parse(bytes: &[u8]) -> Self {
-        match parse_orderly(bytes) {
-            Some(entries) => Self { entries, problems: Vec::new() },
-            None => Self::parse_faulty(bytes),
-        }
+        parse_orderly(bytes).unwrap_or_else(|| Self::parse_faulty(bytes))
     }
 
     fn parse_faulty(bytes: &[u8]) -> Self {
@@ -87,7 +88,8 @@ impl XlogDb {
         }
         let entries = sort_unique(numbered, &mut problems);
         problems.sort_by_key(|problem| problem.line);
-        Self { entries, problems }
+        let five_fields = lines(bytes).filter(|line| field_count(line) == 5).count() as u64;
+        Self { entries, problems, five_fields }
     }
 
     /// The file for a Barman of this version.
@@ -124,6 +126,11 @@ impl XlogDb {
         &self.problems
     }
 
+    /// How many lines of the file had a fifth field, whatever was in it.
+    pub fn five_fields(&self) -> u64 {
+        self.five_fields
+    }
+
     /// The same list with these files added or replaced, and without its problems.
     #[must_use]
     pub fn with(self, added: impl IntoIterator<Item = WalEntry>) -> Self {
@@ -138,14 +145,14 @@ impl XlogDb {
             entries.push(new);
         }
         entries.extend(old);
-        Self { entries, problems: Vec::new() }
+        Self { entries, ..Self::default() }
     }
 
     /// The same list without the files that `gone` names, and without its problems.
     #[must_use]
     pub fn without(mut self, gone: impl Fn(WalName) -> bool) -> Self {
         self.entries.retain(|entry| !gone(entry.name));
-        Self { entries: self.entries, problems: Vec::new() }
+        Self { entries: self.entries, ..Self::default() }
     }
 }
 
@@ -180,36 +187,39 @@ pub(super) fn parts(bytes: &[u8], size: usize) -> Vec<&[u8]> {
     parts
 }
 
-/// The entries of a file in which every line is one and sorts behind the one before it, as Barman writes it.
-fn parse_orderly(bytes: &[u8]) -> Option<Vec<WalEntry>> {
-    let parts: Vec<Vec<WalEntry>> =
-        parts(bytes, PART).par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
-    let mut entries: Vec<WalEntry> = Vec::with_capacity(parts.iter().map(Vec::len).sum());
-    for part in parts {
-        if entries.last().zip(part.first()).is_some_and(|(last, first)| last.name >= first.name) {
-            return None;
+/// A file in which every line is an entry and sorts behind the one before it, as Barman writes it.
+fn parse_orderly(bytes: &[u8]) -> Option<XlogDb> {
+    let mut db = XlogDb { entries: Vec::with_capacity(lines(bytes).count()), ..XlogDb::default() };
+    for parts in parts(bytes, PART).chunks(PARTS) {
+        let read: Vec<(Vec<WalEntry>, u64)> = parts.par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
+        for (entries, five_fields) in read {
+            if db.entries.last().zip(entries.first()).is_some_and(|(last, first)| last.name >= first.name) {
+                return None;
+            }
+            db.entries.extend(entries);
+            db.five_fields += five_fields;
         }
-        entries.extend(part);
     }
-    Some(entries)
+    Some(db)
 }
 
-fn parse_part(bytes: &[u8]) -> Option<Vec<WalEntry>> {
-    let mut entries: Vec<WalEntry> = Vec::with_capacity(bytes.len() / 48);
+/// The entries of some lines, and how many of these have a fifth field.
+fn parse_part(bytes: &[u8]) -> Option<(Vec<WalEntry>, u64)> {
+    let (mut entries, mut five_fields): (Vec<WalEntry>, u64) = (Vec::with_capacity(bytes.len() / 40), 0);
     for line in lines(bytes) {
-        let entry = parse_line(line).ok()?;
+        let (entry, fields) = parse_fields(line)?;
         if entries.last().is_some_and(|last| last.name >= entry.name) {
             return None;
         }
         entries.push(entry);
+        five_fields += u64::from(fields == 5);
     }
-    Some(entries)
+    Some((entries, five_fields))
 }
 
 /// Reads one line.
 pub(super) fn parse_line(bytes: &[u8]) -> Result<WalEntry, ProblemKind> {
-    // As Barman writes it, and else as Barman reads it.
-    if let Some(entry) = parse_fields(bytes.split(|b| *b == b'\t')).or_else(|| parse_fields(fields(bytes))) {
+    if let Some((entry, _)) = parse_fields(bytes) {
         return Ok(entry);
     }
     Err(match fields(bytes).next() {
@@ -252,15 +262,23 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
-fn parse_fields<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<WalEntry> {
+/// An entry, and how many fields it has: as Barman writes them, and else as Barman reads them.
+fn parse_fields(line: &[u8]) -> Option<(WalEntry, usize)> {
+    entry_of(line.split(|b| *b == b'\t')).or_else(|| entry_of(fields(line)))
+}
+
+fn entry_of<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<(WalEntry, usize)> {
+    let (name, size, mtime) = (fields.next()?, fields.next()?, fields.next()?);
+    let (compression, encryption) = (fields.next(), fields.next());
     let entry = WalEntry {
-        name: WalName::of_bytes(fields.next()?)?,
-        size: parse_field(fields.next()?)?,
-        mtime: parse_field(fields.next()?)?,
-        compression: parse_codec(fields.next()).ok()?,
-        encryption: parse_codec(fields.next()).ok()?,
+        name: WalName::of_bytes(name)?,
+        size: parse_field(size)?,
+        mtime: parse_field(mtime)?,
+        compression: parse_codec(compression).ok()?,
+        encryption: parse_codec(encryption).ok()?,
     };
-    fields.next().is_none().then_some(entry)
+    let count = 3 + usize::from(compression.is_some()) + usize::from(encryption.is_some());
+    fields.next().is_none().then_some((entry, count))
 }
 
 fn parse_field<T: FromStr>(field: &[u8]) -> Option<T> {
@@ -405,17 +423,17 @@ mod tests {
         assert_eq!(db.get(first.name), Some(&changed));
     }
 
-    /// More lines than one processor takes at a time.
+    /// More lines than all processors take at a time.
     #[test]
     fn long_lists_are_read_and_written_in_their_order() {
         let line =
             |n: u32| format!("00000001{:08X}{:08X}\t16777216\t1795352352.2619777\tgzip\tNone\n", n / 256, n % 256);
-        let file = (0..20_000).map(line).collect::<Vec<_>>().concat();
+        let file = (0..70_000).map(line).collect::<Vec<_>>().concat();
         let db = XlogDb::parse(file.as_bytes());
-        assert_eq!((db.problems(), db.entries().len()), (&[][..], 20_000));
+        assert_eq!((db.problems(), db.entries().len()), (&[][..], 70_000));
         assert_eq!(db.write(NEW), file.as_bytes());
         let late = XlogDb::parse((file.clone() + &line(7)).as_bytes());
-        assert!(matches!(late.problems(), [Problem { line: 20_001, .. }, Problem { line: 20_001, .. }]));
+        assert!(matches!(late.problems(), [Problem { line: 70_001, .. }, Problem { line: 70_001, .. }]));
         assert_eq!(late.write(NEW), file.as_bytes());
     }
 
@@ -450,8 +468,11 @@ mod tests {
         fn lists_are_read_as_they_are_written(entries in prop::collection::vec(any_entry(), 0..40)) {
             let db = XlogDb::new(entries);
             let bytes = db.write(NEW);
-            prop_assert_eq!(&XlogDb::parse(&bytes), &db);
-            prop_assert_eq!(XlogDb::parse_faulty(&bytes), db);
+            let read = XlogDb::parse(&bytes);
+            prop_assert_eq!((read.entries(), read.problems()), (db.entries(), &[][..]));
+            prop_assert_eq!(read.five_fields(), db.entries().len() as u64);
+            prop_assert_eq!(XlogDb::parse(&db.write(OLD)).five_fields(), 0);
+            prop_assert_eq!(XlogDb::parse_faulty(&bytes), read);
         }
 
         #[test]

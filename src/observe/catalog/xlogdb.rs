@@ -6,7 +6,7 @@ use crate::barman::layout::Layout;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
-use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, field_count, last_line_offset};
+use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::observe::inventory::XlogFinding;
 use crate::store::{CatalogError, Place, Store, parallel, xlogdb};
@@ -89,7 +89,7 @@ impl XlogDbFile {
             unreadable: count(|kind| matches!(kind, ProblemKind::Empty | ProblemKind::Garbage(_))),
             unsorted: count(|kind| matches!(kind, ProblemKind::Unsorted(_))),
             doubled: count(|kind| matches!(kind, ProblemKind::Doubled(_) | ProblemKind::Contradicted(_))),
-            five_fields: bytes.split(|b| *b == b'\n').filter(|line| field_count(line) == 5).count() as u64,
+            five_fields: db.five_fields(),
             entries: db.into_entries(),
         }
     }
