@@ -14,12 +14,14 @@ use crate::demo;
 fn in_namespace(directory: &Path, size: &str, script: &str) {
     let is_root = rustix::process::geteuid().is_root();
     let prelude = format!(
-        "set -e\nmount -t tmpfs -o size={size},mode=755 none catalog\n\
+        "set -e\nmount --make-rprivate / 2>/dev/null || true\nmount -t tmpfs -o size={size},mode=755 none catalog\n\
          antipode() {{ name=$1; shift; code=0; '{}' \"$@\" > \"$name.out\" 2>&1 || code=$?; echo $code > \"$name.code\"; }}\n",
         env!("CARGO_BIN_EXE_antipode"),
     );
     let mut unshare = Command::new("unshare");
-    unshare.arg(if is_root { "-m" } else { "-Urm" }).args(["sh", "-c", &format!("{prelude}{script}")]);
+    // Whoever runs this may have a root that is no mount point, whose mounts cannot be made private.
+    unshare.arg(if is_root { "-m" } else { "-Urm" }).args(["--propagation", "unchanged"]);
+    unshare.args(["sh", "-c", &format!("{prelude}{script}")]);
     let output = unshare.env("HOME", directory).env("RUST_BACKTRACE", "0").current_dir(directory).output().unwrap();
     assert!(
         output.status.success(),

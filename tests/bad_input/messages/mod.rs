@@ -32,6 +32,17 @@ impl Told {
         told
     }
 
+    /// Leaves out what stands between these words in a line, as it differs from user to user.
+    fn forget_between(&mut self, before: &str, after: &str) {
+        let line =
+            |line: &str| match line.split_once(before).and_then(|(start, rest)| Some((start, rest.split_once(after)?)))
+            {
+                Some((start, (_, end))) => format!("{start}{before}…{after}{end}"),
+                None => line.to_owned(),
+            };
+        self.output = self.output.lines().map(line).collect::<Vec<_>>().join("\n");
+    }
+
     /// Leaves out what follows these words in a line, as it differs from run to run.
     fn forget(&mut self, words: &str) {
         let lines = self.output.lines().map(|line| line.split_once(words).map_or(line, |(before, _)| before));

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 3] = ["src/error", "src/site", "src/transport"];
 
 /// Texts that are no messages: words of other programs, what runs elsewhere, patterns of the schema, lines of a log.
-const NO_MESSAGES: [&str; 14] = [
+const NO_MESSAGES: [&str; 15] = [
     "^(unlimited|",
     "[0-9]{1,6} ?(",
     "a YAML value",
     "read _; kill -s TERM 0",
+    "trap \"\" XFSZ;",
     "; code=$?;",
     ">&2; exit $code",
     "remote shell:",
@@ -28,12 +29,13 @@ const NO_MESSAGES: [&str; 14] = [
 const ELSEWHERE: [(&str, &str); 1] = [("free space on this file system and apply again", "tests/bad_input/disk.rs")];
 
 /// What nobody can cause at will, and when it is told.
-const BY_CHANCE: [(&str, &str); 12] = [
+const BY_CHANCE: [(&str, &str); 13] = [
     ("the file system is mounted read-only", "when that happens during a run"),
     ("needs a home directory, and none is known", "to a user whom the system does not know"),
     ("it became shorter while it was copied", "when the primary writes a file at that moment"),
     ("a file would be written through this symbolic link", "when somebody makes one during a run"),
     ("the directory does not exist", "when somebody removes it during a run"),
+    ("a part of it is not here", "when somebody removes it during a run"),
     ("it contains a NUL", "never, as neither a directory nor rsync has such a name"),
     ("it is not a plain path below the directory", "never, as what reads the lists refuses such names"),
     ("is refused:", "never, as what reads the lists and sync-info refuses such names"),
