@@ -253,7 +253,15 @@ async fn a_directory_may_have_any_printable_character_in_its_name() {
     }
     for (number, name) in names_of_directories.into_iter().enumerate() {
         let source = sshd.write(&format!("src/{name}/sub [1]/f*"), name).parent().unwrap().parent().unwrap().to_owned();
-        let listed = connection.files.list(&source).await.unwrap();
+        let listed = connection.files.list(&source).await;
+        if let Err(error) = &listed
+            && error.kind == Kind::ProgramTooOld
+        {
+            // An rsync that does not quote it would have the shell there run it.
+            assert!(name.contains('`'), "{error}");
+            continue;
+        }
+        let listed = listed.unwrap();
         assert_eq!(listed.iter().map(|file| file.path.to_str().unwrap()).collect::<Vec<_>>(), ["sub [1]/f*"], "{name}");
         let target = sshd.mkdir(&format!("target {number}*"));
         for (request, arrived) in [

@@ -59,8 +59,14 @@ impl RsyncFiles {
         self.masters.primary()
     }
 
-    async fn way(&self, lease: &Lease) -> Result<Way, Error> {
+    async fn way(&self, lease: &Lease, directory: &Path) -> Result<Way, Error> {
         let version = *self.version.get_or_try_init(version::local).await?;
+        if !version.can_name(directory) {
+            let (primary, directory) = (self.primary(), directory.display().to_string());
+            let what = "the rsync of this machine cannot name a directory that has a backtick";
+            let message = format!("primary {primary}: {what}: {}", directory.escape_debug());
+            return Err(Error::new(Kind::ProgramTooOld, message).hint("upgrade rsync here to 3.5.0 or newer"));
+        }
         Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
     }
 
@@ -100,7 +106,7 @@ impl RsyncFiles {
         let length = || file.metadata().map_err(|error| not_kept(&request.into, &error)).map(|found| found.len());
         let begins = length()?;
         let lease = self.lease_for_copy(cancel).await?;
-        let way = self.way(&lease).await?;
+        let way = self.way(&lease, &request.from).await?;
         let mut progress = Progress::behind(counter, part.bytes.start);
         progress.came(begins - part.bytes.start);
         let input = names(std::slice::from_ref(&part.path), b"\0");
@@ -167,7 +173,7 @@ impl Files for RsyncFiles {
     async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
         paths::check_directory(self.primary(), directory)?;
         let lease = self.masters.lease().await?;
-        let way = self.way(&lease).await?;
+        let way = self.way(&lease, directory).await?;
         let mut listing = Listing::of_files(self.primary());
         let arguments = list_arguments(directory, &way);
         let ended = self.list_into(&mut listing, &lease, arguments, Vec::new()).await?;
@@ -181,7 +187,7 @@ impl Files for RsyncFiles {
         paths::check_relative(self.primary(), &request.names)?;
         paths::check_relative(self.primary(), &request.directories)?;
         let lease = self.masters.lease().await?;
-        let way = self.way(&lease).await?;
+        let way = self.way(&lease, &request.from).await?;
         let mut listing = Listing::of_entries(self.primary());
         let mut input = names(&request.names, b"\0");
         // With a slash at its end a directory is what is in it.
@@ -209,7 +215,7 @@ impl Files for RsyncFiles {
         })
         .await?;
         let lease = self.lease_for_copy(cancel).await?;
-        let way = self.way(&lease).await?;
+        let way = self.way(&lease, &request.from).await?;
         let arguments = fetch_arguments(request, &way, Some(scratch.path()));
         let mut progress = Progress::new(counter);
         let (input, silence) = (files_from(&request.what), self.silence(request.compare));

@@ -1,6 +1,7 @@
 //! Whether this machine's rsync will do.
 
 use std::io;
+use std::path::Path;
 
 use crate::error::{Error, Kind};
 
@@ -14,8 +15,20 @@ const OLDEST: Version = Version([3, 2, 3]);
 /// From this one on rsync quotes paths for the remote shell by itself.
 pub(super) const QUOTES: Version = Version([3, 2, 4]);
 
+/// From this one on it is known to quote a backtick too: 3.2.7 hands that on, and the shell at the primary would run what
+/// stands between two of them.
+const QUOTES_BACKTICKS: Version = Version([3, 5, 0]);
+
 /// From this one on rsync can be told to say nothing of what is no regular file.
 pub(super) const NONREG: Version = Version([3, 2, 4]);
+
+impl Version {
+    /// Whether a directory reaches the primary under its name. Before [`QUOTES`] we quote it ourselves.
+    pub(super) fn can_name(self, directory: &Path) -> bool {
+        let is_quoted = self < QUOTES || self >= QUOTES_BACKTICKS;
+        is_quoted || !directory.as_os_str().as_encoded_bytes().contains(&b'`')
+    }
+}
 
 /// Asks the rsync of this machine.
 pub(super) async fn local() -> Result<Version, Error> {
@@ -67,5 +80,15 @@ mod tests {
         assert_eq!(parse("openrsync: protocol version 29"), None);
         assert!(parse("rsync  version 3.1.3  protocol version 31") < Some(OLDEST));
         assert!(too_old(Some(Version([3, 1, 3])), "").message.contains("is 3.1.3; 3.2.3"));
+    }
+    #[test]
+    fn a_backtick_is_handed_on_only_where_it_is_quoted() {
+        let can = |version, directory: &str| Version(version).can_name(Path::new(directory));
+        for version in [[3, 2, 3], [3, 5, 0], [4, 0, 0]] {
+            assert!(can(version, "/srv/`id`"), "{version:?}");
+        }
+        for version in [[3, 2, 4], [3, 2, 7], [3, 4, 1]] {
+            assert!(!can(version, "/srv/`id`") && can(version, "/srv/it's $HOME"), "{version:?}");
+        }
     }
 }

@@ -29,7 +29,7 @@ const NO_MESSAGES: [&str; 15] = [
 const ELSEWHERE: [(&str, &str); 1] = [("free space on this file system and apply again", "tests/bad_input/disk.rs")];
 
 /// What nobody can cause at will, and when it is told.
-const BY_CHANCE: [(&str, &str); 13] = [
+const BY_CHANCE: [(&str, &str); 15] = [
     ("the file system is mounted read-only", "when that happens during a run"),
     ("needs a home directory, and none is known", "to a user whom the system does not know"),
     ("it became shorter while it was copied", "when the primary writes a file at that moment"),
@@ -42,6 +42,8 @@ const BY_CHANCE: [(&str, &str); 13] = [
     ("the output of rsync was cut off", "when a pipe fails"),
     ("the connection is closed", "when a run ends while something still begins"),
     ("ssh does not answer any more", "when the master is stopped while Barman works"),
+    ("cannot name a directory that has a backtick", "with an rsync before 3.5.0, which tests/transport_ssh may meet"),
+    ("upgrade rsync here to 3.5.0 or newer", "then too"),
     ("answered more than 1 GiB", "to whoever waits for so much"),
 ];
 
