@@ -4,6 +4,7 @@
 //!
 //! Nothing is dealt out before: a stream that is slow, or that shares the line with another replica, draws less often.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -101,6 +102,13 @@ impl Rest {
     fn cost(&self) -> u64 {
         self.size().saturating_add(PER_FILE)
     }
+
+    /// By size, and among equals so that the first path, and of a file the first bytes, are drawn first.
+    fn order(&self, other: &Self) -> Ordering {
+        let by_path = || other.wanted.file.path.cmp(&self.wanted.file.path);
+        let by_place = || other.bytes.start.cmp(&self.bytes.start);
+        self.size().cmp(&other.size()).then_with(by_path).then_with(by_place)
+    }
 }
 
 impl Queue {
@@ -110,6 +118,7 @@ impl Queue {
         for file in files {
             state.add(file);
         }
+        state.rests.sort_by(Rest::order);
         let drained = CancellationToken::new();
         if state.rests.is_empty() {
             drained.cancel();
@@ -163,24 +172,22 @@ impl Queue {
 }
 
 impl State {
+    /// Adds a file, in no order yet.
     fn add(&mut self, wanted: Wanted) {
         if let Begun::Parts(missing) = &wanted.begun {
             let to_come = missing.iter().map(|bytes| bytes.end - bytes.start).sum();
             self.to_come.insert(wanted.file.path.clone(), to_come);
             for bytes in missing.clone() {
-                self.put(Rest { wanted: wanted.clone(), bytes, is_part: true });
+                self.rests.push(Rest { wanted: wanted.clone(), bytes, is_part: true });
             }
         } else {
-            self.put(Rest { bytes: 0..wanted.file.size, wanted, is_part: false });
+            self.rests.push(Rest { bytes: 0..wanted.file.size, wanted, is_part: false });
         }
     }
 
-    /// Puts it to its place by its size, and among equals so that the first path is drawn first.
+    /// Puts it to its place among the others.
     fn put(&mut self, rest: Rest) {
-        let is_before = |other: &Rest| {
-            other.size().cmp(&rest.size()).then_with(|| rest.wanted.file.path.cmp(&other.wanted.file.path)).is_lt()
-        };
-        let place = self.rests.partition_point(is_before);
+        let place = self.rests.partition_point(|other| other.order(&rest).is_lt());
         self.rests.insert(place, rest);
     }
 
