@@ -104,33 +104,72 @@ fn ask(program: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn bash_completes_commands_flags_and_values() {
-    let directory = tempfile::tempdir().unwrap();
-    let script = script(directory.path(), "bash");
-    let complete = |line: &str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let (last, before) = (words.len() - 1, words[words.len() - 2]);
-        let quoted = words.iter().map(|word| format!("'{word}' ")).collect::<String>();
-        let code = format!(
-            "source {}; COMP_WORDS=({quoted}); COMP_CWORD={last}; _antipode antipode '{}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
-            script.display(),
-            words[last]
-        );
-        ask("bash", &["--noprofile", "--norc", "-c", &code]).trim().to_owned()
-    };
+    let place = Place::new();
+    let complete = |line: &str| completed_by_bash(&place, line);
     assert_eq!(complete("antipode val"), "validate");
     assert_eq!(complete("antipode plan --detailed"), "--detailed-exitcode");
     assert_eq!(complete("antipode plan --format "), "human json markdown dot mermaid");
-    assert_eq!(
-        complete("antipode completions "),
-        "-v -q -c -h --color --verbose --quiet --log-format --config --help bash zsh fish"
-    );
+    assert!(complete("antipode completions ").starts_with("bash zsh fish --"));
     assert!(!complete("antipode ").contains("nothing-to-sync"));
+}
+
+/// What bash offers for a line, in a place.
+fn completed_by_bash(place: &Place, line: &str) -> String {
+    let script = script(&place.path(""), "bash");
+    let words: Vec<&str> = line.split(' ').collect();
+    let (last, before) = (words.len() - 1, words[words.len() - 2]);
+    let quoted = words.iter().map(|word| format!("'{word}' ")).collect::<String>();
+    let code = format!(
+        "source {}; PATH={}:$PATH; cd {}; COMP_WORDS=({quoted}); COMP_CWORD={last}; COMP_TYPE=9
+         _clap_complete_antipode antipode '{}' '{before}'; IFS=' '; echo \"${{COMPREPLY[*]}}\"",
+        script.display(),
+        place.path("bin").display(),
+        place.path("").display(),
+        words[last]
+    );
+    ask("bash", &["--noprofile", "--norc", "-c", &code]).trim().to_owned()
+}
+
+#[test]
+fn bash_completes_replicas_and_the_addresses_of_the_last_plan_without_a_primary() {
+    let place = place();
+    fs::remove_dir_all(place.path("frankfurt")).unwrap();
+    let complete = |line: &str| completed_by_bash(&place, line);
+    let lost = "main/backup/20261122T030000";
+    for line in ["antipode explain ", "antipode plan --target ", "antipode apply --auto-approve --exclude "] {
+        let offered = complete(line);
+        let offered: Vec<&str> = offered.split(' ').collect();
+        for address in ["main", "main/wal", "main/xlog.db", lost] {
+            assert!(offered.contains(&address), "{line}: {offered:?}");
+        }
+    }
+    assert_eq!(complete("antipode explain main/x"), "main/xlog.db");
+    assert_eq!(complete(&format!("antipode plan --target {lost}")), lost);
+    assert!(complete("antipode sync-wals ").starts_with("main --"));
+    assert!(complete("antipode sync-backup main 20261122").contains("20261122T030000"));
+    fs::rename(place.path("antipode.yaml"), place.path("other.yaml")).unwrap();
+    assert_eq!(complete("antipode sync-wals m"), "");
+    assert_eq!(complete("antipode sync-wals -f other.yaml m"), "main");
+    // Another shell asks the same program.
+    let fish = script(&place.path(""), "fish");
+    let code = format!(
+        "set -x PATH {} $PATH; cd {}; source {}; complete -C 'antipode explain -f other.yaml main/x'",
+        place.path("bin").display(),
+        place.path("").display(),
+        fish.display()
+    );
+    assert_eq!(ask("fish", &["--no-config", "-c", &code]), "main/xlog.db\n");
 }
 
 #[test]
 fn fish_completes_and_zsh_reads_its_script() {
     let directory = tempfile::tempdir().unwrap();
-    let fish = format!("source {}; complete -C 'antipode val'", script(directory.path(), "fish").display());
+    let program = Path::new(env!("CARGO_BIN_EXE_antipode")).parent().unwrap();
+    let fish = format!(
+        "set -x PATH {} $PATH; source {}; complete -C 'antipode val'",
+        program.display(),
+        script(directory.path(), "fish").display()
+    );
     let completed = ask("fish", &["--no-config", "-c", &fish]);
     assert!(completed.starts_with("validate\tCheck a site file"), "{completed}");
     let zsh = script(directory.path(), "zsh");

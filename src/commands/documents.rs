@@ -2,35 +2,27 @@
 
 use std::fs;
 
-use clap::{Command, CommandFactory};
+use clap_complete::env::{self, EnvCompleter};
 
+use super::complete;
 use super::kept_files::{self, Kept};
-use crate::cli::{Cli, Completions, Man, Shell};
+use crate::cli::{Completions, Man, Shell};
 use crate::error::{Error, Exit};
 use crate::manual;
 use crate::stdout;
 
-/// Prints what a shell needs to complete the command line.
-pub fn completions(arguments: &Completions) -> Exit {
-    let shell = match arguments.shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
+/// Prints what a shell needs to complete the command line: a script that asks this program each time.
+pub fn completions(arguments: &Completions) -> Result<Exit, Error> {
+    let shell: &dyn EnvCompleter = match arguments.shell {
+        Shell::Bash => &env::Bash,
+        Shell::Zsh => &env::Zsh,
+        Shell::Fish => &env::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut shown(), "antipode", &mut script);
+    let written = shell.write_registration(complete::ASKED, "antipode", "antipode", "antipode", &mut script);
+    written.map_err(|error| Error::io("cannot write the completions", error))?;
     stdout::print(&String::from_utf8_lossy(&script));
-    Exit::Done
-}
-
-/// The command line without its hidden commands, which clap would complete too.
-fn shown() -> Command {
-    let whole = Cli::command();
-    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    Command::new("antipode")
-        .version(env!("CARGO_PKG_VERSION"))
-        .args(whole.get_arguments().cloned())
-        .subcommands(commands)
+    Ok(Exit::Done)
 }
 
 /// Writes the manual pages as files: a page is replaced whole, and one that is current is left alone.

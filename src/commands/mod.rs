@@ -10,6 +10,7 @@ mod apply;
 mod audience;
 mod barman;
 mod barman_conf;
+pub mod complete;
 mod demo;
 mod documents;
 mod explain;
@@ -136,7 +137,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::SyncWals(arguments) => barman::sync_wals::run(&arguments, terminal, &interrupt).await,
         Command::Cron(arguments) => barman::cron::run(&arguments, terminal, &interrupt).await,
         Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
-        Command::Completions(arguments) => Ok(documents::completions(&arguments)),
+        Command::Completions(arguments) => documents::completions(&arguments),
         Command::Man(arguments) => documents::man(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
     };

@@ -12,7 +12,7 @@ use crate::store::home;
 
 use super::interrupt::Interrupt;
 use super::terminal::{self, Terminal};
-use super::{explain, saved_plan, scope, source};
+use super::{complete, explain, saved_plan, scope, source};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
@@ -40,6 +40,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let unresolved = session.unresolved.clone();
     session.close().await;
     let plan = planned?.plan;
+    complete::remember(&plan);
     match &to_save {
         Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
         None => print(&plan, form(&arguments.view, terminal), &whys, terminal),
