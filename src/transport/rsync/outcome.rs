@@ -37,6 +37,21 @@ pub(super) struct Asked<'a> {
     pub(super) paths: &'a [PathBuf],
 }
 
+impl Asked<'_> {
+    /// The path below the directory, of a file that was asked for, by one of these names or as any; `None` of any other.
+    ///
+    /// The other side tells paths from its root. Of a directory below where a login begins nobody knows here where that is.
+    fn below(&self, path: &Path, named: &BTreeSet<&Path>) -> Option<PathBuf> {
+        let directory = self.directory.strip_prefix(".").unwrap_or(self.directory);
+        let is_directory = |before: &&Path| match self.directory.is_absolute() {
+            true => *before == directory,
+            false => before.ends_with(directory),
+        };
+        let below = path.ancestors().skip(1).filter(is_directory).filter_map(|before| path.strip_prefix(before).ok());
+        below.into_iter().find(|path| named.is_empty() || named.contains(path)).map(Path::to_owned)
+    }
+}
+
 /// Who complains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -158,23 +173,25 @@ fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error
     })
 }
 
-/// Exit codes 23 and 24: all that could be copied was. Missing files are an answer, anything else is an error.
+/// Exit codes 23 and 24: all that could be copied was. Missing files are an answer, anything else is an error: also a path
+/// that nobody asked for, as a directory whose name a shell there took apart would else count as empty.
 fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<Vec<PathBuf>, Error> {
-    let mut missing: BTreeSet<PathBuf> =
-        stderr.lines().filter_map(vanished).map(|path| relative(&path, asked)).collect();
-    let named: BTreeSet<&PathBuf> = asked.paths.iter().collect();
-    let mut others = Vec::new();
+    let named = asked.paths.iter().map(PathBuf::as_path).collect();
+    let mut missing = BTreeSet::new();
     for complaint in complaints {
-        let path = relative(&complaint.path, asked);
-        let is_ours = complaint.side == Side::Primary && complaint.errno == ENOENT && complaint.path != asked.directory;
-        if is_ours && (named.is_empty() || named.contains(&path)) {
-            missing.insert(path);
-        } else {
-            others.push(complaint.clone());
-        }
+        let is_theirs = complaint.side == Side::Primary && complaint.errno == ENOENT;
+        match asked.below(&complaint.path, &named).filter(|_| is_theirs) {
+            Some(path) => missing.insert(path),
+            None => return Err(refused(complaint, asked)),
+        };
     }
-    if let Some(complaint) = others.first() {
-        return Err(refused(complaint, asked));
+    for path in stderr.lines().filter_map(vanished) {
+        let Some(path) = asked.below(&path, &named) else {
+            let path = printable_tail(path.to_string_lossy().as_bytes());
+            let message = format!("primary {}: rsync there looked for {path}, which was not asked for", asked.primary);
+            return Err(Error::new(Kind::Other, message));
+        };
+        missing.insert(path);
     }
     if let Some(line) = stderr.lines().find(|line| is_other_error(line)) {
         let what = printable_tail(line.as_bytes());
@@ -189,26 +206,17 @@ fn partial(complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -> Result<V
 
 /// The error that a complaint is.
 fn refused(complaint: &Complaint, asked: Asked<'_>) -> Error {
-    let path = printable_tail(complaint.path.to_string_lossy().as_bytes());
     let (there, user) = match complaint.side {
         Side::Primary => ("there", "the user that ssh logs in as"),
         Side::Here => ("here", "our user"),
     };
+    let path = printable_tail(complaint.path.to_string_lossy().as_bytes());
     let (kind, what) = match complaint.errno {
         EACCES | EPERM => (Kind::PermissionDenied, format!("{user} may not access {path} {there}")),
         ENOENT => (Kind::NotFound, format!("{path} does not exist {there}")),
         _ => (Kind::Other, printable_tail(complaint.line.as_bytes())),
     };
     Error::new(kind, format!("primary {}: {what}", asked.primary))
-}
-
-fn relative(path: &Path, asked: Asked<'_>) -> PathBuf {
-    if let Ok(below) = asked.directory.strip_prefix(".") {
-        // The other side tells where a login begins, which nobody knows here.
-        let named = asked.paths.iter().find(|name| path.ends_with(below.join(name)));
-        return named.map_or(path, PathBuf::as_path).to_owned();
-    }
-    path.strip_prefix(asked.directory).unwrap_or(path).to_owned()
 }
 
 /// An error of rsync that is about no system call: `ERROR: f failed verification -- update discarded.`
@@ -292,6 +300,23 @@ mod tests {
             let judged = judged_below("./main/wals", 23, &stderr, &["main-xlog.db", "xlog.db"]);
             assert_eq!(judged.is_ok_and(|missing| missing == [Path::new("xlog.db")]), is_missing, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_outside_of_the_directory_makes_no_list_empty() {
+        for (directory, path) in
+            [("/src/`id`", "/src/uid=0"), ("/src", "/srcs/a"), ("/src/a", "/src"), ("./a/b", "/home/ops/ab/c")]
+        {
+            let stderr =
+                format!("rsync: [sender] link_stat \"{path}\" failed: No such file or directory (2)\n{PARTIAL}");
+            assert_eq!(judged_below(directory, 23, &stderr, &[]).unwrap_err().kind, Kind::NotFound, "{directory}");
+            let stderr = format!("file has vanished: \"{path}\"\n{PARTIAL}");
+            let error = judged_below(directory, 24, &stderr, &[]).unwrap_err();
+            assert!(error.message.contains(&format!("{path}, which was not asked for")), "{error}");
+        }
+        let stderr =
+            format!("rsync: [sender] link_stat \"/home/a/b/c/d\" failed: No such file or directory (2)\n{PARTIAL}");
+        assert_eq!(judged_below("./a/b", 23, &stderr, &[]), Ok(vec!["c/d".into()]));
     }
 
     #[test]
