@@ -28,13 +28,18 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("window", "within"),
 ];
 
-/// The word at the smallest edit distance, if it is near enough to be meant; else the one that is called so elsewhere.
+/// The one word that begins with it and a `-`; else that at the smallest edit distance, if it is near enough to be meant;
+/// else the one that is called so elsewhere.
 pub(super) fn nearest<'a>(wrong: &str, right: &[&'a str]) -> Option<&'a str> {
     let elsewhere = || {
         let meant = ELSEWHERE.iter().find(|(elsewhere, _)| wrong.eq_ignore_ascii_case(elsewhere))?;
         right.iter().find(|word| **word == meant.1).copied()
     };
-    near(wrong, right).first().copied().or_else(elsewhere)
+    let begun = || {
+        let mut begun = right.iter().copied().filter(|word| word.starts_with(&format!("{}-", wrong.to_lowercase())));
+        begun.next().filter(|_| begun.next().is_none())
+    };
+    begun().or_else(|| near(wrong, right).first().copied()).or_else(elsewhere)
 }
 
 /// The words that are near enough to be meant, the nearest first.
@@ -80,6 +85,9 @@ mod tests {
         assert_eq!(nearest("x", &[]), None);
         assert_eq!(nearest("Window", &["last", "within"]), Some("within"));
         assert_eq!(nearest("window", &keys), None);
+        assert_eq!(nearest("newest", &["oldest-backup", "newest-backup", "newer"]), Some("newest-backup"));
+        assert_eq!(nearest("Newest", &["oldest-backup", "newest-backup"]), Some("newest-backup"));
+        assert_eq!(nearest("newest", &["newest-backup", "newest-wal"]), None);
     }
 
     #[test]

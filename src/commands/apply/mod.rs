@@ -58,16 +58,8 @@ async fn run_for(
         return Err(Error::new(Kind::Invalid, "`--json` prints no question to answer")
             .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
-    if !arguments.auto_approve && !std::io::stdin().is_terminal() {
-        return Err(Error::new(Kind::Refused, "nobody is there to approve the plan: standard input is not a terminal")
-            .hint(
-                "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
-             or run `antipode apply --auto-approve`",
-            ));
-    }
     let site = source::load(&arguments.site, terminal)?;
     let scope = scope::asked_for(&arguments.scope)?;
-    home::prepare(&site.catalog.path)?;
     let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     session.limit(limits(arguments));
@@ -77,6 +69,14 @@ async fn run_for(
     };
     session.close().await;
     result
+}
+
+/// Nobody can be asked.
+fn nobody() -> Error {
+    Error::new(Kind::Refused, "nobody is there to approve the plan: standard input is not a terminal").hint(
+        "save a plan with `antipode plan -o FILE`, review it and run `antipode apply FILE`, \
+         or run `antipode apply --auto-approve`",
+    )
 }
 
 /// An apply of what the site file says.
@@ -94,6 +94,10 @@ impl Applying<'_> {
     async fn run(self) -> Result<Exit, Error> {
         let scope = self.scope;
         scope.check_names(&self.session.replicas)?;
+        if !self.arguments.auto_approve && !std::io::stdin().is_terminal() {
+            return Err(nobody());
+        }
+        home::prepare(&self.session.site.catalog.path)?;
         let mut locking = self.session.lock(|name| scope.concerns(name), self.arguments.lock_timeout)?;
         if !self.arguments.auto_approve {
             // Whoever approves is shown one plan, and asked once.

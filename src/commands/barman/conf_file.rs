@@ -30,7 +30,7 @@ impl ConfFile {
             None => usual_places().find(|path| path.exists()).ok_or_else(|| {
                 let places: Vec<String> = usual_places().map(|path| path.display().to_string()).collect();
                 Error::new(Kind::NotFound, format!("there is no barman.conf at {}", places.join(", ")))
-                    .hint("name it with -c FILE")
+                    .hint("name it with -c FILE; where Antipode keeps the copies, `antipode barman-conf --write DIR` writes one")
             })?,
         };
         let conf = read_conf(&path)?;

@@ -22,7 +22,10 @@ pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &I
     let absent = || {
         Error::new(Kind::NotFound, format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()))
     };
-    let id: BackupId = arguments.backup.parse().map_err(|_| absent())?;
+    let id: BackupId = arguments
+        .backup
+        .parse()
+        .map_err(|_| absent().hint("an id is like 20261122T030000; a backup's name does not stand for it"))?;
     let name: ServerName = server.parse().map_err(|_| cycle::unknown_server(server, &[]))?;
     let running = || {
         Error::new(
