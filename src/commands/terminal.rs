@@ -1,10 +1,14 @@
 //! The edges of the program: stdout and stderr, with colour or without, how wide, and what is told on stderr.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{Error, Exit};
@@ -48,13 +52,17 @@ impl Terminal {
             1 => "antipode=info",
             _ => "antipode=debug",
         };
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log);
-        // Only a second subscriber can be refused, and there is none.
-        let _ = match self.log_format {
-            TextOrJson::Text => log.with_ansi(self.colour_on_stderr()).without_time().try_init(),
-            TextOrJson::Json => log.json().flatten_event(true).try_init(),
+        let asked = env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
+        let asked = asked.and_then(|asked| asked.parse::<Targets>().ok());
+        // Both are words that are understood.
+        let filter = asked.or_else(|| level.parse().ok()).unwrap_or_default();
+        let log = tracing_subscriber::fmt::layer().with_writer(|| Log);
+        let log = match self.log_format {
+            TextOrJson::Text => log.with_ansi(self.colour_on_stderr()).without_time().boxed(),
+            TextOrJson::Json => log.json().flatten_event(true).boxed(),
         };
+        // Only a second subscriber can be refused, and there is none.
+        let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();
     }
 
     /// The same for a question: who answers it must see what it is about.
