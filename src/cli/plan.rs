@@ -160,12 +160,15 @@ pub struct Apply {
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  antipode status\n  antipode status -q\n  antipode status --format json\n\nExit codes: 0 every objective is kept; 2 an objective is missed, a replica is not recoverable, or one without an objective is incomplete; 1 an error."
+    after_help = "Examples:\n  antipode status\n  antipode status main\n  antipode status -q\n  antipode status --format json\n\nExit codes: 0 every objective is kept; 2 an objective is missed, a replica is not recoverable, or one without an objective is incomplete; 1 an error."
 )]
 pub struct Status {
     /// Which site file.
     #[command(flatten)]
     pub site: SiteFile,
+    /// Only these replicas
+    #[arg(value_name = "REPLICA")]
+    pub replicas: Vec<String>,
     /// For people, or for a monitoring system
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,

@@ -50,10 +50,11 @@ fn shown() -> Command {
 
 /// An argument names what the name of its value says.
 fn offering(argument: Arg) -> Arg {
-    let names: Vec<&str> = argument.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> =
+        argument.get_value_names().unwrap_or_default().iter().map(clap::builder::Str::as_str).collect();
     match names[..] {
         ["ADDRESS"] => argument.add(ArgValueCompleter::new(addresses)),
-        ["SERVER"] => argument.add(ArgValueCompleter::new(replicas)),
+        ["SERVER" | "REPLICA"] => argument.add(ArgValueCompleter::new(replicas)),
         ["BACKUP_ID"] => argument.add(ArgValueCompleter::new(backups)),
         _ => argument,
     }

@@ -10,10 +10,11 @@ mod apply;
 mod audience;
 mod barman;
 mod barman_conf;
-pub mod complete;
+mod complete;
 mod demo;
 mod documents;
 mod explain;
+mod foreign;
 mod init;
 mod interrupt;
 mod kept_files;
@@ -25,10 +26,12 @@ mod status;
 mod terminal;
 mod validate;
 
+use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::{Cli, Command};
@@ -39,7 +42,7 @@ use interrupt::Interrupt;
 use terminal::Terminal;
 
 /// Runs a command to its end and says how it went.
-pub fn run(cli: Cli) -> ExitCode {
+fn run(cli: Cli) -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     terminal.start_log();
     allow_open_files();
@@ -59,8 +62,23 @@ pub fn run(cli: Cli) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// Parses the command line and runs what it says.
+pub fn main() -> ExitCode {
+    if let Some(answered) = complete::answer() {
+        return answered;
+    }
+    let parsed = Cli::try_parse();
+    if let Some(refused) = foreign::refused(env::args_os(), parsed.as_ref().err()) {
+        return ExitCode::from(Terminal::default().error(&refused).code());
+    }
+    match parsed {
+        Ok(cli) => run(cli),
+        Err(error) => answer(&error),
+    }
+}
+
 /// Answers a command line that names no command to run: help and the version are answers, anything else is an error.
-pub fn answer(asked: &clap::Error) -> ExitCode {
+fn answer(asked: &clap::Error) -> ExitCode {
     if asked.use_stderr() {
         // Nobody is left to tell when the terminal itself is gone.
         let _ = asked.print();

@@ -68,7 +68,7 @@ fn word(path: &Path) -> String {
 pub fn read(file: &Path) -> Result<SavedPlan, Error> {
     let bytes = fs::read(file).map_err(|error| {
         Error::io(format_args!("cannot read the plan {}", file.display()), error)
-            .hint("name a file that `antipode plan -o FILE` saved")
+            .hint("name a file that `antipode plan -o FILE` saved; a part of the site is named by `--target`")
     })?;
     let read = text(bytes).and_then(|text| plan_file::read(&text));
     read.map_err(|error| Error::from(error).of(format_args!("the plan {} cannot be used", file.display())))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::apply;
 use crate::cli::{self, TextOrJson};
-use crate::cycle::Session;
+use crate::cycle::{self, Session};
 use crate::error::{Error, Exit};
 use crate::observe::Purpose;
 use crate::observe::catalog::Depth;
@@ -13,7 +13,7 @@ use crate::plan::status::{SiteStatus, Verdict, status};
 use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
-use crate::site::model::{Primary, Site};
+use crate::site::model::{Primary, Replica, Site};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
@@ -22,7 +22,7 @@ use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let site = source::load(&arguments.site, terminal)?;
+    let site = source::load(&arguments.site, terminal)?.only(&arguments.replicas);
     let shown = *terminal;
     let waits = move |primary: &Primary| waits_for(primary, &shown);
     let mut session = Session::open_telling(&site, &interrupt.token, terminal::told(), waits).await;
@@ -33,6 +33,8 @@ pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Inter
 
 async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
     session.mirror_what_is_here()?;
+    let vanished = if arguments.replicas.is_empty() { session.vanished()? } else { Vec::new() };
+    narrow(&mut session.replicas, &arguments.replicas)?;
     let now = Timestamp::now();
     let depth = match arguments.depth {
         cli::Depth::Lists => Depth::Lists,
@@ -41,7 +43,7 @@ async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, termi
     };
     let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
     let mut plan = plan::plan(site, &session.replicas, &observation, now);
-    plan.vanished = session.vanished()?;
+    plan.vanished = vanished;
     let mut status = status(&plan, &session.replicas, &observation, now);
     let barman = session.site_conf()?;
     for replica in &mut status.replicas {
@@ -60,6 +62,16 @@ async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, termi
         TextOrJson::Json => stdout::print(&status_json(told, &session.unresolved)),
     }
     Ok(exit(&status, !session.unresolved.is_empty()))
+}
+
+/// Leaves the replicas that are asked for: all, when none is named.
+fn narrow(replicas: &mut Vec<Replica>, named: &[String]) -> Result<(), Error> {
+    let known: Vec<&str> = replicas.iter().map(|replica| replica.name.as_str()).collect();
+    if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(cycle::unknown_server(unknown, &known));
+    }
+    replicas.retain(|replica| named.is_empty() || named.iter().any(|name| name == replica.name.as_str()));
+    Ok(())
 }
 
 /// Tells somebody who sits there which primary takes long, and how long it may.

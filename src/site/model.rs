@@ -33,15 +33,17 @@ pub struct Site {
 }
 
 impl Site {
-    /// The site without what a replica that the file names does not need, so that its primary alone is called. Of a
-    /// replica that only a mirror may stand for, nothing is left out.
+    /// The site without what these replicas do not need, so that their primaries alone are called. Where the file does not
+    /// name all of them, as a mirror may stand for one, nothing is left out.
     #[must_use]
-    pub fn only(mut self, replica: &str) -> Self {
-        let named = self.replicas.values().find(|named| named.name.as_str() == replica);
-        if let Some(Replica { name, primary, .. }) = named.cloned() {
-            self.primaries.retain(|other, _| *other == primary);
+    pub fn only(mut self, replicas: &[impl AsRef<str>]) -> Self {
+        let is_meant = |name: &str| replicas.iter().any(|replica| replica.as_ref() == name);
+        let named = |replica: &str| self.replicas.keys().any(|name| name.as_str() == replica);
+        if !replicas.is_empty() && replicas.iter().all(|replica| named(replica.as_ref())) {
+            self.replicas.retain(|name, _| is_meant(name.as_str()));
             self.mirrors.clear();
-            self.replicas.retain(|other, _| *other == name);
+            let is_called = |primary: &String| self.replicas.values().any(|replica| replica.primary == *primary);
+            self.primaries.retain(|name, _| is_called(name));
         }
         self
     }

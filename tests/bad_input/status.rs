@@ -137,3 +137,23 @@ fn quiet_says_nothing_when_all_is_well() {
     assert_eq!(quiet.output, "--- stderr\n");
     bench.antipode(&["status"]).expect(0).says(&["main in sync", "Status: 1 in sync."]);
 }
+
+#[test]
+fn a_status_tells_of_those_replicas_that_are_named_and_calls_no_other_primary() {
+    let bench = Bench::in_sync();
+    let of_main = "replicas: {main: {primary: frankfurt}}";
+    let of_both = "  lost: {path: /nonexistent/barman}\nreplicas: {main: {primary: frankfurt}, other: {primary: lost}}";
+    bench.declare(&bench.usual_site().replace(of_main, of_both));
+    bench.antipode(&["status"]).expect(2).says(&["2 replicas", "other"]);
+    bench.antipode(&["status", "main"]).expect(0).says(&["1 replica ", "main in sync"]).never_says("other");
+    bench.antipode(&["status", "main", "other"]).expect(2).says(&["2 replicas"]);
+    bench.antipode(&["status", "mian"]).expect(1).says(&["Unknown server 'mian'", "did you mean main?"]);
+}
+
+#[test]
+fn an_apply_that_names_nothing_says_so_before_it_asks_for_approval() {
+    let bench = Bench::in_sync();
+    let apply = bench.antipode(&["apply", "--target", "mian"]);
+    apply.expect(1).says(&["mian", "main"]).never_says("nobody is there");
+    bench.antipode(&["apply"]).expect(1).says(&["nobody is there to approve"]);
+}

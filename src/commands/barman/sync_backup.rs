@@ -17,7 +17,7 @@ use super::sync::{self, Part};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
+    let site = source::load(&arguments.site, terminal)?.only(&[&arguments.server]);
     let server = &arguments.server;
     let absent = || {
         Error::new(Kind::NotFound, format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()))

@@ -130,7 +130,7 @@ fn refused(server: &ServerName, error: &ListingError) -> Error {
 
 /// Asks the primary of a replica, and prints its answer as it came, without its passwords.
 async fn ask_primary(arguments: &cli::SyncInfo, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let site = source::load(&arguments.site, terminal)?.only(&arguments.server);
+    let site = source::load(&arguments.site, terminal)?.only(&[&arguments.server]);
     let session = Session::open(&site, &interrupt.token, terminal::told()).await;
     let answer = answer_of_primary(&session, &arguments.server).await;
     session.close().await;

@@ -11,7 +11,7 @@ use super::sync::{self, Part};
 /// Runs the command.
 pub async fn run(arguments: &cli::SyncWals, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let server = &arguments.server;
-    let site = source::load(&arguments.site, terminal)?.only(server);
+    let site = source::load(&arguments.site, terminal)?.only(&[server]);
     match sync::run(&site, server, &["history", "wal", "xlog.db", "sync-wals.info"], terminal, interrupt).await? {
         Part::Applied(summary) => Ok(sync::end(&summary, terminal)),
         Part::InPlace | Part::Absent(_) => Ok(Exit::Done),

@@ -43,9 +43,8 @@ impl Asked<'_> {
     /// The other side tells paths from its root. Of a directory below where a login begins nobody knows here where that is.
     fn below(&self, path: &Path, named: &BTreeSet<&Path>) -> Option<PathBuf> {
         let directory = self.directory.strip_prefix(".").unwrap_or(self.directory);
-        let is_directory = |before: &&Path| match self.directory.is_absolute() {
-            true => *before == directory,
-            false => before.ends_with(directory),
+        let is_directory = |before: &&Path| {
+            if self.directory.is_absolute() { *before == directory } else { before.ends_with(directory) }
         };
         let below = path.ancestors().skip(1).filter(is_directory).filter_map(|before| path.strip_prefix(before).ok());
         below.into_iter().find(|path| named.is_empty() || named.contains(path)).map(Path::to_owned)

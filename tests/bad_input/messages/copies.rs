@@ -14,6 +14,8 @@ const RSYNC: &[&str] = &[
     "echo 'rsync: --new-thing: unknown option' >&2; exit 1",
     "echo 'protocol version mismatch -- is your shell clean?' >&2; exit 2",
     "echo 'rsync: [sender] change_dir \"/srv/wals\" failed: Permission denied (13)' >&2; exit 23",
+    "echo 'rsync: [sender] link_stat \"/srv/elsewhere\" failed: No such file or directory (2)' >&2; exit 23",
+    "echo 'file has vanished: \"/srv/elsewhere\"' >&2; exit 24",
     "echo 'rsync: [sender] change_dir \"/srv/wals\" failed: Too many levels of symbolic links (40)' >&2; exit 12",
     "echo 'rsync: [receiver] mkstemp \"/b/x\" failed: Permission denied (13)' >&2; exit 23",
     "echo 'rsync: [receiver] mkstemp \"/b/x\" failed: No such file or directory (2)' >&2; exit 23",
