@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use antipode::commands;
+use antipode::transport::taps;
 
 fn main() -> ExitCode {
-    commands::main()
+    // No command for people: what a copy under a declared bandwidth passes through.
+    taps::let_through(std::env::args_os().skip(1)).unwrap_or_else(commands::main)
 }

@@ -226,13 +226,16 @@ class Works:
 
     @work
     def bandwidth(self, seconds=20):
-        """What comes over the line under a declared bandwidth, of small and large files over several streams."""
+        """What comes over the line under a declared bandwidth, of small and large files over several streams, and, as a part
+        of 100 MB/s, without one: more than that no limit lets come."""
         print(f"\n### A declared bandwidth, for {seconds} s\n\n| | | of the limit | any 5 s: least | most |\n| --- | --- | --: | --: | --: |")
-        for limit in [1, 10, 100]:
+        for limit in [1, 10, 100, None]:
+            declared = f"{limit} MB/s" if limit else "unlimited"
             for what, seed in [("everything", None), ("WAL", "wals")]:
                 counts = self.room / f"counts-{limit}-{what}"
                 port = self.ground.sshd.line(0.02, counts=counts)
-                ours = self.ours(seed=seed, port=port, primary=f"    bandwidth: {limit}MB/s\n")
+                primary, transfer = f"    bandwidth: {declared}\n", ", transfer: {compress: none}"
+                ours = self.ours(seed=seed, port=port, primary=primary, transfer=transfer)
                 ours.reset()
                 running = subprocess.Popen(
                     [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
@@ -243,8 +246,8 @@ class Works:
                 except subprocess.TimeoutExpired:
                     running.terminate()
                     running.wait()
-                shares = shares_of(counts, limit * MB, seconds)
-                print(f"| {limit} MB/s | {what} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
+                shares = shares_of(counts, (limit or 100) * MB, seconds)
+                print(f"| {declared} | {what} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
 
     @work
     def nothing(self, port=None, title="Nothing to do"):

@@ -241,14 +241,13 @@ impl<'a> ReplicaRun<'a> {
         })
     }
 
-    /// Copies once, with what it may use of the primary's bandwidth.
+    /// Copies once, within the limits that it is under.
     async fn attempt(&self, errand: &Errand<'_>) -> Result<Fetched, Error> {
-        let share = self.moving.share;
-        let copy = |bandwidth, cut_off| {
-            let request = Fetch { bandwidth, ..errand.request.clone() };
-            async move { self.transfer(errand, &request, &cut_off).await }
-        };
-        share.claim().transfer(share.at_most(errand.piece.map(Piece::bandwidth)), self.cancel, copy).await
+        // The primary sends no faster either: what is on its way already is not held back here.
+        let bandwidth = [errand.piece.map(Piece::bandwidth), self.moving.share.limit()].into_iter().flatten().min();
+        let taps = self.moving.share.taps()?;
+        let request = Fetch { bandwidth, taps, ..errand.request.clone() };
+        self.transfer(errand, &request, &self.cancel.child_token()).await
     }
 
     /// Copies, and charges what arrived, also of a copy that failed.
@@ -376,103 +375,4 @@ async fn bytes_here(request: &Fetch) -> u64 {
 async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(grace).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::apply::shared::tests::{FAR, frankfurt, replica_of};
-    use crate::apply::{Limits, Shared};
-    use crate::events::Nobody;
-    use crate::plan::tests::build;
-    use crate::store::Posix;
-    use crate::transport::Compare;
-
-    /// Brings some bytes, tells with which bandwidth it was asked, and goes on until somebody cuts it off, but for what is
-    /// asked with this bandwidth.
-    struct Endless {
-        asked: tokio::sync::mpsc::UnboundedSender<Option<u64>>,
-        ends_with: u64,
-    }
-
-    #[async_trait]
-    impl Files for Endless {
-        async fn list(&self, _directory: &Path) -> Result<Vec<RemoteFile>, Error> {
-            unimplemented!("nothing is listed")
-        }
-
-        async fn look(&self, _request: &Look) -> Result<Vec<RemoteEntry>, Error> {
-            unimplemented!("nothing is looked at")
-        }
-
-        async fn fetch(
-            &self,
-            request: &Fetch,
-            counter: &ByteCounter,
-            cancel: &CancellationToken,
-        ) -> Result<Fetched, Error> {
-            counter.add(10);
-            self.asked.send(request.bandwidth).unwrap();
-            if request.bandwidth == Some(self.ends_with) {
-                return Ok(Fetched { transferred: 10, ..Fetched::default() });
-            }
-            cancel.cancelled().await;
-            Err(Error::interrupted())
-        }
-    }
-
-    /// The line of a primary whose streams are all wanted.
-    fn far_away() -> Arc<Line> {
-        let line = Line::default();
-        line.has_answered(FAR);
-        Arc::new(line)
-    }
-
-    #[tokio::test]
-    async fn a_transfer_gives_way_to_another_replica_and_goes_on_with_less() {
-        let plan = build::replica("main").of([build::wals(build::range(1, 1, 1), None)]);
-        let (replica, primary, shared) =
-            (replica_of(2, None), frankfurt(4, 800), Shared::new(Limits::default(), Arc::default()));
-        let share = || {
-            let share = shared.admit([(&plan, &replica, &primary)]).remove(0);
-            share.follow(Some(FAR));
-            share
-        };
-        let (first, (asked, mut asks)) = (share(), tokio::sync::mpsc::unbounded_channel());
-        let (cancel, into) = (CancellationToken::new(), tempfile::tempdir().unwrap());
-        let moving = Moving {
-            files: Arc::new(Endless { asked, ends_with: 400 }),
-            share: &first,
-            reuse: Reuse::None,
-            compress: Compress::None,
-            primary: "frankfurt".to_owned(),
-            line: far_away(),
-            patience: Patience::APPLYING,
-        };
-        let target = plan.target.as_ref().unwrap();
-        let store = Arc::new(Posix::at(into.path()));
-        let run = ReplicaRun::new(target, store, moving, Duration::ZERO, &cancel, &Nobody);
-        let request = Fetch {
-            from: "/b".into(),
-            into: into.path().to_owned(),
-            what: What::Directories { exclude: Vec::new() },
-            basis: None,
-            compare: Compare::Times,
-            bandwidth: None,
-            compress: false,
-        };
-        let (address, counter) = (&plan.actions[0].address, ByteCounter::default());
-        let errand = Errand { address, urgency: first.urgency(0), counter: &counter, request, piece: None };
-        let other = async {
-            assert_eq!(asks.recv().await, Some(Some(800)), "it begins alone");
-            let second = share();
-            let rate = second.claim().start(second.at_most(None)).await;
-            (rate.bytes, asks.recv().await)
-        };
-        let (fetched, (bytes, again)) = tokio::join!(run.fetch(errand), other);
-        assert_eq!((fetched.unwrap().transferred, bytes, again), (10, Some(400), Some(Some(400))));
-        assert_eq!(first.spent(), 20, "what arrived before it gave way is charged");
-    }
 }

@@ -5,21 +5,20 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::plan::ReplicaPlan;
-use crate::plan::action::Action;
-use crate::plan::action::kinds::Effect;
 use crate::plan::cost::streams;
 use crate::site::model::{Primary, Replica};
-use crate::transport::bandwidth::{self, Bandwidth, Bandwidths, Claim};
+use crate::transport::bandwidth::{Bandwidth, Bandwidths};
 
 use super::budget::Budget;
 use super::room::Claims;
 use super::slots::{Slot, Slots, Urgency};
-use super::steps::commits;
 use super::{Limits, count};
 
 /// What all applies of a site share.
@@ -42,15 +41,11 @@ pub struct Share {
     apply: u64,
     /// Transfers of the replica at the same time at the most.
     pub streams: usize,
-    /// Transfers of the replica that nothing but the streams keeps from running at the same time.
-    transfers: usize,
-    /// Bytes per second, as far as the replica's own bandwidth goes.
-    bandwidth: Option<u64>,
     steps: Slots,
     replica: Slots,
     primary: Slots,
-    primary_bandwidth: Arc<Bandwidth>,
-    claim: Claim,
+    /// That of the primary, and the replica's own.
+    bandwidths: [Arc<Bandwidth>; 2],
     budget: Arc<Budget>,
     room: Claims,
     spent: AtomicU64,
@@ -77,7 +72,7 @@ impl Shared {
     ) -> Vec<Share> {
         let (mut shares, mut needs) = (Vec::new(), Vec::new());
         for (plan, replica, primary) in applies {
-            let share = self.share(plan, replica, primary);
+            let share = self.share(replica, primary);
             needs
                 .extend((0..).zip(&plan.actions).map(|(place, action)| (share.urgency(place), action.bytes_to_copy())));
             shares.push(share);
@@ -86,19 +81,16 @@ impl Shared {
         shares
     }
 
-    fn share(&self, plan: &ReplicaPlan, replica: &Replica, primary: &Primary) -> Share {
+    fn share(&self, replica: &Replica, primary: &Primary) -> Share {
         let streams = count(replica.policy.transfer.streams);
-        let primary_bandwidth = self.bandwidths.of(primary);
+        let own = Bandwidth::of(replica.policy.transfer.bandwidth);
         let share = Share {
             apply: self.applies.fetch_add(1, Ordering::Relaxed),
             streams,
-            transfers: transfers(plan),
-            bandwidth: replica.policy.transfer.bandwidth,
             steps: self.steps.clone(),
             replica: Slots::new(streams),
             primary: self.primary(primary),
-            claim: primary_bandwidth.claim(0),
-            primary_bandwidth,
+            bandwidths: [self.bandwidths.of(primary), Arc::new(own)],
             budget: Arc::clone(&self.budget),
             room: self.room.clone(),
             spent: AtomicU64::new(0),
@@ -139,14 +131,12 @@ impl Share {
     /// Lets as many transfers of the replica run as fill a line of this round trip, within what is declared. What is
     /// declared of the primary is for all its replicas: one that fills the line keeps no other from beginning.
     pub fn follow(&self, round_trip: Option<Duration>) {
-        let limit = [self.bandwidth, self.primary_bandwidth.limit()].into_iter().flatten().min();
-        self.replica.set_limit(streams::wanted(round_trip, limit, self.streams));
-        self.claim.expect(self.at_once());
+        self.replica.set_limit(streams::wanted(round_trip, self.limit(), self.streams));
     }
 
-    /// Transfers of the replica that can run at the same time.
-    fn at_once(&self) -> usize {
-        self.transfers.min(self.replica.limit()).min(self.primary.limit())
+    /// The bytes per second that transfers of the replica may use together, as it is declared.
+    pub fn limit(&self) -> Option<u64> {
+        self.bandwidths.iter().filter_map(|bandwidth| bandwidth.limit()).min()
     }
 
     /// Waits for the right to do a step, in the line since this call.
@@ -160,16 +150,9 @@ impl Share {
         [replica, self.primary.acquire(urgency).await]
     }
 
-    /// What the transfers of the replica have of its primary's bandwidth.
-    pub fn claim(&self) -> &Claim {
-        &self.claim
-    }
-
-    /// What a transfer may use as far as the replica's own bandwidth goes, and which may itself use no more than `most`
-    /// bytes per second.
-    pub fn at_most(&self, most: Option<u64>) -> Option<u64> {
-        let part = self.bandwidth.map(|limit| bandwidth::part(limit, self.at_once()));
-        [part, most].into_iter().flatten().min()
+    /// Where transfers of the replica draw the right to each byte.
+    pub fn taps(&self) -> Result<Vec<PathBuf>, Error> {
+        self.bandwidths.iter().filter_map(|bandwidth| bandwidth.tap().transpose()).collect()
     }
 
     /// Notes what a step copied.
@@ -188,24 +171,6 @@ impl Drop for Share {
     fn drop(&mut self) {
         self.budget.forget(self.apply);
     }
-}
-
-/// The transfers of a replica that nothing but the streams keeps from running at the same time.
-fn transfers(plan: &ReplicaPlan) -> usize {
-    let of_action = |action: &Action| match action.change.effect() {
-        Effect::BackupComes(_) | Effect::FilesCome(_) => usize::MAX,
-        Effect::History(_) => 1,
-        Effect::WalsCome(batch) => commits(&batch.entries).len(),
-        Effect::Server
-        | Effect::List
-        | Effect::Info(..)
-        | Effect::Links(_)
-        | Effect::Keep(..)
-        | Effect::WalsGo(..)
-        | Effect::BackupGoes { .. }
-        | Effect::StagingGoes(_) => 0,
-    };
-    plan.actions.iter().map(of_action).fold(0, usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -273,11 +238,6 @@ pub(super) mod tests {
         build::replica("main").of(segments)
     }
 
-    /// What the next transfer of an apply may use.
-    fn rate(share: &Share) -> Option<u64> {
-        share.claim().start(share.at_most(None)).now_or_never().expect("it need not wait").bytes
-    }
-
     /// Shares of applies that begin together, given what is declared of each replica and the commits that it ships.
     fn shares(shared: &Shared, primary: &Primary, applies: &[(Replica, u64)]) -> Vec<Share> {
         let plans: Vec<ReplicaPlan> = applies.iter().map(|(_, count)| commits(*count)).collect();
@@ -289,55 +249,43 @@ pub(super) mod tests {
         shares
     }
 
-    #[test]
-    fn transfers_share_the_bandwidth_of_their_primary_and_of_their_replica() {
-        for (primary, applies, bytes) in [
-            (frankfurt(4, 800), vec![(replica_of(2, None), 1)], 800),
-            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 1)], 300),
-            (frankfurt(4, 800), vec![(replica_of(2, None), 2)], 400),
-            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 2)], 150),
-            (frankfurt(4, 800), vec![(replica_of(2, Some(300)), 1), (replica_of(4, None), 10)], 200),
-            (frankfurt(4, 800), vec![(replica_of(2, None), 100)], 400),
-            (frankfurt(1, 800), vec![(replica_of(2, Some(900)), 100)], 800),
-            (frankfurt(8, 800), vec![(replica_of(9, Some(900)), 100)], 100),
-            (frankfurt(4, 800), vec![(replica_of(4, None), 0)], 800),
-        ] {
-            let shares = shares(&Shared::new(Limits::default(), Arc::default()), &primary, &applies);
-            assert_eq!(rate(&shares[0]), Some(bytes), "{applies:?}");
-        }
+    #[tokio::test]
+    async fn transfers_draw_from_the_bandwidth_of_their_primary_and_from_their_replicas_own() {
+        let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(4, 800));
+        let applies = [(replica_of(2, None), 1), (replica_of(2, Some(300)), 1)];
+        let [first, second] = [0, 1].map(|at| shares(&shared, &primary, &applies).remove(at).taps().unwrap());
+        assert_eq!((first.len(), second.len()), (1, 2));
+        assert_eq!(first[0], second[0], "all of a primary draw together");
+        let unlimited = Primary { bandwidth: None, ..primary };
+        assert!(shares(&shared, &unlimited, &applies[..1])[0].taps().unwrap().is_empty());
+    }
+
+    /// How many transfers of an apply run at the same time, of nine that are to.
+    fn at_once(share: &Share) -> usize {
+        let lines: Vec<_> = (0..9).filter_map(|_| share.line(share.urgency(0)).now_or_never()).collect();
+        lines.len()
     }
 
     #[test]
     fn as_many_transfers_run_as_fill_the_line() {
         let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(8, 100_000_000));
         let share = shares(&shared, &primary, &[(replica_of(6, None), 100)]).remove(0);
-        for (milliseconds, transfers) in [(1, 1), (100, 6), (50, 3)] {
+        for (milliseconds, transfers) in [(1, 4), (100, 6), (50, 4)] {
             share.follow(Some(Duration::from_millis(milliseconds)));
-            let lines: Vec<_> = (0..9).filter_map(|_| share.line(share.urgency(0)).now_or_never()).collect();
-            assert_eq!(
-                (lines.len(), rate(&share)),
-                (transfers, Some(100_000_000 / transfers as u64)),
-                "{milliseconds}"
-            );
+            assert_eq!(at_once(&share), transfers, "{milliseconds}");
         }
     }
 
     #[test]
-    fn applies_at_different_times_share_slots_and_bandwidth() {
+    fn applies_at_different_times_share_slots() {
         let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(2, 800));
         let first = shares(&shared, &primary, &[(replica_of(2, None), 2)]).remove(0);
         let line = |share: &Share, place| share.line(share.urgency(place)).now_or_never();
-        let (one, two) = (line(&first, 0).unwrap(), line(&first, 1).unwrap());
+        let (one, _two) = (line(&first, 0).unwrap(), line(&first, 1).unwrap());
         let second = shares(&shared, &primary, &[(replica_of(2, None), 2)]).remove(0);
         assert!(line(&second, 0).is_none(), "the primary has two streams");
         drop(one);
-        let three = line(&second, 0).unwrap();
-        assert_eq!(rate(&second), Some(400));
-        drop((two, first));
-        assert_eq!(rate(&second), Some(400), "it may have two at a time");
-        drop((three, second));
-        let third = shares(&shared, &primary, &[(replica_of(2, None), 1)]).remove(0);
-        assert_eq!(rate(&third), Some(800), "the others have ended");
+        assert!(line(&second, 0).is_some());
     }
 
     #[test]
@@ -347,7 +295,7 @@ pub(super) mod tests {
         let second = shares(&shared, &frankfurt(2, 200), &[(replica_of(4, None), 4)]).remove(0);
         let slots: Vec<_> = [&first, &second, &second].iter().map(|s| s.line(s.urgency(0)).now_or_never()).collect();
         assert_eq!(slots.iter().filter(|slots| slots.is_some()).count(), 2);
-        assert_eq!(rate(&first), Some(100));
+        assert_eq!(first.bandwidths[0].limit(), Some(200), "what runs has it too");
     }
 
     #[test]

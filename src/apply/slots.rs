@@ -44,11 +44,6 @@ impl Slots {
         self.serve();
     }
 
-    /// How many there are.
-    pub fn limit(&self) -> usize {
-        self.state().limit
-    }
-
     /// Waits for a slot, in the line since this call.
     pub fn acquire(&self, urgency: Urgency) -> impl Future<Output = Slot> + use<> {
         let (sender, receiver) = oneshot::channel();

@@ -237,21 +237,11 @@ async fn a_site_in_sync_pays_for_the_archive_and_the_annotations_and_nothing_els
 async fn what_is_fetched_to_be_read_and_what_is_copied_share_the_bandwidth_of_their_primary() {
     let (mut world, fake, bandwidths) = (World::new(), primary("3.19.1/pg15"), Arc::<Bandwidths>::default());
     world.turns = Turns::sharing(Arc::clone(&bandwidths));
-    let declared = world.site.primaries.get_mut("fra").unwrap();
-    (declared.bandwidth, declared.streams) = (Some(800), NonZeroU32::new(4).unwrap());
-    let copies = bandwidths.of(declared).claim(1);
-    let copy = copies.start(None).await;
-    assert_eq!(copy.bytes, Some(800), "it has all as long as it is alone");
-    let (observation, ()) = tokio::join!(world.observe_fake(&fake), async {
-        copy.give_way.cancelled().await;
-        assert!(fake.bandwidths().is_empty(), "nothing is fetched before there is room");
-        drop(copy);
-    });
+    world.site.primaries.get_mut("fra").unwrap().bandwidth = Some(800);
+    let observation = world.observe_fake(&fake).await;
     assert!(matches!(observation.primary, Observed::Active(_)), "{observation:?}");
-    assert!(!fake.bandwidths().is_empty() && fake.bandwidths().iter().all(|bytes| *bytes == Some(400)));
-    drop(copies);
-    world.observe_fake(&fake).await;
-    assert_eq!(fake.bandwidths().last(), Some(&Some(800)), "nobody copies");
+    let tap = bandwidths.of(&world.site.primaries["fra"]).tap().unwrap();
+    assert!(!fake.taps().is_empty() && fake.taps().iter().all(|taps| taps.iter().eq(&tap)), "{:?}", fake.taps());
 }
 
 #[tokio::test]

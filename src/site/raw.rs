@@ -102,7 +102,8 @@ pub(super) struct RawPrimary {
     /// then as old. Default `1h`.
     #[serde(default = "an_hour")]
     pub refresh_after: Length,
-    /// What all its replicas together may take: `200MiB/s`. Default `unlimited`.
+    /// What all its replicas together may take: `200MiB/s`. Default `unlimited`. It is kept over all streams and
+    /// connections. What comes compressed counts compressed; lists, and what ssh adds, are not counted.
     #[serde(default)]
     pub bandwidth: Rate,
     /// How many transfers run at the same time at the most, all its replicas together. How many do is decided by how far

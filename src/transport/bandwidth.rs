@@ -1,21 +1,36 @@
-//! What of a primary's bandwidth each transfer may use, so that all of them together keep it.
+//! The bandwidth of a primary, or of a replica, that all which is transferred under it keeps together.
 //!
-//! rsync is told its limit when it starts. So a transfer gets an equal part of what all get that can run beside it by
-//! then: those of the [`Claim`]s that there are, and no more at a time than there are streams. When a claim is given up, the
-//! transfers that start later get more. When one is made, those that run may have more than their part. A transfer that
-//! finds less than half of its own then asks them to give way: they end, keeping what arrived, and go on with less. So
-//! neither is the limit exceeded, nor does a replica wait for the long copy of another.
+//! Whoever passes bytes on draws the right to from one tap ([`super::taps`]), which is filled here as fast as the limit
+//! says. So the limit holds for all streams and connections together, whoever has something to transfer uses all of it,
+//! and it can be another one at any moment. What counts is what comes over the line: a compressed byte as one byte.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::num::NonZeroU64;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::io::ioctl_fionread;
+use tokio::task::AbortHandle;
 
 use crate::error::{Error, Kind};
 use crate::site::model::Primary;
+
+use super::private_dir::PrivateDir;
+use super::taps::UNIT;
+
+/// How often a tap is filled.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What lies in a tap at the most for those who were not quick enough, as a part of a second: more would be a burst.
+const KEPT: u64 = 8;
+
+/// A tap holds at least so much, so that one chunk can be passed on at once.
+const LEAST: u64 = 8;
 
 /// The bandwidth of each primary, for all that is transferred from it, whenever and for whatever that is.
 #[derive(Debug, Default)]
@@ -25,262 +40,196 @@ pub struct Bandwidths {
 }
 
 impl Bandwidths {
-    /// That of a primary, with the limits that are declared of it by now.
+    /// That of a primary, with the limit that is declared of it by now.
     pub fn of(&self, primary: &Primary) -> Arc<Bandwidth> {
         let bandwidth = {
             // Nothing in here can panic half-way.
             let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(primaries.entry(primary.name.clone()).or_default())
         };
-        bandwidth.set_limit(primary.bandwidth, usize::try_from(primary.streams.get()).unwrap_or(usize::MAX));
+        bandwidth.set_limit(primary.bandwidth);
         bandwidth
     }
 }
 
-/// The bandwidth of a primary, shared by all that is transferred from it.
+/// A limit that transfers keep together.
 #[derive(Debug, Default)]
 pub struct Bandwidth {
-    state: Mutex<State>,
-    /// A transfer has ended.
-    freed: Notify,
+    /// Bytes per second; 0 is unlimited.
+    limit: Arc<AtomicU64>,
+    /// From the first transfer on that is under a limit.
+    tap: Mutex<Option<Tap>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Bytes per second; `None` is unlimited.
-    limit: Option<u64>,
-    /// Transfers that run at the same time at the most.
-    streams: usize,
-    /// Transfers that can run at the same time, by the number of their claim.
-    claims: BTreeMap<u64, usize>,
-    /// Those that run, by their numbers.
-    running: BTreeMap<u64, Running>,
-    /// Claims and transfers so far.
-    numbered: u64,
-}
-
+/// A FIFO, as long as it is filled.
 #[derive(Debug)]
-struct Running {
-    bytes: u64,
-    give_way: CancellationToken,
-}
-
-/// The claim of somebody who transfers, such as an apply, until it is dropped.
-#[derive(Debug)]
-pub struct Claim {
-    bandwidth: Arc<Bandwidth>,
-    number: u64,
-}
-
-/// What one transfer may use, for as long as it runs.
-#[derive(Debug)]
-pub struct Rate {
-    /// Bytes per second; `None` is unlimited.
-    pub bytes: Option<u64>,
-    /// Fires when the transfer is to end, and to begin again with less.
-    pub give_way: CancellationToken,
-    bandwidth: Arc<Bandwidth>,
-    number: u64,
+struct Tap {
+    path: PathBuf,
+    filling: AbortHandle,
+    _directory: PrivateDir,
 }
 
 impl Bandwidth {
-    /// From now on it is this one, for so many transfers at a time.
-    fn set_limit(&self, limit: Option<u64>, streams: usize) {
-        let mut state = self.state();
-        (state.limit, state.streams) = (limit, streams);
-        drop(state);
-        self.freed.notify_waiters();
+    /// One of so many bytes per second; `None` is unlimited.
+    pub fn of(limit: Option<u64>) -> Self {
+        let bandwidth = Self::default();
+        bandwidth.set_limit(limit);
+        bandwidth
+    }
+
+    /// From now on it is this one, also for what is on its way under a limit. A primary that was told to send no faster than
+    /// the earlier one goes on so until its transfer ends.
+    pub fn set_limit(&self, limit: Option<u64>) {
+        self.limit.store(limit.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// In bytes per second; `None` is unlimited.
     pub fn limit(&self) -> Option<u64> {
-        self.state().limit
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
     }
 
-    /// Somebody is going to transfer, with so many transfers that can run at the same time.
-    pub fn claim(self: &Arc<Self>, transfers: usize) -> Claim {
-        let mut state = self.state();
-        let number = state.number();
-        state.claims.insert(number, transfers);
-        drop(state);
-        Claim { bandwidth: Arc::clone(self), number }
+    /// Where a transfer that begins draws the right to each byte; `None` where it needs none.
+    pub fn tap(&self) -> Result<Option<PathBuf>, Error> {
+        let mut tap = self.opened();
+        if tap.is_none() && self.limit().is_some() {
+            let parent = std::env::temp_dir();
+            *tap = Some(Tap::open(Arc::clone(&self.limit)).map_err(|error| {
+                let message =
+                    format!("the bandwidth cannot be limited: no FIFO can be made in {}: {error}", parent.display());
+                Error::new(Kind::from(&error), message).hint("set TMPDIR to a directory that can be written")
+            })?);
+        }
+        Ok(self.limit().and(tap.as_ref().map(|tap| tap.path.clone())))
     }
 
-    fn try_start(self: &Arc<Self>, most: Option<u64>) -> Option<Rate> {
-        let mut state = self.state();
-        let bytes = match state.limit {
-            Some(limit) => Some(state.free(limit, most)?),
-            None => most,
-        };
-        let (number, give_way) = (state.number(), CancellationToken::new());
-        state.running.insert(number, Running { bytes: bytes.unwrap_or(0), give_way: give_way.clone() });
-        Some(Rate { bytes, give_way, bandwidth: Arc::clone(self), number })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn opened(&self) -> MutexGuard<'_, Option<Tap>> {
         // Nothing in here can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Claim {
-    /// From now on so many transfers can run at the same time.
-    pub fn expect(&self, transfers: usize) {
-        self.bandwidth.state().claims.insert(self.number, transfers);
-    }
-
-    /// A transfer begins, which may itself use no more than `most`. It waits until it may use at least half of its part.
-    pub async fn start(&self, most: Option<u64>) -> Rate {
-        loop {
-            let freed = self.bandwidth.freed.notified();
-            if let Some(rate) = self.bandwidth.try_start(most) {
-                return rate;
-            }
-            freed.await;
-        }
-    }
-
-    /// Transfers with as many bytes per second as it is told, at most `most`; and goes on with less when it was cut off to
-    /// give way. `cancel` ends it.
-    pub async fn transfer<T, A: Future<Output = Result<T, Error>>>(
-        &self,
-        most: Option<u64>,
-        cancel: &CancellationToken,
-        mut transfer: impl FnMut(Option<u64>, CancellationToken) -> A,
-    ) -> Result<T, Error> {
-        loop {
-            let rate = tokio::select! {
-                rate = self.start(most) => rate,
-                () = cancel.cancelled() => return Err(Error::interrupted()),
-            };
-            let cut_off = cancel.child_token();
-            let end = async {
-                rate.give_way.cancelled().await;
-                cut_off.cancel();
-                std::future::pending::<Infallible>().await
-            };
-            let ended = tokio::select! {
-                ended = transfer(rate.bytes, cut_off.clone()) => ended,
-                never = end => match never {},
-            };
-            let gave_way = rate.give_way.is_cancelled() && !cancel.is_cancelled();
-            match ended {
-                Err(error) if gave_way && error.kind == Kind::Interrupted => {}
-                ended => return ended,
-            }
-        }
+impl Tap {
+    fn open(limit: Arc<AtomicU64>) -> io::Result<Self> {
+        let directory = PrivateDir::make_in(&std::env::temp_dir())?;
+        let path = directory.path().join("tap");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        // Open for both, it waits for nobody.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let fifo = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path)?;
+        let filling = tokio::spawn(fill(fifo, limit)).abort_handle();
+        Ok(Self { path, filling, _directory: directory })
     }
 }
 
-impl State {
-    /// A number that nothing else has.
-    fn number(&mut self) -> u64 {
-        self.numbered += 1;
-        self.numbered
-    }
-
-    /// What a transfer may use now. When that is too little, those that have more than their part are asked to give way.
-    fn free(&self, limit: u64, most: Option<u64>) -> Option<u64> {
-        let part = part(limit, self.claims.values().sum::<usize>().min(self.streams));
-        let wanted = most.map_or(part, |most| part.min(most)).max(1);
-        let left = limit.saturating_sub(self.running.values().map(|running| running.bytes).sum());
-        if left >= wanted.div_ceil(2) {
-            return Some(wanted.min(left));
-        }
-        self.running.values().filter(|running| running.bytes > part).for_each(|running| running.give_way.cancel());
-        None
-    }
-}
-
-/// The part of a limit that each of so many gets; never nothing.
-pub fn part(limit: u64, of: usize) -> u64 {
-    let of = u64::try_from(of).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
-    (limit / of).max(1)
-}
-
-impl Drop for Claim {
+impl Drop for Tap {
     fn drop(&mut self) {
-        self.bandwidth.state().claims.remove(&self.number);
+        self.filling.abort();
     }
 }
 
-impl Drop for Rate {
-    fn drop(&mut self) {
-        self.bandwidth.state().running.remove(&self.number);
-        self.bandwidth.freed.notify_waiters();
+/// Fills a tap until it is aborted. Without a limit, as there was one when it was opened, it is always full.
+async fn fill(mut fifo: File, limit: Arc<AtomicU64>) {
+    let (mut flow, mut last) = (Flow::default(), Instant::now());
+    loop {
+        tokio::time::sleep(TICK).await;
+        let (now, limit) = (Instant::now(), limit.load(Ordering::Relaxed));
+        let limit = if limit == 0 { u64::MAX / 1_000_000_000 } else { limit };
+        let units = flow.units(now - last, limit, ioctl_fionread(&fifo).unwrap_or(0));
+        last = now;
+        let _full = fifo.write_all(&vec![0; units]);
     }
 }
+
+/// What has flowed under a limit, and was not given yet as it is less than a unit.
+#[derive(Debug, Default)]
+struct Flow {
+    /// In bytes times microseconds per second.
+    rest: u128,
+}
+
+impl Flow {
+    /// The units to be given after some time, where so many given before lie unused. What would be too many is lost, unless
+    /// all was used: then they are owed, at most those of a second.
+    fn units(&mut self, time: Duration, limit: u64, unused: u64) -> usize {
+        let unit = u128::from(UNIT) * 1_000_000;
+        let flowed = self.rest.saturating_add(time.as_micros().saturating_mul(limit.into()));
+        let most = (limit / KEPT / UNIT).clamp(LEAST, MOST).saturating_sub(unused);
+        let given = (flowed / unit).min(most.into());
+        let owed = flowed - given * unit;
+        self.rest = if unused == 0 { owed.min(unit.max(u128::from(limit) * 1_000_000)) } else { owed % unit };
+        usize::try_from(given).unwrap_or_default()
+    }
+}
+
+/// What a FIFO holds on Linux.
+const MOST: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use std::io::Read;
 
     use super::*;
 
-    fn bandwidth(limit: u64, streams: usize) -> Arc<Bandwidth> {
-        let bandwidth = Arc::new(Bandwidth::default());
-        bandwidth.set_limit(Some(limit), streams);
-        bandwidth
-    }
+    const MB: u64 = 1_000_000;
 
-    fn start(claim: &Claim, most: Option<u64>) -> Rate {
-        claim.start(most).now_or_never().expect("it need not wait")
+    #[test]
+    fn as_much_flows_as_the_limit_says_whatever_the_intervals() {
+        for limit in [1000, MB, 100 * MB, 1000 * MB] {
+            for milliseconds in [1, 10, 17] {
+                let (mut flow, mut units) = (Flow::default(), 0);
+                for _ in 0..10_000 {
+                    units += flow.units(Duration::from_millis(milliseconds), limit, 0) as u64;
+                }
+                let expected = limit * milliseconds * 10;
+                assert!(units * UNIT <= expected && expected - units * UNIT < UNIT, "{limit} {milliseconds} {units}");
+            }
+        }
     }
 
     #[test]
-    fn a_transfer_that_is_alone_has_all_of_it() {
-        let all = bandwidth(800, 4).claim(1);
-        assert_eq!(start(&all, None).bytes, Some(800));
-        assert_eq!(start(&all, Some(300)).bytes, Some(300));
-        let unlimited = Arc::new(Bandwidth::default()).claim(1);
-        assert_eq!((start(&unlimited, None).bytes, start(&unlimited, Some(300)).bytes), (None, Some(300)));
+    fn what_nobody_used_is_kept_for_an_eighth_of_a_second_and_not_longer() {
+        let second = Duration::from_secs(1);
+        for (limit, unused, units) in [
+            (MB, 0, 30),
+            (MB, 20, 10),
+            (MB, 30, 0),
+            (MB, 100, 0),
+            (100 * MB, 0, 3051),
+            (8192, 0, 2),
+            (8192, 7, 1),
+            (u64::MAX / 1_000_000_000, 0, 65_536),
+        ] {
+            assert_eq!(Flow::default().units(second, limit, unused), units, "{limit} {unused}");
+        }
     }
 
     #[test]
-    fn transfers_that_can_run_beside_each_other_share_it_and_no_more_run_than_there_are_streams() {
-        let shared = bandwidth(800, 4);
-        let first = shared.claim(2);
-        assert_eq!(start(&first, None).bytes, Some(400));
-        let second = shared.claim(7);
-        let rates: Vec<Rate> = [&first, &second, &first, &second].map(|claim| start(claim, None)).into();
-        assert!(rates.iter().all(|rate| rate.bytes == Some(200)), "{rates:?}");
-        assert!(first.start(None).now_or_never().is_none(), "nothing is left");
-        assert_eq!(start(&bandwidth(1, 4).claim(4), None).bytes, Some(1), "a part is never nothing");
-    }
-
-    #[test]
-    fn what_starts_after_another_claim_was_given_up_gets_more() {
-        let shared = bandwidth(800, 4);
-        let (one, other) = (shared.claim(1), shared.claim(1));
-        let (first, second) = (start(&one, None), start(&other, None));
-        assert_eq!((first.bytes, second.bytes), (Some(400), Some(400)));
-        drop((second, other));
-        assert_eq!(start(&one, None).bytes, Some(400), "what the first does not use");
-        drop(first);
-        assert_eq!(start(&one, None).bytes, Some(800));
+    fn those_who_used_all_get_later_what_came_too_late_for_them() {
+        let (mut flow, tick) = (Flow::default(), Duration::from_millis(10));
+        assert_eq!(flow.units(Duration::from_millis(500), MB, 0), 30);
+        let later: usize = (0..100).map(|_| flow.units(tick, MB, 0)).sum();
+        assert_eq!(later, 336, "what was owed, and what a second brought");
+        flow.units(Duration::from_secs(60), MB, 0);
+        assert!((0..100).map(|_| flow.units(tick, MB, 0)).sum::<usize>() < 500, "no more than of a second is owed");
     }
 
     #[tokio::test]
-    async fn what_has_more_than_its_part_gives_way_to_a_claim_that_is_made() {
-        let shared = bandwidth(800, 4);
-        let (first, second) = (shared.claim(1), Arc::new(shared.claim(0)));
-        let alone = start(&first, None);
-        second.expect(1);
-        let waiting = tokio::spawn({
-            let second = Arc::clone(&second);
-            async move { second.start(None).await }
+    async fn a_tap_is_there_as_long_as_there_is_a_limit_and_gives_what_was_declared_last() {
+        let bandwidth = Bandwidth::of(None);
+        assert_eq!((bandwidth.limit(), bandwidth.tap()), (None, Ok(None)));
+        bandwidth.set_limit(Some(1));
+        let path = bandwidth.tap().unwrap().unwrap();
+        assert_eq!(bandwidth.tap(), Ok(Some(path.clone())));
+        // At a byte a second nothing would come for an hour.
+        bandwidth.set_limit(Some(100 * MB));
+        let read = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || File::open(path).unwrap().read(&mut [0; 16]).unwrap()
         });
-        alone.give_way.cancelled().await;
-        assert!(!waiting.is_finished(), "the limit is never exceeded");
-        drop(alone);
-        let other = waiting.await.unwrap();
-        let again = start(&first, None);
-        assert_eq!((other.bytes, again.bytes), (Some(400), Some(400)));
-        // A third finds enough for a beginning once one of the two has ended, and lets the other be.
-        let third = shared.claim(1);
-        drop(again);
-        let begun = start(&third, None);
-        assert_eq!((begun.bytes, start(&first, None).bytes), (Some(266), Some(134)));
-        assert!(!other.give_way.is_cancelled());
+        assert!(read.await.unwrap() > 0);
+        bandwidth.set_limit(None);
+        assert_eq!(bandwidth.tap(), Ok(None));
+        drop(bandwidth);
+        assert!(!path.exists());
     }
 }

@@ -54,7 +54,7 @@ struct State {
     faults: VecDeque<Fault>,
     calls: Vec<String>,
     brought: Vec<PathBuf>,
-    bandwidths: Vec<Option<u64>>,
+    taps: Vec<Vec<PathBuf>>,
 }
 
 impl FakePrimary {
@@ -138,9 +138,9 @@ impl FakePrimary {
         self.state().brought.clone()
     }
 
-    /// How many bytes per second each copy was asked for with so far, in order.
-    pub fn bandwidths(&self) -> Vec<Option<u64>> {
-        self.state().bandwidths.clone()
+    /// The taps of each copy so far, in order.
+    pub fn taps(&self) -> Vec<Vec<PathBuf>> {
+        self.state().taps.clone()
     }
 
     /// A connection to it.
@@ -299,7 +299,7 @@ impl Files for FakePrimary {
             Some(Fault::FullAfter(bytes)) => (bytes, Kind::NoSpace),
             None => (u64::MAX, Kind::Other),
         };
-        self.state().bandwidths.push(request.bandwidth);
+        self.state().taps.push(request.taps.clone());
         let from = match request.from.strip_prefix(".") {
             Ok(below) => self.state().home.join(below),
             Err(_) => request.from.clone(),
@@ -370,6 +370,7 @@ mod tests {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            taps: Vec::new(),
             compress: false,
         };
         let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());

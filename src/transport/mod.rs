@@ -23,6 +23,7 @@ mod private_dir;
 mod process;
 mod rsync;
 mod ssh;
+pub mod taps;
 mod text;
 
 use std::ops::Range;
@@ -200,8 +201,10 @@ pub struct Fetch {
     pub basis: Option<PathBuf>,
     /// How what is here already is compared with what the primary has.
     pub compare: Compare,
-    /// Bytes per second; `None` is unlimited.
+    /// Bytes per second that this copy may use by itself; `None` is unlimited.
     pub bandwidth: Option<u64>,
+    /// Where the right to each byte is drawn, of limits that it keeps together with others ([`bandwidth`]).
+    pub taps: Vec<PathBuf>,
     /// Whether bytes are compressed on their way, where there is one.
     pub compress: bool,
 }

@@ -43,6 +43,7 @@ fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
         basis: None,
         compare: Compare::Times,
         bandwidth: None,
+        taps: Vec::new(),
         compress: false,
     }
 }

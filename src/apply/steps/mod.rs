@@ -11,8 +11,6 @@ mod removal;
 mod server;
 mod wals;
 
-pub use wals::commits;
-
 use std::path::Path;
 
 use futures::future::BoxFuture;

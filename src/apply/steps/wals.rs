@@ -140,7 +140,7 @@ fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
 
 /// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
 /// many transfers there may be.
-pub fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
+fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let all = entries.iter().map(|entry| entry.size).fold(0, u64::saturating_add);
     let (most, mut bytes) = ((all / COMMITS).clamp(COMMIT_LEAST, COMMIT_BYTES), 0_u64);
@@ -307,6 +307,7 @@ impl Placing {
             basis: None,
             compare,
             bandwidth: None,
+            taps: Vec::new(),
             compress: false,
         }
     }

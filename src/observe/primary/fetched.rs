@@ -133,35 +133,30 @@ impl Fetcher<'_> {
             what: What::Files { paths, flatten: false },
             basis: basis.map(Path::to_owned),
             compare: Compare::Times,
-            bandwidth: None,
+            bandwidth: self.bandwidth.limit(),
+            taps: self.bandwidth.tap().map_err(FetchError::Here)?.into_iter().collect(),
             compress: false,
         };
-        let copy = |bandwidth, cut_off| self.fetch_at_most(most, Fetch { bandwidth, ..request.clone() }, cut_off);
-        let fetched = self.bandwidth.claim(1).transfer(None, self.cancel, copy).await;
-        fetched.unwrap_or_else(|error| Err(FetchError::Transport(error)))
+        self.fetch_at_most(most, &request).await
     }
 
-    /// Fetches so many bytes at the most. What comes of it is the outer error's when the transfer failed.
-    async fn fetch_at_most(
-        &self,
-        most: u64,
-        request: Fetch,
-        cut_off: CancellationToken,
-    ) -> Result<Result<Fetched, FetchError>, Error> {
-        let (counter, too_much) = (ByteCounter::default(), cut_off.clone());
+    /// Fetches so many bytes at the most.
+    async fn fetch_at_most(&self, most: u64, request: &Fetch) -> Result<Fetched, FetchError> {
+        let (counter, cut_off) = (ByteCounter::default(), self.cancel.child_token());
+        let too_much = cut_off.clone();
         let _listening = counter.listen(move |all| {
             if all > most {
                 too_much.cancel();
             }
         });
-        let fetched = self.files.fetch(&request, &counter, &cut_off).await;
+        let fetched = self.files.fetch(request, &counter, &cut_off).await;
         if counter.get() > most {
             let from = request.from.display();
             let message = format!("more than {most} bytes came of {from}, and files there are not so large");
             let error = Error::new(Kind::Untrusted, message).hint("see what the primary has there");
-            return Ok(Err(FetchError::Here(error)));
+            return Err(FetchError::Here(error));
         }
-        fetched.map(Ok)
+        fetched.map_err(FetchError::Transport)
     }
 }
 

@@ -15,15 +15,18 @@ pub(super) const LINE: u64 = 125_000_000;
 /// So many keep a near line busy while one begins and another ends.
 const FEW: usize = 4;
 
+/// Under a limit of so many bytes per second a window that comes at once is no burst, and for each window more as many.
+const BURST: u64 = 4 * WINDOW;
+
 /// How many transfers run at the same time, and never more than `most`. `round_trip` is what was measured, and `limit`
-/// the declared bandwidth in bytes per second. Under a limit that one transfer reaches, one at a time keeps to it best:
-/// the limit is not cut into parts, of which some lie idle.
+/// the declared bandwidth in bytes per second. Nobody holds back what a transfer has on its way when it begins: under a low
+/// limit that would be a burst, and one transfer runs at a time, or two, so that the line is busy while one begins.
 pub fn wanted(round_trip: Option<Duration>, limit: Option<u64>, most: usize) -> usize {
     let round_trip = round_trip.unwrap_or_default().as_micros();
     let on_the_way = u128::from(limit.unwrap_or(LINE)) * round_trip / 1_000_000;
     // A little more than what is on its way: the channel's window is opened again when a part of it has arrived.
     let fill = on_the_way * 5 / 4 / u128::from(WINDOW) + 1;
-    let few = if limit.is_some() { 1 } else { FEW };
+    let few = limit.map_or(FEW, |limit| usize::try_from(limit / BURST).unwrap_or(FEW).saturating_add(1).min(FEW));
     usize::try_from(fill).unwrap_or(most).max(few).min(most).max(1)
 }
 
@@ -47,11 +50,13 @@ mod tests {
             (Some(300), None, 8, 8),
             (Some(300), None, 64, 23),
             // Within a limit.
-            (None, Some(100 * MB), 8, 1),
-            (Some(1), Some(100 * MB), 8, 1),
+            (None, Some(100 * MB), 8, 4),
+            (None, Some(100 * MB), 1, 1),
+            (Some(1), Some(100 * MB), 8, 4),
             (Some(100), Some(MB), 8, 1),
-            (Some(100), Some(10 * MB), 8, 1),
-            (Some(100), Some(50 * MB), 8, 3),
+            (Some(100), Some(10 * MB), 8, 2),
+            (Some(1), Some(20 * MB), 8, 3),
+            (Some(100), Some(50 * MB), 8, 4),
             (Some(100), Some(1000 * MB), 8, 8),
         ] {
             let round_trip = milliseconds.map(Duration::from_millis);

@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use super::failure;
 use crate::error::Error;
 use crate::transport::paths::{PARTIAL_DIR, link_stays_inside};
+use crate::transport::taps::Taps;
 use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Part, parts};
 
 /// Between two looks at the interruption.
@@ -37,6 +38,7 @@ pub(super) struct Copier<'a> {
     counter: &'a ByteCounter,
     stop: Box<dyn Fn() -> bool + 'a>,
     bucket: Bucket,
+    taps: Taps,
     done: Fetched,
 }
 
@@ -50,8 +52,9 @@ impl<'a> Copier<'a> {
     ) -> Result<Self, Error> {
         // Tells a directory that is missing from files that are.
         fs::read_dir(&request.from).map_err(|error| failure(primary, &request.from, &error))?;
-        let bucket = Bucket::new(request.bandwidth);
-        Ok(Self { primary, request, counter, stop: Box::new(stop), bucket, done: Fetched::default() })
+        let taps = Taps::open(&request.taps).map_err(|error| failure(primary, &request.into, &error))?;
+        let (stop, bucket) = (Box::new(stop), Bucket::new(request.bandwidth));
+        Ok(Self { primary, request, counter, stop, bucket, taps, done: Fetched::default() })
     }
 
     /// What was done.
@@ -249,7 +252,10 @@ impl<'a> Copier<'a> {
                 return Ok(false);
             }
             // `io::copy` between files is copy_file_range: shared blocks where the file system has them.
-            let chunk = self.bucket.chunk(CHUNK).min(bytes.end - length);
+            let mut chunk = self.bucket.chunk(CHUNK).min(bytes.end - length);
+            if from_primary {
+                chunk = self.taps.draw(chunk)?;
+            }
             let copied = io::copy(&mut source.take(chunk), file)?;
             if copied == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was copied"));

@@ -51,6 +51,7 @@ impl Bench {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            taps: Vec::new(),
             compress: false,
         }
     }

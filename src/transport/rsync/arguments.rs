@@ -211,6 +211,7 @@ mod tests {
             basis: None,
             compare: Compare::Times,
             bandwidth: None,
+            taps: Vec::new(),
             compress: false,
         }
     }

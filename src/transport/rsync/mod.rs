@@ -34,7 +34,9 @@ use super::paths::{self, SCRATCH_PREFIX};
 use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
-use super::{ByteCounter, Compare, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What, blocking, parts};
+use super::{
+    ByteCounter, Compare, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What, blocking, parts, taps,
+};
 use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
@@ -68,6 +70,15 @@ impl RsyncFiles {
             return Err(Error::new(Kind::ProgramTooOld, message).hint("upgrade rsync here to 3.5.0 or newer"));
         }
         Ok(Way { remote_shell: lease.remote_shell(), idle: self.idle, version })
+    }
+
+    /// The way of a copy, whose bytes pass through us where there are limits.
+    async fn way_of_copy(&self, lease: &Lease, request: &Fetch) -> Result<Way, Error> {
+        let way = self.way(lease, &request.from).await?;
+        if request.taps.is_empty() {
+            return Ok(way);
+        }
+        Ok(Way { remote_shell: taps::letting_through(&request.taps, &way.remote_shell), ..way })
     }
 
     /// Runs what only lists. When its first line came is noted: it tells of the line's delay.
@@ -106,7 +117,7 @@ impl RsyncFiles {
         let length = || file.metadata().map_err(|error| not_kept(&request.into, &error)).map(|found| found.len());
         let begins = length()?;
         let lease = self.lease_for_copy(cancel).await?;
-        let way = self.way(&lease, &request.from).await?;
+        let way = self.way_of_copy(&lease, request).await?;
         let mut progress = Progress::behind(counter, part.bytes.start);
         progress.came(begins - part.bytes.start);
         let input = names(std::slice::from_ref(&part.path), b"\0");
@@ -215,7 +226,7 @@ impl Files for RsyncFiles {
         })
         .await?;
         let lease = self.lease_for_copy(cancel).await?;
-        let way = self.way(&lease, &request.from).await?;
+        let way = self.way_of_copy(&lease, request).await?;
         let arguments = fetch_arguments(request, &way, Some(scratch.path()));
         let mut progress = Progress::new(counter);
         let (input, silence) = (files_from(&request.what), self.silence(request.compare));

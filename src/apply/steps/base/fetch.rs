@@ -192,6 +192,7 @@ pub fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, m
         basis: reuse.map(|reuse| job.run.local(Place::Base(reuse.from))),
         compare: Compare::Times,
         bandwidth: None,
+        taps: Vec::new(),
         compress: false,
     }
 }
