@@ -3,8 +3,10 @@
 mod fetch;
 mod parts;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::first_few;
 use crate::barman::findings::Finding;
@@ -21,6 +23,9 @@ use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
 
 use super::{Job, publish, removal};
+
+/// How long after a write-back of what arrived the next one begins.
+const WRITE_BACK: Duration = Duration::from_secs(1);
 
 /// Copies a backup into staging and verifies it there. Its locks are held until it is published.
 pub async fn copy(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
@@ -72,6 +77,16 @@ impl Writing {
     async fn sync(&self) -> Result<(), Error> {
         let (staged, since, place) = (Arc::clone(&self.staged), self.since, self.place);
         blocking(move || Ok(staged.sync(Volume::Bases, since, &[place.into()])?)).await
+    }
+
+    /// Has the disk write what arrives while more arrives, as long as it is polled, so that the sync at the end has little
+    /// to wait for. That one is told of all that is lost here.
+    async fn write_back(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(WRITE_BACK).await;
+            let (staged, since) = (Arc::clone(&self.staged), self.since);
+            let _told_at_the_end = blocking(move || Ok(staged.sync(Volume::Bases, since, &[])?)).await;
+        }
     }
 
     /// Looks at the files with something that takes a while.
@@ -189,16 +204,12 @@ fn sharing(reuse: Reuse) -> Option<Sharing> {
     }
 }
 
-/// Brings what is not there yet, verifies all of it, and makes it durable. What does not verify is brought once more.
+/// Brings what is not there yet, verifies all of it, and makes it durable.
 async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
-    discard(writing, spoilt(copy, writing).await?).await?;
-    let mut transferred = fetch::fetch(job, copy, writing).await?;
-    let mut faults = check(job, copy, writing).await?;
-    if has_files(writing, &faults).await? {
-        discard(writing, faults).await?;
-        transferred += fetch::fetch(job, copy, writing).await?;
-        faults = check(job, copy, writing).await?;
-    }
+    let (transferred, faults) = tokio::select! {
+        brought = bring_and_check(job, copy, writing) => brought?,
+        never = writing.write_back() => match never {},
+    };
     if !faults.is_empty() {
         let failure = damaged(copy.id, &faults);
         job.run.note_finding(copy.id, Finding::Refused(first_few(faults.iter().map(told))));
@@ -218,6 +229,19 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     writing.sync().await?;
     writing.staged.believe(copy.id);
     Ok(transferred)
+}
+
+/// Brings what is not there yet, and looks at all of it. What does not verify is brought once more.
+async fn bring_and_check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(u64, Vec<Fault>), Error> {
+    discard(writing, spoilt(copy, writing).await?).await?;
+    let mut transferred = fetch::fetch(job, copy, writing).await?;
+    let mut faults = check(job, copy, writing).await?;
+    if has_files(writing, &faults).await? {
+        discard(writing, faults).await?;
+        transferred += fetch::fetch(job, copy, writing).await?;
+        faults = check(job, copy, writing).await?;
+    }
+    Ok((transferred, faults))
 }
 
 /// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
