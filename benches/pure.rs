@@ -17,6 +17,7 @@ use antipode::barman::sync_info::write::Answer;
 use antipode::barman::version::BarmanVersion;
 use antipode::barman::wal::{Segment, Timeline, WalName};
 use antipode::barman::wal_entry::{Mtime, WalEntry};
+use antipode::barman::wal_map::WalMap;
 use antipode::barman::xlogdb::XlogDb;
 use antipode::observe::inventory::{
     Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman, XlogDbState,
@@ -58,7 +59,7 @@ fn xlogdb_is_read(bencher: Bencher, files: u32) {
 fn xlogdb_gets_a_line(bencher: Bencher, files: u32) {
     let archive = archive(files);
     let text = archive.write(VERSION);
-    let last = archive.entries().last().copied().expect("there are some");
+    let last = archive.entries().last().expect("there are some");
     let added = WalEntry { name: WalName::History(Timeline(2)), ..last };
     bencher
         .counter(ItemsCount::new(files))
@@ -114,7 +115,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         backups: BTreeMap::new(),
         wals: lines.iter().map(|line| (line.name, line.size)).collect(),
         wals_looked_at: None,
-        unsound: BTreeMap::new(),
+        unsound: WalMap::new(),
         whole: BTreeMap::new(),
         xlogdb: XlogDbState { entries: lines, findings: Vec::new() },
         histories: BTreeMap::new(),

@@ -134,7 +134,7 @@ fn sync_info_lists_what_is_in_xlogdb() {
         assert_eq!(Some(info.last_position), last_line_offset(&bytes));
         assert!(!info.wals.is_empty());
         for wal in &info.wals {
-            assert_eq!(db.get(wal.name), Some(wal));
+            assert_eq!(db.get(wal.name).as_ref(), Some(wal));
         }
         let later = case.sync_info("sync-info-after-000000010000000000000003.json");
         assert!(later.wals.len() < info.wals.len());

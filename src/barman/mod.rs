@@ -21,6 +21,8 @@ pub mod sync_wals;
 pub mod version;
 pub mod wal;
 pub mod wal_entry;
+pub mod wal_list;
+pub mod wal_map;
 pub mod wal_set;
 pub mod words;
 pub mod xlogdb;

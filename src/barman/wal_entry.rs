@@ -30,7 +30,8 @@ pub struct Mtime(f64);
 impl Mtime {
     /// A time, unless the number is no number or infinite.
     pub fn new(seconds: f64) -> Option<Self> {
-        seconds.is_finite().then_some(Self(seconds))
+        // A zero has no sign: times that are equal are written alike.
+        seconds.is_finite().then_some(Self(seconds + 0.0))
     }
 
     /// A time in whole seconds since 1970.

@@ -14,6 +14,7 @@ use super::python_float::push_python_repr;
 use super::version::BarmanVersion;
 use super::wal::WalName;
 use super::wal_entry::{CodecName, WalEntry};
+use super::wal_list::WalList;
 
 /// The first version that reads a fifth field.
 pub const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
@@ -22,14 +23,11 @@ pub const FIVE_FIELDS: BarmanVersion = BarmanVersion::new(3, 14, 0);
 pub(super) const PART: usize = 256 << 10;
 /// How many of these parts are in hand at a time: what they become is then put in its place.
 const PARTS: usize = 16;
-/// How many lines one processor writes at a time.
-const LINES: usize = 4096;
 
 /// The content of an xlog.db.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct XlogDb {
-    /// Sorted by name, each name once.
-    entries: Vec<WalEntry>,
+    entries: WalList,
     /// What was wrong with the file that this was read from, in its order.
     problems: Vec<Problem>,
     /// How many lines of that file had a fifth field.
@@ -94,31 +92,27 @@ impl XlogDb {
 
     /// The file for a Barman of this version.
     pub fn write(&self, version: BarmanVersion) -> Vec<u8> {
-        let text = |entries: &[WalEntry]| {
-            let mut text = String::with_capacity(entries.len() * 64);
-            for entry in entries {
-                push_line(&mut text, entry, version);
-            }
+        let parts = self.entries.map_parts(|entries| {
+            let mut text = String::new();
+            entries.for_each(|entry| push_line(&mut text, &entry, version));
             text
-        };
-        let parts: Vec<String> = self.entries.par_chunks(LINES).map(text).collect();
+        });
         parts.concat().into_bytes()
     }
 
-    /// The files, sorted by name, each once.
-    pub fn entries(&self) -> &[WalEntry] {
+    /// The files.
+    pub fn entries(&self) -> &WalList {
         &self.entries
     }
 
-    /// The files, sorted by name, each once.
-    pub fn into_entries(self) -> Vec<WalEntry> {
+    /// The files.
+    pub fn into_entries(self) -> WalList {
         self.entries
     }
 
     /// The file with this name.
-    pub fn get(&self, name: WalName) -> Option<&WalEntry> {
-        let at = self.entries.binary_search_by_key(&name, |entry| entry.name).ok()?;
-        self.entries.get(at)
+    pub fn get(&self, name: WalName) -> Option<WalEntry> {
+        self.entries.get(name)
     }
 
     /// What was wrong with the file, in the order of its lines.
@@ -134,25 +128,20 @@ impl XlogDb {
     /// The same list with these files added or replaced, and without its problems.
     #[must_use]
     pub fn with(self, added: impl IntoIterator<Item = WalEntry>) -> Self {
-        let added = Self::new(added).entries;
-        let mut entries = Vec::with_capacity(self.entries.len() + added.len());
-        let mut old = self.entries.into_iter().peekable();
-        for new in added {
-            while let Some(before) = old.next_if(|old| old.name < new.name) {
-                entries.push(before);
-            }
-            old.next_if(|old| old.name == new.name);
-            entries.push(new);
-        }
-        entries.extend(old);
-        Self { entries, ..Self::default() }
+        Self { entries: self.entries.with(added.into_iter().collect()), ..Self::default() }
     }
 
     /// The same list without the files that `gone` names, and without its problems.
     #[must_use]
-    pub fn without(mut self, gone: impl Fn(WalName) -> bool) -> Self {
-        self.entries.retain(|entry| !gone(entry.name));
-        Self { entries: self.entries, ..Self::default() }
+    pub fn without(self, gone: impl Fn(WalName) -> bool) -> Self {
+        let entries = self.entries.iter().filter(|entry| !gone(entry.name)).collect();
+        Self { entries, ..Self::default() }
+    }
+}
+
+impl From<WalList> for XlogDb {
+    fn from(entries: WalList) -> Self {
+        Self { entries, ..Self::default() }
     }
 }
 
@@ -189,14 +178,11 @@ pub(super) fn parts(bytes: &[u8], size: usize) -> Vec<&[u8]> {
 
 /// A file in which every line is an entry and sorts behind the one before it, as Barman writes it.
 fn parse_orderly(bytes: &[u8]) -> Option<XlogDb> {
-    let mut db = XlogDb { entries: Vec::with_capacity(lines(bytes).count()), ..XlogDb::default() };
+    let mut db = XlogDb::default();
     for parts in parts(bytes, PART).chunks(PARTS) {
-        let read: Vec<(Vec<WalEntry>, u64)> = parts.par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
+        let read: Vec<(WalList, u64)> = parts.par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
         for (entries, five_fields) in read {
-            if db.entries.last().zip(entries.first()).is_some_and(|(last, first)| last.name >= first.name) {
-                return None;
-            }
-            db.entries.extend(entries);
+            db.entries.append(entries).then_some(())?;
             db.five_fields += five_fields;
         }
     }
@@ -204,14 +190,11 @@ fn parse_orderly(bytes: &[u8]) -> Option<XlogDb> {
 }
 
 /// The entries of some lines, and how many of these have a fifth field.
-fn parse_part(bytes: &[u8]) -> Option<(Vec<WalEntry>, u64)> {
-    let (mut entries, mut five_fields): (Vec<WalEntry>, u64) = (Vec::with_capacity(bytes.len() / 40), 0);
+fn parse_part(bytes: &[u8]) -> Option<(WalList, u64)> {
+    let (mut entries, mut five_fields) = (WalList::default(), 0);
     for line in lines(bytes) {
         let (entry, fields) = parse_fields(line)?;
-        if entries.last().is_some_and(|last| last.name >= entry.name) {
-            return None;
-        }
-        entries.push(entry);
+        entries.push(entry).then_some(())?;
         five_fields += u64::from(fields == 5);
     }
     Some((entries, five_fields))
@@ -309,7 +292,7 @@ fn codec(name: Option<&CodecName>) -> &str {
 }
 
 /// Sorts entries that carry their line numbers, keeps the last of each name, and reports what was out of place.
-fn sort_unique(mut numbered: Vec<(u64, WalEntry)>, problems: &mut Vec<Problem>) -> Vec<WalEntry> {
+fn sort_unique(mut numbered: Vec<(u64, WalEntry)>, problems: &mut Vec<Problem>) -> WalList {
     let mut highest: Option<WalName> = None;
     for (line, entry) in &numbered {
         if highest.is_some_and(|highest| entry.name < highest) {
@@ -331,7 +314,7 @@ fn sort_unique(mut numbered: Vec<(u64, WalEntry)>, problems: &mut Vec<Problem>) 
             }
         }
     }
-    entries
+    entries.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -416,11 +399,11 @@ mod tests {
     #[test]
     fn files_are_added_and_removed_by_name() {
         let db = XlogDb::parse(FILE.as_bytes());
-        let first = db.entries()[0];
+        let first = db.entries().iter().next().unwrap();
         let changed = WalEntry { size: 1, ..first };
         let db = db.with([changed]).without(|name| matches!(name, WalName::History(_)));
         assert_eq!(db.entries().len(), 3);
-        assert_eq!(db.get(first.name), Some(&changed));
+        assert_eq!(db.get(first.name), Some(changed));
     }
 
     /// More lines than all processors take at a time.

@@ -211,7 +211,7 @@ impl PrimaryCatalog {
         Ok(Made {
             directories: self.directories.clone(),
             backups: self.backups.clone(),
-            wals: xlogdb.entries().to_vec(),
+            wals: xlogdb.entries().iter().collect(),
         })
     }
 

@@ -19,7 +19,7 @@ pub struct Compressed {
 /// Reads it from the lists of a catalog; one that is not there yet tells nothing.
 pub fn compressed(store: &dyn Store) -> Result<Compressed, CatalogError> {
     let xlogdb = XlogDbFiles::read(store)?;
-    let is_segment = |entry: &&WalEntry| entry.name.segment().is_some();
+    let is_segment = |entry: &WalEntry| entry.name.segment().is_some();
     let newest = xlogdb.any().and_then(|file| file.entries.iter().rfind(is_segment));
     let backups = backups::read(store)?;
     let info = backups.by_id.values().rev().find_map(CatalogBackup::info).map(InfoFile::fields);

@@ -19,7 +19,8 @@ use crate::barman::last_apply::LastApply;
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
+use crate::barman::wal_map::WalMap;
 use crate::error::Error;
 use crate::verify::manifest::Manifest;
 
@@ -46,9 +47,9 @@ pub struct PrimaryInventory {
     pub directories: ServerDirs,
     /// Its backups in every status.
     pub backups: BTreeMap<BackupId, PrimaryBackup>,
-    /// What it archived, sorted by name, each name once: everything on its disk but unfinished segments that no list
+    /// What it archived: everything on its disk but unfinished segments that no list
     /// names, and everything that its xlog.db lists. The size is that on the disk; the rest is as the list has it.
-    pub wals: Vec<WalEntry>,
+    pub wals: WalList,
     /// Files that its xlog.db lists and its disk does not have.
     pub gone: BTreeSet<WalName>,
     /// Files on its disk that its xlog.db does not describe as they are.
@@ -148,11 +149,11 @@ pub struct ReplicaInventory {
     /// Its backups, published or not.
     pub backups: BTreeMap<BackupId, LocalBackup>,
     /// The WAL files that are really on disk with their sizes; history files too.
-    pub wals: BTreeMap<WalName, u64>,
+    pub wals: WalMap<u64>,
     /// The oldest look at these, if they were not all looked at in this run; they were sound then.
     pub wals_looked_at: Option<Timestamp>,
     /// WAL files that are not sound, as far as their beginnings tell; what is not named here begins as it should.
-    pub unsound: BTreeMap<WalName, Unsound>,
+    pub unsound: WalMap<Unsound>,
     /// WAL files whose size is not the primary's, and that were read and found whole.
     pub whole: BTreeMap<WalName, WholeWal>,
     /// What xlog.db says.
@@ -246,8 +247,8 @@ pub enum WholeWal {
 /// What xlog.db at the site says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct XlogDbState {
-    /// Its lines, sorted and unique; empty when it is not there.
-    pub entries: Vec<WalEntry>,
+    /// Its lines; none when it is not there.
+    pub entries: WalList,
     /// What is wrong with it as a file, `Missing` among it.
     pub findings: Vec<XlogFinding>,
 }

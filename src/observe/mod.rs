@@ -408,7 +408,7 @@ fn is_tight(there: &PrimaryInventory, here: &ReplicaInventory, to_copy: &BTreeSe
     let Some(rooms) = here.rooms.filter(|_| !to_copy.is_empty()) else { return false };
     let archived = there.wals.iter().map(|entry| entry.size).fold(0, u64::saturating_add);
     let bases = to_copy.iter().filter_map(|id| there.backups.get(id)?.facts.size);
-    let missing = there.wals.iter().filter(|entry| !here.wals.contains_key(&entry.name)).map(|entry| entry.size);
+    let missing = there.wals.iter().filter(|entry| !here.wals.contains(entry.name)).map(|entry| entry.size);
     let kept = archived.max(64 << 20).min(rooms.bases.size / 10);
     bases.chain(missing).fold(kept, u64::saturating_add) > rooms.bases.free
 }

@@ -157,8 +157,8 @@ fn rebuilt(store: &dyn Store, server: &ServerName, version: BarmanVersion) -> Re
     if !Layout::of(version).names_xlogdb() {
         return Ok(Vec::new());
     }
-    let on_disk = wals::list(store, server)?.sizes.into_keys();
-    let finished: Vec<WalName> = on_disk.filter(|name| !matches!(name, WalName::Partial(_))).collect();
+    let on_disk = wals::list(store, server)?.sizes;
+    let finished: Vec<WalName> = on_disk.names().filter(|name| !matches!(name, WalName::Partial(_))).collect();
     Ok(XlogDb::new(described(store, &finished)?.into_values()).write(version))
 }
 

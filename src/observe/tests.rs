@@ -12,7 +12,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
 use crate::barman::layout::wal_path;
 use crate::barman::wal::{Timeline, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
 use crate::error::{Error, Kind};
 use crate::plan::backup;
 use crate::site::model::{
@@ -266,7 +266,7 @@ async fn wal_that_the_primary_lost_is_known_before_it_is_planned() {
     let there = active(World::new().observe_fake(&fake).await);
     assert_eq!(there.gone.into_iter().collect::<Vec<_>>(), [names[0]]);
     assert_eq!(there.undescribed.into_keys().collect::<Vec<_>>(), [names[2]]);
-    assert_eq!(there.wals[2].size, 3);
+    assert_eq!(there.wals.get(names[2]).unwrap().size, 3);
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ fn there_path(path: &str) -> PathBuf {
     Path::new(HOME).join("main/wals").join(path)
 }
 
-fn names(wals: &[WalEntry]) -> Vec<String> {
+fn names(wals: &WalList) -> Vec<String> {
     wals.iter().map(|entry| format!("{} {}", entry.name, entry.size)).collect()
 }
 
@@ -344,8 +344,9 @@ async fn the_disk_is_the_set_and_the_list_describes_it() {
         names(&there.wals),
         [format!("{a} 7"), format!("{b} 9"), format!("{c} 7"), format!("{d} 7"), format!("{d}.00000028.backup 7"),]
     );
-    assert_eq!(there.wals[0].compression, "gzip".parse().ok());
-    assert_eq!((there.wals[1].mtime.seconds(), there.wals[3].compression), (2.5, None));
+    let told = |name: &str| there.wals.get(name.parse().unwrap()).unwrap();
+    assert_eq!(told(a).compression, "gzip".parse().ok());
+    assert_eq!((told(b).mtime.seconds(), told(d).compression), (2.5, None));
     assert_eq!(there.gone.iter().map(ToString::to_string).collect::<Vec<_>>(), [c]);
     let undescribed: Vec<_> = there.undescribed.iter().map(|(name, why)| (name.to_string(), *why)).collect();
     assert_eq!(
@@ -379,9 +380,9 @@ async fn where_there_is_no_list_sync_info_describes() {
     let fake = archive("", &[("0000000100000000/000000010000000000000002", 5)]).sync_info("main", answer);
     fake.lose(there_path("main-xlog.db"));
     let there = active(World::new().observe_fake(&fake).await);
-    assert_eq!((there.wals[0].compression, there.undescribed.len()), ("zstd".parse().ok(), 0));
+    assert_eq!((there.wals.last().unwrap().compression, there.undescribed.len()), ("zstd".parse().ok(), 0));
     let older = fake.file(there_path("xlog.db"), format!("{WAL}\t5\t1.5\tgzip\n"));
-    assert_eq!(active(World::new().observe_fake(&older).await).wals[0].compression, "gzip".parse().ok());
+    assert_eq!(active(World::new().observe_fake(&older).await).wals.last().unwrap().compression, "gzip".parse().ok());
 }
 
 #[tokio::test]
@@ -399,7 +400,7 @@ async fn a_list_out_of_order_is_a_note() {
     let line = |name: &str| format!("0000000100000000000000{name}\t1\t1.0\tNone\n");
     let fake = archive(&[line("0B"), line("0A"), line("0A")].concat(), &[]).file(there_path("x"), "");
     let there = active(World::new().observe_fake(&fake).await);
-    assert!(there.wals.is_sorted_by(|a, b| a.name < b.name) && there.wals.len() == 2);
+    assert!(there.wals.iter().is_sorted_by(|a, b| a.name < b.name) && there.wals.len() == 2);
     let note = "its xlog.db has lines that are doubled, out of order or unreadable; \
                 `barman rebuild-xlogdb` there repairs it";
     assert_eq!(there.notes, [note]);

@@ -1,7 +1,7 @@
 //! Which WAL files of the site are whole although the primary's have another size: each is read to its end, so that
 //! nothing good is taken for broken because the primary says so.
 
-use super::wal_files::{WalFile, find, wal_files};
+use super::wal_files::{Span, WalFile, wal_spans};
 use crate::barman::compression::Compression;
 use crate::barman::wal::WalName;
 use crate::store::{CatalogError, Place, Store, parallel};
@@ -15,7 +15,11 @@ pub type Read = (WalName, Option<Option<Compression>>);
 
 /// The segments that both ends have, each with another size.
 pub fn differing(there: &PrimaryInventory, here: &ReplicaInventory) -> Vec<WalName> {
-    wal_files(Some(there), here).filter(|file| differs(file, there)).map(|file| file.name).collect()
+    let differing = |span| match span {
+        Span::File(file) if differs(&file, there) => Some(file.name),
+        Span::File(_) | Span::Settled(_) => None,
+    };
+    wal_spans(Some(there), here).filter_map(differing).collect()
 }
 
 /// Reads files to their ends. It blocks for as long as that takes.
@@ -38,7 +42,7 @@ pub fn note(here: &mut ReplicaInventory, found: Vec<Read>) {
 }
 
 /// Whether both ends have a file of their own size.
-fn differs(file: &WalFile<'_>, there: &PrimaryInventory) -> bool {
+fn differs(file: &WalFile, there: &PrimaryInventory) -> bool {
     let is_segment = file.name.segment().is_some();
     let size = file.there.filter(|entry| entry.size > 0 && !there.gone.contains(&entry.name)).map(|entry| entry.size);
     is_segment && file.here.is_some_and(|here| here > 0) && size.is_some_and(|size| file.here != Some(size))
@@ -46,6 +50,6 @@ fn differs(file: &WalFile<'_>, there: &PrimaryInventory) -> bool {
 
 /// A file that nobody can look into is as good as it was when it was listed, if it has the size that it had then.
 fn opaque(here: &ReplicaInventory, name: WalName) -> Option<WholeWal> {
-    let line = find(&here.xlogdb.entries, name)?;
-    (WalForm::listed(line).is_hidden() && here.wals.get(&name) == Some(&line.size)).then_some(WholeWal::Opaque)
+    let line = here.xlogdb.entries.get(name)?;
+    (WalForm::listed(&line).is_hidden() && here.wals.get(name) == Some(line.size)).then_some(WholeWal::Opaque)
 }

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, SystemId};
+use crate::barman::wal_entry::Mtime;
+use crate::barman::wal_map::Run;
 use crate::observe::inventory::{Mark, PrimaryBackup, PrimaryInventory, ReplicaInventory, SiteSection};
 use crate::site::model::{Replica, WalsFrom};
 
@@ -134,8 +136,11 @@ pub fn copy_of_ours(replica: &Replica, primary: &PrimaryInventory, here: &Replic
 /// What is dated in the future, and so shows nothing.
 pub fn clocks(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, now: Timestamp) -> Vec<Warning> {
     let wals = primary.map_or(&here.xlogdb.entries, |primary| &primary.wals);
-    let times = wals.iter().filter_map(|entry| Some((branch::archived_at(entry)?, entry.name)));
-    let ahead = || times.clone().filter(|(time, _)| branch::is_ahead(*time, now));
+    let is_ahead = |mtime: &Mtime| branch::archived_at(*mtime).is_some_and(|time| branch::is_ahead(time, now));
+    let has_ahead = |run: &&Run<Mtime>| run.values().iter().any(is_ahead);
+    let files = || wals.mtimes().runs().iter().filter(has_ahead).flat_map(Run::iter);
+    let ahead = || files().filter(|(_, mtime)| is_ahead(mtime));
+    let ahead = || ahead().filter_map(|(name, mtime)| Some((branch::archived_at(mtime)?, name)));
     let wal = ahead().max().map(|(time, name)| Warning::DatedAhead { count: ahead().count() as u64, name, time });
     let applied = here.last_apply.as_ref().and_then(|last| last.ended).filter(|ended| branch::is_ahead(*ended, now));
     wal.into_iter().chain(applied.map(Warning::AppliedAhead)).collect()

@@ -277,7 +277,7 @@ impl Planner<'_> {
             let on_disk =
                 on_disk.filter(|file| file.here.is_some() && file.whole.is_none() && file.undescribed.is_none());
             let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
-            let change = Change::RepairXlogDb { entries: known.copied().collect() };
+            let change = Change::RepairXlogDb { entries: known.collect() };
             actions.push(names.action(change, Reason::XlogDb(wals.xlogdb.clone())));
         }
         if let Some(to) = self.sync_wals().filter(|to| self.here.sync_wals != Some(*to)) {

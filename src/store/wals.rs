@@ -8,6 +8,7 @@ use super::{CatalogError, Stamp, Store, parallel};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::wal_hash_directory;
 use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal_map::{Run, WalMap};
 
 /// More than the history of any timeline: each line is a promotion.
 pub const MAX_HISTORY: u64 = 1 << 20;
@@ -16,7 +17,7 @@ pub const MAX_HISTORY: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WalFiles {
     /// Their sizes by name; history files too.
-    pub sizes: BTreeMap<WalName, u64>,
+    pub sizes: WalMap<u64>,
     /// How many entries have no business there: their names are none of WAL files.
     pub foreign: u64,
     /// What has the name of a WAL file or of its directory and is another kind of thing, such as a link or a pipe, by its
@@ -27,12 +28,14 @@ pub struct WalFiles {
 /// Reads the archive of a server; no file is opened.
 pub fn list(store: &dyn Store, server: &ServerName) -> Result<WalFiles, CatalogError> {
     let (mut files, directories) = top(store, server)?;
+    let mut sizes = vec![std::mem::take(&mut files.sizes)];
     for content in parallel::map(&directories, |hash| directory(store, hash)) {
         let mut content = content?;
-        files.sizes.extend(content.stamps.iter().map(|(name, stamp)| (*name, stamp.size)));
+        sizes.push(content.stamps.iter().map(|(name, stamp)| (*name, stamp.size)).collect());
         files.foreign += content.foreign;
         files.obstacles.append(&mut content.obstacles);
     }
+    files.sizes = WalMap::joined(sizes);
     Ok(files)
 }
 
@@ -65,9 +68,10 @@ pub fn top(store: &dyn Store, server: &ServerName) -> Result<(WalFiles, Vec<Stri
 /// The history files of the archive, as they are stored.
 pub fn histories(store: &dyn Store, files: &WalFiles) -> Result<BTreeMap<Timeline, Vec<u8>>, CatalogError> {
     let mut histories = BTreeMap::new();
-    for name in files.sizes.keys() {
+    // Each has a run of its own.
+    for name in files.sizes.runs().iter().map(Run::first) {
         if let WalName::History(timeline) = name {
-            histories.extend(store.read(Place::Wal(*name), MAX_HISTORY)?.map(|stored| (*timeline, stored)));
+            histories.extend(store.read(Place::Wal(name), MAX_HISTORY)?.map(|stored| (timeline, stored)));
         }
     }
     Ok(histories)

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::barman::compression::Compression;
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_entry::{CodecName, WalEntry};
 
 /// In what form a list says that a WAL file is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,12 @@ pub enum WalForm {
 impl WalForm {
     /// What a line of xlog.db says.
     pub fn listed(entry: &WalEntry) -> Self {
-        match (entry.encryption, entry.compression) {
+        Self::of(entry.compression, entry.encryption)
+    }
+
+    /// What a list says that has these names for it.
+    pub fn of(compression: Option<CodecName>, encryption: Option<CodecName>) -> Self {
+        match (encryption, compression) {
             (Some(_), _) => Self::Encrypted,
             (None, None) => Self::Plain,
             (None, Some(name)) => Compression::named(name.as_str()).map_or(Self::Custom, Self::Compressed),
@@ -70,7 +75,7 @@ mod tests {
             ("None\tgpg", WalForm::Encrypted),
         ] {
             let line = format!("000000010000000000000001\t16777216\t1.5\t{fields}\n");
-            let listed = WalForm::listed(&XlogDb::parse(line.as_bytes()).entries()[0]);
+            let listed = WalForm::listed(&XlogDb::parse(line.as_bytes()).entries().last().unwrap());
             assert_eq!((listed, listed.is_hidden()), (form, fields.contains("custom") || fields.contains("gpg")));
         }
     }

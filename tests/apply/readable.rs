@@ -50,7 +50,7 @@ fn assert_xlogdb(dirs: &ServerDirs) -> XlogDb {
     };
     let listed = XlogDb::parse(&bytes);
     assert_eq!(listed.problems(), []);
-    for entry in listed.entries() {
+    for entry in listed.entries().iter() {
         let size = fs::metadata(dirs.wal(entry.name)).map(|metadata| metadata.len()).ok();
         assert_eq!(size, Some(entry.size), "{} is in xlog.db", entry.name);
     }

@@ -132,12 +132,12 @@ impl Here {
 
     fn xlogdb(&self) -> Faults {
         let state = self.xlogdb_state()?;
-        let listed: BTreeSet<WalName> = state.entries.iter().map(|entry| entry.name).collect();
+        let listed = state.entries.sizes();
         let on_disk = wals::list(self.store.as_ref(), &self.server)?.sizes;
         let mut faults = fault(!state.findings.is_empty(), || "xlog.db is not as Barman reads it".to_owned());
-        let unlisted = on_disk.keys().filter(|name| !listed.contains(name));
+        let unlisted = on_disk.names().filter(|name| !listed.contains(*name));
         faults.extend(unlisted.map(|name| format!("xlog.db does not list {name}, which is here")));
-        let absent = listed.iter().filter(|name| !on_disk.contains_key(name));
+        let absent = listed.names().filter(|name| !on_disk.contains(*name));
         faults.extend(absent.map(|name| format!("xlog.db lists {name}, which is not here")));
         Ok(faults)
     }
@@ -148,9 +148,8 @@ impl Here {
         let mut missed: BTreeSet<WalName> = names.filter(|name| !has_line(&list, *name)).collect();
         if !missed.is_empty() {
             // In a list that is not sorted it may be all the same.
-            for entry in XlogDb::parse(&list).entries() {
-                missed.remove(&entry.name);
-            }
+            let listed = XlogDb::parse(&list);
+            missed.retain(|name| listed.get(*name).is_none());
         }
         Ok(missed)
     }
@@ -171,12 +170,13 @@ impl Here {
     }
 
     fn removed_wals(&self, names: &[WalName]) -> Faults {
-        let listed: BTreeSet<WalName> = self.xlogdb_state()?.entries.iter().map(|entry| entry.name).collect();
+        let state = self.xlogdb_state()?;
+        let listed = state.entries.sizes();
         let mut faults = Vec::new();
         for name in names {
             let is_here = wals::size(self.store.as_ref(), *name)?.is_some();
             faults.extend(fault(is_here, || format!("{name} is here")));
-            faults.extend(fault(listed.contains(name), || format!("xlog.db lists {name}")));
+            faults.extend(fault(listed.contains(*name), || format!("xlog.db lists {name}")));
         }
         Ok(faults)
     }

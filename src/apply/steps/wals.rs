@@ -460,7 +460,7 @@ pub async fn repair_xlogdb(job: Job<'_>, known: Vec<WalEntry>) -> Result<(), Err
         let store = store.as_ref();
         server::create_directories(store, layout)?;
         let (told, lines) = (Told::by_primary(known), listed::lines(store, layout)?);
-        let on_disk: Vec<WalName> = archive::list(store, &server)?.sizes.into_keys().collect();
+        let on_disk: Vec<WalName> = archive::list(store, &server)?.sizes.names().collect();
         // A file is read only when nothing tells of it: there may be a million.
         let untold: Vec<WalName> = on_disk.iter().copied().filter(|name| told.of(*name, &lines).is_none()).collect();
         let found = list::described(store, &untold)?;

@@ -141,7 +141,7 @@ impl Ground {
         assert_eq!(disk.backups.broken().next(), None, "{when}");
         let listed = disk.xlogdb.named.unwrap_or_default();
         assert!(!listed.is_faulty(), "{when}: {listed:?}");
-        for entry in &listed.entries {
+        for entry in listed.entries.iter() {
             let whole = fs::read(there.wal(entry.name)).unwrap();
             let here = fs::read(dirs.wal(entry.name)).ok();
             assert!(here.as_ref() == Some(&whole), "{when}: {} is listed and not whole", entry.name);

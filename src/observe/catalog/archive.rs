@@ -5,13 +5,15 @@
 //! size, inode and time of change, so that an archive of a million files is read once and then only listed; and each of
 //! its directories is known by the same, so that it is not even listed again while nothing moved ([`Looks`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::barman::ids::ServerName;
-use crate::barman::wal::{Segment, Timeline, WalName};
+use crate::barman::layout::wal_hash_directory;
+use crate::barman::wal::WalName;
+use crate::barman::wal_map::{Run, WalMap};
 use crate::observe::inventory::Unsound;
 use crate::store::wals::{self, WalFiles};
 use crate::store::{CatalogError, Place, Stamp, Store, parallel};
@@ -25,7 +27,7 @@ pub struct Archive {
     /// Its files.
     pub files: WalFiles,
     /// Those that are not sound, as far as their beginnings tell.
-    pub unsound: BTreeMap<WalName, Unsound>,
+    pub unsound: WalMap<Unsound>,
     /// The oldest look that this rests on, if it is not all of this run.
     pub looked_at: Option<Timestamp>,
 }
@@ -36,24 +38,22 @@ impl Archive {
         let (files, names) = wals::top(store, server)?;
         let mut archive = Self { files, ..Self::default() };
         let directories = parallel::map(&names, |name| Directory::read(store, name, looks));
-        let mut sizes: Vec<(WalName, u64)> = std::mem::take(&mut archive.files.sizes).into_iter().collect();
+        let (mut sizes, mut unsound) = (vec![std::mem::take(&mut archive.files.sizes)], Vec::new());
         for (name, directory) in names.iter().zip(directories) {
             let mut directory = directory?;
-            sizes.extend(directory.files.iter().map(|file| (file.name, file.size)));
+            sizes.push(directory.sizes);
+            unsound.push(directory.unsound);
             archive.files.foreign += directory.foreign;
             archive.files.obstacles.append(&mut directory.obstacles);
-            let unsound = |file: &File| unsound(file.beginning).map(|unsound| (file.name, unsound));
-            archive.unsound.extend(directory.files.iter().filter_map(unsound));
-            match directory.looked_at {
-                None => looks.note(name, directory.mark, content(&directory.files)),
-                Some(at) => {
+            match directory.seen {
+                Seen::Now { mark, content } => looks.note(name, mark, content),
+                Seen::Before(at) => {
                     looks.carry(name);
                     archive.looked_at = archive.looked_at.into_iter().chain([at]).min();
                 }
             }
         }
-        // All at once: one by one, a million names are searched for.
-        archive.files.sizes = sizes.into_iter().collect();
+        (archive.files.sizes, archive.unsound) = (WalMap::joined(sizes), WalMap::joined(unsound));
         Ok(archive)
     }
 }
@@ -88,13 +88,31 @@ struct File {
 /// One directory of the archive.
 #[derive(Debug, Default)]
 struct Directory {
-    files: Vec<File>,
+    sizes: WalMap<u64>,
+    unsound: WalMap<Unsound>,
     foreign: u64,
     obstacles: BTreeSet<PathBuf>,
-    /// When it was looked at, if it was not now.
-    looked_at: Option<Timestamp>,
-    /// What it is known by, if nothing is wrong with it.
-    mark: Option<Mark>,
+    seen: Seen,
+}
+
+/// How much of a directory was looked at.
+#[derive(Debug)]
+enum Seen {
+    /// Nothing; it is as it was then.
+    Before(Timestamp),
+    /// All.
+    Now {
+        /// What it is known by, if nothing is wrong with it.
+        mark: Option<Mark>,
+        /// What is remembered of its files.
+        content: Vec<u8>,
+    },
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::Now { mark: None, content: Vec::new() }
+    }
 }
 
 impl Directory {
@@ -105,18 +123,18 @@ impl Directory {
         marker.add_stamp(found.map(|found| found.stamp));
         let mark = marker.mark(looks.now());
         if let Some(look) = looks.believed(name, |_| mark)
-            && let Some(files) = files(name, look)
+            && let Some((sizes, beginnings)) = files(name, &mut &*look.content)
         {
-            return Ok(Self { files, looked_at: Some(look.at), ..Self::default() });
+            let unsound = beginnings.filter_map(unsound);
+            return Ok(Self { sizes, unsound, seen: Seen::Before(look.at), ..Self::default() });
         }
-        let last = looks.last(name).and_then(|look| files(name, look)).unwrap_or_default();
-        let last: BTreeMap<WalName, File> = last.into_iter().map(|file| (file.name, file)).collect();
+        let (beginnings, marks) = looks.last(name).and_then(|look| known(name, look)).unwrap_or_default();
         let listed = wals::directory(store, name)?;
         let look = |(name, stamp): &(WalName, Stamp)| {
             let mark = mark_of(*name, *stamp, looks.now());
-            let known = last.get(name).filter(|file| mark.is_some() && file.mark == mark);
-            let beginning = known.map(|file| file.beginning).or_else(|| begins(store, *name))?;
-            Some(File { name: *name, size: stamp.size, beginning, mark })
+            let is_known = mark.is_some() && marks.get(*name) == mark;
+            let known = if is_known { beginnings.get(*name) } else { None };
+            Some(File { name: *name, size: stamp.size, beginning: known.or_else(|| begins(store, *name))?, mark })
         };
         let mut files: Vec<File> = listed.stamps.iter().filter_map(look).collect();
         files.sort_unstable_by_key(|file| file.name);
@@ -126,11 +144,11 @@ impl Directory {
             && files.len() == listed.stamps.len()
             && files.iter().all(is_known);
         Ok(Self {
-            files,
+            sizes: files.iter().map(|file| (file.name, file.size)).collect(),
+            unsound: files.iter().filter_map(|file| Some((file.name, unsound(file.beginning)?))).collect(),
             foreign: listed.foreign,
             obstacles: listed.obstacles,
-            looked_at: None,
-            mark: mark.filter(|_| is_whole),
+            seen: Seen::Now { mark: mark.filter(|_| is_whole), content: content(&files) },
         })
     }
 }
@@ -142,64 +160,38 @@ fn mark_of(name: WalName, stamp: Stamp, now: Timestamp) -> Option<Mark> {
     marker.mark(now)
 }
 
-/// What is remembered of the files of a directory that can be known again. Of each: its kind, its number within the log,
-/// where a label begins, its size and its mark. What all names of a directory begin with is its own name.
+/// What is remembered of the files of a directory that can be known again: their sizes, how they begin, and their marks,
+/// which only a look at a directory that moved reads.
 fn content(files: &[File]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(files.len() * RECORD);
-    for file in files {
-        let (Some(mark), Some((kind, segment, offset))) = (file.mark, parts(file.name)) else { continue };
-        let beginning = match file.beginning {
-            Beginning::Damaged => continue,
-            Beginning::Sound => 0,
-            Beginning::Opaque => OPAQUE,
-        };
-        bytes.push(kind | beginning);
-        bytes.extend(segment.seg.to_le_bytes());
-        bytes.extend(offset.to_le_bytes());
-        bytes.extend(file.size.to_le_bytes());
-        bytes.extend(mark.to_bytes());
-    }
+    let is_known = |file: &&File| file.mark.is_some() && file.beginning != Beginning::Damaged;
+    let known = || files.iter().filter(is_known);
+    let sizes: WalMap<u64> = known().map(|file| (file.name, file.size)).collect();
+    let beginnings: WalMap<Beginning> = known().map(|file| (file.name, file.beginning)).collect();
+    let marks: WalMap<Mark> = known().filter_map(|file| Some((file.name, file.mark?))).collect();
+    let mut bytes = Vec::new();
+    sizes.write(&mut bytes, |size| size.to_le_bytes());
+    beginnings.write(&mut bytes, |beginning| [u8::from(*beginning == Beginning::Opaque)]);
+    marks.write(&mut bytes, |mark| mark.to_bytes());
     bytes
 }
 
-/// The bytes of one file.
-const RECORD: usize = 25;
-/// What is added to the kind of a file that nobody can look into.
-const OPAQUE: u8 = 4;
-
-/// The files of a directory as they were; `None` when that cannot be read.
-fn files(directory: &str, look: &Look) -> Option<Vec<File>> {
-    let (records, rest) = look.content.as_chunks::<RECORD>();
-    let half = |text: &str| u32::from_str_radix(text, 16).ok();
-    let (timeline, log) = (Timeline(half(directory.get(..8)?)?), half(directory.get(8..)?)?);
-    let file = |record: &[u8; RECORD]| {
-        let (kind, rest) = record.split_first()?;
-        let (seg, rest) = rest.split_first_chunk::<4>()?;
-        let (offset, rest) = rest.split_first_chunk::<4>()?;
-        let (size, mark) = rest.split_first_chunk::<8>()?;
-        let segment = Segment { timeline, log, seg: u32::from_le_bytes(*seg) };
-        let name = match kind & !OPAQUE {
-            0 => WalName::Segment(segment),
-            1 => WalName::BackupLabel { segment, offset: u32::from_le_bytes(*offset) },
-            2 => WalName::Partial(segment),
-            _ => return None,
-        };
-        let beginning = if kind & OPAQUE == 0 { Beginning::Sound } else { Beginning::Opaque };
-        let mark = Mark::of_bytes(mark.try_into().ok()?);
-        Some(File { name, size: u64::from_le_bytes(*size), beginning, mark })
-    };
-    if rest.is_empty() { records.iter().map(file).collect() } else { None }
+/// The sizes and the beginnings of the files of a directory as they were; `None` when that cannot be read.
+fn files(directory: &str, bytes: &mut &[u8]) -> Option<(WalMap<u64>, WalMap<Beginning>)> {
+    let sizes = WalMap::read(bytes, |size| Some(u64::from_le_bytes(size)))?;
+    let beginnings = WalMap::read(bytes, |[beginning]| match beginning {
+        0 => Some(Beginning::Sound),
+        1 => Some(Beginning::Opaque),
+        _ => None,
+    })?;
+    let is_in_it = |run: &Run<u64>| wal_hash_directory(run.first()).as_deref() == Some(directory);
+    sizes.runs().iter().all(is_in_it).then_some((sizes, beginnings))
 }
 
-/// The kind of a name, the segment that it speaks of, and where a label begins; `None` for a history file, which is in no
-/// directory.
-fn parts(name: WalName) -> Option<(u8, Segment, u32)> {
-    match name {
-        WalName::Segment(segment) => Some((0, segment, 0)),
-        WalName::BackupLabel { segment, offset } => Some((1, segment, offset)),
-        WalName::Partial(segment) => Some((2, segment, 0)),
-        WalName::History(_) => None,
-    }
+/// The beginnings and the marks.
+fn known(directory: &str, look: &Look) -> Option<(WalMap<Beginning>, WalMap<Mark>)> {
+    let mut bytes = &*look.content;
+    let (_, beginnings) = files(directory, &mut bytes)?;
+    Some((beginnings, WalMap::read(&mut bytes, Mark::of_bytes)?))
 }
 
 #[cfg(test)]
@@ -207,6 +199,7 @@ mod tests {
     use std::fs;
 
     use crate::barman::layout::ServerDirs;
+    use crate::barman::wal::Timeline;
     use crate::observe::catalog::{Depth, Looking};
     use crate::store::Posix;
 
@@ -269,16 +262,16 @@ mod tests {
         ground.read(Depth::Changed, 1);
         fs::write(ground.path(A), "cut off").unwrap();
         let a: WalName = A.parse().unwrap();
-        assert_eq!(ground.read(Depth::Changed, 2).unsound, BTreeMap::new());
-        assert_eq!(ground.read(Depth::Everything, 2).unsound, BTreeMap::from([(a, Unsound::Opaque)]));
+        assert_eq!(ground.read(Depth::Changed, 2).unsound, WalMap::new());
+        assert_eq!(ground.read(Depth::Everything, 2).unsound, WalMap::from_iter([(a, Unsound::Opaque)]));
 
         let ground = Ground::new();
         ground.read(Depth::Changed, 1);
         fs::write(ground.path(A), "cut off").unwrap();
         fs::remove_file(ground.path(B)).unwrap();
         let moved = ground.read(Depth::Changed, 2);
-        assert_eq!((moved.files.sizes.get(&a), moved.files.sizes.get(&B.parse().unwrap())), (Some(&7), None));
-        assert_eq!(moved.unsound.keys().collect::<Vec<_>>(), [&a]);
+        assert_eq!((moved.files.sizes.get(a), moved.files.sizes.get(B.parse().unwrap())), (Some(7), None));
+        assert_eq!(moved.unsound.names().collect::<Vec<_>>(), [a]);
         assert!(moved.looked_at.is_some(), "the other directory did not move");
     }
 
@@ -288,7 +281,7 @@ mod tests {
         for (hours, content) in [(1, "cut off"), (5, &"\0".repeat(8192))] {
             ground.read(Depth::Everything, hours);
             fs::write(ground.path(A), content).unwrap();
-            let size = |archive: Archive| archive.files.sizes.get(&A.parse().unwrap()).copied();
+            let size = |archive: Archive| archive.files.sizes.get(A.parse().unwrap());
             assert_ne!(size(ground.read(Depth::Changed, hours + 1)), Some(content.len() as u64));
             ground.read_by(Looking::at(Depth::Everything), hours + 2);
             assert_eq!(size(ground.read(Depth::Changed, hours + 3)), Some(content.len() as u64));
@@ -304,10 +297,10 @@ mod tests {
             ground.read(Depth::Changed, 1);
             let again = ground.read(Depth::Changed, 2);
             let newer =
-                again.files.sizes.keys().filter(|name| name.timeline() == Timeline(1) && name.segment().is_some());
+                again.files.sizes.names().filter(|name| name.timeline() == Timeline(1) && name.segment().is_some());
             assert!(newer.count() > 2 && again.files.foreign + again.unsound.len() as u64 > 0);
             fs::write(ground.path(B), "cut off").unwrap();
-            assert_eq!(ground.read(Depth::Changed, 3).files.sizes.get(&B.parse().unwrap()), Some(&7));
+            assert_eq!(ground.read(Depth::Changed, 3).files.sizes.get(B.parse().unwrap()), Some(7));
             fs::remove_file(&path).unwrap();
         }
     }

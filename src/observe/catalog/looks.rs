@@ -23,7 +23,7 @@ use crate::store::{Place, Stamp, Store};
 use super::{Depth, Looking};
 
 /// What the file begins with: another version of it is none.
-const MAGIC: &[u8] = b"antipode: what was looked at, 1\n";
+const MAGIC: &[u8] = b"antipode: what was looked at, 2\n";
 /// More than the looks at a thousand bases and a hundred million WAL files.
 const MAX_SIZE: u64 = 4 << 30;
 /// A change that is not older than this may not be the last one with its time.

@@ -23,6 +23,7 @@ use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, VersionBounds, version_bounds};
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal_map::WalMap;
 use crate::observe::history;
 use crate::observe::inventory::Unsound;
 use crate::store::wals::{self, WalFiles};
@@ -80,7 +81,7 @@ pub struct ServerOnDisk {
     /// The history files of that archive, read.
     pub histories: BTreeMap<Timeline, HistoryFile>,
     /// The WAL files that are not sound, as far as their beginnings tell.
-    pub unsound: BTreeMap<WalName, Unsound>,
+    pub unsound: WalMap<Unsound>,
     /// The oldest look at that archive that this rests on, if it is not all of this run.
     pub wals_looked_at: Option<Timestamp>,
     /// What the next run need not look at.
@@ -187,7 +188,7 @@ pub fn findings(store: &dyn Store) -> Findings {
 fn histories(store: &dyn Store, wals: &WalFiles) -> Result<BTreeMap<Timeline, HistoryFile>, CatalogError> {
     let read = |(timeline, stored): (Timeline, Vec<u8>)| {
         let read = history::read(timeline, &stored);
-        let size = wals.sizes.get(&WalName::History(timeline)).copied().unwrap_or(read.size);
+        let size = wals.sizes.get(WalName::History(timeline)).unwrap_or(read.size);
         (timeline, HistoryFile { size, ..read })
     };
     Ok(wals::histories(store, wals)?.into_iter().map(read).collect())

@@ -10,6 +10,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal_map::WalMap;
 use crate::observe::inventory::BaseState;
 use crate::store::Posix;
 use crate::verify::base::Announced;
@@ -302,7 +303,7 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
     let name = |text: &str| text.parse::<WalName>().unwrap();
     let store = Posix::new(dirs.clone());
     let read = |depth| ServerOnDisk::read(&store, &dirs.server, Looking::at(depth)).unwrap().unsound;
-    assert_eq!(read(Depth::Everything), BTreeMap::new());
+    assert_eq!(read(Depth::Everything), WalMap::new());
     let [zeros, other, noise, packed, label] = [
         name("000000010000000000000001"),
         name("000000010000000000000002"),
@@ -322,9 +323,9 @@ fn wal_that_does_not_begin_as_its_name_says_is_not_sound() {
         (packed, Unsound::Opaque),
         (label, Unsound::Opaque),
     ];
-    assert_eq!(read(Depth::Everything), BTreeMap::from(expected));
+    assert_eq!(read(Depth::Everything), WalMap::from_iter(expected));
     // A list of the metadata opens none of them.
-    assert_eq!(read(Depth::Metadata), BTreeMap::new());
+    assert_eq!(read(Depth::Metadata), WalMap::new());
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn an_encrypted_history_file_is_there_but_tells_nothing() {
     let disk = Disk::new();
     disk.write("wals/00000002.history", b"\x85\x02\x0c\x03\xff");
     let catalog = disk.read();
-    assert_eq!(catalog.wals.sizes[&WalName::History(Timeline(2))], 5);
+    assert_eq!(catalog.wals.sizes.get(WalName::History(Timeline(2))), Some(5));
     assert_eq!(catalog.histories[&Timeline(2)].ancestors, []);
 }
 

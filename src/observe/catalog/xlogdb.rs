@@ -6,6 +6,7 @@ use crate::barman::layout::Layout;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
 use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::observe::inventory::XlogFinding;
@@ -24,8 +25,8 @@ pub struct XlogDbFiles {
 /// One xlog.db.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct XlogDbFile {
-    /// Its lines, sorted and unique.
-    pub entries: Vec<WalEntry>,
+    /// Its lines.
+    pub entries: WalList,
     /// The name on its last line, and where that begins.
     pub last: Option<(WalName, u64)>,
     /// Lines that are no entry.
@@ -68,7 +69,7 @@ impl XlogDbFiles {
                 file
             }
             (None, None) => {
-                return XlogDbState { entries: Vec::new(), findings: vec![XlogFinding::Missing] };
+                return XlogDbState { entries: WalList::default(), findings: vec![XlogFinding::Missing] };
             }
         };
         findings.extend(file.findings(version));

@@ -19,7 +19,8 @@ use crate::barman::history::HistoryFile;
 use crate::barman::layout::{HashDirectory, wal_path};
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
-use crate::barman::xlogdb::XlogDb;
+use crate::barman::wal_list::{ListRun, WalList};
+use crate::barman::wal_map::Run;
 use crate::error::{Error, Kind};
 use crate::observe::history;
 use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed};
@@ -27,7 +28,7 @@ use crate::store::wals::MAX_HISTORY;
 use crate::transport::{Look, RemoteEntry, RemoteFile};
 
 use super::fetched::Fetcher;
-use super::lists::{FetchedLists, WalList};
+use super::lists::{FetchedLists, ListRead};
 use super::memory::{self, Memory};
 use super::sights::{Sight, Sights};
 
@@ -47,8 +48,8 @@ pub async fn add(
     let dirs = there.directories.clone();
     let is_kept = before.is_some_and(|before| before.keeps_list(seen));
     let (told, told_last) = (std::mem::take(&mut there.wals), there.last.take());
-    let told = WalList { entries: told, last: told_last, fault: None };
-    let WalList { entries, last, fault } = lists.take().unwrap_or(told);
+    let told = ListRead { entries: told, last: told_last, fault: None };
+    let ListRead { entries, last, fault } = lists.take().unwrap_or(told);
     if !entries.is_empty() && !seen.has_archive {
         let what = format!("{} does not exist there, and its xlog.db lists WAL", dirs.wals_directory.display());
         return Err(Error::new(Kind::NotFound, what).hint("is it mounted?"));
@@ -71,8 +72,8 @@ pub async fn add(
         && let Some(newer) = lists.read_again(fetcher).await?
     {
         let is_added = |line: &WalEntry| archive.undescribed.contains_key(&line.name);
-        let added: Vec<WalEntry> = newer.entries.into_iter().filter(is_added).collect();
-        let lines = XlogDb::new(archive.into_lines()).with(added).into_entries();
+        let added = newer.entries.iter().filter(is_added).collect();
+        let lines = archive.into_lines().with(added);
         digests = self::digests(&lines);
         archive = Archive::of(lines, &on_disk, &unmoved);
     }
@@ -100,17 +101,18 @@ fn unmoved(digests: &BTreeMap<HashDirectory, u64>, seen: &Sights, before: Option
 }
 
 /// What tells whether the list has the same of a directory, for each that it has anything of.
-fn digests(lines: &[WalEntry]) -> BTreeMap<HashDirectory, u64> {
-    let is_one = |a: &WalEntry, b: &WalEntry| HashDirectory::of(a.name) == HashDirectory::of(b.name);
-    let digest = |lines: &[WalEntry]| {
+fn digests(lines: &WalList) -> BTreeMap<HashDirectory, u64> {
+    let runs = lines.sizes().runs();
+    let directory = |run: &Run<u64>| HashDirectory::of(run.first());
+    let digest = |runs: &[Run<u64>]| {
         let mut hasher = DefaultHasher::new();
-        for line in lines {
-            (line.name, line.size).hash(&mut hasher);
+        for run in runs {
+            (run.first(), run.len(), run.values()).hash(&mut hasher);
         }
         hasher.finish()
     };
-    let directory = |lines: &[WalEntry]| lines.first().and_then(|line| HashDirectory::of(line.name));
-    lines.chunk_by(is_one).filter_map(|lines| Some((directory(lines)?, digest(lines)))).collect()
+    let of_one = runs.chunk_by(|a, b| directory(a) == directory(b));
+    of_one.filter_map(|runs| Some((directory(runs.first()?)?, digest(runs)))).collect()
 }
 
 /// That of a directory that the list has nothing of is 0.
@@ -122,12 +124,13 @@ fn digest_of(digests: &BTreeMap<HashDirectory, u64>, directory: HashDirectory) -
 async fn come(
     fetcher: &Fetcher<'_>,
     archive: &Path,
-    lines: &[WalEntry],
+    lines: &WalList,
     digests: &BTreeMap<HashDirectory, u64>,
     seen: &Sights,
 ) -> Result<Vec<RemoteEntry>, Error> {
     let directories = digests.keys().filter(|directory| !seen.directories.contains_key(directory));
-    let histories = lines.iter().map(|line| line.name).filter(|name| matches!(name, WalName::History(_)));
+    // Each has a run of its own.
+    let histories = lines.sizes().runs().iter().map(Run::first).filter(|name| matches!(name, WalName::History(_)));
     let histories = histories.map(|name| name.to_string()).filter(|name| !seen.histories.contains_key(name));
     let names: Vec<PathBuf> = directories.map(ToString::to_string).chain(histories).map(PathBuf::from).collect();
     if names.is_empty() {
@@ -215,8 +218,7 @@ async fn list(
 /// Disk and list put together.
 #[derive(Debug, Default, PartialEq)]
 struct Archive {
-    /// Sorted by name, each once.
-    wals: Vec<WalEntry>,
+    wals: WalList,
     gone: BTreeSet<WalName>,
     undescribed: BTreeMap<WalName, Undescribed>,
 }
@@ -224,47 +226,40 @@ struct Archive {
 impl Archive {
     /// One pass over both, which are sorted. Of a directory that did not move all is as listed. What no list names and is
     /// not finished is passed over.
-    fn of(lines: Vec<WalEntry>, on_disk: &[OnDisk], unmoved: &BTreeSet<HashDirectory>) -> Self {
-        let mut archive = Self { wals: lines, ..Self::default() };
-        let (mut unlisted, mut on_disk) = (Vec::new(), on_disk.iter().peekable());
-        let mut last = (None, false);
-        for line in &mut archive.wals {
-            let directory = HashDirectory::of(line.name);
-            if directory != last.0 {
-                last = (directory, directory.is_some_and(|directory| unmoved.contains(&directory)));
-            }
-            if last.1 {
-                continue;
-            }
+    fn of(lines: WalList, on_disk: &[OnDisk], unmoved: &BTreeSet<HashDirectory>) -> Self {
+        let mut archive = Self::default();
+        let (mut other_sizes, mut unlisted, mut on_disk) = (Vec::new(), Vec::new(), on_disk.iter().peekable());
+        let is_unmoved = |run: &ListRun<'_>| {
+            HashDirectory::of(run.sizes.first()).is_some_and(|directory| unmoved.contains(&directory))
+        };
+        let moved = lines.runs().filter(|run| !is_unmoved(run)).flat_map(ListRun::entries);
+        for line in moved {
             unlisted.extend(std::iter::from_fn(|| on_disk.next_if(|file| file.name < line.name)));
             match on_disk.next_if(|file| file.name == line.name) {
                 None => drop(archive.gone.insert(line.name)),
                 Some(file) if file.size == line.size => {}
                 Some(file) => {
                     archive.undescribed.insert(line.name, Undescribed::OtherSize { listed: line.size });
-                    line.size = file.size;
+                    other_sizes.push(WalEntry { size: file.size, ..line });
                 }
             }
         }
         let is_finished = |file: &&OnDisk| !matches!(file.name, WalName::Partial(_));
         let unlisted: Vec<&OnDisk> = unlisted.into_iter().chain(on_disk).filter(is_finished).collect();
         archive.undescribed.extend(unlisted.iter().map(|file| (file.name, Undescribed::NotListed)));
-        archive.wals.extend(unlisted.into_iter().map(|file| file.entry()));
-        archive.wals.sort_by_key(|entry| entry.name);
+        let otherwise = other_sizes.into_iter().chain(unlisted.into_iter().map(|file| file.entry()));
+        archive.wals = lines.with(otherwise.collect());
         archive
     }
 
     /// The lines that it was made from.
-    fn into_lines(mut self) -> Vec<WalEntry> {
-        self.wals.retain_mut(|line| match self.undescribed.get(&line.name) {
-            None => true,
-            Some(Undescribed::NotListed) => false,
-            Some(Undescribed::OtherSize { listed }) => {
-                line.size = *listed;
-                true
-            }
-        });
-        self.wals
+    fn into_lines(self) -> WalList {
+        let line = |entry: WalEntry| match self.undescribed.get(&entry.name) {
+            None => Some(entry),
+            Some(Undescribed::NotListed) => None,
+            Some(Undescribed::OtherSize { listed }) => Some(WalEntry { size: *listed, ..entry }),
+        };
+        self.wals.iter().filter_map(line).collect()
     }
 
     /// The directories whose files are not those that the list has.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::wal::WalName;
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
 use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFile;
 
@@ -30,9 +30,9 @@ const FAULT: &str = "its xlog.db has lines that are doubled, out of order or unr
                      repairs it";
 
 /// What a list says.
-pub struct WalList {
-    /// Its lines, sorted by name, each once.
-    pub entries: Vec<WalEntry>,
+pub struct ListRead {
+    /// Its lines.
+    pub entries: WalList,
     /// The name on its last line, and where that begins.
     pub last: Option<(WalName, u64)>,
     /// What is wrong with it, in a sentence.
@@ -49,7 +49,7 @@ pub struct FetchedLists {
     /// Whether they were seen before they were fetched: any later change shows in what is seen next.
     were_seen: bool,
     /// What the list says; `None` where the primary has none, or once it was taken.
-    list: Option<WalList>,
+    list: Option<ListRead>,
 }
 
 impl FetchedLists {
@@ -141,11 +141,11 @@ impl FetchedLists {
     }
 
     /// What the list says; `None` where the primary has none.
-    pub fn take(&mut self) -> Option<WalList> {
+    pub fn take(&mut self) -> Option<ListRead> {
         self.list.take()
     }
 
-    async fn read(&self) -> Result<Option<WalList>, Error> {
+    async fn read(&self) -> Result<Option<ListRead>, Error> {
         let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
         let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
         if bytes.len() as u64 > MAX_SIZE {
@@ -155,7 +155,7 @@ impl FetchedLists {
     }
 
     /// The same, if the primary has changed it meanwhile.
-    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<WalList>, Error> {
+    pub async fn read_again(&mut self, fetcher: &Fetcher<'_>) -> Result<Option<ListRead>, Error> {
         let is_new = self.files.fetch_again(fetcher, &self.from, self.names.clone(), MAX_SIZE).await?;
         if is_new { self.read().await } else { Ok(None) }
     }
@@ -167,14 +167,14 @@ fn names(dirs: &ServerDirs) -> Vec<PathBuf> {
     Layout::readable().into_iter().filter_map(name).collect()
 }
 
-fn lines(bytes: &mut Vec<u8>) -> Result<WalList, Error> {
+fn lines(bytes: &mut Vec<u8>) -> Result<ListRead, Error> {
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
     if count > MAX_FILES {
         return Err(too_long(&format!("has {count} lines")));
     }
     let list = XlogDbFile::parse(bytes);
-    Ok(WalList { fault: list.is_faulty().then(|| FAULT.to_owned()), last: list.last, entries: list.entries })
+    Ok(ListRead { fault: list.is_faulty().then(|| FAULT.to_owned()), last: list.last, entries: list.entries })
 }
 
 fn too_long(what: &str) -> Error {

@@ -17,6 +17,7 @@ use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::keep::Keep;
 use crate::barman::layout::{HashDirectory, ServerDirs};
 use crate::barman::version::BarmanVersion;
+use crate::barman::wal_list::WalList;
 use crate::observe::inventory::{PrimaryBackup, PrimaryInventory};
 use crate::site::model::{Access, Primary};
 use crate::store::{Place, Store};
@@ -140,7 +141,7 @@ impl Memory {
             barman: self.barman,
             directories: self.directories.clone(),
             backups,
-            wals: Vec::new(),
+            wals: WalList::default(),
             gone: BTreeSet::new(),
             undescribed: BTreeMap::new(),
             histories: BTreeMap::new(),

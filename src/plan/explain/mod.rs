@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::barman::wal::WalName;
 use crate::observe::inventory::Observation;
-use crate::observe::wal_files::find;
 use crate::site::model::Replica;
 
 use super::Plan;
@@ -109,6 +108,6 @@ impl<'a> Explainer<'a> {
 /// Whether an action ships or deletes a WAL file.
 fn is_about(action: &Action, name: WalName) -> bool {
     let effect = action.change.effect();
-    effect.shipped().is_some_and(|batch| find(&batch.entries, name).is_some())
+    effect.shipped().is_some_and(|batch| batch.entries.binary_search_by_key(&name, |entry| entry.name).is_ok())
         || effect.deleted().is_some_and(|files| files.contains_key(&name))
 }

@@ -12,13 +12,15 @@
 //!   in the future says nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::barman::wal_list::WalList;
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::BackupFacts;
 
@@ -166,12 +168,12 @@ pub struct Signs<'a> {
     pub histories: &'a BTreeMap<Timeline, HistoryFile>,
     /// The segments that are here.
     pub segments: &'a Segments,
-    /// What the primary archived, sorted by name. Of what is not on its disk nothing is believed.
-    pub wals: &'a [WalEntry],
+    /// What the primary archived. Of what is not on its disk nothing is believed.
+    pub wals: Option<&'a WalList>,
     /// What is not on the primary's disk.
     pub gone: &'a BTreeSet<WalName>,
-    /// What xlog.db here says, sorted by name.
-    pub lines: &'a [WalEntry],
+    /// What xlog.db here says.
+    pub lines: &'a WalList,
     /// What time it is.
     pub now: Timestamp,
 }
@@ -216,8 +218,7 @@ fn reigns(signs: Signs<'_>) -> Vec<Reign> {
         }
     }
     let here = signs.segments.timelines();
-    let there = signs.wals.chunk_by(|a, b| a.name.timeline() == b.name.timeline());
-    let there = there.filter_map(|entries| entries.first()).map(|entry| entry.name.timeline());
+    let there = signs.wals.into_iter().flat_map(|wals| wals.sizes().runs()).map(|run| run.first().timeline());
     let timelines: BTreeSet<Timeline> = here.into_iter().chain(there).chain(begun.keys().copied()).collect();
     timelines.into_iter().flat_map(|timeline| of_timeline(timeline, begun.remove(&timeline))).collect()
 }
@@ -301,15 +302,15 @@ impl Signs<'_> {
         }
         let tip = *stretches.last()?;
         let range = WalRange { timeline: tip.timeline, first: tip.first, last: tip.last };
-        let there = within(self.wals, range, size).filter(|entry| !self.gone.contains(&entry.name));
-        let lines = within(self.lines, range, size);
-        let is_here = |entry: &&WalEntry| {
-            let segment = entry.name.segment();
-            segment
-                .is_some_and(|s| s.number(size).is_some_and(|n| self.segments.range_of(size, s.timeline, n).is_some()))
+        let is_there =
+            |segments: WalRange| names_of(segments, size).is_some_and(|names| self.gone.range(names).next().is_none());
+        let is_here = |segments: WalRange| {
+            let around = self.segments.range_of(size, segments.timeline, segments.first);
+            around.is_some_and(|around| segments.last <= around.last)
         };
-        let (last_there, newest_there) = self.last(there, size);
-        let (_, newest_here) = self.last(lines.filter(is_here), size);
+        let there = self.wals.map(|wals| self.last(wals, (range, size), is_there));
+        let (last_there, newest_there) = there.unwrap_or_default();
+        let (_, newest_here) = self.last(self.lines, (range, size), is_here);
         let last_here = self.segments.numbered(size).and_then(|here| here.last_within(range));
         let last = last_there.max(last_here)?;
         let newest = newest_there.or(newest_here);
@@ -345,37 +346,61 @@ impl Signs<'_> {
         found
     }
 
-    /// The last segment among entries, and the newest time that can be believed.
-    fn last<'e>(
-        &self,
-        entries: impl Iterator<Item = &'e WalEntry>,
-        size: SegmentSize,
-    ) -> (Option<u64>, Option<Timestamp>) {
+    /// The last segment of a list within a range, and the newest time there that can be believed; of segments that count.
+    fn last(&self, list: &WalList, of: (WalRange, SegmentSize), counts: impl Fn(WalRange) -> bool) -> Last {
+        let (range, size) = of;
         let (mut last, mut newest) = (None, None);
-        for entry in entries {
-            last = last.max(entry.name.segment().and_then(|segment| segment.number(size)));
-            newest = newest.max(archived_at(entry).filter(|time| !is_ahead(*time, self.now)));
+        let newest_of = |mtimes: &[Mtime]| {
+            mtimes.iter().filter_map(|mtime| archived_at(*mtime)).filter(|time| !is_ahead(*time, self.now)).max()
+        };
+        for run in names_of(range, size).into_iter().flat_map(|names| list.runs_within(names)) {
+            if let Some(all) = numbered(run.sizes.first(), run.sizes.last(), size)
+                && range.first <= all.first
+                && all.last <= range.last
+                && counts(all)
+            {
+                last = last.max(Some(all.last));
+                newest = newest.max(newest_of(run.mtimes.values()));
+                continue;
+            }
+            for entry in run.entries() {
+                let one = numbered(entry.name, entry.name, size);
+                if let Some(one) = one.filter(|one| one.overlaps(range) && counts(*one)) {
+                    last = last.max(Some(one.last));
+                    newest = newest.max(newest_of(&[entry.mtime]));
+                }
+            }
         }
         (last, newest)
     }
 }
 
-/// The segments of a list, sorted by name, that are of a range.
-pub fn within(list: &[WalEntry], range: WalRange, size: SegmentSize) -> impl Iterator<Item = &WalEntry> {
+/// The last segment of a list, and when the newest one was archived.
+type Last = (Option<u64>, Option<Timestamp>);
+
+/// The numbers of segments that follow each other, from a first to a last name; `None` where these are none.
+fn numbered(first: WalName, last: WalName, size: SegmentSize) -> Option<WalRange> {
+    let (first, last) = (first.segment()?, last.segment()?);
+    Some(WalRange { timeline: first.timeline, first: first.number(size)?, last: last.number(size)? })
+}
+
+/// The names of a range, of which no segment has the last where that is beyond what a name can say.
+fn names_of(range: WalRange, size: SegmentSize) -> Option<RangeInclusive<WalName>> {
     let WalRange { timeline, first, last } = range;
     let name = |number| Segment::from_number(timeline, number, size).map(WalName::Segment);
-    let start = name(first).map_or(list.len(), |first| list.partition_point(|entry| entry.name < first));
-    let end = match name(last) {
-        Some(last) => list.partition_point(|entry| entry.name <= last),
-        None => list.partition_point(|entry| entry.name.timeline() <= timeline),
-    };
-    let segments = list.get(start..end.max(start)).unwrap_or_default().iter();
-    segments.filter(move |entry| entry.name.segment().is_some_and(|segment| segment.number(size).is_some()))
+    let end = name(last).unwrap_or(WalName::Segment(Segment { timeline, log: u32::MAX, seg: u32::MAX }));
+    Some(name(first)?..=end)
+}
+
+/// The segments of a list that are of a range.
+pub fn within(list: &WalList, range: WalRange, size: SegmentSize) -> impl Iterator<Item = WalEntry> {
+    let segments = names_of(range, size).into_iter().flat_map(|names| list.range(names));
+    segments.filter(move |entry| numbered(entry.name, entry.name, size).is_some())
 }
 
 /// When a file was archived.
-pub fn archived_at(entry: &WalEntry) -> Option<Timestamp> {
+pub fn archived_at(mtime: Mtime) -> Option<Timestamp> {
     // Whole seconds are enough for a reader, and lie far within what a timestamp can hold.
     #[expect(clippy::cast_possible_truncation)]
-    Timestamp::from_second(entry.mtime.seconds() as i64).ok()
+    Timestamp::from_second(mtime.seconds() as i64).ok()
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::BackupId;
 use crate::barman::wal::{Segment, Timeline, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
 use crate::observe::inventory::{BackupFacts, PrimaryInventory, ReplicaInventory};
 
 use super::action::Action;
@@ -28,7 +28,7 @@ use super::action::kinds::Effect;
 use super::backup::{self, BackupDiff};
 use super::held;
 use super::reason::Reason;
-use crate::observe::wal_files::{WalFile, find, wal_files};
+use crate::observe::wal_files::{WalFile, wal_files};
 use branch::{Branch, Signs, archived_at, branches, is_ahead, within};
 use window::{Archive, Reach, Segments, Window, reach, recoverable};
 
@@ -87,7 +87,7 @@ pub struct View<'a> {
     /// What the primary has; `None` when it did not say.
     primary: Option<&'a PrimaryInventory>,
     /// What xlog.db here says.
-    lines: &'a [WalEntry],
+    lines: &'a WalList,
     now: Timestamp,
 }
 
@@ -282,8 +282,8 @@ impl<'a> View<'a> {
         Archive { segments: self.segments, histories: &self.histories }
     }
 
-    fn wals(&self) -> &'a [WalEntry] {
-        self.primary.map_or(&[][..], |primary| &primary.wals)
+    fn wals(&self) -> Option<&'a WalList> {
+        self.primary.map(|primary| &primary.wals)
     }
 
     /// Up to when recovery gets: when the window's last segment was archived, and never earlier than when a backup ended
@@ -295,7 +295,8 @@ impl<'a> View<'a> {
     /// When the window's last segment was archived, as the primary says or else xlog.db.
     fn archived(&self, window: Window) -> Option<Timestamp> {
         let name = WalName::Segment(Segment::from_number(window.end.timeline, window.end.number, window.segment_size)?);
-        find(self.wals(), name).or_else(|| find(self.lines, name)).and_then(archived_at)
+        let entry = self.wals().and_then(|wals| wals.get(name)).or_else(|| self.lines.get(name))?;
+        archived_at(entry.mtime)
     }
 
     /// What the primary archived on the branch that is alive, past the window's end.
@@ -312,7 +313,7 @@ impl<'a> View<'a> {
         for entry in alive.from(from).flat_map(|range| within(&primary.wals, range, size)) {
             lag.segments += 1;
             lag.bytes = lag.bytes.saturating_add(entry.size);
-            newest = newest.max(archived_at(entry));
+            newest = newest.max(archived_at(entry.mtime));
         }
         lag.seconds =
             judged.and_then(|(_, reach)| self.seconds(&reach, newest.filter(|_| lag.segments > 0), lag.segments));

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn wal_that_a_backup_here_needs_is_not_deleted() {
         let here = notation::replica("@20 1/02..03 @21 1/08..0A | 1/02..0F", &notation::primary(""));
-        let files: Vec<WalName> = here.wals.keys().copied().collect();
+        let files: Vec<WalName> = here.wals.names().collect();
         let (name, backup) = needed_still(&here, files.iter()).unwrap();
         assert_eq!((name.to_string().as_str(), backup), ("000000010000000000000002", id("20")));
         let others = files

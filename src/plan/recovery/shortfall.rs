@@ -170,7 +170,7 @@ pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, bran
     let kept: BTreeMap<BackupId, Kept> = here.published().map(|facts| (facts.id, kept(facts))).collect();
     let parent = |facts: &BackupFacts| facts.parent.filter(|parent| !kept.contains_key(parent));
     let orphans: Vec<_> = here.published().filter_map(|facts| Some((facts.id, parent(facts)?))).collect();
-    let is_broken = |file: &WalFile<'_>| file.here.is_some() && !file.is_intact() && file.name.segment().is_some();
+    let is_broken = |file: &WalFile| file.here.is_some() && !file.is_intact() && file.name.segment().is_some();
     let broken: Vec<WalName> = wal_files(None, here).filter(is_broken).map(|file| file.name).collect();
     let no_primary = Remains {
         primary: None,

@@ -51,6 +51,20 @@ impl Segments {
     }
 }
 
+impl Segments {
+    /// Adds all segments of one log from a first to a last one.
+    pub fn insert(&mut self, first: Segment, last: Segment) {
+        for (size, set) in &mut self.sets {
+            // Those that the log cannot have at this size sort behind the others.
+            let end = last.seg.min(u32::try_from(size.per_log() - 1).unwrap_or(u32::MAX));
+            let number = |seg| Segment { seg, ..first }.number(*size);
+            if let (Some(first_number), Some(last_number)) = (number(first.seg), number(end)) {
+                set.insert(WalRange { timeline: first.timeline, first: first_number, last: last_number });
+            }
+        }
+    }
+}
+
 impl Extend<Segment> for Segments {
     /// Adds each segment under every size with which its name exists.
     fn extend<I: IntoIterator<Item = Segment>>(&mut self, segments: I) {

@@ -59,9 +59,12 @@ impl Tenant<'_> {
     /// Bytes of WAL that the primary archived in its last day.
     pub fn archived_in_a_day(&self) -> u64 {
         let wals = || self.primary.wals.iter().filter(|entry| entry.name.segment().is_some());
-        let newest = wals().filter_map(archived_at).max();
+        let newest = wals().filter_map(|entry| archived_at(entry.mtime)).max();
         let day_before = newest.and_then(|newest| newest.checked_sub(SignedDuration::from_hours(24)).ok());
-        wals().filter(|entry| archived_at(entry) > day_before).map(|entry| entry.size).fold(0, u64::saturating_add)
+        wals()
+            .filter(|entry| archived_at(entry.mtime) > day_before)
+            .map(|entry| entry.size)
+            .fold(0, u64::saturating_add)
     }
 
     /// Has so much room left whenever a copy begins. What makes the replica recoverable at all may use it.

@@ -135,7 +135,7 @@ pub mod entries {
         let list = XlogDb::parse(text.as_bytes());
         match list.problems().first() {
             Some(problem) => Err(format!("line {} of a list of WAL files: {}", problem.line, problem.kind)),
-            None => Ok(list.into_entries()),
+            None => Ok(list.entries().iter().collect()),
         }
     }
 }

@@ -40,7 +40,7 @@ fn is_here(pattern: &Pattern, here: &ReplicaInventory) -> bool {
         (Some(sort), Some(Thing::Named(name))) => {
             is_sort(sort) && backup(name).is_some_and(|id| here.published().any(|facts| facts.id == id))
         }
-        (Some(_), Some(Thing::Wals(wals))) => here.wals.keys().any(|name| wals.contain(*name)),
+        (Some(_), Some(Thing::Wals(wals))) => here.wals.names().any(|name| wals.contain(name)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::Mtime;
+use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
 use crate::plan::Outcome;
 use crate::plan::reason::{Note, Warning};
@@ -19,12 +20,11 @@ use super::notation::{id, segment};
 impl Case {
     /// Says at both ends that a segment was archived so many seconds after the notation's first one.
     fn archived(self, word: &str, seconds: f64) -> Self {
-        let name = WalName::Segment(segment(word));
+        let (name, time) = (WalName::Segment(segment(word)), Mtime::new(1_795_300_000.0 + seconds).unwrap());
         self.with(|case| {
-            for entry in case.primary.wals.iter_mut().chain(&mut case.here.xlogdb.entries) {
-                if entry.name == name {
-                    entry.mtime = Mtime::new(1_795_300_000.0 + seconds).unwrap();
-                }
+            for list in [&mut case.primary.wals, &mut case.here.xlogdb.entries] {
+                let archived = list.get(name).map(|entry| WalEntry { mtime: time, ..entry });
+                *list = std::mem::take(list).with(archived.into_iter().collect());
             }
         })
     }

@@ -44,7 +44,7 @@ impl fmt::Debug for Case {
             writeln!(f, "here  {} {} {:?} {:?}", day(id.as_str()), said.unwrap_or_default(), b.base, b.keep)?;
         }
         for file in wal_files(Some(&self.primary), &self.here) {
-            let size = |entry: Option<&WalEntry>| entry.map(|entry| entry.size);
+            let size = |entry: Option<WalEntry>| entry.map(|entry| entry.size);
             writeln!(f, "{} there {:?} here {:?} line {:?}", file.name, size(file.there), file.here, size(file.line))?;
         }
         writeln!(f, "gone {:?} undescribed {:?}", self.primary.gone, self.primary.undescribed)?;

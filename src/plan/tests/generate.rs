@@ -12,6 +12,7 @@ use crate::barman::backup_info::Status;
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::barman::wal_list::WalList;
 use crate::observe::inventory::XlogFinding;
 use crate::observe::inventory::{BaseKind, BaseState, LocalBackup, Published, Undescribed, WholeWal};
 use crate::site::model::{Policy, Prune, Rule, Selection, WalsFrom};
@@ -35,15 +36,11 @@ pub fn any_case() -> impl Strategy<Value = Case> {
             for history in &histories {
                 history.add_to(&mut case);
             }
-            case.primary.wals.sort_by_key(|entry| entry.name);
-            case.primary.wals.dedup_by_key(|entry| entry.name);
             let gone = &case.primary.gone;
             case.primary.undescribed.retain(|name, _| !gone.contains(name));
             for wal in &wals {
                 wal.read(&mut case);
             }
-            case.here.xlogdb.entries.sort_by_key(|entry| entry.name);
-            case.here.xlogdb.entries.dedup_by_key(|entry| entry.name);
             case.primary.last = case.primary.wals.last().map(|entry| (entry.name, 5));
             case.replica.policy = policy;
             name_children(&mut case);
@@ -207,8 +204,8 @@ fn any_wal() -> impl Strategy<Value = AnyWal> {
 impl AnyWal {
     /// What an observation finds of a segment that both ends have, each with another size.
     fn read(&self, case: &mut Case) {
-        let there = crate::observe::wal_files::find(&case.primary.wals, self.name).map_or(0, |entry| entry.size);
-        let here = case.here.wals.get(&self.name).copied().unwrap_or_default();
+        let there = case.primary.wals.get(self.name).map_or(0, |entry| entry.size);
+        let here = case.here.wals.get(self.name).unwrap_or_default();
         let is_offered = there > 0 && !case.primary.gone.contains(&self.name);
         if self.whole && is_offered && here > 0 && here != there && self.name.segment().is_some() {
             case.here.whole.insert(self.name, WholeWal::Read { compression: None });
@@ -216,7 +213,7 @@ impl AnyWal {
     }
 
     fn add_to(&self, case: &mut Case) {
-        case.primary.wals.extend(self.there.map(|size| entry(self.name, size)));
+        add(&mut case.primary.wals, self.there.map(|size| entry(self.name, size)));
         case.primary.gone.extend((self.gone && self.there.is_some()).then_some(self.name));
         let why = self.undescribed.filter(|_| self.there.is_some() && !self.gone);
         case.primary.undescribed.extend(why.map(|why| (self.name, why)));
@@ -226,8 +223,12 @@ impl AnyWal {
             let entry = entry(self.name, size);
             WalEntry { mtime: if late_line { late } else { entry.mtime }, ..entry }
         };
-        case.here.xlogdb.entries.extend(self.line.map(line));
+        add(&mut case.here.xlogdb.entries, self.line.map(line));
     }
+}
+
+fn add(list: &mut WalList, entry: Option<WalEntry>) {
+    *list = std::mem::take(list).with(entry.into_iter().collect());
 }
 
 /// A history file: its timeline, where it left the one before, and whether each end has it, the primary's list too.
@@ -258,7 +259,7 @@ impl AnyHistory {
         if self.there {
             case.primary.histories.insert(timeline, history(42));
         }
-        case.primary.wals.extend(self.listed.then(|| entry(name, 42)));
+        add(&mut case.primary.wals, self.listed.then(|| entry(name, 42)));
         if let Some(size) = self.here {
             case.here.wals.insert(name, size);
             case.here.histories.insert(timeline, history(size));
@@ -316,7 +317,7 @@ impl AnySite {
             return;
         }
         if self.findings.contains(&XlogFinding::Missing) {
-            case.here.xlogdb.entries.clear();
+            case.here.xlogdb.entries = WalList::default();
         }
         case.here.xlogdb.findings.clone_from(&self.findings);
         case.here.sync_wals = self.sync_wals.zip(case.primary.last).map(|(position, (name, _))| (name, position));

@@ -3,6 +3,7 @@
 
 use crate::barman::compression::Compression;
 use crate::barman::wal::{Segment, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::observe::inventory::WholeWal;
 use crate::plan::action::Change;
 use crate::plan::held::{Difference, HeldFile, HeldKey};
@@ -18,8 +19,8 @@ const SEGMENT: u64 = 16 << 20;
 
 /// Says of a segment here that it was read and found whole.
 fn whole(case: &mut Case, names: &str, compression: Option<Compression>) {
-    for name in case.here.wals.keys().filter(|name| name.to_string().ends_with(names)) {
-        case.here.whole.insert(*name, WholeWal::Read { compression });
+    for name in case.here.wals.names().filter(|name| name.to_string().ends_with(names)) {
+        case.here.whole.insert(name, WholeWal::Read { compression });
     }
 }
 
@@ -95,7 +96,11 @@ fn what_is_accepted_is_replaced_and_says_so() {
 
 #[test]
 fn a_segment_that_the_primary_compressed_later_stays_as_it_is_with_a_note() {
-    let compressed = |case: &mut Case| case.primary.wals[1].compression = Some("zstd".parse().unwrap());
+    let compressed = |case: &mut Case| {
+        let second = case.primary.wals.iter().nth(1).unwrap();
+        let second = WalEntry { compression: Some("zstd".parse().unwrap()), ..second };
+        case.primary.wals = std::mem::take(&mut case.primary.wals).with([second].into_iter().collect());
+    };
     for here in [None, Some(Compression::Gzip)] {
         let case = case("@21 1/08..0A | 1/08..0F 1/09=999", ONE).with(compressed).with(|case| whole(case, "09", here));
         assert_eq!((case.actions(), held(&case)), (vec![], vec![]), "{here:?}");

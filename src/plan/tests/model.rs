@@ -8,6 +8,7 @@ use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::BackupId;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_list::WalList;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::{BackupFacts, BaseState, LocalBackup, PrimaryInventory, Published, ReplicaInventory};
 use crate::plan::ReplicaPlan;
@@ -82,10 +83,11 @@ impl Model<'_> {
             Change::RemoveStaging { id } => assert!(self.here.staged.remove(id).is_some()),
             Change::RemoveWals { files, .. } => {
                 for name in files.keys() {
-                    assert!(self.here.wals.remove(name).is_some());
+                    assert!(self.here.wals.remove(*name).is_some());
                     self.here.whole.remove(name);
                 }
-                self.here.xlogdb.entries.retain(|line| !files.contains_key(&line.name));
+                let lines = self.here.xlogdb.entries.iter().filter(|line| !files.contains_key(&line.name)).collect();
+                self.here.xlogdb.entries = lines;
             }
         }
     }
@@ -95,19 +97,16 @@ impl Model<'_> {
         let encryption = if self.here.barman < FIVE_FIELDS { None } else { entry.encryption };
         let lines = &mut self.here.xlogdb.entries;
         let line = WalEntry { encryption, ..entry };
-        match lines.binary_search_by_key(&line.name, |line| line.name) {
-            Ok(at) => lines[at] = line,
-            Err(at) => lines.insert(at, line),
-        }
+        *lines = std::mem::take(lines).with([line].into_iter().collect());
     }
 
     /// Each file on disk once: as the primary says, or else as its line said, or else as it is on disk.
     fn repair_xlogdb(&mut self, known: &[WalEntry]) {
         let old = std::mem::take(&mut self.here.xlogdb.entries);
         self.here.xlogdb.findings.clear();
-        let find = |lines: &[WalEntry], name| lines.iter().find(|line| line.name == name).copied();
-        for (name, size) in self.here.wals.clone() {
-            self.list(find(known, name).or_else(|| find(&old, name)).unwrap_or_else(|| entry(name, size)));
+        let known: WalList = known.iter().copied().collect();
+        for (name, size) in self.here.wals.clone().iter() {
+            self.list(known.get(name).or_else(|| old.get(name)).unwrap_or_else(|| entry(name, size)));
         }
     }
 

@@ -21,6 +21,8 @@ use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::barman::wal_list::WalList;
+use crate::barman::wal_map::WalMap;
 use crate::observe::inventory::{
     BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory, Room,
     Rooms, SiteBarman, Undescribed, XlogDbState,
@@ -37,6 +39,13 @@ pub fn id(day: &str) -> BackupId {
     format!("202611{day}T000000").parse().unwrap()
 }
 
+/// Changes a list as if it were its lines.
+pub fn edit(list: &mut WalList, change: impl FnOnce(&mut Vec<WalEntry>)) {
+    let mut lines: Vec<WalEntry> = list.iter().collect();
+    change(&mut lines);
+    *list = lines.into_iter().collect();
+}
+
 /// What the primary has.
 pub fn primary(text: &str) -> PrimaryInventory {
     let catalog = Written::parse(text);
@@ -48,7 +57,7 @@ pub fn primary(text: &str) -> PrimaryInventory {
         directories: directories("/primary"),
         backups: backups.collect(),
         last: wals.last().map(|entry| (entry.name, 64 * (wals.len() as u64 - 1))),
-        wals,
+        wals: wals.into_iter().collect(),
         gone: catalog.gone,
         undescribed: catalog.undescribed,
         pedigree: BTreeSet::new(),
@@ -60,10 +69,7 @@ pub fn primary(text: &str) -> PrimaryInventory {
 /// What the site has. Of WAL files that the primary has too, xlog.db says the same.
 pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
     let catalog = Written::parse(text);
-    let line = |entry: &WalEntry| {
-        let there = primary.wals.iter().find(|there| there.name == entry.name);
-        *there.unwrap_or(&WalEntry { size: MIB16, ..*entry })
-    };
+    let line = |entry: &WalEntry| primary.wals.get(entry.name).unwrap_or(WalEntry { size: MIB16, ..*entry });
     let children = catalog.children();
     let published: BTreeSet<BackupId> =
         catalog.backups.values().filter(|b| b.status == Status::Done && !b.has("bare")).map(|b| b.id).collect();
@@ -82,7 +88,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         backups: catalog.backups.values().map(|b| (b.id, b.at_site(&children, &published))).collect(),
         xlogdb: XlogDbState { entries: catalog.wals.values().map(line).collect(), findings: Vec::new() },
         wals: catalog.wals.values().map(|entry| (entry.name, entry.size)).collect(),
-        unsound: BTreeMap::new(),
+        unsound: WalMap::new(),
         whole: BTreeMap::new(),
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),

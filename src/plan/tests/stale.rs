@@ -12,7 +12,7 @@ use crate::plan::saved::stale::{self, Present};
 use crate::site::model::{Rule, Selection, WalsFrom};
 
 use super::case::{Case, case, site};
-use super::notation::{self, id, segment};
+use super::notation::{self, edit, id, segment};
 
 const BOTH: &str = "@18 1/02  @19 1/04  @20 1/06  @21 1/08 | 1/02..0A";
 
@@ -82,7 +82,7 @@ fn an_added_backup_is_refused_when_it_appeared_here_or_is_another_at_the_primary
     );
     refused(
         &planned,
-        |case| case.here.wals.retain(|name, _| *name != wal("1/08")),
+        |case| assert!(case.here.wals.remove(wal("1/08")).is_some()),
         &["the WAL that it needs, here: planned: all of 1 segment", "now: 0 of 1 segment"],
     );
 }
@@ -156,7 +156,11 @@ fn what_is_written_anew_is_refused_when_it_is_another_by_now() {
         |case| case.here.xlogdb.findings.clear(),
         &["main/xlog.db: xlog.db, here", "3 lines doubled; now: 9 lines to read"],
     );
-    refused(&doubled, |case| case.here.xlogdb.entries.truncate(8), &["9 lines to read", "8 lines to read"]);
+    refused(
+        &doubled,
+        |case| edit(&mut case.here.xlogdb.entries, |lines| lines.truncate(8)),
+        &["9 lines to read", "8 lines to read"],
+    );
     let behind = case(BOTH, BOTH).with(|case| case.here.sync_wals = Some((wal("1/03"), 64)));
     refused(
         &behind,
@@ -275,7 +279,7 @@ fn a_removal_is_refused_when_less_would_be_left_than_was_planned() {
     let planned = case(BOTH, BOTH).last(2).prune_unselected();
     refused(
         &planned,
-        |case| case.here.wals.retain(|name, _| *name != wal("1/06")),
+        |case| assert!(case.here.wals.remove(wal("1/06")).is_some()),
         &["what stays recoverable, here: planned: 2 full backups or more; now: 1 full backup"],
     );
     refused(

@@ -4,14 +4,15 @@ use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_set::WalRange;
-use crate::observe::inventory::Unsound;
+use crate::observe::inventory::{Undescribed, Unsound, WholeWal};
+use crate::observe::wal_files::{Span, wal_files, wal_spans};
 use crate::plan::action::Change;
 use crate::plan::reason::{Note, Reason};
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::site::model::WalsFrom;
 
 use super::case::{Case, case, words};
-use super::notation::{Backup, id, segment};
+use super::notation::{Backup, edit, id, segment};
 
 fn wal(word: &str) -> WalName {
     WalName::Segment(segment(word))
@@ -70,17 +71,43 @@ fn what_nobody_can_look_into_is_unproven_where_a_list_says_why_and_damaged_elsew
     });
     assert_eq!(opaque.actions(), ["~wal 1/09"]);
     let hidden = opaque.with(|case| {
-        encrypted(&mut case.primary.wals);
-        encrypted(&mut case.here.xlogdb.entries);
+        edit(&mut case.primary.wals, encrypted);
+        edit(&mut case.here.xlogdb.entries, encrypted);
     });
     assert_eq!((hidden.actions(), hidden.plan().after.backups), (vec![], 1));
     assert_eq!(hidden.plan().notes, [Note::Unproven { count: 1, first: wal("1/09") }]);
     let comes = case(ONE, "@21 1/08..0A | 1/08..0D").with(|case| {
-        encrypted(&mut case.primary.wals);
-        encrypted(&mut case.here.xlogdb.entries);
+        edit(&mut case.primary.wals, encrypted);
+        edit(&mut case.here.xlogdb.entries, encrypted);
     });
     assert_eq!(comes.actions(), ["+wal 1/0E..0F"]);
     assert_eq!(comes.plan().notes, [Note::Unproven { count: 2, first: wal("1/0E") }]);
+}
+
+#[test]
+fn segments_are_passed_as_a_whole_where_nothing_sets_one_apart() {
+    let settled = |case: &Case| -> u64 {
+        let count = |span| if let Span::Settled(settled) = span { settled.count() } else { 0 };
+        wal_spans(Some(&case.primary), &case.here).map(count).sum()
+    };
+    let same = case(ONE, "@21 1/08..0A | 1/08..0F");
+    assert_eq!(settled(&same), 8);
+    let odd: [fn(&mut Case); 8] = [
+        |case| case.primary.gone.extend([wal("1/09")]),
+        |case| case.primary.undescribed.extend([(wal("1/09"), Undescribed::NotListed)]),
+        |case| edit(&mut case.primary.wals, |wals| wals[1].size = 5),
+        |case| edit(&mut case.here.xlogdb.entries, |lines| lines[1].encryption = "gpg".parse().ok()),
+        |case| case.here.wals.insert(wal("1/09"), 5),
+        |case| case.here.whole.extend([(wal("1/09"), WholeWal::Opaque)]),
+        |case| case.here.unsound.insert(wal("1/09"), Unsound::Damaged),
+        |case| case.here.unsound.extend((8..16).map(|n| (wal(&format!("1/{n:02X}")), Unsound::Opaque))),
+    ];
+    for (number, change) in odd.into_iter().enumerate() {
+        let case = same.clone().with(change);
+        assert_eq!(settled(&case), 0, "{number}");
+        let names: Vec<WalName> = wal_files(Some(&case.primary), &case.here).map(|file| file.name).collect();
+        assert_eq!(names, case.here.wals.names().collect::<Vec<_>>(), "{number}");
+    }
 }
 
 #[test]
@@ -94,7 +121,9 @@ fn a_late_segment_of_an_old_timeline_is_planned() {
 fn every_history_file_is_planned_even_when_no_list_names_it() {
     let there = "@21 3/08..0A | h2<1/02 h3<2/05 3/08..0F";
     let case = case(there, "@21 3/08..0A | 3/08..0F").with(|case| {
-        case.primary.wals.remove(0);
+        edit(&mut case.primary.wals, |wals| {
+            wals.remove(0);
+        });
     });
     assert_eq!(case.actions(), ["+history 2", "+history 3"]);
     assert_eq!(case.after(&case.plan()).actions(), [""; 0]);
@@ -112,7 +141,7 @@ fn a_history_file_that_tells_nothing_is_shipped_again() {
 fn a_compression_change_is_no_obstacle() {
     let compressed = |entry: &mut WalEntry| entry.compression = Some("zstd".parse().unwrap());
     let case = case("@21 1/08..0A | 1/08..0B 1/0C..0F=999", "@21 1/08..0A | 1/08..0B")
-        .with(|case| case.primary.wals.iter_mut().skip(4).for_each(compressed));
+        .with(|case| edit(&mut case.primary.wals, |wals| wals.iter_mut().skip(4).for_each(compressed)));
     assert_eq!(case.actions(), ["+wal 1/0C..0F"]);
 }
 
@@ -150,8 +179,10 @@ fn a_segment_broken_here_and_gone_there_is_noted() {
 #[test]
 fn an_empty_segment_at_the_primary_never_replaces_one_here() {
     let there = "@21 1/08..0A | 1/08..0F 1/09=0 h2<1/0C=0";
-    let whole = case(there, "@21 1/08..0A | 1/08..0F h2<1/0C")
-        .with(|case| case.here.xlogdb.entries.iter_mut().for_each(|line| line.size = case.here.wals[&line.name]));
+    let whole = case(there, "@21 1/08..0A | 1/08..0F h2<1/0C").with(|case| {
+        let size = |line: &mut WalEntry| line.size = case.here.wals.get(line.name).unwrap();
+        edit(&mut case.here.xlogdb.entries, |lines| lines.iter_mut().for_each(size));
+    });
     assert_eq!(whole.actions(), [""; 0]);
     let damage = Note::EmptyThere { count: 2, first: wal("1/09") };
     assert_eq!((whole.plan().notes, whole.plan().after.backups), (vec![damage], 1));
@@ -309,7 +340,9 @@ fn wal_that_the_primary_does_not_list_is_shipped_and_named() {
     assert_eq!(batch.undescribed.into_iter().collect::<Vec<_>>(), [wal("1/0B"), wal("1/0C")]);
     // What it is was told by the files themselves: the primary's list has nothing to say against that.
     let mut after = case.after(&case.plan());
-    after.here.xlogdb.entries.iter_mut().filter(|e| e.size == 5).for_each(|e| e.compression = "gzip".parse().ok());
+    edit(&mut after.here.xlogdb.entries, |lines| {
+        lines.iter_mut().filter(|e| e.size == 5).for_each(|e| e.compression = "gzip".parse().ok());
+    });
     assert_eq!((after.actions().len(), after.plan().notes), (0, vec![note]));
 }
 
@@ -343,7 +376,7 @@ fn without_a_backup_the_archive_tells_the_size_of_the_segments() {
     };
     let of_64_mib = case("| 1/08..0A=67108864", "|");
     assert_eq!(sizes(&of_64_mib), (64, vec![64]));
-    let compressed = |case: &mut Case| case.primary.wals[0].compression = "gzip".parse().ok();
+    let compressed = |case: &mut Case| edit(&mut case.primary.wals, |wals| wals[0].compression = "gzip".parse().ok());
     assert_eq!(sizes(&of_64_mib.clone().with(compressed)), (64, vec![64]), "those that are stored as they are tell");
     for unknown in ["| 1/08=67108864 1/09=1048576", "| 1/08..0A=5", "| h2<1/08 1/09.partial=67108864", "|"] {
         assert_eq!(sizes(&case(unknown, "|")), (16, vec![]), "{unknown}");

@@ -20,21 +20,29 @@ pub struct Disorder {
 
 /// Some files, of which the first is named.
 #[derive(Debug, Default)]
-struct Few {
-    count: u64,
-    first: Option<WalName>,
+pub struct Few {
+    /// How many they are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<WalName>,
 }
 
 impl Few {
-    fn add(&mut self, name: WalName) {
-        self.count += 1;
-        self.first.get_or_insert(name);
+    /// Adds the file that comes next.
+    pub fn add(&mut self, name: WalName) {
+        self.add_all(name, 1);
+    }
+
+    /// Adds the files that come next, of which this is the first.
+    pub fn add_all(&mut self, first: WalName, count: u64) {
+        self.count += count;
+        self.first.get_or_insert(first);
     }
 }
 
 impl Disorder {
     /// Looks at a file that is wanted, whether it is here or not. Files come in order.
-    pub fn see(&mut self, file: &WalFile<'_>, primary: &PrimaryInventory) {
+    pub fn see(&mut self, file: &WalFile, primary: &PrimaryInventory) {
         let Some(there) = file.there.filter(|_| !primary.gone.contains(&file.name)) else { return };
         match file.undescribed {
             _ if there.size == 0 => self.empty.add(file.name),

@@ -15,6 +15,7 @@ use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_map::WalMap;
 use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::XlogFinding;
@@ -28,8 +29,8 @@ use super::held::{self, Difference, HeldFile};
 use super::order::stages::Division;
 use super::reason::Note;
 use super::recovery::window::Segments;
-use crate::observe::wal_files::{Proof, WalFile, find, wal_files};
-use disorder::Disorder;
+use crate::observe::wal_files::{Proof, Settled, Span, WalFile, wal_files, wal_spans};
+use disorder::{Disorder, Few};
 use runs::{Runs, segment_of};
 use shipping::Shipment;
 use wanted::Wanted;
@@ -94,12 +95,12 @@ pub fn diff(
     let mut found = Found::new(&places, size);
     found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
     found.after = Segments::of_sizes(backups.kept.values().map(|kept| kept.facts.segment_size));
-    for file in wal_files(Some(primary), replica) {
-        found.count_lines(&file, &criteria);
-        if criteria.is_wanted(file.name) {
-            found.disorder.see(&file, primary);
+    for span in wal_spans(Some(primary), replica) {
+        match span {
+            Span::Settled(settled) if criteria.all_stay(&settled) => found.keep(&settled),
+            Span::Settled(settled) => settled.files().for_each(|file| found.see(&file, &criteria)),
+            Span::File(file) => found.see(&file, &criteria),
         }
-        found.sort(&file, &criteria.fate(&file));
     }
     let (held_histories, histories) = histories(policy, primary, replica);
     let accept = |(number, batches): (usize, Vec<WalBatch>)| {
@@ -110,7 +111,7 @@ pub fn diff(
         held_histories,
         xlogdb: found.xlogdb_findings(replica),
         notes: found.notes().into_iter().chain(found.disorder.notes(&primary.directories.server)).collect(),
-        missing: found.missing.batches(&backups.stages, &BTreeMap::new(), &primary.undescribed),
+        missing: found.missing.batches(&backups.stages, &WalMap::new(), &primary.undescribed),
         differing: found.differing.batches(&backups.stages, &replica.wals, &primary.undescribed),
         accepted: {
             let accepted = found.accepted.batches(&backups.stages, &replica.wals, &primary.undescribed);
@@ -135,15 +136,15 @@ struct Criteria<'a> {
 }
 
 /// What becomes of a WAL file.
-enum Fate<'a> {
+enum Fate {
     /// It stays as it is, here or away.
     Stays,
     /// It is shipped.
-    Missing(&'a WalEntry),
+    Missing(WalEntry),
     /// It is shipped again.
-    Differs(&'a WalEntry),
+    Differs(WalEntry),
     /// It is whole here, and a person lets the primary's replace it.
-    Accepted(&'a WalEntry),
+    Accepted(WalEntry),
     /// It is whole here, differs there, and waits for a person.
     Held(HeldFile),
     /// It is whole here, and the primary stores it in another form.
@@ -157,7 +158,12 @@ enum Fate<'a> {
 }
 
 impl Criteria<'_> {
-    fn fate<'f>(&self, file: &WalFile<'f>) -> Fate<'f> {
+    /// Whether files stay as they are of which nothing sets one apart.
+    fn all_stay(&self, settled: &Settled<'_>) -> bool {
+        !self.wanted.may_prune || self.wanted.covers_all(settled.first, settled.last)
+    }
+
+    fn fate(&self, file: &WalFile) -> Fate {
         // History files are few and always wanted: they are compared with the primary's directory, not with its list.
         let Some(segment) = segment_of(file.name) else { return Fate::Stays };
         if !self.wanted.covers(segment) {
@@ -180,11 +186,11 @@ impl Criteria<'_> {
     }
 
     /// Only what is broken here is replaced on the primary's word alone.
-    fn differing<'f>(&self, file: &WalFile<'f>, here: u64, there: &'f WalEntry) -> Fate<'f> {
+    fn differing(&self, file: &WalFile, here: u64, there: WalEntry) -> Fate {
         match file.whole {
             None => Fate::Differs(there),
             Some(_) if held::accepts_wal(self.policy, file.name) => Fate::Accepted(there),
-            Some(whole) if is_other_form(whole, there) => Fate::OtherForm,
+            Some(whole) if is_other_form(whole, &there) => Fate::OtherForm,
             Some(_) => Fate::Held(HeldFile { name: file.name, here, there: there.size }),
         }
     }
@@ -195,7 +201,7 @@ impl Criteria<'_> {
     }
 
     /// Whether a line whose file is not here becomes true by what is shipped.
-    fn is_shipped(&self, file: &WalFile<'_>) -> bool {
+    fn is_shipped(&self, file: &WalFile) -> bool {
         match file.name {
             WalName::History(timeline) => self.primary.histories.get(&timeline).is_some_and(|there| there.size > 0),
             _ => matches!(self.fate(file), Fate::Missing(_)),
@@ -226,11 +232,11 @@ struct Found<'a> {
     differing: Shipment<'a>,
     accepted: Shipment<'a>,
     held: Runs<HeldFile>,
-    other_form: Vec<WalName>,
-    unproven: Vec<WalName>,
+    other_form: Few,
+    unproven: Few,
     broken: Vec<WalName>,
     gone: Vec<WalName>,
-    gone_besides: Vec<WalName>,
+    gone_besides: Few,
     unneeded: Runs<(WalName, u64)>,
     now: Segments,
     after: Segments,
@@ -247,11 +253,11 @@ impl<'a> Found<'a> {
             differing: Shipment::new(places, size),
             accepted: Shipment::new(places, size),
             held: Runs::new(size),
-            other_form: Vec::new(),
-            unproven: Vec::new(),
+            other_form: Few::default(),
+            unproven: Few::default(),
             broken: Vec::new(),
             gone: Vec::new(),
-            gone_besides: Vec::new(),
+            gone_besides: Few::default(),
             unneeded: Runs::new(size),
             now: Segments::default(),
             after: Segments::default(),
@@ -262,7 +268,26 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn sort(&mut self, file: &WalFile<'_>, fate: &Fate<'_>) {
+    /// Looks at a file.
+    fn see(&mut self, file: &WalFile, criteria: &Criteria<'_>) {
+        self.count_lines(file, criteria);
+        if criteria.is_wanted(file.name) {
+            self.disorder.see(file, criteria.primary);
+        }
+        self.sort(file, &criteria.fate(file));
+    }
+
+    /// Notes files that stay, of which nothing sets one apart.
+    fn keep(&mut self, settled: &Settled<'_>) {
+        for segments in [&mut self.now, &mut self.after] {
+            segments.insert(settled.first, settled.last);
+        }
+        if settled.proof == Proof::Unproven {
+            self.unproven.add_all(WalName::Segment(settled.first), settled.count());
+        }
+    }
+
+    fn sort(&mut self, file: &WalFile, fate: &Fate) {
         let is_whole = file.is_intact();
         let will_be_whole = match fate {
             Fate::Stays => is_whole,
@@ -277,31 +302,33 @@ impl<'a> Found<'a> {
             Fate::Missing(there) | Fate::Differs(there) | Fate::Accepted(there) => WalForm::listed(there).is_hidden(),
             _ => file.proof == Proof::Unproven,
         };
-        self.unproven.extend(is_unproven.then_some(file.name));
+        if is_unproven {
+            self.unproven.add(file.name);
+        }
         match fate {
             Fate::Stays => {}
-            Fate::Missing(there) => self.missing.push(there),
-            Fate::Differs(there) => self.differing.push(there),
-            Fate::Accepted(there) => self.accepted.push(there),
+            Fate::Missing(there) => self.missing.push(*there),
+            Fate::Differs(there) => self.differing.push(*there),
+            Fate::Accepted(there) => self.accepted.push(*there),
             Fate::Held(held) => self.held.push(file.name, *held),
-            Fate::OtherForm => self.other_form.push(file.name),
+            Fate::OtherForm => self.other_form.add(file.name),
             Fate::Broken => self.broken.extend(file.name.segment().map(|_| file.name)),
             Fate::Gone if file.name.segment().is_some() => self.gone.push(file.name),
-            Fate::Gone => self.gone_besides.push(file.name),
+            Fate::Gone => self.gone_besides.add(file.name),
             Fate::Unneeded(bytes) => self.unneeded.push(file.name, (file.name, *bytes)),
         }
     }
 
     /// Compares a line of xlog.db with the disk and with the primary.
-    fn count_lines(&mut self, file: &WalFile<'_>, criteria: &Criteria<'_>) {
+    fn count_lines(&mut self, file: &WalFile, criteria: &Criteria<'_>) {
         match (file.line, file.here) {
             (None, Some(_)) => self.not_listed += 1,
             (Some(_), None) if !criteria.is_shipped(file) => self.not_on_disk += 1,
             // Where the sizes differ, the file is wrong rather than its line; an empty file tells nothing.
             (Some(line), Some(here)) => {
-                let differs = |there: &WalEntry| {
+                let differs = |there: WalEntry| {
                     let is_told = file.undescribed.is_none() && here > 0 && there.size == here;
-                    is_told && !criteria.is_same(line, there)
+                    is_told && !criteria.is_same(&line, &there)
                 };
                 self.line_differs += u64::from(file.there.is_some_and(differs));
             }
@@ -311,14 +338,10 @@ impl<'a> Found<'a> {
 
     /// What recovery can do without.
     fn notes(&self) -> Vec<Note> {
-        let gone = self
-            .gone_besides
-            .first()
-            .map(|first| Note::ListedAndGone { count: self.gone_besides.len() as u64, first: *first });
-        let other_form =
-            self.other_form.first().map(|first| Note::OtherForm { count: self.other_form.len() as u64, first: *first });
-        let unproven = self.unproven.first();
-        let unproven = unproven.map(|first| Note::Unproven { count: self.unproven.len() as u64, first: *first });
+        let (gone, other_form, unproven) = (&self.gone_besides, &self.other_form, &self.unproven);
+        let gone = gone.first.map(|first| Note::ListedAndGone { count: gone.count, first });
+        let other_form = other_form.first.map(|first| Note::OtherForm { count: other_form.count, first });
+        let unproven = unproven.first.map(|first| Note::Unproven { count: unproven.count, first });
         gone.into_iter().chain(other_form).chain(unproven).collect()
     }
 
@@ -355,7 +378,7 @@ fn histories(
     for history in primary.histories.values().filter(|history| history.size > 0) {
         let (timeline, there) = (history.timeline, history.size);
         let name = WalName::History(timeline);
-        let here = replica.wals.get(&name).copied();
+        let here = replica.wals.get(name);
         let good = here.filter(|here| *here != there && is_good(replica, timeline));
         let accepted = held::accepts(policy, "history", &format!("{:08X}", timeline.0));
         match good.filter(|_| !accepted) {
@@ -363,7 +386,7 @@ fn histories(
             None if here == Some(there) && !is_spoilt(primary, replica, timeline) => {}
             None => {
                 let is_described = !primary.undescribed.contains_key(&name);
-                let entry = find(&primary.wals, name).filter(|_| is_described).copied();
+                let entry = primary.wals.get(name).filter(|_| is_described);
                 missing.push(MissingHistory { timeline, entry, there, here, accepted: good.is_some() });
             }
         }

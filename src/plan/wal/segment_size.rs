@@ -39,13 +39,13 @@ fn complete_at(primary: &PrimaryInventory) -> impl DoubleEndedIterator<Item = &B
 /// What the primary's archive tells, or else the one here.
 fn of_archives(primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<SegmentSize> {
     let there = primary.wals.iter().filter(|entry| !primary.gone.contains(&entry.name));
-    let lines = here.xlogdb.entries.iter().filter(|line| here.wals.get(&line.name) == Some(&line.size));
+    let lines = here.xlogdb.entries.iter().filter(|line| here.wals.get(line.name) == Some(line.size));
     one_size(there).or_else(|| one_size(lines))
 }
 
 /// The size of all segments that are stored as they are, if they have one that PostgreSQL knows.
-fn one_size<'a>(entries: impl Iterator<Item = &'a WalEntry>) -> Option<SegmentSize> {
-    let is_plain = |entry: &&WalEntry| entry.compression.is_none() && entry.encryption.is_none() && entry.size > 0;
+fn one_size(entries: impl Iterator<Item = WalEntry>) -> Option<SegmentSize> {
+    let is_plain = |entry: &WalEntry| entry.compression.is_none() && entry.encryption.is_none() && entry.size > 0;
     let mut sizes = entries.filter(|entry| entry.name.segment().is_some()).filter(is_plain).map(|entry| entry.size);
     let first = sizes.next()?;
     sizes.all(|size| size == first).then(|| SegmentSize::new(first)).flatten()

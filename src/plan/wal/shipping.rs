@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_map::WalMap;
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::Undescribed;
 use crate::plan::action::address::Names;
@@ -30,10 +31,10 @@ impl<'a> Shipment<'a> {
     }
 
     /// Adds the file that comes next; a history file is shipped by itself.
-    pub fn push(&mut self, entry: &WalEntry) {
+    pub fn push(&mut self, entry: WalEntry) {
         if let Some(segment) = segment_of(entry.name) {
             let runs = self.stages.entry(self.places.of(segment)).or_insert_with(|| Runs::new(self.size));
-            runs.push(entry.name, *entry);
+            runs.push(entry.name, entry);
         }
     }
 
@@ -41,7 +42,7 @@ impl<'a> Shipment<'a> {
     pub fn batches(
         self,
         stages: &[Stage],
-        here: &BTreeMap<WalName, u64>,
+        here: &WalMap<u64>,
         undescribed: &BTreeMap<WalName, Undescribed>,
     ) -> BTreeMap<usize, Vec<WalBatch>> {
         let batches = |(number, runs): (usize, Runs<WalEntry>)| {
@@ -50,7 +51,7 @@ impl<'a> Shipment<'a> {
                 _ => None,
             };
             let batch = |(range, entries): Run<WalEntry>| {
-                let here = entries.iter().filter_map(|entry| Some((entry.name, *here.get(&entry.name)?))).collect();
+                let here = entries.iter().filter_map(|entry| Some((entry.name, here.get(entry.name)?))).collect();
                 let names = entries.iter().map(|entry| entry.name);
                 let undescribed = names.filter(|name| undescribed.contains_key(name)).collect();
                 WalBatch { range, entries, here, undescribed, needed_by, accepted: false }

@@ -43,6 +43,12 @@ impl Wanted {
         Self { from, everything, foreign, needed: disjoint(spans().flatten().collect()), may_prune }
     }
 
+    /// Whether all segments between these two are certain to be wanted, with both.
+    pub fn covers_all(&self, first: Segment, last: Segment) -> bool {
+        let is_from_on = self.everything || self.from.is_some_and(|from| first >= from);
+        is_from_on && self.foreign.is_empty() || self.needed.iter().any(|(from, to)| *from <= first && last <= *to)
+    }
+
     /// Whether a segment, or what belongs to it, is wanted.
     pub fn covers(&self, segment: Segment) -> bool {
         let is_needed = || {
@@ -86,6 +92,10 @@ impl Foreign {
             }
         }
         Self { unwanted, begun }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.unwanted.is_empty()
     }
 
     fn has(&self, segment: Segment) -> bool {

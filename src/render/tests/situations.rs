@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::barman::wal::WalName;
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::error::{Error, Kind};
 use crate::observe::inventory::XlogFinding;
@@ -141,8 +142,8 @@ struct Ends {
 fn ends(there: &str, here: &str) -> Ends {
     let mut there = notation::primary(there);
     let mut here = ReplicaInventory { rooms: Some(notation::rooms(1229 * GIB)), ..notation::replica(here, &there) };
-    for entry in there.wals.iter_mut().chain(&mut here.xlogdb.entries) {
-        *entry = archived_later(*entry);
+    for list in [&mut there.wals, &mut here.xlogdb.entries] {
+        *list = list.iter().map(archived_later).collect();
     }
     Ends { there: Ok(there), here }
 }
@@ -257,15 +258,15 @@ replicas:
         there.backups.get_mut(&id("22")).unwrap().keep = Some(crate::barman::keep::Keep::Full);
         here.backups.get_mut(&id("22")).unwrap().keep = Some(crate::barman::keep::Keep::Standalone);
         here.backups.get_mut(&id("21")).unwrap().published.as_mut().unwrap().is_read = false;
-        for (name, size) in here.wals.iter_mut().skip(9).take(4) {
-            *size = u64::from(name.to_string().ends_with('C')) * 5_242_880;
-        }
+        let cut = |name: WalName| u64::from(name.to_string().ends_with('C')) * 5_242_880;
+        let names: Vec<WalName> = here.wals.names().skip(9).take(4).collect();
+        here.wals.extend(names.into_iter().map(|name| (name, cut(name))));
         here.xlogdb.findings =
             vec![XlogFinding::Doubled(131), XlogFinding::Unsorted(1), XlogFinding::TooManyFields(48)];
         here.sync_wals = None;
     });
     let archive = ends(TWO_BACKUPS, TWO_BACKUPS).with(|there, here| {
-        here.sync_wals = there.wals.get(9).map(|entry| (entry.name, 77));
+        here.sync_wals = there.wals.iter().nth(9).map(|entry| (entry.name, 77));
     });
     Situation::new("drift", file, [("archive".to_owned(), archive), ("main".to_owned(), main)])
 }

@@ -35,7 +35,7 @@ fn found(name: &str, form: &str, bytes: &[u8]) -> Result<(), String> {
     let path = home.path().join(name);
     fs::write(&path, bytes).unwrap();
     let line = format!("{name}\t{}\t1.5\t{form}\n", bytes.len());
-    let entry = XlogDb::parse(line.as_bytes()).entries()[0];
+    let entry = XlogDb::parse(line.as_bytes()).entries().last().unwrap();
     let expected = |_: &Start| Expected { system: Some(SYSTEM), segment_size: None, form: None };
     verify(&entry, &open(&path).unwrap(), expected).unwrap().map_err(|fault| fault.to_string())
 }

@@ -12,6 +12,7 @@ use crate::barman::server_config::ServerConfig;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Segment, Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
+use crate::barman::wal_list::WalList;
 use crate::barman::xlogdb::XlogDb;
 
 const CONF: &str = "[barman]\nbarman_home = /srv/barman\n\
@@ -138,7 +139,7 @@ proptest! {
         prop_assert!(text.is_ascii() && !text.contains("s3cret"));
         let Ok(Framed::Json(json)) = frame(text.as_bytes()) else { panic!("{text}") };
         let read = SyncInfo::parse(json).unwrap();
-        prop_assert_eq!(&read.wals, db.entries());
+        prop_assert_eq!(&read.wals.into_iter().collect::<WalList>(), db.entries());
         prop_assert_eq!(read.last_name, db.entries().last().map(|entry| entry.name));
         prop_assert_eq!(read.version, Some(NEW));
         prop_assert_eq!(read.config.name, Some("main".parse().unwrap()));
@@ -161,5 +162,6 @@ fn a_long_list_keeps_its_order() {
     };
     let db = XlogDb::new((0..20_000).map(entry));
     let text = write(NEW, BTreeMap::new(), &db.write(NEW)).unwrap();
-    assert_eq!(SyncInfo::parse(text.as_bytes()).unwrap().wals, db.entries());
+    let read = SyncInfo::parse(text.as_bytes()).unwrap().wals;
+    assert!(read.into_iter().eq(db.entries().iter()));
 }

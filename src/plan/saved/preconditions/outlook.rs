@@ -83,7 +83,7 @@ fn segments(
 ) -> Segments {
     let mut segments = Segments::of_sizes(stays.values().map(|kept| kept.facts.segment_size));
     let removed: BTreeSet<WalName> = planned.actions.iter().flat_map(removed_wals).collect();
-    let stays = |file: &WalFile<'_>| file.is_intact() && !removed.contains(&file.name);
+    let stays = |file: &WalFile| file.is_intact() && !removed.contains(&file.name);
     let intact: Vec<Segment> =
         wal_files(Some(there), here).filter(stays).filter_map(|file| file.name.segment()).collect();
     segments.extend(intact);

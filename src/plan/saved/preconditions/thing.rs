@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use crate::barman::ids::BackupId;
 use crate::barman::wal::{Timeline, WalName};
 use crate::observe::inventory::BaseState;
-use crate::observe::wal_files::find;
 
 use super::{Grounds, Precondition, Topic, Value};
 
@@ -42,8 +41,8 @@ impl Grounds<'_> {
     }
 
     fn wal(&self, name: WalName) -> Option<Vec<Precondition>> {
-        let here = self.here.wals.get(&name).copied();
-        let there = find(&self.there.wals, name).filter(|_| !self.there.gone.contains(&name)).map(|entry| entry.size);
+        let here = self.here.wals.get(name);
+        let there = self.there.wals.get(name).filter(|_| !self.there.gone.contains(&name)).map(|entry| entry.size);
         let size = |size: Option<u64>| size.map_or(Value::Absent, Value::Bytes);
         let preconditions =
             || vec![Precondition::here(Topic::WalFile, size(here)), Precondition::there(Topic::WalFile, size(there))];

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::xlogdb::{FIVE_FIELDS, XlogDb};
 use crate::observe::inventory::XlogDbState;
-use crate::observe::wal_files::find;
 use crate::plan::action::WalBatch;
 use crate::plan::saved::desired::hex;
 use crate::plan::wal::runs::segment_of;
@@ -19,8 +18,8 @@ impl Grounds<'_> {
     pub(super) fn none_here(&self, batch: &WalBatch) -> Precondition {
         let names = batch.entries.iter().map(|entry| entry.name);
         let (mut present, mut bytes) = (0_u64, 0_u64);
-        for size in names.filter_map(|name| self.here.wals.get(&name)) {
-            (present, bytes) = (present + 1, bytes.saturating_add(*size));
+        for size in names.filter_map(|name| self.here.wals.get(name)) {
+            (present, bytes) = (present + 1, bytes.saturating_add(size));
         }
         let files = batch.entries.len() as u64;
         let none = Value::Among { present: 0, files, bytes: 0 };
@@ -29,13 +28,13 @@ impl Grounds<'_> {
 
     /// Files that are shipped again: each must have the wrong size that the plan saw.
     pub(super) fn wrong_here(&self, batch: &WalBatch) -> Precondition {
-        let tally = Tally::of(batch.here.iter().map(|(name, size)| (*name, *size, self.here.wals.get(name).copied())));
+        let tally = Tally::of(batch.here.iter().map(|(name, size)| (*name, *size, self.here.wals.get(*name))));
         Precondition::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
     }
 
     /// Files that are shipped: the primary must have each with the size that the plan saw.
     pub(super) fn all_there(&self, batch: &WalBatch) -> Precondition {
-        let there = |name| find(&self.there.wals, name).filter(|_| !self.there.gone.contains(&name));
+        let there = |name| self.there.wals.get(name).filter(|_| !self.there.gone.contains(&name));
         let tally = Tally::of(
             batch.entries.iter().map(|entry| (entry.name, entry.size, there(entry.name).map(|entry| entry.size))),
         );
@@ -43,8 +42,8 @@ impl Grounds<'_> {
     }
 
     pub(super) fn history(&self, timeline: Timeline) -> Vec<Precondition> {
-        let here = self.here.wals.get(&WalName::History(timeline));
-        let here = here.map_or(Value::Absent, |size| Value::Bytes(*size));
+        let here = self.here.wals.get(WalName::History(timeline));
+        let here = here.map_or(Value::Absent, Value::Bytes);
         let there = self.there.histories.get(&timeline).map_or(Value::Absent, |history| Value::History {
             size: history.size,
             left: history.ancestors.last().copied(),
@@ -62,7 +61,7 @@ impl Grounds<'_> {
     }
 
     pub(super) fn removed_wals(&self, files: &BTreeMap<WalName, u64>) -> Vec<Precondition> {
-        let tally = Tally::of(files.iter().map(|(name, size)| (*name, *size, self.here.wals.get(name).copied())));
+        let tally = Tally::of(files.iter().map(|(name, size)| (*name, *size, self.here.wals.get(*name))));
         let is_wanted = |name: &&WalName| segment_of(**name).is_none_or(|segment| self.outlook.wants(segment));
         let needed = match files.keys().find(is_wanted) {
             Some(name) => Value::Wanted(*name),
@@ -78,7 +77,7 @@ impl Grounds<'_> {
 
 /// What xlog.db holds and what is wrong with it, exact enough to tell that it was changed.
 fn contents(state: &XlogDbState) -> Value {
-    let lines = XlogDb::new(state.entries.iter().copied()).write(FIVE_FIELDS);
+    let lines = XlogDb::from(state.entries.clone()).write(FIVE_FIELDS);
     let sha256 = hex(Sha256::digest(lines).get(..8).unwrap_or_default());
     Value::Lines { count: state.entries.len() as u64, sha256, findings: state.findings.clone() }
 }
