@@ -5,12 +5,14 @@
 //! [`super::bandwidth`] fills it.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
+use rustix::fs::OFlags;
 use rustix::io::ioctl_fionbio;
 
 /// The bytes that a byte of a tap stands for.
@@ -24,9 +26,16 @@ const UNITS: usize = 8;
 pub(super) struct Taps(Vec<(File, u64)>);
 
 impl Taps {
-    /// Opens them; whoever fills them has done so before.
+    /// Opens them. Of whoever fills them and was killed meanwhile nothing is waited for: they are empty for ever, and known
+    /// to be.
     pub(super) fn open(taps: &[PathBuf]) -> io::Result<Self> {
-        taps.iter().map(|tap| Ok((File::open(tap)?, 0))).collect::<io::Result<_>>().map(Self)
+        let open = |tap| {
+            let at_once = OFlags::NONBLOCK.bits().cast_signed();
+            let tap = OpenOptions::new().read(true).custom_flags(at_once).open(tap)?;
+            ioctl_fionbio(&tap, false)?;
+            Ok((tap, 0))
+        };
+        taps.iter().map(open).collect::<io::Result<_>>().map(Self)
     }
 
     /// Waits until some of these bytes may be passed on, and says how many.
@@ -115,6 +124,8 @@ fn pour(mut from: impl Read, mut to: impl Write, taps: &mut Taps) -> io::Result<
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     /// A tap that gives so many units, and then nothing any more.
@@ -153,5 +164,13 @@ mod tests {
         let drawn: Vec<u64> = [1000, 3000, 1000].map(|bytes| taps.draw(bytes).unwrap()).into();
         assert_eq!(drawn, [1000, 3000, 96]);
         assert!(taps.draw(1).is_err());
+    }
+
+    #[test]
+    fn a_tap_that_nobody_fills_any_more_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tap");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(Taps::open(&[path]).unwrap().draw(1).is_err());
     }
 }

@@ -29,7 +29,7 @@ const NO_MESSAGES: [&str; 15] = [
 const ELSEWHERE: [(&str, &str); 1] = [("free space on this file system and apply again", "tests/bad_input/disk.rs")];
 
 /// What nobody can cause at will, and when it is told.
-const BY_CHANCE: [(&str, &str); 15] = [
+const BY_CHANCE: [(&str, &str); 18] = [
     ("the file system is mounted read-only", "when that happens during a run"),
     ("needs a home directory, and none is known", "to a user whom the system does not know"),
     ("it became shorter while it was copied", "when the primary writes a file at that moment"),
@@ -44,6 +44,9 @@ const BY_CHANCE: [(&str, &str); 15] = [
     ("ssh does not answer any more", "when the master is stopped while Barman works"),
     ("cannot name a directory that has a backtick", "with an rsync before 3.5.0, which tests/transport_ssh may meet"),
     ("upgrade rsync here to 3.5.0 or newer", "then too"),
+    ("the bandwidth cannot be limited:", "where the temporary directory fills up during a run, or has no FIFOs"),
+    ("set TMPDIR to a directory that can be written", "then too"),
+    ("whoever limits the bandwidth has ended", "to the rsync of a run that is killed"),
     ("answered more than 1 GiB", "to whoever waits for so much"),
 ];
 
