@@ -150,6 +150,8 @@ fn bash_completes_replicas_and_the_addresses_of_the_last_plan_without_a_primary(
     fs::rename(place.path("antipode.yaml"), place.path("other.yaml")).unwrap();
     assert_eq!(complete("antipode sync-wals m"), "");
     assert_eq!(complete("antipode sync-wals -f other.yaml m"), "main");
+    fs::write(place.path("primary.conf"), "[barman]\nbarman_home = /srv\n[sales]\n[stock]\n").unwrap();
+    assert_eq!(complete("antipode sync-info -c primary.conf s"), "sales stock");
     // Another shell asks the same program.
     let fish = script(&place.path(""), "fish");
     let code = format!(

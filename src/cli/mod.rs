@@ -141,9 +141,9 @@ pub enum Command {
     /// `fpath` under the name `_antipode`. For fish, into `~/.config/fish/completions/antipode.fish`. They belong to
     /// this version: print them again after an upgrade.
     ///
-    /// The script asks this program, which offers the replicas of the site file (`-f` on the line, else the usual one), and
-    /// the addresses of the last whole `antipode plan`, from a note in the catalog's `.antipode`, with those of the backups
-    /// that are here. No primary is asked.
+    /// The script asks this program, which offers the replicas of the site file (`-f` on the line, else the usual one), the
+    /// servers of barman.conf, and the addresses of the last whole `antipode plan`, from a note in the catalog's
+    /// `.antipode`, with those of the backups that are here. No primary is asked.
     Completions(Completions),
     /// Write the manual pages into a directory
     ///

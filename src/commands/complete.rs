@@ -11,6 +11,7 @@ use clap::{Arg, Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 
+use super::barman::conf_file::ConfFile;
 use super::source;
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::ServerDirs;
@@ -54,7 +55,8 @@ fn offering(argument: Arg) -> Arg {
         argument.get_value_names().unwrap_or_default().iter().map(clap::builder::Str::as_str).collect();
     match names[..] {
         ["ADDRESS"] => argument.add(ArgValueCompleter::new(addresses)),
-        ["SERVER" | "REPLICA"] => argument.add(ArgValueCompleter::new(replicas)),
+        ["REPLICA"] => argument.add(ArgValueCompleter::new(replicas)),
+        ["SERVER"] => argument.add(ArgValueCompleter::new(servers)),
         ["BACKUP_ID"] => argument.add(ArgValueCompleter::new(backups)),
         _ => argument,
     }
@@ -77,7 +79,16 @@ pub fn remember(plan: &Plan) {
 
 /// The replicas, by their names at the site.
 fn replicas(current: &OsStr) -> Vec<CompletionCandidate> {
-    offered(current, |site, offers| offers.extend(names(site).iter().map(ToString::to_string)))
+    beginning(current, site().iter().flat_map(names).map(|name| name.to_string()).collect())
+}
+
+/// The replicas, and the servers of this host's barman.conf.
+fn servers(current: &OsStr) -> Vec<CompletionCandidate> {
+    let file = named(&typed(), "-c", "--config").map(|file| expanded(&file, env::home_dir()));
+    let conf = ConfFile::read(file.as_deref()).ok().and_then(|file| file.conf.servers().ok());
+    let replicas = site().iter().flat_map(names).collect();
+    let names = conf.into_iter().chain([replicas]).flatten();
+    beginning(current, names.map(|name| name.to_string()).collect())
 }
 
 /// The addresses of the last plan, those of what is here, and their first parts.
@@ -109,25 +120,35 @@ fn offered(current: &OsStr, find: impl Fn(&Site, &mut BTreeSet<String>)) -> Vec<
     if let Some(site) = site() {
         find(&site, &mut offers);
     }
+    beginning(current, offers)
+}
+
+/// Those that go on as was begun.
+fn beginning(current: &OsStr, offers: BTreeSet<String>) -> Vec<CompletionCandidate> {
     let begun = current.to_string_lossy();
     offers.into_iter().filter(|offer| offer.starts_with(begun.as_ref())).map(CompletionCandidate::new).collect()
 }
 
 /// The site of the command line that is being typed.
 fn site() -> Option<Site> {
-    let words: Vec<OsString> = env::args_os().skip_while(|word| word != "--").collect();
-    let file = named(&words).map(|file| expanded(&file, env::home_dir()));
+    let file = named(&typed(), "-f", "--file").map(|file| expanded(&file, env::home_dir()));
     Some(source::read(&SiteFile { file }).ok()?.load().ok()?.site)
 }
 
-/// The site file that these words name.
-fn named(words: &[OsString]) -> Option<PathBuf> {
+/// The words of that command line.
+fn typed() -> Vec<OsString> {
+    env::args_os().skip_while(|word| word != "--").collect()
+}
+
+/// The file that these words name by a flag.
+fn named(words: &[OsString], short: &str, long: &str) -> Option<PathBuf> {
     let behind = |word: &OsString| {
         let word = word.to_str()?;
-        let file = word.strip_prefix("--file=").or_else(|| word.strip_prefix("-f").filter(|file| !file.is_empty()))?;
+        let of_long = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+        let file = of_long.or_else(|| word.strip_prefix(short).filter(|file| !file.is_empty()))?;
         Some(PathBuf::from(file))
     };
-    let next = |pair: &[OsString]| (pair[0] == "-f" || pair[0] == "--file").then(|| PathBuf::from(&pair[1]));
+    let next = |pair: &[OsString]| (pair[0] == short || pair[0] == long).then(|| PathBuf::from(&pair[1]));
     words.windows(2).find_map(next).or_else(|| words.iter().find_map(behind))
 }
 
@@ -171,7 +192,7 @@ mod tests {
             ("antipode plan --target main", None),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            assert_eq!(named(&words).as_deref(), file.map(Path::new), "{line}");
+            assert_eq!(named(&words, "-f", "--file").as_deref(), file.map(Path::new), "{line}");
         }
         let home = || Some(PathBuf::from("/home/eva"));
         assert_eq!(expanded(Path::new("~/s.yaml"), home()), Path::new("/home/eva/s.yaml"));

@@ -1,6 +1,6 @@
 //! Barman's own commands, with Barman's arguments, output and exit codes.
 
-mod conf_file;
+pub(super) mod conf_file;
 pub mod cron;
 pub mod list_servers;
 mod sync;
