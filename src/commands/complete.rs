@@ -93,34 +93,25 @@ fn servers(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The addresses of the last plan, those of what is here, and their first parts.
 fn addresses(current: &OsStr) -> Vec<CompletionCandidate> {
-    offered(current, |site, offers| {
-        let noted = home::noted(&site.catalog.path, LAST_PLAN).unwrap_or_default();
-        offers.extend(String::from_utf8_lossy(&noted).lines().map(str::to_owned));
-        for replica in names(site) {
-            offers.extend([replica.to_string(), format!("{replica}/backup"), format!("{replica}/wal")]);
-            offers.extend(backups_here(site, &replica).iter().map(|id| format!("{replica}/backup/{id}")));
-        }
-    })
+    beginning(current, known())
 }
 
-/// The ids of the backups that the replicas have here.
+/// The ids of the backups that are in the last plan or here.
 fn backups(current: &OsStr) -> Vec<CompletionCandidate> {
-    offered(current, |site, offers| {
-        let noted = home::noted(&site.catalog.path, LAST_PLAN).unwrap_or_default();
-        let of_backup = |line: &str| line.split_once("/backup/").map(|(_, id)| id.to_owned());
-        offers.extend(String::from_utf8_lossy(&noted).lines().filter_map(of_backup));
-        for replica in names(site) {
-            offers.extend(backups_here(site, &replica).iter().map(ToString::to_string));
-        }
-    })
+    let id = |address: &String| Some(address.split_once("/backup/")?.1.to_owned());
+    beginning(current, known().iter().filter_map(id).collect())
 }
 
-fn offered(current: &OsStr, find: impl Fn(&Site, &mut BTreeSet<String>)) -> Vec<CompletionCandidate> {
-    let mut offers = BTreeSet::new();
-    if let Some(site) = site() {
-        find(&site, &mut offers);
+/// The addresses that are known without a primary; none without a site.
+fn known() -> BTreeSet<String> {
+    let Some(site) = site() else { return BTreeSet::new() };
+    let noted = home::noted(&site.catalog.path, LAST_PLAN).unwrap_or_default();
+    let mut known: BTreeSet<String> = String::from_utf8_lossy(&noted).lines().map(str::to_owned).collect();
+    for replica in names(&site) {
+        known.extend([replica.to_string(), format!("{replica}/backup"), format!("{replica}/wal")]);
+        known.extend(backups_here(&site, &replica).iter().map(|id| format!("{replica}/backup/{id}")));
     }
-    beginning(current, offers)
+    known
 }
 
 /// Those that go on as was begun.

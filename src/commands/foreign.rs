@@ -62,12 +62,11 @@ pub fn refused(words: impl IntoIterator<Item = OsString>, error: Option<&clap::E
 
 /// The first long flag behind one dash: `-out=plan.json` would be a file `ut=plan.json`.
 fn one_dash(words: impl IntoIterator<Item = OsString>) -> Option<Error> {
-    let program = Cli::command();
     let words = words.into_iter().skip(1).take_while(|word| word != "--");
     words.filter_map(|word| word.into_string().ok()).find_map(|word| {
-        let flag = word.strip_prefix('-')?;
+        let flag = word.strip_prefix('-').filter(|flag| flag.len() > 1 && !flag.starts_with('-'))?;
         let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
-        let long = if name == "out" { "-o".to_owned() } else { long_flag(&program, name)? };
+        let long = if name == "out" { "-o".to_owned() } else { long_flag(name)? };
         let behind = value.map(|value| format!(" {value}")).unwrap_or_default();
         let message = format!("`{word}` has one dash, and begins with the flag `-{}`", &name[..1]);
         Some(Error::new(Kind::Invalid, message).hint(format!("write `{long}{behind}`")))
@@ -75,8 +74,9 @@ fn one_dash(words: impl IntoIterator<Item = OsString>) -> Option<Error> {
 }
 
 /// A flag of the program or one of its commands.
-fn long_flag(program: &Command, name: &str) -> Option<String> {
-    let commands = std::iter::once(program).chain(program.get_subcommands());
+fn long_flag(name: &str) -> Option<String> {
+    let program = Cli::command();
+    let commands = std::iter::once(&program).chain(program.get_subcommands());
     let mut longs = commands.flat_map(Command::get_arguments).filter_map(clap::Arg::get_long);
     longs.find(|long| long.len() > 1 && *long == name).map(|long| format!("--{long}"))
 }

@@ -54,7 +54,7 @@ impl Terminal {
         };
         let asked = env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
         let asked = asked.and_then(|asked| asked.parse::<Targets>().ok());
-        // Both are words that are understood.
+        // Each level is one that is understood.
         let filter = asked.or_else(|| level.parse().ok()).unwrap_or_default();
         let log = tracing_subscriber::fmt::layer().with_writer(|| Log);
         let log = match self.log_format {

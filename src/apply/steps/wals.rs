@@ -138,8 +138,7 @@ fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
         }
 }
 
-/// Cuts a batch into what is committed together. What is here already is cut as well, so that the plan alone says how
-/// many transfers there may be.
+/// Cuts a batch into what is committed together.
 fn commits(entries: &[WalEntry]) -> Vec<Vec<WalEntry>> {
     let mut commits: Vec<Vec<WalEntry>> = Vec::new();
     let all = entries.iter().map(|entry| entry.size).fold(0, u64::saturating_add);

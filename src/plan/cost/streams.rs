@@ -20,7 +20,8 @@ const BURST: u64 = 4 * WINDOW;
 
 /// How many transfers run at the same time, and never more than `most`. `round_trip` is what was measured, and `limit`
 /// the declared bandwidth in bytes per second. Nobody holds back what a transfer has on its way when it begins: under a low
-/// limit that would be a burst, and one transfer runs at a time, or two, so that the line is busy while one begins.
+/// limit that would be a burst, and one transfer runs at a time; the higher it is, the more keep the line busy while one
+/// begins.
 pub fn wanted(round_trip: Option<Duration>, limit: Option<u64>, most: usize) -> usize {
     let round_trip = round_trip.unwrap_or_default().as_micros();
     let on_the_way = u128::from(limit.unwrap_or(LINE)) * round_trip / 1_000_000;

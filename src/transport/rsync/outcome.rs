@@ -46,8 +46,9 @@ impl Asked<'_> {
         let is_directory = |before: &&Path| {
             if self.directory.is_absolute() { *before == directory } else { before.ends_with(directory) }
         };
-        let below = path.ancestors().skip(1).filter(is_directory).filter_map(|before| path.strip_prefix(before).ok());
-        below.into_iter().find(|path| named.is_empty() || named.contains(path)).map(Path::to_owned)
+        let below = |before| path.strip_prefix(before).ok();
+        let is_asked_for = |path: &&Path| named.is_empty() || named.contains(path);
+        path.ancestors().skip(1).filter(is_directory).filter_map(below).find(is_asked_for).map(Path::to_owned)
     }
 }
 
