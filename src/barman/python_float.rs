@@ -1,37 +1,29 @@
 //! Floats as Python writes them: the times in xlog.db and in `copy_stats`.
 
-use std::fmt::Write as _;
-
 /// The text of a finite float as Python's `repr` and `str` give it: the shortest digits that read back as the
 /// same number, an exponent from 1e16 on and below 1e-4.
 pub fn python_repr(value: f64) -> String {
-    let mut text = String::new();
-    push_python_repr(&mut text, value);
-    text
+    with_python_repr(value, str::to_owned)
 }
 
 /// Appends the same to a text: a list of a million files has a million times.
 pub fn push_python_repr(text: &mut String, value: f64) {
-    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
-        push_plain(text, value);
-    } else {
-        text.push_str(&scientific(value));
-    }
+    with_python_repr(value, |repr| text.push_str(repr));
 }
 
-fn push_plain(text: &mut String, value: f64) {
-    let start = text.len();
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{value}");
-    let shortest = text.get(start..).unwrap_or_default();
-    let Some((_, decimals)) = shortest.split_once('.') else { return text.push_str(".0") };
-    let decimals = decimals.len();
+/// Hands over the same.
+pub fn with_python_repr<T>(value: f64, tell: impl FnOnce(&str) -> T) -> T {
+    if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
+        return tell(&scientific(value));
+    }
+    let mut buffer = zmij::Buffer::new();
+    let shortest = buffer.format_finite(value);
+    let decimals = shortest.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     // Half-way between two texts lies only a number that has exactly one decimal more, a 5.
     if fraction_bits(value) == decimals + 1 {
-        let told = half_to_even(value, format!("{value:.decimals$}"), shortest.to_owned());
-        text.truncate(start);
-        text.push_str(&told);
+        return tell(&half_to_even(value, format!("{value:.decimals$}"), shortest.to_owned()));
     }
+    tell(shortest)
 }
 
 fn scientific(value: f64) -> String {
@@ -63,7 +55,25 @@ fn fraction_bits(value: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Rust has the digits too, and takes the greater of two that are equally close.
+        #[test]
+        fn digits_are_the_shortest_that_read_as_the_number(value in any::<f64>(), time in 0.0..4e9_f64) {
+            for value in [value, time].into_iter().filter(|value| value.is_finite()) {
+                let (repr, rust) = (python_repr(value), format!("{value:e}"));
+                prop_assert_eq!(repr.parse::<f64>(), Ok(value));
+                let digits = |text: &str| {
+                    let mantissa = text.split('e').next().unwrap_or_default().replace(['.', '-'], "");
+                    mantissa.trim_matches('0').len()
+                };
+                prop_assert_eq!(digits(&repr), digits(&rust), "{}, {}", repr, rust);
+            }
+        }
+    }
 
     #[test]
     fn floats_look_as_in_python() {

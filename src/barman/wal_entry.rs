@@ -73,6 +73,12 @@ pub struct CodecName {
 textual_id!(CodecName);
 
 impl CodecName {
+    /// Whether these bytes are a name.
+    pub fn is_name(bytes: &[u8]) -> bool {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        (1..=15).contains(&bytes.len()) && bytes != b"None" && bytes.iter().all(allowed)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.length.get())).unwrap_or_default();
@@ -86,8 +92,7 @@ impl FromStr for CodecName {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId::new("compression or encryption", text, "expected a name such as gzip or gpg");
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if text == "None" || !text.bytes().all(allowed) {
+        if !Self::is_name(text.as_bytes()) {
             return Err(invalid());
         }
         let length = u8::try_from(text.len()).ok().and_then(NonZeroU8::new).ok_or_else(invalid)?;

@@ -11,8 +11,9 @@ use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::ids::BackupId;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
-use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::{FIVE_FIELDS, PART, field_count, last_line_offset, lines, name_of, parse_line, parts};
+
+use super::words::Words;
 
 /// The last WAL file that the caller knows, and where it says that its line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,24 +101,39 @@ impl<'a> Listing<'a> {
         self.last.map_or(0, |(_, position)| position)
     }
 
-    /// The same in parts, each of which one processor puts into words.
-    pub fn parts(&self) -> Vec<Self> {
-        parts(self.bytes, PART).into_iter().map(|bytes| Self { bytes, ..self.clone() }).collect()
+    /// The same in parts of about so many bytes.
+    pub fn parts(&self, size: usize) -> Vec<Self> {
+        parts(self.bytes, size).into_iter().map(|bytes| Self { bytes, ..self.clone() }).collect()
     }
 
-    /// The files that are listed, in the order of the lines.
-    pub fn entries(&self) -> impl Iterator<Item = WalEntry> + '_ {
-        let listed = |line: &&[u8]| {
-            let name = name_of(line).unwrap_or_default();
-            self.after.is_none_or(|after| name > after) && self.from.as_deref().is_none_or(|from| name >= from)
-        };
-        lines(self.bytes).filter(listed).filter_map(|line| parse_line(line).ok())
+    /// Tells each file that is listed, in the order of the lines.
+    pub fn for_each(&self, mut tell: impl FnMut(&Words<'_>)) {
+        for line in lines(self.bytes) {
+            let mut tell_listed = |words: &Words<'_>| {
+                if self.has(words.name) {
+                    tell(words);
+                }
+            };
+            if let Some(words) = Words::of(line) {
+                tell_listed(&words);
+            } else if let Ok(entry) = parse_line(line) {
+                Words::with(&entry, tell_listed);
+            }
+        }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.after.is_none_or(|after| name > after.as_bytes())
+            && self.from.as_deref().is_none_or(|from| name >= from.as_bytes())
     }
 }
 
 /// Whether a Barman of this version reads every line; else the first that it does not.
 fn check_lines(bytes: &[u8], version: BarmanVersion) -> Result<(), ListingError> {
-    let is_read = |line: &&[u8]| parse_line(line).is_ok() && (version >= FIVE_FIELDS || field_count(line) < 5);
+    let is_read = |line: &&[u8]| match Words::of(line) {
+        Some(words) => version >= FIVE_FIELDS || !words.has_fifth,
+        None => parse_line(line).is_ok() && (version >= FIVE_FIELDS || field_count(line) < 5),
+    };
     let is_readable = |part: &&[u8]| lines(part).all(|line| is_read(&line));
     if parts(bytes, PART).par_iter().all(is_readable) {
         return Ok(());

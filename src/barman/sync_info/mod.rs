@@ -7,6 +7,7 @@
 mod frame;
 pub mod listing;
 mod read;
+mod words;
 pub mod write;
 
 use std::collections::BTreeMap;

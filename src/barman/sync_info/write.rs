@@ -4,7 +4,6 @@
 //! never held.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use rayon::prelude::*;
@@ -14,15 +13,17 @@ use serde_json::ser::Formatter;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::backup_info::FieldError;
 use crate::barman::ids::BackupId;
-use crate::barman::python_float::{push_python_repr, python_repr};
+use crate::barman::python_float::python_repr;
 use crate::barman::server_config::ServerConfig;
 use crate::barman::version::BarmanVersion;
-use crate::barman::wal_entry::{CodecName, WalEntry};
 use crate::barman::xlogdb::FIVE_FIELDS;
 
 use super::listing::Listing;
 
-/// How many parts of the list are held in words.
+/// How many bytes of the list one processor puts into words at a time: what they become stays in its cache until it is
+/// written.
+const PART: usize = 64 << 10;
+/// How many of these parts are put into words while as many are written.
 const PARTS_AT_ONCE: usize = 8;
 
 /// What a primary says of one of its servers.
@@ -78,23 +79,23 @@ impl Answer<'_> {
     /// Writes the list of WAL files: while some of it is written, what follows is put into words by all processors.
     fn write_wals(&self, out: &mut (impl Write + Send)) -> io::Result<()> {
         let has_encryption = self.version >= FIVE_FIELDS;
-        let words = |part: &Listing<'_>| {
-            let mut text = String::new();
-            part.entries().for_each(|entry| push_wal(&mut text, &entry, has_encryption));
-            text
+        let tell = |(text, part): (&mut Vec<u8>, &Listing<'_>)| {
+            text.clear();
+            part.for_each(|words| words.push(text, has_encryption));
         };
-        let parts = self.wals.parts();
+        let parts = self.wals.parts(PART);
         let mut between = Between::default();
-        let mut ready: Vec<String> = Vec::new();
+        let (mut told, mut next) = (Vec::<Vec<u8>>::new(), Vec::new());
         for group in parts.chunks(PARTS_AT_ONCE) {
-            let (written, next) = rayon::join(
-                || ready.iter().try_for_each(|text| between.write(out, text)),
-                || group.par_iter().map(words).collect(),
+            next.resize_with(group.len(), Vec::new);
+            let (written, ()) = rayon::join(
+                || told.iter().try_for_each(|text| between.write(out, text)),
+                || next.par_iter_mut().zip(group).for_each(tell),
             );
             written?;
-            ready = next;
+            std::mem::swap(&mut told, &mut next);
         }
-        ready.iter().try_for_each(|text| between.write(out, text))?;
+        told.iter().try_for_each(|text| between.write(out, text))?;
         between.end(out)
     }
 }
@@ -122,42 +123,19 @@ struct Between {
 }
 
 impl Between {
-    fn write(&mut self, out: &mut impl Write, text: &str) -> io::Result<()> {
-        match text.strip_prefix(',').filter(|_| !self.has_begun) {
+    fn write(&mut self, out: &mut impl Write, text: &[u8]) -> io::Result<()> {
+        match text.strip_prefix(b",").filter(|_| !self.has_begun) {
             Some(first) => {
                 self.has_begun = true;
                 out.write_all(b"[")?;
-                out.write_all(first.as_bytes())
+                out.write_all(first)
             }
-            None => out.write_all(text.as_bytes()),
+            None => out.write_all(text),
         }
     }
 
     fn end(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(if self.has_begun { b"\n    ]" } else { b"[]" })
-    }
-}
-
-/// Appends a file of the list. Nothing in it needs an escape: names and codecs are of letters, digits and a few signs.
-fn push_wal(text: &mut String, entry: &WalEntry, has_encryption: bool) {
-    text.push_str(",\n        {");
-    push_codec(text, "\n            \"compression\": ", entry.compression.as_ref());
-    if has_encryption {
-        push_codec(text, ",\n            \"encryption\": ", entry.encryption.as_ref());
-    }
-    text.push_str(",\n            \"name\": \"");
-    entry.name.push(text);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "\",\n            \"size\": {},\n            \"time\": ", entry.size);
-    push_python_repr(text, entry.mtime.seconds());
-    text.push_str("\n        }");
-}
-
-fn push_codec(text: &mut String, key: &str, codec: Option<&CodecName>) {
-    text.push_str(key);
-    match codec {
-        Some(name) => text.extend(["\"", name.as_str(), "\""]),
-        None => text.push_str("null"),
     }
 }
 
