@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use rayon::prelude::*;
 
+use super::ids::InvalidId;
 use super::wal::WalName;
 use super::wal_entry::{CodecName, Mtime, WalEntry};
 use super::wal_map::{Run, WalMap};
@@ -139,6 +140,48 @@ impl WalList {
     pub fn append(&mut self, other: Self) -> bool {
         self.sizes.append(other.sizes) && self.mtimes.append(other.mtimes) && self.codecs.append(other.codecs)
     }
+
+    /// Appends its form in bytes. [`read`](Self::read) reads it.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        self.sizes.write(bytes, |size| size.to_le_bytes());
+        self.mtimes.write(bytes, |mtime| mtime.seconds().to_le_bytes());
+        self.codecs.write(bytes, |(compression, encryption)| {
+            let mut both = [[0; CODEC]; 2];
+            for (into, name) in both.iter_mut().zip([compression, encryption]) {
+                let name = name.as_ref().map_or("", CodecName::as_str);
+                into.iter_mut().zip(name.bytes()).for_each(|(into, byte)| *into = byte);
+            }
+            both.as_flattened().try_into().unwrap_or([0; 2 * CODEC])
+        });
+    }
+
+    /// Reads that form from the beginning of some bytes, and cuts it off them; `None` when they are something else.
+    pub fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let sizes = WalMap::read(bytes, |size| Some(u64::from_le_bytes(size)))?;
+        let mtimes = WalMap::read(bytes, |mtime| Mtime::new(f64::from_le_bytes(mtime)))?;
+        let codecs = WalMap::read(bytes, |both: [u8; 2 * CODEC]| {
+            let (compression, encryption) = both.split_at(CODEC);
+            Some((codec(compression).ok()?, codec(encryption).ok()?))
+        })?;
+        let are_alike = have_the_same_files(&sizes, &mtimes) && have_the_same_files(&sizes, &codecs);
+        are_alike.then_some(Self { sizes, mtimes, codecs })
+    }
+}
+
+/// How many bytes the name of a codec has in that form: the rest is zero.
+const CODEC: usize = 16;
+
+/// A codec, or none.
+fn codec(bytes: &[u8]) -> Result<Option<CodecName>, InvalidId> {
+    let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    // What is no text is as little a name as a byte of zero is.
+    let name = bytes.get(..length).map(|name| std::str::from_utf8(name).unwrap_or("\0")).unwrap_or_default();
+    if name.is_empty() { Ok(None) } else { name.parse().map(Some) }
+}
+
+fn have_the_same_files<A: Copy + PartialEq, B: Copy + PartialEq>(a: &WalMap<A>, b: &WalMap<B>) -> bool {
+    let runs = a.runs().iter().map(|run| (run.first(), run.len()));
+    runs.eq(b.runs().iter().map(|run| (run.first(), run.len())))
 }
 
 fn zipped<'a>(
@@ -211,6 +254,31 @@ mod tests {
         fn what_is_added_replaces_what_has_its_name(old in entries(), new in entries()) {
             let all: WalList = old.iter().chain(&new).copied().collect();
             prop_assert_eq!(WalList::from_iter(old).with(new.into_iter().collect()), all);
+        }
+
+        #[test]
+        fn it_is_read_as_it_was_written_or_not_at_all(
+            entries in entries(),
+            at in any::<prop::sample::Index>(),
+            by in 1..255_u8,
+        ) {
+            let list: WalList = entries.into_iter().collect();
+            let mut bytes = Vec::new();
+            list.write(&mut bytes);
+            let read = |mut bytes: &[u8]| {
+                let list = WalList::read(&mut bytes)?;
+                bytes.is_empty().then_some(list)
+            };
+            prop_assert_eq!(read(&bytes), Some(list));
+            for length in 0..bytes.len() {
+                prop_assert_eq!(read(&bytes[..length]), None);
+            }
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            // What is read of anything is sorted, and has the form of what it holds.
+            if let Some(read) = read(&bytes) {
+                prop_assert_eq!(read.iter().collect::<WalList>(), read);
+            }
         }
 
         #[test]

@@ -4,6 +4,8 @@
 //! last field exists from Barman 3.14 on, and a line with it ends every command of an older one; the oldest files
 //! lack compression too.
 
+pub mod memory;
+
 use std::fmt::Write as _;
 use std::str::FromStr;
 
@@ -72,7 +74,20 @@ impl XlogDb {
 
     /// Reads an xlog.db. Nothing in it is an error: what Barman could not read is left out and listed.
     pub fn parse(bytes: &[u8]) -> Self {
-        parse_orderly(bytes).unwrap_or_else(|| Self::parse_faulty(bytes))
+        Self::default().followed_by(bytes).unwrap_or_else(|| Self::parse_faulty(bytes))
+    }
+
+    /// A list in order with the lines that follow it; `None` where one of these is no entry, or does not sort behind the one
+    /// before it.
+    fn followed_by(mut self, bytes: &[u8]) -> Option<Self> {
+        for parts in parts(bytes, PART).chunks(PARTS) {
+            let read: Vec<(WalList, u64)> = parts.par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
+            for (entries, five_fields) in read {
+                self.entries.append(entries).then_some(())?;
+                self.five_fields += five_fields;
+            }
+        }
+        Some(self)
     }
 
     fn parse_faulty(bytes: &[u8]) -> Self {
@@ -174,19 +189,6 @@ pub(super) fn parts(bytes: &[u8], size: usize) -> Vec<&[u8]> {
         rest = behind;
     }
     parts
-}
-
-/// A file in which every line is an entry and sorts behind the one before it, as Barman writes it.
-fn parse_orderly(bytes: &[u8]) -> Option<XlogDb> {
-    let mut db = XlogDb::default();
-    for parts in parts(bytes, PART).chunks(PARTS) {
-        let read: Vec<(WalList, u64)> = parts.par_iter().map(|part| parse_part(part)).collect::<Option<_>>()?;
-        for (entries, five_fields) in read {
-            db.entries.append(entries).then_some(())?;
-            db.five_fields += five_fields;
-        }
-    }
-    Some(db)
 }
 
 /// The entries of some lines, and how many of these have a fifth field.

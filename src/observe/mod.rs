@@ -134,7 +134,7 @@ pub fn look_here(
     depth: Depth,
 ) -> Result<ReplicaInventory, CatalogError> {
     let disk = ServerOnDisk::read(store, &dirs.server, Looking::at(depth))?;
-    disk.looks.keep(store);
+    disk.keep(store);
     Ok(replica::inventory(disk, store, dirs, SiteBarman::default(), version))
 }
 
@@ -320,7 +320,7 @@ impl Observer<'_, '_> {
         let disk = tokio::task::spawn_blocking(move || {
             let store = store.as_ref();
             let disk = ServerOnDisk::read(store, &server, looking)?;
-            disk.looks.keep(store);
+            disk.keep(store);
             Ok::<_, CatalogError>(disk)
         });
         Ok(disk.await??)

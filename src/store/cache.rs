@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::posix::{files, places};
+use super::posix::{durable, files, places};
 use crate::barman::layout::ServerDirs;
+
+/// The name of the file beside the others in which something is noted of them.
+pub const NOTE: &str = "note";
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,16 @@ impl Cache {
     /// Whether it has a file of this size and of this time of modification, in whole seconds since 1970.
     pub fn has(&self, file: &Path, size: u64, mtime: i64) -> bool {
         files::is_like(&self.directory.join(file), size, mtime)
+    }
+
+    /// What is noted of the files, up to `limit` bytes; `None` when nothing is, or that cannot be read.
+    pub fn noted(&self, limit: u64) -> Option<Vec<u8>> {
+        files::read(&self.directory.join(NOTE), limit).ok().flatten()
+    }
+
+    /// Notes something of the files for the next run. It may be gone or torn after a power cut.
+    pub fn note(&self, content: &[u8]) -> io::Result<()> {
+        durable::note(&self.directory.join(NOTE), content)
     }
 
     /// Removes everything but what has such a name.

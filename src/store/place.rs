@@ -51,6 +51,8 @@ pub enum Place {
     Repairing(BackupId),
     /// What is remembered of the bases and of the WAL that were looked at.
     Looks,
+    /// What is remembered of xlog.db here.
+    List,
     /// What is remembered of the server at its primary.
     Memory,
     /// A backup that grows.
@@ -72,7 +74,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        !matches!(self, Self::Looks | Self::Memory | Self::Progress)
+        !matches!(self, Self::Looks | Self::List | Self::Memory | Self::Progress)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::barman::layout::{DiskSign, VersionBounds, version_bounds};
 use crate::barman::sync_wals::SyncWals;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_map::WalMap;
+use crate::barman::xlogdb::memory::ListMemory;
 use crate::observe::history;
 use crate::observe::inventory::Unsound;
 use crate::store::wals::{self, WalFiles};
@@ -36,6 +37,8 @@ use xlogdb::XlogDbFiles;
 
 /// More than any of Barman's small files.
 const MAX_SMALL: u64 = 64 << 10;
+/// More than what is remembered of the list of a hundred million files.
+const MAX_LIST: u64 = 8 << 30;
 
 /// How much is looked at. What is not is as an earlier run saw it ([`looks`]); what none saw is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +91,8 @@ pub struct ServerOnDisk {
     pub looks: Looks,
     /// Its list of that archive.
     pub xlogdb: XlogDbFiles,
+    /// What the next run need not read of that list.
+    pub list: ListMemory,
     /// Up to where a passive Barman copied; `None` when the file is absent or broken.
     pub sync_wals: Option<SyncWals>,
     /// The system that the server belongs to, where Barman noted it.
@@ -114,6 +119,7 @@ impl ServerOnDisk {
             backups.judge_bases(store, &mut looks)?;
         }
         let Archive { files: wals, unsound, looked_at: wals_looked_at } = archive;
+        let mut list = remembered(store, looking);
         Ok(Self {
             exists: true,
             backups,
@@ -122,13 +128,22 @@ impl ServerOnDisk {
             unsound,
             wals_looked_at,
             looks,
-            xlogdb: XlogDbFiles::read(store)?,
+            xlogdb: XlogDbFiles::recall(store, &mut list)?,
+            list,
             sync_wals: sync_wals(store)?,
             identity: read_small(store, Place::Identity, |bytes| Identity::parse(bytes).ok())?,
             staged: staged(store)?,
             last_apply: last_apply(store),
             findings: findings(store),
         })
+    }
+
+    /// Keeps what the next run need not look at or read again, where our own directory takes it.
+    pub fn keep(&self, store: &dyn Store) {
+        self.looks.keep(store);
+        if let Some(Err(error)) = self.list.renewed().map(|renewed| store.write(Place::List, renewed)) {
+            tracing::debug!("what the list came to is not remembered: {error}");
+        }
     }
 
     /// What the layout tells of the Barman that wrote it.
@@ -160,6 +175,15 @@ impl ServerOnDisk {
             ),
         })
     }
+}
+
+/// What earlier runs read of the list; nothing where all is looked at again, or when that cannot be read.
+fn remembered(store: &dyn Store, looking: Looking) -> ListMemory {
+    let stored = match looking.depth {
+        Depth::Everything => None,
+        Depth::Metadata | Depth::Lists | Depth::Changed => store.read(Place::List, MAX_LIST).ok().flatten(),
+    };
+    ListMemory::new(stored, looking.is_kept)
 }
 
 fn read_small<T>(

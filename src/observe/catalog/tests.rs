@@ -355,3 +355,43 @@ fn a_broken_sync_wals_info_is_absent() {
     let pair = disk.write("wals/sync-wals.info", "000000020000000000000008\t703").read().sync_wals.unwrap();
     assert_eq!(pair.to_string(), "000000020000000000000008\t703");
 }
+
+#[test]
+fn what_a_long_list_came_to_is_remembered_and_may_be_lost_or_spoilt_at_any_moment() {
+    let disk = Disk::new();
+    let line = |n: u32| format!("00000001{:08X}{:08X}\t{n}\t1795352352.5\tgzip\tNone\n", n / 256, n % 256);
+    let list = |count: u32| (0..count).map(line).collect::<String>();
+    let store = Posix::new(ServerDirs::of_catalog(disk.0.path(), "main".parse().unwrap()));
+    let read = |depth, is_kept| {
+        let looking = Looking { depth, believed_for: None, is_kept };
+        let read = ServerOnDisk::read(&store, &"main".parse().unwrap(), looking).unwrap();
+        read.keep(&store);
+        read.xlogdb
+    };
+    let memory = disk.at(".antipode/list");
+    let (kept, anew) = (|| fs::read(&memory).ok(), || read(Depth::Everything, false));
+
+    disk.write("wals/main-xlog.db", list(8000)).write(".antipode/x", "");
+    read(Depth::Changed, false);
+    assert_eq!(kept(), None);
+    read(Depth::Changed, true);
+    let whole = kept().unwrap();
+    let spoilt = [&whole[..whole.len() - 1], b"x"].concat();
+    for (stored, is_believed) in
+        [(whole.clone(), true), (Vec::new(), false), (whole[..99].to_vec(), false), (spoilt, false)]
+    {
+        fs::write(&memory, &stored).unwrap();
+        for (changed, is_like) in
+            [(list(8000), true), (list(8001), true), (list(8000).replacen("\t7\t", "\t8\t", 1), false)]
+        {
+            disk.write("wals/main-xlog.db", &changed);
+            assert_eq!(read(Depth::Lists, false), anew());
+            assert_eq!(read(Depth::Changed, true), anew());
+            assert_eq!(kept().as_ref() == Some(&stored), is_believed && is_like, "{} bytes", stored.len());
+            fs::write(&memory, &stored).unwrap();
+        }
+    }
+    fs::remove_file(&memory).unwrap();
+    read(Depth::Everything, true);
+    assert!(kept().is_some());
+}

@@ -7,6 +7,7 @@ use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_list::WalList;
+use crate::barman::xlogdb::memory::ListMemory;
 use crate::barman::xlogdb::{FIVE_FIELDS, ProblemKind, XlogDb, last_line_offset};
 use crate::observe::inventory::XlogDbState;
 use crate::observe::inventory::XlogFinding;
@@ -42,9 +43,18 @@ pub struct XlogDbFile {
 impl XlogDbFiles {
     /// Reads both files, where they are.
     pub fn read(store: &dyn Store) -> Result<Self, CatalogError> {
+        Self::recall(store, &mut ListMemory::default())
+    }
+
+    /// The same, without the lines that are remembered of the first of them.
+    pub fn recall(store: &dyn Store, memory: &mut ListMemory) -> Result<Self, CatalogError> {
         let [named, plain] = Layout::readable().map(|layout| xlogdb::bytes(store, layout));
-        let file = |bytes: Option<Vec<u8>>| bytes.map(|bytes| XlogDbFile::parse(&bytes));
-        Ok(Self { named: file(named?), plain: file(plain?) })
+        let mut first = Some(memory);
+        let mut file = |bytes: Vec<u8>| match first.take() {
+            Some(memory) => XlogDbFile::of(&bytes, memory.parse(&bytes)),
+            None => XlogDbFile::parse(&bytes),
+        };
+        Ok(Self { named: named?.map(&mut file), plain: plain?.map(&mut file) })
     }
 
     /// The list, whatever its name: the newer name wins.
@@ -80,7 +90,11 @@ impl XlogDbFiles {
 impl XlogDbFile {
     /// Reads one from its bytes.
     pub fn parse(bytes: &[u8]) -> Self {
-        let db = XlogDb::parse(bytes);
+        Self::of(bytes, XlogDb::parse(bytes))
+    }
+
+    /// What is known of one, given its bytes and what they say.
+    pub fn of(bytes: &[u8], db: XlogDb) -> Self {
         let count = |wanted: fn(&ProblemKind) -> bool| {
             db.problems().iter().filter(|problem| wanted(&problem.kind)).count() as u64
         };

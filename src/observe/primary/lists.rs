@@ -1,7 +1,8 @@
 //! The primary's xlog.db, fetched as a file: under either of its names, from wherever Barman keeps it.
 //!
 //! It stays in our own directory of the server ([`crate::store::cache`]), so that the next fetch brings only what changed. What
-//! came may have been written while it was read: a last line without an end is not one yet.
+//! came may have been written while it was read: a last line without an end is not one yet. What it came to is noted beside
+//! it ([`ListMemory`]).
 //!
 //! It is fetched before `sync-info` is asked: with the last line of it at hand Barman need not tell of all WAL, which takes
 //! it a minute and 200 MB for a million files. Of a server of which nothing is known it is looked for where it may be
@@ -14,16 +15,20 @@ use std::path::{Path, PathBuf};
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::wal::WalName;
 use crate::barman::wal_list::WalList;
+use crate::barman::xlogdb::memory::ListMemory;
 use crate::error::{Error, Kind};
 use crate::observe::catalog::xlogdb::XlogDbFile;
 
 use super::archive::MAX_FILES;
 use super::fetched::{FetchedFiles, Fetcher};
 use super::sights::Sight;
-use crate::store::cache::Cache;
+use crate::store::cache::{Cache, NOTE};
 
 /// The longest list that is read: more than the lines of as many files as an archive may have.
 const MAX_SIZE: u64 = 512 << 20;
+
+/// More than what is remembered of the longest list.
+const MAX_NOTE: u64 = MAX_SIZE;
 
 /// What Barman's own readers stumble over.
 const FAULT: &str = "its xlog.db has lines that are doubled, out of order or unreadable; `barman rebuild-xlogdb` there \
@@ -78,7 +83,7 @@ impl FetchedLists {
             Err(error) if error.is_absent() => FetchedFiles::default(),
             files => files?,
         };
-        let is_list = |name: &str| names.iter().any(|list| list == Path::new(name));
+        let is_list = |name: &str| name == NOTE || names.iter().any(|list| list == Path::new(name));
         if let Some(Err(error)) = files.cache().map(|cache| cache.keep_only(is_list)) {
             tracing::debug!("the cache of lists keeps more than it should: {error}");
         }
@@ -151,7 +156,16 @@ impl FetchedLists {
         if bytes.len() as u64 > MAX_SIZE {
             return Err(too_long(&format!("has more than {} MiB", MAX_SIZE >> 20)));
         }
-        Ok(Some(tokio::task::spawn_blocking(move || lines(&mut bytes)).await??))
+        let cache = self.files.cache();
+        let is_kept = cache.is_some_and(|cache| !cache.is_read_only());
+        let mut memory = ListMemory::new(cache.and_then(|cache| cache.noted(MAX_NOTE)), is_kept);
+        let (read, memory) = tokio::task::spawn_blocking(move || (lines(&mut bytes, &mut memory), memory)).await?;
+        if let Some((cache, renewed)) = cache.zip(memory.renewed())
+            && let Err(error) = cache.note(renewed)
+        {
+            tracing::debug!("what the list came to is not remembered: {error}");
+        }
+        read.map(Some)
     }
 
     /// The same, if the primary has changed it meanwhile.
@@ -167,13 +181,13 @@ fn names(dirs: &ServerDirs) -> Vec<PathBuf> {
     Layout::readable().into_iter().filter_map(name).collect()
 }
 
-fn lines(bytes: &mut Vec<u8>) -> Result<ListRead, Error> {
+fn lines(bytes: &mut Vec<u8>, memory: &mut ListMemory) -> Result<ListRead, Error> {
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-    let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
+    let count = memchr::memchr_iter(b'\n', bytes).count();
     if count > MAX_FILES {
         return Err(too_long(&format!("has {count} lines")));
     }
-    let list = XlogDbFile::parse(bytes);
+    let list = XlogDbFile::of(bytes, memory.parse(bytes));
     Ok(ListRead { fault: list.is_faulty().then(|| FAULT.to_owned()), last: list.last, entries: list.entries })
 }
 

@@ -307,3 +307,26 @@ async fn where_the_list_was_rewritten_sync_info_is_asked_for_all() {
     let calls = watch.look(10).await.1;
     assert_eq!(calls[2], "sync-info main");
 }
+
+#[tokio::test]
+async fn what_a_long_list_came_to_is_remembered_and_may_be_lost_or_spoilt_at_any_moment() {
+    let line = |n: u32| format!("00000009{:08X}{:08X}\t{n}\t1795352352.5\tgzip\tNone\n", n / 256, n % 256);
+    let mut watch = Watch::new();
+    watch.change(LIST, |lines| (0..8000).fold(lines.to_owned(), |lines, n| lines + &line(n)));
+    watch.rest().await;
+    let note = watch.world.home.path().join("main/.antipode/lists/note");
+    let whole = fs::read(&note).unwrap();
+    let mut spoilt = whole.clone();
+    spoilt[whole.len() / 2] ^= 1;
+    let stored = [whole.clone(), Vec::new(), whole[..99].to_vec(), spoilt];
+    for ((stored, is_believed), n) in stored.iter().zip([true, false, false, false]).zip(8000..) {
+        fs::write(&note, stored).unwrap();
+        watch.change(LIST, |lines| lines.to_owned() + &line(n));
+        assert_eq!(watch.look(10).await.0, watch.look_anew().await);
+        assert_eq!(fs::read(&note).unwrap() == *stored, is_believed, "{} bytes", stored.len());
+    }
+    fs::write(&note, &whole).unwrap();
+    watch.change(LIST, |lines| lines.replacen("\t7\t", "\t8\t", 1));
+    assert_eq!(watch.look(10).await.0, watch.look_anew().await);
+    assert_ne!(fs::read(&note).unwrap(), whole);
+}

@@ -64,6 +64,7 @@ impl Places<'_> {
             Place::Findings => own(dirs).join("findings.json"),
             Place::Repairing(id) => own(dirs).join(format!("repairing-{id}")),
             Place::Looks => own(dirs).join("looks"),
+            Place::List => own(dirs).join("list"),
             Place::Memory => own(dirs).join("primary.json"),
             Place::Staged(id) if self.bases_inside => staging_inside(dirs).join(id.as_str()),
             Place::Staged(id) => dirs.basebackups_directory.join(format!(".{id}{GROWS}")),
