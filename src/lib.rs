@@ -95,6 +95,7 @@ pub mod diag;
 mod english;
 pub mod error;
 pub mod events;
+pub mod journal;
 pub mod manual;
 pub mod observe;
 pub mod plan;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use crate::progress::Record;
+use crate::render::history_json::HistoryDocument;
 use crate::render::status_json::StatusDocument;
 use crate::{diag, plan_file, site};
 
@@ -20,6 +21,8 @@ pub enum Name {
     Status,
     /// The lines of `apply --json`.
     Events,
+    /// What `history --format json` prints.
+    History,
     /// What `validate --format json` prints.
     Diagnostics,
 }
@@ -33,6 +36,7 @@ impl Name {
             Self::Status => of_output::<StatusDocument>(),
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
             Self::Events => of_output::<Record>(),
+            Self::History => of_output::<HistoryDocument>(),
         }
     }
 
@@ -43,6 +47,7 @@ impl Name {
             Self::Plan => "plan.schema.json",
             Self::Status => "status.schema.json",
             Self::Events => "events.schema.json",
+            Self::History => "history.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }
     }

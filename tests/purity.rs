@@ -6,20 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 18] = [
+const DIRECTIONS: [(&str, &[&str]); 19] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
     ("diag", &["barman"]),
     ("error", &["barman"]),
     ("site", &["barman", "diag"]),
-    ("store", &["barman", "error", "user"]),
+    ("journal", &["error"]),
+    ("store", &["barman", "error", "journal", "user"]),
     ("verify", &["barman", "store"]),
     ("transport", &["barman", "error", "site", "user"]),
     ("observe", &["barman", "error", "site", "store", "transport", "verify"]),
     ("plan", &["barman", "english", "error", "observe", "site", "verify"]),
     ("events", &["error", "plan", "transport"]),
-    ("render", &["barman", "english", "error", "events", "observe", "plan", "site"]),
+    ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "site"]),
     ("plan_file", &["barman", "error", "plan", "render"]),
     ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
     ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "site", "store", "transport"]),
@@ -28,7 +29,7 @@ const DIRECTIONS: [(&str, &[&str]); 18] = [
 ];
 
 /// Modules that compute and nothing else.
-const PURE: [&str; 6] = ["plan", "plan_file", "render", "site", "barman", "english"];
+const PURE: [&str; 7] = ["plan", "plan_file", "render", "site", "barman", "english", "journal"];
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].

@@ -3,6 +3,7 @@
 mod barman;
 mod declare;
 mod documents;
+mod history;
 mod plan;
 
 use clap::builder::Styles;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use barman::{ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
+pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
 
 const STYLES: Styles = Styles::styled()
@@ -102,6 +104,16 @@ pub enum Command {
     /// replica can be recovered, 2 that one is not, 1 that it could not be found out: so it can be a monitoring check
     /// by itself. When a primary cannot be reached it says what the replica alone can prove.
     Status(Status),
+    /// Tell what runs did: what each changed, why, how long it took, and who ran it
+    ///
+    /// Reads the journal of the catalog, the newest run first; no primary is asked. A run that changes something is in it
+    /// from before its first change, so that one which was killed is told too. One that had nothing to do is in it only
+    /// when that is news: the last one ended otherwise.
+    ///
+    /// Each line of the journal holds a digest of the line before it. Where lines are missing, changed or in another
+    /// place, that is said at the end with the numbers of the lines, and the exit code is 1. It is no signature: who may
+    /// write to the catalog can rewrite all of it.
+    History(History),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///
     /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site

@@ -24,6 +24,7 @@ use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
+use super::record::Recorder;
 use super::terminal::{self, Terminal};
 use super::{apply, plan, source};
 
@@ -155,7 +156,7 @@ impl Stage<'_> {
 
     async fn plan(&self) -> Result<Plan, Error> {
         self.command("antipode plan");
-        let site = self.load()?;
+        let site = self.declared()?.site;
         let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
         let planned = session.plan(&Scope::default()).await;
         session.close().await;
@@ -174,29 +175,30 @@ impl Stage<'_> {
     /// Plans and applies. The plan is shown unless it is the one that was shown just before.
     async fn apply(&self, shown: Option<&Plan>) -> Result<(), Error> {
         self.command("antipode apply --auto-approve");
-        let site = self.load()?;
-        home::prepare(&site.catalog.path)?;
-        let session = Session::open(&site, &self.interrupt.token, terminal::told()).await;
-        let result = self.lock_and_apply(&session, shown).await;
+        let declared = self.declared()?;
+        home::prepare(&declared.site.catalog.path)?;
+        let recorder = Recorder::of("apply", &declared, self.terminal);
+        let session = Session::open(&declared.site, &self.interrupt.token, terminal::told()).await;
+        let result = self.lock_and_apply(&session, shown, &recorder).await;
         session.close().await;
         self.check_interrupt()?;
         result
     }
 
-    async fn lock_and_apply(&self, session: &Session, shown: Option<&Plan>) -> Result<(), Error> {
+    async fn lock_and_apply(&self, session: &Session, shown: Option<&Plan>, recorder: &Recorder) -> Result<(), Error> {
         let round = session.lock(|_| true, LOCK_TIMEOUT)?.all().await?;
         let plan = session.plan_round(&Scope::default(), &round).await?;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }
         let audience = Audience::onlookers(self.terminal);
-        let summary = apply::carry_out(&plan, session, round, LOCK_TIMEOUT, &audience).await?;
+        let summary = apply::carry_out(&plan, session, round, LOCK_TIMEOUT, &audience, recorder).await?;
         stdout::print("\n");
         if summary.failed.is_empty() { Ok(()) } else { Err(unexpected("apply failed in part")) }
     }
 
-    fn load(&self) -> Result<crate::site::Site, Error> {
-        source::load(&SiteFile { file: Some(self.site_file()) }, self.terminal)
+    fn declared(&self) -> Result<source::Declared, Error> {
+        source::declared(&SiteFile { file: Some(self.site_file()) }, self.terminal)
     }
 
     fn check_interrupt(&self) -> Result<(), Error> {

@@ -4,21 +4,25 @@
 //! of them need:
 //!
 //! - `source` finds and reads the site file, `saved_plan` a saved plan; `kept_files` writes files that are ours to change.
+//! - `record` leaves what a run did in the journal, with the commit that `checkout` finds.
 //! - `terminal` is stdout and stderr, `audience` to whom an apply speaks, `interrupt` Ctrl-C and SIGTERM.
 
 mod apply;
 mod audience;
 mod barman;
 mod barman_conf;
+mod checkout;
 mod complete;
 mod demo;
 mod documents;
 mod explain;
 mod foreign;
+mod history;
 mod init;
 mod interrupt;
 mod kept_files;
 mod plan;
+mod record;
 mod saved_plan;
 mod scope;
 mod source;
@@ -139,6 +143,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
         Command::Show(arguments) => plan::show_file(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
+        Command::History(arguments) => history::run(&arguments, terminal),
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             stdout::print(&arguments.of.text());

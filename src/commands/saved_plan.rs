@@ -66,11 +66,16 @@ fn word(path: &Path) -> String {
 
 /// Reads a saved plan.
 pub fn read(file: &Path) -> Result<SavedPlan, Error> {
+    read_with_digest(file).map(|(saved, _)| saved)
+}
+
+/// The same with the digest that the file ends with.
+pub fn read_with_digest(file: &Path) -> Result<(SavedPlan, String), Error> {
     let bytes = fs::read(file).map_err(|error| {
         Error::io(format_args!("cannot read the plan {}", file.display()), error)
             .hint("name a file that `antipode plan -o FILE` saved; a part of the site is named by `--target`")
     })?;
-    let read = text(bytes).and_then(|text| plan_file::read(&text));
+    let read = text(bytes).and_then(|text| Ok((plan_file::read(&text)?, plan_file::digest(&text)?.to_owned())));
     read.map_err(|error| Error::from(error).of(format_args!("the plan {} cannot be used", file.display())))
 }
 

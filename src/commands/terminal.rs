@@ -110,6 +110,11 @@ impl Terminal {
         self.tell_of(&self.styled("Warning", YELLOW), &format!("an apply is refused: {}", error.message), error);
     }
 
+    /// Tells what went wrong beside the work that a command is there for.
+    pub fn warn(self, error: &Error) {
+        progress::above(|| self.tell_of(&self.styled("Warning", YELLOW), &error.message, error));
+    }
+
     fn tell_of(self, label: &str, message: &str, error: &Error) {
         let mut text = format!("{label}: {message}\n");
         if let Some(hint) = &error.hint {

@@ -1,9 +1,11 @@
 //! Doing what a plan says, of all replicas of a round side by side.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::events::{Event, Listener, Nobody, Summary};
 use crate::plan::{Plan, ReplicaPlan};
@@ -19,15 +21,15 @@ impl Session {
         self.apply(plan, round, Duration::ZERO, &Nobody).await.map(drop)
     }
 
-    /// Does what the plan of a round says, of all its replicas at the same time. A busy lock of Barman's is waited for as
-    /// long as `lock_timeout`.
+    /// Does what the plan of a round says, of all its replicas at the same time; what each came to. A busy lock of Barman's
+    /// is waited for as long as `lock_timeout`.
     pub async fn apply(
         &self,
         plan: &Plan,
         round: Round,
         lock_timeout: Duration,
         listener: &dyn Listener,
-    ) -> Result<Summary, Error> {
+    ) -> Result<BTreeMap<ServerName, Summary>, Error> {
         let (mut run_locks, mut begun) = (round.locks, Vec::new());
         for planned in &plan.replicas {
             match run_locks.remove(&planned.name) {
@@ -42,8 +44,9 @@ impl Session {
             .into_iter()
             .zip(shares)
             .map(|((planned, cycle, run_lock), share)| (planned, cycle, Grant { run_lock, share, lock_timeout }));
-        let mut applies =
-            join_all(grants.map(|(planned, cycle, grant)| async move { cycle.apply(planned, grant, listener).await }));
+        let mut applies = join_all(grants.map(|(planned, cycle, grant)| async move {
+            (planned.name.clone(), cycle.apply(planned, grant, listener).await)
+        }));
         let summaries = tokio::select! {
             // First, so that the interruption is told before what ends because of it.
             biased;
@@ -53,7 +56,7 @@ impl Session {
             }
             summaries = &mut applies => summaries,
         };
-        Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
+        Ok(summaries.into_iter().collect())
     }
 }
 

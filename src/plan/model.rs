@@ -152,6 +152,11 @@ impl ReplicaPlan {
         }
     }
 
+    /// Whether it was planned, and there is nothing to do for it.
+    pub fn is_idle(&self) -> bool {
+        self.outcome == Outcome::Planned && self.actions.is_empty()
+    }
+
     /// Whether something that is wanted does not fit here.
     pub fn lacks_room(&self) -> bool {
         self.shortfalls.iter().any(Shortfall::is_of_room)

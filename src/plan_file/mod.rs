@@ -47,7 +47,7 @@ pub fn write(saved: &SavedPlan) -> Result<String, FileError> {
 /// Reads what [`write`] wrote, and refuses anything else.
 pub fn read(text: &str) -> Result<SavedPlan, FileError> {
     check_head(text)?;
-    check_digest(text)?;
+    digest(text)?;
     let document: Document = serde_json::from_str(text).map_err(|error| FileError::Invalid(error.to_string()))?;
     document.into_saved()
 }
@@ -86,11 +86,12 @@ fn is_site_file(text: &str) -> bool {
     has("site:") || has("primaries:")
 }
 
-fn check_digest(text: &str) -> Result<(), FileError> {
+/// The digest that the text of a plan ends with, if it is that of the text.
+pub fn digest(text: &str) -> Result<&str, FileError> {
     let body = text.strip_suffix(AFTER_DIGEST);
     let parts = body.and_then(|body| body.split_at_checked(body.len().checked_sub(64)?));
     match parts {
-        Some((before, digest)) if before.ends_with(BEFORE_DIGEST) && sha256(before.as_bytes()) == digest => Ok(()),
+        Some((before, digest)) if before.ends_with(BEFORE_DIGEST) && sha256(before.as_bytes()) == digest => Ok(digest),
         _ => Err(FileError::Edited),
     }
 }

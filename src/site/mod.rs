@@ -25,6 +25,7 @@ pub mod written;
 pub mod yaml;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -62,6 +63,12 @@ pub fn load(source_name: &str, text: &str, home: Option<&Path>) -> Result<Loaded
         }
         _ => Err(failed(context.mistakes)),
     }
+}
+
+/// A length of time as the site file has it, such as `2h 30m` or `30d`; or what is wrong with it, and what to write instead.
+pub fn length_of_time(text: &str) -> Result<Duration, String> {
+    let length = <scalars::Length as scalars::Scalar>::parse(text);
+    length.map(|length| length.0).map_err(|mistake| format!("{}; {}", mistake.message, mistake.help))
 }
 
 /// Gives what fits its types. It cannot fail unless the schema lets through what the types refuse.

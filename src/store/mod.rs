@@ -17,6 +17,7 @@ pub mod cache;
 mod entry;
 pub mod home;
 pub mod infos;
+pub mod journal;
 pub mod locks;
 pub mod parallel;
 pub mod pedigree;

@@ -3,6 +3,7 @@
 mod events_file;
 mod saved;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
+use super::record::Recorder;
 use super::terminal::{self, Terminal};
 use super::{scope, source};
 use events_file::EventsFile;
@@ -58,13 +60,14 @@ async fn run_for(
         return Err(Error::new(Kind::Invalid, "`--json` prints no question to answer")
             .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
-    let site = source::load(&arguments.site, terminal)?;
+    let declared = source::declared(&arguments.site, terminal)?;
     let scope = scope::asked_for(&arguments.scope)?;
-    let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
+    let recorder = &Recorder::of("apply", &declared, terminal);
+    let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     session.refresh = arguments.scope.refresh;
     session.limit(limits(arguments));
     let result = match session.accept(&arguments.consent.accepted) {
-        Ok(()) => Applying { audience, arguments, scope: &scope, session: &session, interrupt }.run().await,
+        Ok(()) => Applying { audience, arguments, scope: &scope, session: &session, interrupt, recorder }.run().await,
         Err(error) => Err(error),
     };
     session.close().await;
@@ -87,6 +90,7 @@ struct Applying<'a> {
     scope: &'a Scope,
     session: &'a Session,
     interrupt: &'a Interrupt,
+    recorder: &'a Recorder,
 }
 
 impl Applying<'_> {
@@ -142,7 +146,7 @@ impl Applying<'_> {
     }
 
     async fn plan_and_apply(self, round: Round, is_first: bool) -> Result<Exit, Error> {
-        let Self { audience, arguments, scope, session, interrupt } = self;
+        let Self { audience, arguments, scope, session, interrupt, recorder } = self;
         let mut plan = session.plan_round(scope, &round).await?;
         let is_planned = |accepted: &&Pattern| round.has(&accepted.replica);
         let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
@@ -160,7 +164,7 @@ impl Applying<'_> {
             return Ok(otherwise);
         }
         if plan.is_empty() {
-            session.idle(&plan, round).await?;
+            rest(&plan, session, round, recorder).await?;
             return Ok(otherwise);
         }
         if !arguments.auto_approve && !stdout::is_whole() {
@@ -172,7 +176,7 @@ impl Applying<'_> {
         if !arguments.auto_approve && !approved(interrupt).await {
             return Err(Error::new(Kind::Refused, "apply cancelled, nothing was changed"));
         }
-        let summary = carry_out(&plan, session, round, arguments.lock_timeout, audience).await?;
+        let summary = carry_out(&plan, session, round, arguments.lock_timeout, audience, recorder).await?;
         Ok(exit(&summary).unwrap_or(otherwise))
     }
 }
@@ -199,18 +203,36 @@ fn limits(arguments: &cli::Apply) -> Limits {
     Limits { parallelism: arguments.parallelism, max_bytes: arguments.max_bytes }
 }
 
-/// Does what the plan of a round says, and tells what it came to.
+/// Does what the plan of a round says, records it, and tells what it came to.
 pub async fn carry_out(
     plan: &Plan,
     session: &Session,
     round: Round,
     lock_timeout: Duration,
     audience: &Audience<'_>,
+    recorder: &Recorder,
 ) -> Result<Summary, Error> {
+    let recording = recorder.begin(plan).await;
     let begin = Instant::now();
-    let summary = session.apply(plan, round, lock_timeout, &*audience.listener(plan)).await?;
-    audience.summary(plan, &summary, begin.elapsed());
+    let applied = session.apply(plan, round, lock_timeout, &*audience.listener(plan)).await;
+    let (applied, broken) = applied.map_or_else(|error| (BTreeMap::new(), Some(error)), |applied| (applied, None));
+    let elapsed = begin.elapsed();
+    let errors: Vec<Error> = session.unresolved.iter().cloned().chain(broken.clone()).collect();
+    recording.end(plan, &applied, &errors).await;
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let summary = applied.into_values().fold(Summary::default(), Summary::and);
+    audience.summary(plan, &summary, elapsed);
     Ok(summary)
+}
+
+/// Does what there is to do of a plan that has nothing to do, and records it where that is news.
+pub async fn rest(plan: &Plan, session: &Session, round: Round, recorder: &Recorder) -> Result<(), Error> {
+    let recording = recorder.begin(plan).await;
+    session.idle(plan, round).await?;
+    recording.end(plan, &BTreeMap::new(), &session.unresolved).await;
+    Ok(())
 }
 
 /// How an apply that did not do everything ends. Whoever reads that something is locked tries again later; what failed for

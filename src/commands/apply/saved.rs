@@ -9,11 +9,11 @@ use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{saved_plan, source};
-use crate::cycle::Session;
+use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit};
-use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::{self, Present};
@@ -29,17 +29,28 @@ pub async fn run(
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Exit, Error> {
-    let saved = saved_plan::read(file)?;
-    let site = source::load(&saved_plan::site_file(&saved, &arguments.site), terminal)?;
-    stale::check_site(&saved, &site).map_err(|refusal| saved_plan::refused(file, &refusal))?;
+    let (saved, digest) = saved_plan::read_with_digest(file)?;
+    let declared = source::declared(&saved_plan::site_file(&saved, &arguments.site), terminal)?;
+    let site = &declared.site;
+    let recorder = Recorder::of("apply", &declared, terminal).of_plan(digest);
+    stale::check_site(&saved, site).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     let otherwise = if saved.plan.is_blocked() { Exit::Error } else { Exit::Done };
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
     } else {
         home::prepare(&site.catalog.path)?;
-        let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
+        let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
         session.limit(limits(arguments));
-        let result = check_and_apply(&saved, file, audience, arguments, &session).await;
+        let result = match check(&saved, file, arguments, &session).await {
+            Ok(round) => {
+                audience.reviewed(&saved.plan);
+                carry_out(&saved.plan, &session, round, arguments.lock_timeout, audience, &recorder).await
+            }
+            Err(error) => {
+                recorder.refused(&error).await;
+                Err(error)
+            }
+        };
         session.close().await;
         if let Some(exit) = exit(&result?) {
             return Ok(exit);
@@ -51,13 +62,8 @@ pub async fn run(
     Ok(otherwise)
 }
 
-async fn check_and_apply(
-    saved: &SavedPlan,
-    file: &Path,
-    audience: &Audience<'_>,
-    arguments: &cli::Apply,
-    session: &Session,
-) -> Result<Summary, Error> {
+/// Takes what a saved plan changes, and looks whether all that it relies on is as it was.
+async fn check(saved: &SavedPlan, file: &Path, arguments: &cli::Apply, session: &Session) -> Result<Round, Error> {
     let changed: BTreeSet<&ServerName> =
         saved.plan.replicas.iter().filter(|replica| !replica.actions.is_empty()).map(|replica| &replica.name).collect();
     let is_resolved = |name: &&ServerName| session.replicas.iter().any(|replica| replica.name == **name);
@@ -76,6 +82,5 @@ async fn check_and_apply(
     let (site, replicas) = (&session.site, session.replicas.as_slice());
     let present = Present { site, replicas, observation: &observation, now };
     stale::check(saved, &present).map_err(|refusal| saved_plan::refused(file, &refusal))?;
-    audience.reviewed(&saved.plan);
-    carry_out(&saved.plan, session, round, arguments.lock_timeout, audience).await
+    Ok(round)
 }

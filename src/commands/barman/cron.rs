@@ -9,6 +9,7 @@ use crate::barman::ids::ServerName;
 use crate::cli::SiteFile;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
 use crate::cycle::{Round, Session};
@@ -21,21 +22,22 @@ use crate::store::home;
 
 /// Runs the command.
 pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let site = source::load(arguments, terminal)?;
-    home::prepare(&site.catalog.path)?;
-    let session = Session::open(&site, &interrupt.token, terminal::told()).await;
-    let result = lock_and_pass(&session, terminal).await;
+    let declared = source::declared(arguments, terminal)?;
+    home::prepare(&declared.site.catalog.path)?;
+    let recorder = Recorder::of("cron", &declared, terminal);
+    let session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
+    let result = lock_and_pass(&session, terminal, &recorder).await;
     session.close().await;
     result
 }
 
-async fn lock_and_pass(session: &Session, terminal: &Terminal) -> Result<Exit, Error> {
+async fn lock_and_pass(session: &Session, terminal: &Terminal, recorder: &Recorder) -> Result<Exit, Error> {
     let round = session.lock(|_| true, Duration::ZERO)?.all().await?;
     let barman = session.site_conf()?;
     let busy = round.busy.iter().map(|(server, busy)| skip(&barman, server, busy, terminal));
     let hanging = busy.fold(false, |hanging, hangs| hanging | hangs);
     let passed_over = if hanging { Exit::Locked } else { Exit::Done };
-    let exit = if round.is_empty() { Exit::Done } else { pass(session, round, terminal).await? };
+    let exit = if round.is_empty() { Exit::Done } else { pass(session, round, terminal, recorder).await? };
     Ok(apply::worse(passed_over, exit))
 }
 
@@ -54,7 +56,7 @@ fn skip(barman: &SiteConf, server: &ServerName, busy: &Error, terminal: &Termina
     false
 }
 
-async fn pass(session: &Session, round: Round, terminal: &Terminal) -> Result<Exit, Error> {
+async fn pass(session: &Session, round: Round, terminal: &Terminal, recorder: &Recorder) -> Result<Exit, Error> {
     let plan = session.plan_round(&Scope::default(), &round).await?;
     for error in &session.unresolved {
         terminal.error(error);
@@ -68,11 +70,12 @@ async fn pass(session: &Session, round: Round, terminal: &Terminal) -> Result<Ex
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        session.idle(&plan, round).await?;
+        apply::rest(&plan, session, round, recorder).await?;
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
-    let summary = apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::people(terminal)).await?;
+    let summary =
+        apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::people(terminal), recorder).await?;
     let (busy, failed): (Vec<_>, Vec<_>) = summary.failed.iter().partition(|(_, failure)| failure.kind == Kind::Locked);
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::commands::apply;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
 use crate::cycle::Session;
 use crate::error::{Error, Exit, Kind};
@@ -37,17 +38,24 @@ pub async fn run(
     site: &Site,
     server: &str,
     things: &[&str],
+    recorder: &Recorder,
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> Result<Part, Error> {
     home::prepare(&site.catalog.path)?;
     let session = Session::open(site, &interrupt.token, terminal::told()).await;
-    let result = part(&session, server, things, terminal).await;
+    let result = part(&session, server, things, recorder, terminal).await;
     session.close().await;
     result
 }
 
-async fn part(session: &Session, server: &str, things: &[&str], terminal: &Terminal) -> Result<Part, Error> {
+async fn part(
+    session: &Session,
+    server: &str,
+    things: &[&str],
+    recorder: &Recorder,
+    terminal: &Terminal,
+) -> Result<Part, Error> {
     session.replica(server)?;
     let round = session.lock(|name| name.as_str() == server, PATIENCE)?.all().await?;
     if let Some(busy) = round.busy.values().next() {
@@ -75,7 +83,7 @@ async fn part(session: &Session, server: &str, things: &[&str], terminal: &Termi
     if plan.is_empty() {
         return lacking.map_or(Ok(Part::InPlace), Err);
     }
-    let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::people(terminal)).await?;
+    let summary = apply::carry_out(&plan, session, round, PATIENCE, &Audience::people(terminal), recorder).await?;
     // What failed is worth more than what was not begun.
     lacking.filter(|_| summary.failed.is_empty()).map_or(Ok(Part::Applied(summary)), Err)
 }

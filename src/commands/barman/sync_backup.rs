@@ -3,6 +3,7 @@
 use crate::barman::ids::{BackupId, ServerName};
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::record::Recorder;
 use crate::commands::source;
 use crate::commands::terminal::Terminal;
 use crate::cycle;
@@ -17,7 +18,9 @@ use super::sync::{self, Part};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let site = source::load(&arguments.site, terminal)?.only(&[&arguments.server]);
+    let declared = source::declared(&arguments.site, terminal)?;
+    let recorder = Recorder::of("sync-backup", &declared, terminal);
+    let site = declared.site.only(&[&arguments.server]);
     let server = &arguments.server;
     let absent = || {
         Error::new(Kind::NotFound, format!("Backup {} is absent on {server} server", arguments.backup.escape_debug()))
@@ -36,7 +39,7 @@ pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &I
     if is_locked(&site, &name, id)? {
         return Err(running());
     }
-    match sync::run(&site, server, &[&format!("backup/{id}")], terminal, interrupt).await? {
+    match sync::run(&site, server, &[&format!("backup/{id}")], &recorder, terminal, interrupt).await? {
         Part::InPlace => {
             stdout::print(&format!("Backup {id} is already synced with {server} server\n"));
             Ok(Exit::Done)

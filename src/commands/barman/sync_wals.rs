@@ -2,6 +2,7 @@
 
 use crate::cli;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::record::Recorder;
 use crate::commands::source;
 use crate::commands::terminal::Terminal;
 use crate::error::{Error, Exit};
@@ -11,8 +12,11 @@ use super::sync::{self, Part};
 /// Runs the command.
 pub async fn run(arguments: &cli::SyncWals, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
     let server = &arguments.server;
-    let site = source::load(&arguments.site, terminal)?.only(&[server]);
-    match sync::run(&site, server, &["history", "wal", "xlog.db", "sync-wals.info"], terminal, interrupt).await? {
+    let declared = source::declared(&arguments.site, terminal)?;
+    let recorder = Recorder::of("sync-wals", &declared, terminal);
+    let site = declared.site.only(&[server]);
+    let things = ["history", "wal", "xlog.db", "sync-wals.info"];
+    match sync::run(&site, server, &things, &recorder, terminal, interrupt).await? {
         Part::Applied(summary) => Ok(sync::end(&summary, terminal)),
         Part::InPlace | Part::Absent(_) => Ok(Exit::Done),
     }

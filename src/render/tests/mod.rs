@@ -4,6 +4,7 @@
 
 mod dot;
 mod explain;
+mod history;
 mod markdown;
 pub(crate) mod situations;
 mod status;
