@@ -22,6 +22,8 @@
 //!   replica's catalog ([`apply::memory`]), from which the next plan estimates its time. The only other memory is a
 //!   cache of manifests (`store::cache`), which `--refresh` drops, and which WAL files here were looked at
 //!   (`observe::catalog`).
+//! - **What runs did** is in the [`journal`] of the catalog, a chain of lines that [`store::journal`] keeps and `history` tells.
+//!   Nothing is planned by it.
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
 //!   that a site or a passive Barman can have it as its primary.
 //! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf
@@ -57,6 +59,7 @@
 //! | scope | the part of a plan that was asked for: `--target`, `--exclude` |
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
 //! | line | the connection to a primary; one that was **lost** is waited for |
+//! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
 //! # Where a change goes
@@ -71,13 +74,14 @@
 //! | how it is done, limits, interruptions | [`apply`] |
 //! | where a catalog lies here, and how it is read, changed and locked | [`store`] |
 //! | how an apply is followed | [`progress`] |
+//! | what is kept of an apply, and how that is told | [`journal`], and `recorded` and `history` in [`render`] |
 //! | what is written to standard output, and what happens when it cannot be | [`stdout`] |
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
 //! | a format for programs | its type, and the list in [`schemas`] |
 //!
-//! `site`, `plan`, `render` and `barman` are pure: no clock, network or environment; the effects are in the others.
+//! `site`, `plan`, `render`, `journal` and `barman` are pure: no clock, network or environment; the effects are in the others.
 
 #![warn(clippy::print_stdout)]
 

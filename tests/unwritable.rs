@@ -84,6 +84,8 @@ const PRINTING: &[&[&str]] = &[
     &["show", "plan.json", "--format", "json"],
     &["status"],
     &["status", "--format", "json"],
+    &["history"],
+    &["history", "--format", "json"],
     &["explain", "main/xlog.db"],
     &["validate"],
     &["validate", "--format", "json"],

@@ -15,7 +15,7 @@ const MAX_PACKED: u64 = 16 << 20;
 
 /// The commit that HEAD of the checkout names that a file lies in; `None` where it lies in none, or nothing tells.
 pub fn head(file: &Path) -> Option<String> {
-    let repository = file.ancestors().skip(1).find_map(|directory| repository(directory))?;
+    let repository = file.ancestors().skip(1).find_map(repository)?;
     let head = read(&repository.join("HEAD"), MAX_NAME)?;
     match head.trim_end().strip_prefix("ref:") {
         None => commit(&head),
@@ -41,14 +41,12 @@ fn resolve(repository: &Path, reference: &str) -> Option<String> {
     let common = read(&repository.join("commondir"), MAX_NAME);
     let common = common.map_or_else(|| repository.to_owned(), |common| repository.join(common.trim()));
     let loose = [repository, &common].into_iter().find_map(|of| read(&of.join(reference), MAX_NAME));
-    match loose {
-        Some(loose) => commit(&loose),
-        None => {
-            let packed = read(&common.join("packed-refs"), MAX_PACKED)?;
-            let named = packed.lines().filter_map(|line| line.split_once(' '));
-            named.into_iter().find(|(_, name)| *name == reference).and_then(|(id, _)| commit(id))
-        }
+    if let Some(loose) = loose {
+        return commit(&loose);
     }
+    let packed = read(&common.join("packed-refs"), MAX_PACKED)?;
+    let mut named = packed.lines().filter_map(|line| line.split_once(' '));
+    named.find(|(_, name)| *name == reference).and_then(|(id, _)| commit(id))
 }
 
 /// The id of a commit, in SHA-1 or SHA-256.

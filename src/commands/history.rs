@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::apply;
+use crate::barman::ids::ServerName;
 use crate::cli::{self, TextOrJson};
 use crate::cycle;
 use crate::english::list;
@@ -42,7 +43,7 @@ pub fn run(arguments: &cli::History, terminal: &Terminal) -> Result<Exit, Error>
 /// A replica that neither the site file has nor the journal was mistyped.
 fn check_names(named: &[String], site: &Site, history: &History) -> Result<(), Error> {
     let told = history.runs.iter().flat_map(|run| &run.replicas).map(|replica| replica.name.as_str());
-    let known: Vec<&str> = site.replicas.keys().map(|name| name.as_str()).chain(told).collect();
+    let known: Vec<&str> = site.replicas.keys().map(ServerName::as_str).chain(told).collect();
     match named.iter().find(|name| !known.contains(&name.as_str())) {
         Some(unknown) => Err(cycle::unknown_server(unknown, &known)),
         None => Ok(()),

@@ -106,7 +106,7 @@ pub fn breaks(content: &[u8], dropped: &[Link], end: Option<&Link>) -> Vec<Break
             continue;
         };
         if is_first && before != last && !dropped.contains(&before) {
-            breaks.extend(first_of(&before));
+            breaks.push(first_of(&before));
         } else if !is_first {
             breaks.extend(between(&last, &before));
         }
@@ -131,10 +131,10 @@ pub fn breaks(content: &[u8], dropped: &[Link], end: Option<&Link>) -> Vec<Break
 }
 
 /// What is wrong with a beginning that nothing accounts for.
-fn first_of(before: &Link) -> Option<Break> {
+fn first_of(before: &Link) -> Break {
     match before.line {
-        0 => Some(Break::Changed { line: 1 }),
-        to => Some(Break::Missing { from: 1, to }),
+        0 => Break::Changed { line: 1 },
+        to => Break::Missing { from: 1, to },
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::CatalogError;
 use super::locks::{Lock, LockError};
 use super::posix::{durable, files, places};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::journal::chain::{self, Link};
 use crate::journal::{End, Entry, History, Standing};
 
@@ -45,11 +45,11 @@ pub struct Journal {
 /// It cannot be written to or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Somebody else has its lock.
-    #[error(transparent)]
-    Lock(#[from] LockError),
+    /// Another run has its lock for longer than any line takes.
+    #[error("{} is held by another run", .0.display())]
+    Busy(PathBuf),
     /// The system refused.
-    #[error(transparent)]
+    #[error("the journal cannot be written: {0}")]
     Io(#[from] io::Error),
     /// It cannot be read.
     #[error(transparent)]
@@ -62,10 +62,20 @@ pub enum JournalError {
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
         match error {
-            JournalError::Lock(error) => error.into(),
-            JournalError::Io(error) => Self::io("the journal", error).or_make_room(),
+            JournalError::Busy(_) => Self::new(Kind::Busy, error.to_string()).hint("look what that run waits for"),
+            JournalError::Io(source) => Self::io("the journal cannot be written", source).or_make_room(),
             JournalError::Catalog(error) => error.into(),
-            JournalError::TooLarge(_) => Self::new(crate::error::Kind::Damaged, error.to_string()),
+            JournalError::TooLarge(_) => Self::new(Kind::Damaged, error.to_string())
+                .hint("find out what wrote to it; moved away as a directory, with its note, it begins anew"),
+        }
+    }
+}
+
+impl From<LockError> for JournalError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy { path, .. } => Self::Busy(path),
+            LockError::Io { source, .. } => Self::Io(source),
         }
     }
 }
@@ -92,12 +102,12 @@ impl Journal {
         let journal = self.clone();
         let written = tokio::task::spawn_blocking(move || {
             let _lock = lock;
-            journal.append_locked(entry, standing)
+            journal.append_locked(&entry, standing)
         });
         written.await.map_err(io::Error::other)?
     }
 
-    fn append_locked(&self, entry: Entry, standing: impl FnOnce(Standing) -> Standing) -> Result<u64, JournalError> {
+    fn append_locked(&self, entry: &Entry, standing: impl FnOnce(Standing) -> Standing) -> Result<u64, JournalError> {
         durable::remove_unfinished(&self.directory)?;
         let is_new = !self.lines().exists();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(self.lines())?;
@@ -110,7 +120,7 @@ impl Journal {
         if rest > 0 {
             text.add(&Entry::Cut { bytes: rest });
         }
-        text.add(&entry);
+        text.add(entry);
         let size = size - rest;
         if size + text.lines.len() as u64 > self.most {
             self.drop_oldest(&mut text)?;
@@ -232,7 +242,6 @@ fn tail(file: &mut File, size: u64) -> io::Result<(u64, Link)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use crate::journal::chain::Break;
     use crate::journal::tests::{replica, run};
     use crate::journal::{Ended, Outcome};
@@ -264,7 +273,7 @@ mod tests {
         /// The same up to a step of what it changes, where it is cut off.
         fn append_until(&self, step: usize, n: usize) -> bool {
             durable::create_private_directory(&self.journal.directory).unwrap();
-            steps::at_most(step, || self.journal.append_locked(Self::entry(n), |standing| standing)).is_ok()
+            steps::at_most(step, || self.journal.append_locked(&Self::entry(n), |standing| standing)).is_ok()
         }
 
         fn path(&self, name: &str) -> PathBuf {

@@ -187,3 +187,27 @@ fn a_catalog_of_another_user_is_refused_with_both_names() {
     antipode(directory.path(), &["plan"]).expect(0).says(&["Warning: an apply is refused", &belongs, &sudo]);
     assert_eq!(fs::read_dir(directory.path().join("catalog")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_run_on_a_full_disk_warns_that_it_is_not_recorded_and_breaks_no_history() {
+    let directory = directory();
+    let at = directory.path();
+    in_namespace(
+        at,
+        "64m",
+        "antipode first apply --auto-approve
+         cat catalog/main/wals/main-xlog.db catalog/main/wals/main-xlog.db > list
+         cat list > catalog/main/wals/main-xlog.db
+         dd if=/dev/zero of=catalog/fill bs=4k 2>/dev/null || true
+         antipode full apply --auto-approve
+         antipode told history
+         rm catalog/fill
+         antipode again apply --auto-approve
+         antipode whole history\n",
+    );
+    step(at, "first", 0);
+    assert!(step(at, "full", 4).contains("Warning: this run is not recorded for `antipode history`: "));
+    assert_eq!(step(at, "told", 0).matches("apply").count(), 1);
+    step(at, "again", 0);
+    assert_eq!(step(at, "whole", 0).matches("apply").count(), 2);
+}

@@ -6,7 +6,7 @@ use crate::bench::Bench;
 use crate::sync_info::PASSWORD;
 
 #[test]
-fn no_secret_gets_into_a_saved_plan() {
+fn no_secret_gets_into_a_saved_plan_or_the_journal() {
     const OURS: &str = "0ur-s3cret";
     let bench = Bench::start();
     let proxied = format!("{} -o 'SetEnv=TOKEN={OURS}'", bench.ssh_command().rsplit_once(' ').unwrap().0);
@@ -19,6 +19,9 @@ fn no_secret_gets_into_a_saved_plan() {
         assert!(!saved.contains(OURS) && !saved.contains(PASSWORD), "{what}: {saved}");
         assert!(saved.contains("\"ssh\": \"sha256 "), "{what}: {saved}");
         bench.antipode(&["show", "plan.json"]).expect(0).never_says(OURS).never_says(PASSWORD);
+        bench.antipode(&["apply", "--auto-approve"]).expect(code).never_says(OURS);
+        let journal = fs::read_to_string(bench.catalog().join(".antipode/journal/lines.jsonl")).unwrap();
+        assert!(!journal.contains(OURS) && !journal.contains(PASSWORD), "{what}: {journal}");
         bench.prints("main", &bench.sync_info("main").to_string()[..400]);
     }
 }
