@@ -177,8 +177,8 @@ struct Watched<'s> {
     primary: &'s Primary,
     connection: Connection,
     bandwidth: Arc<Bandwidth>,
-    /// By the names of their replicas.
-    known: BTreeMap<&'s ServerName, Known>,
+    /// By the names of their replicas. Each of these gets what is watched, and none a copy of what is known of the others.
+    known: Arc<BTreeMap<&'s ServerName, Known>>,
 }
 
 impl Observer<'_, '_> {
@@ -219,8 +219,9 @@ impl Observer<'_, '_> {
         let seen = watch::look(&connection, &memories, self.terms.now).await.map_err(Error::with_reason)?;
         let known = memories.into_iter().zip(seen).zip(places);
         let known = known.map(|((memory, seen), supposed)| Known { memory, seen, supposed });
-        let known = at_site.iter().map(|at_site| &at_site.replica.name).zip(known).collect();
-        Ok(Watched { primary, connection, bandwidth: self.terms.turns.bandwidth(primary), known })
+        let known: BTreeMap<_, _> = at_site.iter().map(|at_site| &at_site.replica.name).zip(known).collect();
+        let bandwidth = self.terms.turns.bandwidth(primary);
+        Ok(Watched { primary, connection, bandwidth, known: Arc::new(known) })
     }
 
     /// What earlier runs learnt of a server. A disk that does not tell soon is not waited for: it delays no other server.
