@@ -20,8 +20,8 @@
 //!   in [`render::status`] and [`render::status_json`] and changes nothing.
 //! - **What an apply tells** are values ([`events`]), shown by [`progress`]. What it remembers is in each
 //!   replica's catalog ([`apply::memory`]), from which the next plan estimates its time. The only other memory is a
-//!   cache of manifests (`store::cache`), which `--refresh` drops, and which WAL files here were looked at
-//!   (`observe::catalog`).
+//!   cache of manifests (`store::cache`), which `--refresh` drops, which WAL files here were looked at
+//!   (`observe::catalog`), and what the beginnings of long lists came to ([`barman::xlogdb::memory`]).
 //! - **What runs did** is in the [`journal`] of the catalog, a chain of lines that [`store::journal`] keeps and `history` tells.
 //!   Nothing is planned by it.
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
