@@ -101,6 +101,7 @@ pub mod error;
 pub mod events;
 pub mod journal;
 pub mod manual;
+pub mod metrics;
 pub mod observe;
 pub mod plan;
 pub mod plan_file;

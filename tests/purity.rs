@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 19] = [
+const DIRECTIONS: [(&str, &[&str]); 20] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
@@ -21,6 +21,7 @@ const DIRECTIONS: [(&str, &[&str]); 19] = [
     ("plan", &["barman", "english", "error", "observe", "site", "verify"]),
     ("events", &["error", "plan", "transport"]),
     ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "site"]),
+    ("metrics", &["barman", "error", "events", "plan"]),
     ("plan_file", &["barman", "error", "plan", "render"]),
     ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
     ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "site", "store", "transport"]),
@@ -29,7 +30,7 @@ const DIRECTIONS: [(&str, &[&str]); 19] = [
 ];
 
 /// Modules that compute and nothing else.
-const PURE: [&str; 7] = ["plan", "plan_file", "render", "site", "barman", "english", "journal"];
+const PURE: [&str; 8] = ["plan", "plan_file", "render", "metrics", "site", "barman", "english", "journal"];
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].

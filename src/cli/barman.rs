@@ -1,8 +1,11 @@
 //! Barman's own commands, with Barman's arguments.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 
 use super::SiteFile;
+use super::plan::parse_textfile;
 
 /// Arguments of `sync-info`.
 #[derive(Debug, Clone, Args)]
@@ -57,6 +60,18 @@ pub struct SyncWals {
     /// The server, by its name at the site
     #[arg(value_name = "SERVER")]
     pub server: String,
+}
+
+/// Arguments of `cron`.
+#[derive(Debug, Clone, Args)]
+pub struct Cron {
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// At the end look at the site once more, and write how it stands and what the pass came to into this file, `.prom` for
+    /// Prometheus' node_exporter
+    #[arg(long, value_name = "FILE", value_parser = parse_textfile, value_hint = ValueHint::FilePath)]
+    pub metrics: Option<PathBuf>,
 }
 
 /// Arguments of `nothing-to-sync`: what Barman would run at a primary.

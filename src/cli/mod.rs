@@ -10,7 +10,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use barman::{ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
+pub use barman::{Cron, ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use history::History;
@@ -221,7 +221,7 @@ pub enum Command {
     /// progress for an hour is an error, with exit code 3. A crontab that calls `barman cron` each minute may
     /// call this in its place; a systemd timer does better with `antipode apply --auto-approve`.
     #[command(after_help = "Examples:\n  antipode cron -f /etc/antipode/lisbon.yaml")]
-    Cron(SiteFile),
+    Cron(Cron),
 }
 
 impl Command {

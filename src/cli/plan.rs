@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::SiteFile;
 use crate::apply::Limits;
@@ -155,6 +155,10 @@ pub struct Apply {
     /// Write one JSON event a line to this file, beside the text; what is in it is lost
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub json_into: Option<PathBuf>,
+    /// At the end look at the site once more, and write how it stands and what the run came to into this file, `.prom` for
+    /// Prometheus' node_exporter
+    #[arg(long, value_name = "FILE", value_parser = parse_textfile, value_hint = ValueHint::FilePath)]
+    pub metrics: Option<PathBuf>,
 }
 
 /// Arguments of `status`.
@@ -175,6 +179,15 @@ pub struct Status {
     /// How closely the backups here are looked at; what is not is told as the last plan or apply found it, with the time
     #[arg(long, value_enum, default_value_t = Depth::Everything)]
     pub depth: Depth,
+    /// Write how the site stands into this file, `.prom` for Prometheus' node_exporter
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = parse_textfile,
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "replicas"
+    )]
+    pub metrics: Option<PathBuf>,
 }
 
 /// How closely a status looks at the backups here.
@@ -198,6 +211,13 @@ pub struct Explain {
     /// Which site file.
     #[command(flatten)]
     pub site: SiteFile,
+}
+
+/// A file that node_exporter reads: only those whose name ends in `.prom`.
+pub(super) fn parse_textfile(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_read = path.extension().is_some_and(|extension| extension == "prom");
+    if is_read { Ok(path) } else { Err("node_exporter reads only files whose name ends in .prom".to_owned()) }
 }
 
 /// A length of time as people write it: `30s`, `10m`, `1h 30m`.
@@ -235,6 +255,14 @@ mod tests {
         assert_eq!(at_least_one("16").map(NonZeroUsize::get), Ok(16));
         for bad in ["", "0", "-1", "1.5", "many"] {
             assert_eq!(at_least_one(bad), Err("expected a whole number from 1 on".to_owned()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_node_exporter_would_pass_over_is_refused() {
+        assert_eq!(parse_textfile("/var/lib/x/lisbon.prom"), Ok("/var/lib/x/lisbon.prom".into()));
+        for bad in ["lisbon", "lisbon.prom.tmp", "lisbon.PROM", ".prom", "/var/lib/x/"] {
+            assert!(parse_textfile(bad).is_err_and(|said| said.contains(".prom")), "{bad}");
         }
     }
 

@@ -1,15 +1,20 @@
 //! To whom an apply speaks: to people on stdout and stderr, to programs that read JSON, or to both.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::barman::ids::ServerName;
+use crate::cycle::Planned;
 use crate::error::{Error, Exit};
 use crate::events::{Event, Listener, Nobody, Summary};
+use crate::metrics::ledger::Stage;
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines, above};
 use crate::render;
 use crate::stdout;
 
+use super::metrics_file::MetricsFile;
 use super::plan;
 use super::terminal::{self, Terminal};
 
@@ -17,6 +22,7 @@ use super::terminal::{self, Terminal};
 pub struct Audience<'a> {
     people: Option<People<'a>>,
     programs: Option<Json>,
+    metrics: Option<&'a MetricsFile>,
 }
 
 /// The people who are told of it.
@@ -29,23 +35,48 @@ struct People<'a> {
 impl<'a> Audience<'a> {
     /// People, as they want it.
     pub fn people(terminal: &'a Terminal) -> Self {
-        Self { people: Some(People { terminal, are_onlookers: false }), programs: None }
+        Self { people: Some(People { terminal, are_onlookers: false }), programs: None, metrics: None }
     }
 
     /// People who have seen the plan, and want to know only what came of it.
     pub fn onlookers(terminal: &'a Terminal) -> Self {
-        Self { people: Some(People { terminal, are_onlookers: true }), programs: None }
+        Self { people: Some(People { terminal, are_onlookers: true }), programs: None, metrics: None }
     }
 
     /// Programs.
     pub fn programs(json: Json) -> Self {
-        Self { people: None, programs: Some(json) }
+        Self { people: None, programs: Some(json), metrics: None }
     }
 
     /// And programs besides.
     #[must_use]
     pub fn and(self, programs: Option<Json>) -> Self {
         Self { programs, ..self }
+    }
+
+    /// And a file of metrics.
+    #[must_use]
+    pub fn counting(self, metrics: Option<&'a MetricsFile>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// The file of metrics.
+    pub fn metrics(&self) -> Option<&'a MetricsFile> {
+        self.metrics
+    }
+
+    /// Takes note of a plan that was made.
+    pub fn planned(&self, planned: &Planned) {
+        if let Some(metrics) = self.metrics {
+            metrics.planned(planned);
+        }
+    }
+
+    /// Takes note of what an apply came to of each replica.
+    pub fn applied(&self, plan: &Plan, each: &BTreeMap<ServerName, Summary>) {
+        if let Some(metrics) = self.metrics {
+            metrics.applied(plan, each);
+        }
     }
 
     /// Shows what will be done.
@@ -77,6 +108,9 @@ impl<'a> Audience<'a> {
 
     /// Tells an error, and how the command ends because of it.
     pub fn error(&self, error: &Error) -> Exit {
+        if let Some(metrics) = self.metrics {
+            metrics.failed(error);
+        }
         if let Some(json) = &self.programs {
             json.error(error);
         }
@@ -98,14 +132,21 @@ impl<'a> Audience<'a> {
             }
             _ => Box::new(Nobody),
         };
-        match &self.programs {
+        let told: Box<dyn Listener> = match &self.programs {
             Some(json) => Box::new(Both(people, json)),
             None => people,
+        };
+        match self.metrics {
+            Some(metrics) => Box::new(Both(told, metrics)),
+            None => told,
         }
     }
 
     /// Tells what the actions came to.
     pub fn summary(&self, plan: &Plan, summary: &Summary, elapsed: Duration) {
+        if let Some(metrics) = self.metrics {
+            metrics.took(Stage::Apply, elapsed);
+        }
         if self.people.is_some() {
             above(|| stdout::print(&render::applied(plan, summary, elapsed)));
         }
@@ -123,7 +164,7 @@ impl<'a> Audience<'a> {
 }
 
 /// Two that take note of the same events.
-struct Both<'a>(Box<dyn Listener + 'a>, &'a Json);
+struct Both<'a>(Box<dyn Listener + 'a>, &'a dyn Listener);
 
 impl Listener for Both<'_> {
     fn notice(&self, event: &Event) {

@@ -187,7 +187,7 @@ impl Stage<'_> {
 
     async fn lock_and_apply(&self, session: &Session, shown: Option<&Plan>, recorder: &Recorder) -> Result<(), Error> {
         let round = session.lock(|_| true, LOCK_TIMEOUT)?.all().await?;
-        let plan = session.plan_round(&Scope::default(), &round).await?;
+        let plan = session.plan_round(&Scope::default(), &round).await?.plan;
         if !shown.is_some_and(|shown| does_the_same(shown, &plan)) {
             plan::show(&plan, self.terminal);
         }

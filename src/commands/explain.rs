@@ -33,7 +33,7 @@ pub async fn run(arguments: &cli::Explain, terminal: &Terminal, interrupt: &Inte
 /// What is known of an address.
 fn explain(address: &str, declared: &Declared, session: &Session, planned: &Planned) -> Result<String, Error> {
     let columns = terminal::width().map_or(usize::MAX, usize::from);
-    let Planned { plan, observation, now } = planned;
+    let Planned { plan, observation, now, .. } = planned;
     let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let (name, thing) = address.split_once('/').unwrap_or((address, ""));
     let Some(index) = plan.replicas.iter().position(|replica| replica.name.as_str() == name) else {
@@ -110,7 +110,7 @@ fn meant(wrong: &str, right: &[&str]) -> String {
 
 /// Why each action of a plan is there, for whoever wants to see it all.
 pub fn whys(declared: &Declared, session: &Session, planned: &Planned) -> Whys {
-    let Planned { plan, observation, now } = planned;
+    let Planned { plan, observation, now, .. } = planned;
     let explainer = Explainer::new(plan, &session.replicas, observation, *now);
     let mut whys = Whys::default();
     for (index, planned) in plan.replicas.iter().enumerate() {

@@ -3,7 +3,8 @@
 //! A command has the name of its file; Barman's own are in `barman/`, and `apply/saved.rs` is `apply FILE`. What several
 //! of them need:
 //!
-//! - `source` finds and reads the site file, `saved_plan` a saved plan; `kept_files` writes files that are ours to change.
+//! - `source` finds and reads the site file, `saved_plan` a saved plan; `kept_files` writes files that are ours to change,
+//!   `metrics_file` the one for node_exporter.
 //! - `record` leaves what a run did in the journal, with the commit that `checkout` finds.
 //! - `terminal` is stdout and stderr, `audience` to whom an apply speaks, `interrupt` Ctrl-C and SIGTERM.
 
@@ -21,6 +22,7 @@ mod history;
 mod init;
 mod interrupt;
 mod kept_files;
+mod metrics_file;
 mod plan;
 mod record;
 mod saved_plan;

@@ -1,5 +1,7 @@
 //! `antipode status`: how each replica stands, and whether its objective is kept. Nothing is changed.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 
 use crate::apply;
@@ -8,49 +10,60 @@ use crate::cycle::{self, Session};
 use crate::error::{Error, Exit};
 use crate::observe::Purpose;
 use crate::observe::catalog::Depth;
-use crate::plan;
 use crate::plan::status::{SiteStatus, Verdict, status};
+use crate::plan::{self, Plan};
 use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
-use crate::site::model::{Primary, Replica, Site};
+use crate::site::model::{Primary, Replica};
 use crate::stdout;
 
 use super::interrupt::Interrupt;
+use super::metrics_file::MetricsFile;
 use super::source;
 use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
+    let metrics = arguments.metrics.as_deref().map(|path| MetricsFile::begin(path, "status"));
+    let told = tell_for(arguments, terminal, interrupt, metrics.as_ref()).await;
+    match metrics {
+        Some(metrics) => metrics.end(told, interrupt.exit(), |error| terminal.error(error)),
+        None => told,
+    }
+}
+
+async fn tell_for(
+    arguments: &cli::Status,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+    metrics: Option<&MetricsFile>,
+) -> Result<Exit, Error> {
     let site = source::load(&arguments.site, terminal)?.only(&arguments.replicas);
     let shown = *terminal;
     let waits = move |primary: &Primary| waits_for(primary, &shown);
     let mut session = Session::open_telling(&site, &interrupt.token, terminal::told(), waits).await;
-    let told = tell(arguments, &site, &mut session, terminal).await;
+    let told = tell(arguments, &mut session, terminal, metrics).await;
     session.close().await;
     told
 }
 
-async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, terminal: &Terminal) -> Result<Exit, Error> {
-    session.mirror_what_is_here()?;
-    let vanished = if arguments.replicas.is_empty() { session.vanished()? } else { Vec::new() };
-    narrow(&mut session.replicas, &arguments.replicas)?;
-    let now = Timestamp::now();
+async fn tell(
+    arguments: &cli::Status,
+    session: &mut Session,
+    terminal: &Terminal,
+    metrics: Option<&MetricsFile>,
+) -> Result<Exit, Error> {
+    if let Some(metrics) = metrics {
+        metrics.is_of(&session.site);
+    }
     let depth = match arguments.depth {
         cli::Depth::Lists => Depth::Lists,
         cli::Depth::Changed => Depth::Changed,
         cli::Depth::Everything => Depth::Everything,
     };
-    let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
-    let mut plan = plan::plan(site, &session.replicas, &observation, now);
-    plan.vanished = vanished;
-    let mut status = status(&plan, &session.replicas, &observation, now);
-    let barman = session.site_conf()?;
-    for replica in &mut status.replicas {
-        // Who may not read the lock is not told of who holds it.
-        replica.ongoing = barman.store(&replica.name).ok().and_then(|store| apply::ongoing(store.as_ref()).ok()?);
-    }
-    let told = Told { status: &status, plan: &plan, now, quiet: terminal.quiet };
+    let stand = stand(session, &arguments.replicas, depth).await?;
+    let told = Told { status: &stand.status, plan: &stand.plan, now: stand.now, quiet: terminal.quiet };
     match arguments.format {
         TextOrJson::Text => {
             let style = terminal.style();
@@ -61,7 +74,42 @@ async fn tell(arguments: &cli::Status, site: &Site, session: &mut Session, termi
         }
         TextOrJson::Json => stdout::print(&status_json(told, &session.unresolved)),
     }
-    Ok(exit(&status, !session.unresolved.is_empty()))
+    let exit = exit(&stand.status, !session.unresolved.is_empty());
+    if let Some(metrics) = metrics {
+        metrics.stands(stand, &session.unresolved);
+    }
+    Ok(exit)
+}
+
+/// How a site stood when it was looked at.
+pub struct Stand {
+    /// How each replica stands.
+    pub status: SiteStatus,
+    /// The plan that this was told from.
+    pub plan: Plan,
+    /// When.
+    pub now: Timestamp,
+    /// How long both ends were looked at.
+    pub observing: Duration,
+}
+
+/// Looks at the replicas that are named, at all when none is.
+pub async fn stand(session: &mut Session, named: &[String], depth: Depth) -> Result<Stand, Error> {
+    session.mirror_what_is_here()?;
+    let vanished = if named.is_empty() { session.vanished()? } else { Vec::new() };
+    narrow(&mut session.replicas, named)?;
+    let (now, begin) = (Timestamp::now(), Instant::now());
+    let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
+    let observing = begin.elapsed();
+    let mut plan = plan::plan(&session.site, &session.replicas, &observation, now);
+    plan.vanished = vanished;
+    let mut status = status(&plan, &session.replicas, &observation, now);
+    let barman = session.site_conf()?;
+    for replica in &mut status.replicas {
+        // Who may not read the lock is not told of who holds it.
+        replica.ongoing = barman.store(&replica.name).ok().and_then(|store| apply::ongoing(store.as_ref()).ok()?);
+    }
+    Ok(Stand { status, plan, now, observing })
 }
 
 /// Leaves the replicas that are asked for: all, when none is named.

@@ -17,8 +17,8 @@ use super::round::Round;
 impl Session {
     /// What an apply does of a plan that has nothing to do: deletions of killed runs are finished, and it is noted that
     /// all is well.
-    pub async fn idle(&self, plan: &Plan, round: Round) -> Result<(), Error> {
-        self.apply(plan, round, Duration::ZERO, &Nobody).await.map(drop)
+    pub async fn idle(&self, plan: &Plan, round: Round) -> Result<BTreeMap<ServerName, Summary>, Error> {
+        self.apply(plan, round, Duration::ZERO, &Nobody).await
     }
 
     /// Does what the plan of a round says, of all its replicas at the same time; what each came to. A busy lock of Barman's

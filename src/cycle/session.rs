@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -36,6 +36,10 @@ pub struct Planned {
     pub observation: Observation,
     /// The time that it was made for.
     pub now: Timestamp,
+    /// How long both ends were looked at.
+    pub observing: Duration,
+    /// How long it took to work it out.
+    pub planning: Duration,
 }
 
 /// One command over a site: the cycles of its replicas side by side.
@@ -173,22 +177,23 @@ impl Session {
     }
 
     /// The same of the replicas of a round.
-    pub async fn plan_round(&self, scope: &Scope, round: &Round) -> Result<Plan, Error> {
-        self.plan_among(scope, |name| round.has(name)).await.map(|planned| planned.plan)
+    pub async fn plan_round(&self, scope: &Scope, round: &Round) -> Result<Planned, Error> {
+        self.plan_among(scope, |name| round.has(name)).await
     }
 
     async fn plan_among(&self, scope: &Scope, is_among: impl Fn(&ServerName) -> bool) -> Result<Planned, Error> {
-        let now = Timestamp::now();
+        let (now, begin) = (Timestamp::now(), Instant::now());
         scope.check_names(&self.replicas)?;
         let is_concerned = |replica: &&Replica| scope.concerns(&replica.name) && is_among(&replica.name);
         let concerned = self.replicas.iter().filter(is_concerned);
         let observation = self.observe(concerned, Purpose::Plan { refresh: self.refresh }, now).await?;
+        let observing = begin.elapsed();
         let scope = scope.among(&is_among);
         let mut plan = plan::part(&self.site, &self.replicas, &observation, &scope, now)?;
         if scope.is_everything() {
             plan.vanished = self.vanished()?;
         }
-        Ok(Planned { plan, observation, now })
+        Ok(Planned { plan, observation, now, observing, planning: begin.elapsed().saturating_sub(observing) })
     }
 
     /// The servers that are copied no longer, with what is here of them.
@@ -200,7 +205,7 @@ impl Session {
 
     /// A plan with all that it relies on, as it is saved.
     pub fn to_save(&self, planned: &Planned, site_file: SiteFile) -> SavedPlan {
-        let Planned { plan, observation, now } = planned;
+        let Planned { plan, observation, now, .. } = planned;
         SavedPlan::new(plan.clone(), site_file, &self.site, &self.replicas, observation, *now)
     }
 

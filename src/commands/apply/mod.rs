@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::apply::Limits;
+use crate::barman::ids::ServerName;
 use crate::cli;
 use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
 use crate::events::Summary;
+use crate::observe::catalog::Depth;
 use crate::plan::Plan;
 use crate::plan::scope::{Pattern, Scope};
 use crate::progress::Json;
@@ -22,9 +24,10 @@ use crate::store::home;
 
 use super::audience::Audience;
 use super::interrupt::Interrupt;
+use super::metrics_file::MetricsFile;
 use super::record::Recorder;
 use super::terminal::{self, Terminal};
-use super::{scope, source};
+use super::{scope, source, status};
 use events_file::EventsFile;
 
 /// Runs the command.
@@ -32,14 +35,20 @@ pub async fn run(arguments: &cli::Apply, terminal: &Terminal, interrupt: &Interr
     let is_shown = arguments.auto_approve || arguments.plan.is_some();
     let terminal = if is_shown || arguments.json { *terminal } else { terminal.aloud() };
     let file = arguments.json_into.as_deref().map(EventsFile::create).transpose()?;
+    let metrics = arguments.metrics.as_deref().map(|path| MetricsFile::begin(path, "apply"));
     let audience = match &file {
         _ if arguments.json => Audience::programs(Json::on_stdout()),
         file => Audience::people(&terminal).and(file.as_ref().map(EventsFile::json)),
     };
+    let audience = audience.counting(metrics.as_ref());
     let ended = run_for(&audience, arguments, &terminal, interrupt).await;
     let exit = ended.unwrap_or_else(|error| audience.error(&error));
     // Whatever it was that an interruption broke off, the interruption is what happened.
     let exit = interrupt.exit().unwrap_or(exit);
+    let exit = match metrics.as_ref().map(|metrics| metrics.write(exit)) {
+        Some(Err(unwritten)) => worse(exit, audience.error(&unwritten)),
+        Some(Ok(())) | None => exit,
+    };
     audience.end(exit);
     match file.and_then(|file| file.failure()) {
         Some(unwritten) => Ok(worse(exit, terminal.error(&unwritten))),
@@ -61,6 +70,9 @@ async fn run_for(
             .hint("add `--auto-approve`, or name a plan that `antipode plan -o FILE` saved"));
     }
     let declared = source::declared(&arguments.site, terminal)?;
+    if let Some(metrics) = audience.metrics() {
+        metrics.is_of(&declared.site);
+    }
     let scope = scope::asked_for(&arguments.scope)?;
     let recorder = &Recorder::of("apply", &declared, terminal);
     let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
@@ -70,8 +82,32 @@ async fn run_for(
         Ok(()) => Applying { audience, arguments, scope: &scope, session: &session, interrupt, recorder }.run().await,
         Err(error) => Err(error),
     };
+    let looked = look(audience, &mut session).await;
     session.close().await;
-    result
+    both(result, looked, audience)
+}
+
+/// Looks at the site once more for a file of metrics: what a plan expected of an apply is no proof.
+pub async fn look(audience: &Audience<'_>, session: &mut Session) -> Result<(), Error> {
+    let Some(metrics) = audience.metrics() else { return Ok(()) };
+    metrics.is_of(&session.site);
+    if !session.cancel.is_cancelled() {
+        let stand = status::stand(session, &[], Depth::Changed).await?;
+        metrics.stands(stand, &session.unresolved);
+    }
+    Ok(())
+}
+
+/// How a run ends that ended so, and after which the site was looked at.
+pub fn both(ended: Result<Exit, Error>, looked: Result<(), Error>, audience: &Audience<'_>) -> Result<Exit, Error> {
+    match (ended, looked) {
+        (ended, Ok(())) => ended,
+        (Ok(exit), Err(unseen)) => Ok(worse(exit, audience.error(&unseen))),
+        (Err(error), Err(unseen)) => {
+            audience.error(&unseen);
+            Err(error)
+        }
+    }
 }
 
 /// Nobody can be asked.
@@ -147,7 +183,9 @@ impl Applying<'_> {
 
     async fn plan_and_apply(self, round: Round, is_first: bool) -> Result<Exit, Error> {
         let Self { audience, arguments, scope, session, interrupt, recorder } = self;
-        let mut plan = session.plan_round(scope, &round).await?;
+        let planned = session.plan_round(scope, &round).await?;
+        audience.planned(&planned);
+        let mut plan = planned.plan;
         let is_planned = |accepted: &&Pattern| round.has(&accepted.replica);
         let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
         plan.check_accepted(&accepted)?;
@@ -164,7 +202,7 @@ impl Applying<'_> {
             return Ok(otherwise);
         }
         if plan.is_empty() {
-            rest(&plan, session, round, recorder).await?;
+            audience.applied(&plan, &rest(&plan, session, round, recorder).await?);
             return Ok(otherwise);
         }
         if !arguments.auto_approve && !stdout::is_whole() {
@@ -218,6 +256,7 @@ pub async fn carry_out(
     let (applied, broken) = applied.map_or_else(|error| (BTreeMap::new(), Some(error)), |applied| (applied, None));
     let elapsed = begin.elapsed();
     let errors: Vec<Error> = session.unresolved.iter().cloned().chain(broken.clone()).collect();
+    audience.applied(plan, &applied);
     recording.end(plan, &applied, &errors).await;
     if let Some(error) = broken {
         return Err(error);
@@ -227,12 +266,18 @@ pub async fn carry_out(
     Ok(summary)
 }
 
-/// Does what there is to do of a plan that has nothing to do, and records it where that is news.
-pub async fn rest(plan: &Plan, session: &Session, round: Round, recorder: &Recorder) -> Result<(), Error> {
+/// Does what there is to do of a plan that has nothing to do, and records it where that is news; what it came to of each
+/// replica.
+pub async fn rest(
+    plan: &Plan,
+    session: &Session,
+    round: Round,
+    recorder: &Recorder,
+) -> Result<BTreeMap<ServerName, Summary>, Error> {
     let recording = recorder.begin(plan).await;
-    session.idle(plan, round).await?;
+    let each = session.idle(plan, round).await?;
     recording.end(plan, &BTreeMap::new(), &session.unresolved).await;
-    Ok(())
+    Ok(each)
 }
 
 /// How an apply that did not do everything ends. Whoever reads that something is locked tries again later; what failed for

@@ -19,7 +19,7 @@ use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::{self, Present};
 use crate::store::home;
 
-use super::{carry_out, exit, limits};
+use super::{both, carry_out, exit, limits, look};
 
 /// Runs the command.
 pub async fn run(
@@ -32,11 +32,20 @@ pub async fn run(
     let (saved, digest) = saved_plan::read_with_digest(file)?;
     let declared = source::declared(&saved_plan::site_file(&saved, &arguments.site), terminal)?;
     let site = &declared.site;
+    if let Some(metrics) = audience.metrics() {
+        metrics.is_of(site);
+    }
     let recorder = Recorder::of("apply", &declared, terminal).of_plan(digest);
     stale::check_site(&saved, site).map_err(|refusal| saved_plan::refused(file, &refusal))?;
     let otherwise = if saved.plan.is_blocked() { Exit::Error } else { Exit::Done };
     if saved.plan.is_empty() {
         audience.nothing_to_do(&saved.plan, file);
+        if audience.metrics().is_some() {
+            let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
+            let looked = look(audience, &mut session).await;
+            session.close().await;
+            looked?;
+        }
     } else {
         home::prepare(&site.catalog.path)?;
         let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
@@ -51,9 +60,12 @@ pub async fn run(
                 Err(error)
             }
         };
+        let looked = look(audience, &mut session).await;
         session.close().await;
-        if let Some(exit) = exit(&result?) {
-            return Ok(exit);
+        let result = result.map(|summary| exit(&summary).unwrap_or(Exit::Done));
+        let ended = both(result, looked, audience)?;
+        if ended != Exit::Done {
+            return Ok(ended);
         }
     }
     if let Some(error) = saved_plan::unplanned(&saved, file) {

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use crate::apply::ongoing;
 use crate::barman::ids::ServerName;
-use crate::cli::SiteFile;
+use crate::cli::Cron;
 use crate::commands::audience::Audience;
 use crate::commands::interrupt::Interrupt;
+use crate::commands::metrics_file::MetricsFile;
 use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::{apply, plan, source};
@@ -21,23 +22,47 @@ use crate::stdout;
 use crate::store::home;
 
 /// Runs the command.
-pub async fn run(arguments: &SiteFile, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let declared = source::declared(arguments, terminal)?;
-    home::prepare(&declared.site.catalog.path)?;
-    let recorder = Recorder::of("cron", &declared, terminal);
-    let session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
-    let result = lock_and_pass(&session, terminal, &recorder).await;
-    session.close().await;
-    result
+pub async fn run(arguments: &Cron, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
+    let metrics = arguments.metrics.as_deref().map(|path| MetricsFile::begin(path, "cron"));
+    let audience = Audience::people(terminal).counting(metrics.as_ref());
+    let ended = run_for(&audience, arguments, terminal, interrupt).await;
+    match &metrics {
+        Some(metrics) => metrics.end(ended, interrupt.exit(), |error| terminal.error(error)),
+        None => ended,
+    }
 }
 
-async fn lock_and_pass(session: &Session, terminal: &Terminal, recorder: &Recorder) -> Result<Exit, Error> {
+async fn run_for(
+    audience: &Audience<'_>,
+    arguments: &Cron,
+    terminal: &Terminal,
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
+    let declared = source::declared(&arguments.site, terminal)?;
+    if let Some(metrics) = audience.metrics() {
+        metrics.is_of(&declared.site);
+    }
+    home::prepare(&declared.site.catalog.path)?;
+    let recorder = Recorder::of("cron", &declared, terminal);
+    let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
+    let result = lock_and_pass(&session, audience, terminal, &recorder).await;
+    let looked = apply::look(audience, &mut session).await;
+    session.close().await;
+    apply::both(result, looked, audience)
+}
+
+async fn lock_and_pass(
+    session: &Session,
+    audience: &Audience<'_>,
+    terminal: &Terminal,
+    recorder: &Recorder,
+) -> Result<Exit, Error> {
     let round = session.lock(|_| true, Duration::ZERO)?.all().await?;
     let barman = session.site_conf()?;
     let busy = round.busy.iter().map(|(server, busy)| skip(&barman, server, busy, terminal));
     let hanging = busy.fold(false, |hanging, hangs| hanging | hangs);
     let passed_over = if hanging { Exit::Locked } else { Exit::Done };
-    let exit = if round.is_empty() { Exit::Done } else { pass(session, round, terminal, recorder).await? };
+    let exit = if round.is_empty() { Exit::Done } else { pass(session, round, audience, terminal, recorder).await? };
     Ok(apply::worse(passed_over, exit))
 }
 
@@ -56,10 +81,18 @@ fn skip(barman: &SiteConf, server: &ServerName, busy: &Error, terminal: &Termina
     false
 }
 
-async fn pass(session: &Session, round: Round, terminal: &Terminal, recorder: &Recorder) -> Result<Exit, Error> {
-    let plan = session.plan_round(&Scope::default(), &round).await?;
+async fn pass(
+    session: &Session,
+    round: Round,
+    audience: &Audience<'_>,
+    terminal: &Terminal,
+    recorder: &Recorder,
+) -> Result<Exit, Error> {
+    let planned = session.plan_round(&Scope::default(), &round).await?;
+    audience.planned(&planned);
+    let plan = planned.plan;
     for error in &session.unresolved {
-        terminal.error(error);
+        audience.error(error);
     }
     let unplanned = plan.is_blocked() || !session.unresolved.is_empty();
     let otherwise = if unplanned { Exit::Error } else { Exit::Done };
@@ -70,12 +103,11 @@ async fn pass(session: &Session, round: Round, terminal: &Terminal, recorder: &R
         return Ok(otherwise);
     }
     if plan.is_empty() {
-        apply::rest(&plan, session, round, recorder).await?;
+        audience.applied(&plan, &apply::rest(&plan, session, round, recorder).await?);
         return Ok(otherwise);
     }
     // A Barman that works on a server is done with it in a minute: the next pass finds it free.
-    let summary =
-        apply::carry_out(&plan, session, round, Duration::ZERO, &Audience::people(terminal), recorder).await?;
+    let summary = apply::carry_out(&plan, session, round, Duration::ZERO, audience, recorder).await?;
     let (busy, failed): (Vec<_>, Vec<_>) = summary.failed.iter().partition(|(_, failure)| failure.kind == Kind::Locked);
     for replica in plan.replicas.iter().filter(|replica| {
         busy.iter().any(|(address, _)| replica.actions.iter().any(|action| action.address == *address))

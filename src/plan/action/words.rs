@@ -18,6 +18,21 @@ pub enum Verb {
     Prune,
 }
 
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 4] = [Self::Add, Self::Repair, Self::Update, Self::Prune];
+
+    /// As programs read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Repair => "repair",
+            Self::Update => "update",
+            Self::Prune => "prune",
+        }
+    }
+}
+
 /// What a step of an action does to its thing, in the words that a plan and its progress are told in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deed {

@@ -119,6 +119,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 9] = [
+        Self::InSync,
+        Self::Behind,
+        Self::Incomplete,
+        Self::ObjectiveMissed,
+        Self::NotRecoverable,
+        Self::Blocked,
+        Self::PrimaryUnreachable,
+        Self::Inactive,
+        Self::Unreadable,
+    ];
+
     /// The verdict in words, the same for people and for programs.
     pub fn words(self) -> &'static str {
         match self {

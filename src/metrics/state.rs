@@ -1,0 +1,265 @@
+//! How a site stands, as samples. What nobody knows has none.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::barman::ids::ServerName;
+use crate::barman::wal_set::WalRange;
+use crate::plan::action::words::Verb;
+use crate::plan::cost::totals::{Things, Totals};
+use crate::plan::reason::{Note, Warning};
+use crate::plan::recovery::shortfall::Shortfall;
+use crate::plan::status::vanished::{Cause, Vanished};
+use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
+use crate::plan::{Outcome, Plan, ReplicaPlan};
+
+use super::exposition::{Exposition, count, moment, truth};
+use super::series::{self, Series};
+
+/// How a site stands, and what is known of it besides.
+#[derive(Debug, Clone, Copy)]
+pub struct State<'a> {
+    /// How each replica stands.
+    pub status: &'a SiteStatus,
+    /// The plan that this was told from, with a replica for each.
+    pub plan: &'a Plan,
+    /// When all of them were looked at.
+    pub observed: Timestamp,
+    /// How many mirrors could not be resolved.
+    pub errors: usize,
+    /// What a controller knows; `None` when none is asked.
+    pub controlled: Option<&'a BTreeMap<ServerName, Controlled>>,
+}
+
+/// What only a controller knows of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Controlled {
+    /// Whether somebody suspended it.
+    pub suspended: Option<Suspension>,
+    /// Actions of its plan that are not done without a person's approval.
+    pub unapproved: usize,
+}
+
+/// For how long a replica is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, where that was said.
+    pub until: Option<Timestamp>,
+}
+
+/// Adds the samples of how a site stands.
+pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
+    to.number(series::OBSERVED, &[], moment(state.observed));
+    to.number(series::OBJECTIVES_KEPT, &[], truth(!state.status.is_missed()));
+    to.number(series::SITE_ERRORS, &[], count(state.errors as u64));
+    for Vanished { name, primary, cause, .. } in &state.status.vanished {
+        let cause = match cause {
+            Cause::GoneAtPrimary => "gone-at-primary",
+            Cause::NotDeclared => "not-declared",
+        };
+        to.number(series::VANISHED, &[name.as_str(), primary.as_deref().unwrap_or_default(), cause], 1.0);
+    }
+    for status in &state.status.replicas {
+        let mut replica = OfReplica { status, to };
+        replica.verdict();
+        replica.recovery();
+        replica.objectives();
+        replica.backups();
+        replica.run();
+        if let Some(plan) = state.plan.replicas.iter().find(|plan| plan.name == status.name) {
+            replica.plan(plan);
+        }
+        if let Some(controlled) = state.controlled {
+            replica.controlled(controlled.get(&status.name).copied().unwrap_or_default());
+        }
+    }
+}
+
+/// The samples of one replica.
+struct OfReplica<'a, 'b, 'c> {
+    status: &'a ReplicaStatus,
+    to: &'b mut Exposition<'c>,
+}
+
+impl OfReplica<'_, '_, '_> {
+    fn one(&mut self, series: Series, number: f64) {
+        self.to.number(series, &[self.status.name.as_str(), &self.status.primary], number);
+    }
+
+    fn labelled(&mut self, series: Series, label: &str, number: f64) {
+        self.to.number(series, &[self.status.name.as_str(), &self.status.primary, label], number);
+    }
+
+    fn maybe(&mut self, series: Series, number: Option<f64>) {
+        if let Some(number) = number {
+            self.one(series, number);
+        }
+    }
+
+    fn verdict(&mut self) {
+        for verdict in Verdict::ALL {
+            self.labelled(series::VERDICT, verdict.words(), truth(verdict == self.status.verdict));
+        }
+    }
+
+    fn recovery(&mut self) {
+        let recovery = self.status.recovery;
+        if recovery.window.is_some() {
+            self.maybe(series::WINDOW_START, recovery.from.map(moment));
+            self.maybe(series::WINDOW_END, recovery.to.map(moment));
+        }
+        let Some(lag) = recovery.lag else { return };
+        self.one(series::LAG_SEGMENTS, count(lag.segments));
+        self.one(series::LAG_BYTES, count(lag.bytes));
+        self.maybe(series::LAG_SECONDS, lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(count));
+    }
+
+    fn objectives(&mut self) {
+        if let Some(objective) = self.status.objective {
+            self.one(series::RPO, count(objective.rpo));
+            self.maybe(series::LOSS, objective.loss.map(count));
+            self.one(series::OBJECTIVE_KEPT, truth(objective.kept));
+        }
+        if let Some(silence) = self.status.silence {
+            self.one(series::SILENCE_LIMIT, count(silence.most));
+            self.maybe(series::SILENCE, silence.silent.map(count));
+            self.one(series::SILENCE_KEPT, truth(silence.kept));
+        }
+        self.maybe(series::LAST_APPLY, self.status.last_apply.map(moment));
+    }
+
+    fn backups(&mut self) {
+        let backups = self.status.backups;
+        for (state, number) in [
+            ("here", Some(backups.here)),
+            ("recoverable", Some(self.status.recovery.backups)),
+            ("wanted", backups.wanted),
+            ("at-primary", backups.at_primary),
+        ] {
+            if let Some(number) = number {
+                self.labelled(series::BACKUPS, state, count(number as u64));
+            }
+        }
+        let oldest = backups.oldest_look.into_iter().chain(backups.wals_looked_at).min();
+        self.maybe(series::OLDEST_LOOK, oldest.map(moment));
+    }
+
+    fn run(&mut self) {
+        if let Some(run) = &self.status.ongoing {
+            let (began, progress) = (moment(run.began), moment(run.last_progress));
+            self.one(series::RUN_STARTED, began);
+            self.one(series::RUN_PROGRESS, progress);
+        }
+    }
+
+    /// What a plan says of it. Where nothing could be planned, it is not known what is missing.
+    fn plan(&mut self, plan: &ReplicaPlan) {
+        let (is_observed, is_planned) = match plan.outcome {
+            Outcome::Planned => (true, true),
+            Outcome::Inactive(_) | Outcome::Blocked(_) => (true, false),
+            Outcome::Unobserved(_) => (false, false),
+        };
+        self.one(series::IS_OBSERVED, truth(is_observed));
+        self.waiting(plan);
+        self.lacking(plan);
+        if is_planned {
+            self.planned(plan);
+        }
+        if let Some(target) = &plan.target {
+            self.maybe(series::FREE, target.free.map(count));
+            self.one(series::RESERVED, count(target.reserve));
+        }
+    }
+
+    fn waiting(&mut self, plan: &ReplicaPlan) {
+        let blockers = match &plan.outcome {
+            Outcome::Blocked(blockers) => blockers.len(),
+            Outcome::Planned | Outcome::Inactive(_) | Outcome::Unobserved(_) => 0,
+        };
+        let unpruned = plan.warnings.iter().map(|warning| match warning {
+            Warning::PruneHeld(held) => held.count,
+            Warning::PassiveCron
+            | Warning::NotConfigured { .. }
+            | Warning::OwnRetention(_)
+            | Warning::BehindObjective { .. }
+            | Warning::DatedAhead { .. }
+            | Warning::AppliedAhead(_)
+            | Warning::RefusedBefore { .. }
+            | Warning::NotLookedAt
+            | Warning::Inactive
+            | Warning::CopyOfOurs => 0,
+        });
+        for (reason, number) in [("held", plan.held.len()), ("blocked", blockers), ("prune", unpruned.sum())] {
+            self.labelled(series::WAITING, reason, count(number as u64));
+        }
+    }
+
+    fn lacking(&mut self, plan: &ReplicaPlan) {
+        let mut by_cause = BTreeMap::from(CAUSES.map(|cause| (cause, 0_u64)));
+        for shortfall in &plan.shortfalls {
+            let (cause, number) = lacking(shortfall);
+            let sum = by_cause.entry(cause).or_default();
+            *sum = sum.saturating_add(number);
+        }
+        for (cause, number) in by_cause {
+            self.labelled(series::LACKING, cause, count(number));
+        }
+    }
+
+    fn planned(&mut self, plan: &ReplicaPlan) {
+        let totals = Totals::of_replica(plan);
+        for (series, things) in [(series::MISSING, totals.add), (series::DAMAGED, totals.repair)] {
+            for (sort, number) in sorts(things) {
+                self.labelled(series, sort, count(number));
+            }
+        }
+        let unproven = plan.notes.iter().map(|note| if let Note::Unproven { count, .. } = note { *count } else { 0 });
+        self.one(series::UNPROVEN, count(unproven.sum()));
+        for verb in Verb::ALL {
+            let number = plan.actions.iter().filter(|action| action.verb() == verb).count();
+            self.labelled(series::PLANNED, verb.as_str(), count(number as u64));
+        }
+        self.one(series::TO_COPY, count(totals.bytes_to_copy));
+        let reused = plan.actions.iter().map(|action| action.change.traffic().bytes_reused);
+        self.one(series::TO_REUSE, count(reused.fold(0, u64::saturating_add)));
+    }
+
+    fn controlled(&mut self, controlled: Controlled) {
+        self.one(series::SUSPENDED, truth(controlled.suspended.is_some()));
+        self.maybe(series::SUSPENDED_SINCE, controlled.suspended.map(|suspension| moment(suspension.since)));
+        let until = controlled.suspended.and_then(|suspension| suspension.until);
+        self.maybe(series::SUSPENDED_UNTIL, until.map(moment));
+        self.labelled(series::WAITING, "approval", count(controlled.unapproved as u64));
+    }
+}
+
+/// What can be wrong with what no apply brings.
+const CAUSES: [&str; 6] = ["damaged", "gone", "no-backup", "no-room", "parent", "unreadable"];
+
+/// What is wrong with something that no apply brings, and how many things it is.
+fn lacking(shortfall: &Shortfall) -> (&'static str, u64) {
+    let segments = |ranges: &[WalRange]| ranges.iter().map(|range| range.count()).fold(0, u64::saturating_add);
+    match shortfall {
+        Shortfall::BackupDamaged { .. } => ("damaged", 1),
+        Shortfall::WalDamaged { count, .. } => ("damaged", *count),
+        Shortfall::WalMissing { ranges, .. } | Shortfall::WalHole { ranges, .. } => ("gone", segments(ranges)),
+        Shortfall::WalGone { count, .. } => ("gone", *count),
+        Shortfall::NoBackup { .. } => ("no-backup", 1),
+        Shortfall::NoRoom { .. } => ("no-room", 1),
+        Shortfall::NoRoomForWal { count, .. } => ("no-room", *count),
+        Shortfall::ParentMissing { .. } | Shortfall::ParentNotRecoverable { .. } => ("parent", 1),
+        Shortfall::BackupUnreadable { .. } | Shortfall::WalUnknown { .. } => ("unreadable", 1),
+    }
+}
+
+/// Things by the sort of what they are.
+fn sorts(things: Things) -> [(&'static str, u64); 4] {
+    let wals = things.wal_segments + things.wal_files;
+    let rest = things.total() - things.backups - wals - things.history_files;
+    [("backup", things.backups), ("wal", wals), ("history", things.history_files), ("other", rest)]
+}
