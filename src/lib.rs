@@ -24,6 +24,7 @@
 //!   (`observe::catalog`), and what the beginnings of long lists came to ([`barman::xlogdb::memory`]).
 //! - **What runs did** is in the [`journal`] of the catalog, a chain of lines that [`store::journal`] keeps and `history` tells.
 //!   Nothing is planned by it.
+//! - **Metrics** ([`metrics`]) are a view of a status, and a record of what runs came to.
 //! - **The other way round** ([`observe::own_catalog`]): this host's catalog is told as Barman's `sync-info` tells it, so
 //!   that a site or a passive Barman can have it as its primary.
 //! - **Files written besides the catalog**: a first site file ([`site`]) and the sections of the site's barman.conf
@@ -79,9 +80,11 @@
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
+//! | a metric | [`metrics`], and its row in docs/monitoring.md |
 //! | a format for programs | its type, and the list in [`schemas`] |
 //!
-//! `site`, `plan`, `render`, `journal` and `barman` are pure: no clock, network or environment; the effects are in the others.
+//! `site`, `plan`, `render`, `metrics`, `journal` and `barman` are pure: no clock, network or environment; the effects are in
+//! the others.
 
 #![warn(clippy::print_stdout)]
 

@@ -64,6 +64,9 @@ pub struct Run {
     pub exit: Exit,
 }
 
+/// What is wrong with a line that is waited for.
+const LINE: [Kind; 2] = [Kind::Lost, Kind::Unreachable];
+
 /// How applies end.
 const RESULTS: [&str; 4] = ["done", "failed", "interrupted", "limited"];
 
@@ -95,6 +98,11 @@ impl Ledger {
         // What grows is known from its beginning, or the first growth would be seen by nobody.
         for series in [series::COPIED, series::REUSED] {
             self.grow(series, &of, 0.0);
+        }
+        for (series, kinds) in [(series::RETRIES, LINE.as_slice()), (series::FAULTS, &[Kind::Lost, Kind::NoSpace])] {
+            for kind in kinds {
+                self.grow(series, &[of[0], of[1], kind.label()], 0.0);
+            }
         }
         for sort in ["backup", "wal"] {
             for result in ["done", "failed"] {

@@ -165,9 +165,13 @@ impl OfReplica<'_, '_, '_> {
             Outcome::Unobserved(_) => (false, false),
         };
         self.one(series::IS_OBSERVED, truth(is_observed));
-        self.waiting(plan);
-        self.lacking(plan);
+        self.lacking(plan, is_planned);
+        if let Outcome::Blocked(blockers) = &plan.outcome {
+            self.labelled(series::WAITING, "blocked", count(blockers.len() as u64));
+        }
         if is_planned {
+            self.labelled(series::WAITING, "blocked", 0.0);
+            self.waiting(plan);
             self.planned(plan);
         }
         if let Some(target) = &plan.target {
@@ -177,10 +181,6 @@ impl OfReplica<'_, '_, '_> {
     }
 
     fn waiting(&mut self, plan: &ReplicaPlan) {
-        let blockers = match &plan.outcome {
-            Outcome::Blocked(blockers) => blockers.len(),
-            Outcome::Planned | Outcome::Inactive(_) | Outcome::Unobserved(_) => 0,
-        };
         let unpruned = plan.warnings.iter().map(|warning| match warning {
             Warning::PruneHeld(held) => held.count,
             Warning::PassiveCron
@@ -194,19 +194,20 @@ impl OfReplica<'_, '_, '_> {
             | Warning::Inactive
             | Warning::CopyOfOurs => 0,
         });
-        for (reason, number) in [("held", plan.held.len()), ("blocked", blockers), ("prune", unpruned.sum())] {
+        for (reason, number) in [("held", plan.held.len()), ("prune", unpruned.sum())] {
             self.labelled(series::WAITING, reason, count(number as u64));
         }
     }
 
-    fn lacking(&mut self, plan: &ReplicaPlan) {
+    /// What is lacking. That nothing is, only a plan shows.
+    fn lacking(&mut self, plan: &ReplicaPlan, is_planned: bool) {
         let mut by_cause = BTreeMap::from(CAUSES.map(|cause| (cause, 0_u64)));
         for shortfall in &plan.shortfalls {
             let (cause, number) = lacking(shortfall);
             let sum = by_cause.entry(cause).or_default();
             *sum = sum.saturating_add(number);
         }
-        for (cause, number) in by_cause {
+        for (cause, number) in by_cause.into_iter().filter(|(_, number)| is_planned || *number > 0) {
             self.labelled(series::LACKING, cause, count(number));
         }
     }
