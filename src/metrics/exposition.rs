@@ -1,5 +1,7 @@
 //! Samples, and their text in version 0.0.4 of Prometheus' format.
 
+use std::collections::BTreeMap;
+
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -20,13 +22,13 @@ pub enum Value {
 #[derive(Debug)]
 pub struct Exposition<'a> {
     site: &'a str,
-    samples: Vec<(&'static str, Metric)>,
+    by_series: BTreeMap<&'static str, Vec<Metric>>,
 }
 
 impl<'a> Exposition<'a> {
     /// None yet.
     pub fn of(site: &'a str) -> Self {
-        Self { site, samples: Vec::new() }
+        Self { site, by_series: BTreeMap::new() }
     }
 
     /// Adds a sample; `labels` are the values of those behind `site`.
@@ -47,7 +49,7 @@ impl<'a> Exposition<'a> {
             }
             (Value::Durations(durations), _) => metric.set_histogram(histogram(&durations)),
         }
-        self.samples.push((series.name, metric));
+        self.by_series.entry(series.name).or_default().push(metric);
     }
 
     /// Adds a sample that is a number.
@@ -57,20 +59,15 @@ impl<'a> Exposition<'a> {
 
     /// The text: the series in the order of their table, each with its samples by their labels.
     pub fn text(mut self) -> Result<String, Error> {
-        let of = |metric: &Metric| metric.get_label().iter().map(|pair| pair.value().to_owned()).collect::<Vec<_>>();
-        self.samples.sort_by_cached_key(|(_, metric)| of(metric));
-        let mut families = Vec::new();
-        for series in series::all() {
-            let metrics: Vec<Metric> = self
-                .samples
-                .iter()
-                .filter(|(name, _)| *name == series.name)
-                .map(|(_, metric)| metric.clone())
-                .collect();
-            if !metrics.is_empty() {
-                families.push(family(series, metrics));
-            }
-        }
+        let labels =
+            |metric: &Metric| metric.get_label().iter().map(|pair| pair.value().to_owned()).collect::<Vec<_>>();
+        let families: Vec<MetricFamily> = series::all()
+            .filter_map(|series| {
+                let mut metrics = self.by_series.remove(series.name)?;
+                metrics.sort_by_cached_key(labels);
+                Some(family(series, metrics))
+            })
+            .collect();
         // It fails for a family without a name or without samples, and there is none.
         TextEncoder::new()
             .encode_to_string(&families)

@@ -22,29 +22,25 @@ pub struct Kept {
 /// Reads a text. A sample of another site than the first one's is passed over.
 pub fn read(text: &str) -> Kept {
     let mut kept = Kept::default();
-    let mut durations: BTreeMap<(&'static str, Vec<String>), Durations> = BTreeMap::new();
-    for line in text.lines() {
-        let Some(sample) = Sample::parse(line) else { continue };
-        let Some((site, labels)) = sample.labels.split_first() else { continue };
-        if kept.site.get_or_insert_with(|| site.clone()) != site {
+    let mut histograms: BTreeMap<(&'static str, Vec<String>), Durations> = BTreeMap::new();
+    for Sample { series, part, labels, number } in text.lines().filter_map(Sample::parse) {
+        let Some((site, labels)) = labels.split_first() else { continue };
+        let is_of_record = series::RECORD.contains(&series);
+        if kept.site.get_or_insert_with(|| site.clone()) != site || !is_of_record {
             continue;
         }
-        match sample.part {
-            Part::Whole if series::RECORD.contains(&sample.series) => {
-                kept.ledger.put(sample.series, labels.to_vec(), Value::Number(sample.number));
-            }
-            Part::Whole => {}
-            part => {
-                let of = durations.entry((sample.series.name, labels.to_vec())).or_default();
-                match part {
-                    Part::UpTo(at) => of.up_to[at] = whole(sample.number),
-                    Part::Count => of.count = whole(sample.number),
-                    Part::Sum | Part::Whole => of.sum = sample.number,
-                }
-            }
+        let Some(part) = part else {
+            kept.ledger.put(series, labels.to_vec(), Value::Number(number));
+            continue;
+        };
+        let histogram = histograms.entry((series.name, labels.to_vec())).or_default();
+        match part {
+            Part::UpTo(bound) => histogram.up_to[bound] = whole(number),
+            Part::Count => histogram.count = whole(number),
+            Part::Sum => histogram.sum = number,
         }
     }
-    for ((name, labels), durations) in durations.into_iter().filter(|(_, durations)| durations.is_sound()) {
+    for ((name, labels), durations) in histograms.into_iter().filter(|(_, durations)| durations.is_sound()) {
         if let Some(series) = series::RECORD.iter().find(|series| series.name == name) {
             kept.ledger.put(*series, labels, Value::Durations(durations));
         }
@@ -55,17 +51,16 @@ pub fn read(text: &str) -> Kept {
 /// One line.
 struct Sample {
     series: Series,
-    part: Part,
+    /// What it tells of a histogram; `None` when it tells all of its series.
+    part: Option<Part>,
     /// The values of the labels of its series, `site` first.
     labels: Vec<String>,
     number: f64,
 }
 
-/// What a line tells of its series.
+/// What a line tells of a histogram.
 #[derive(Clone, Copy)]
 enum Part {
-    /// All.
-    Whole,
     /// How many durations were up to one of the bounds.
     UpTo(usize),
     /// How many there were.
@@ -89,15 +84,15 @@ impl Sample {
                 .find(|series| series.name == name && (series.kind == Kind::Histogram) == (kind == Kind::Histogram))
         };
         let (series, part) = if let Some(series) = of(Kind::Gauge, "") {
-            (series, Part::Whole)
+            (series, None)
         } else if let Some(series) = of(Kind::Histogram, "_count") {
-            (series, Part::Count)
+            (series, Some(Part::Count))
         } else if let Some(series) = of(Kind::Histogram, "_sum") {
-            (series, Part::Sum)
+            (series, Some(Part::Sum))
         } else {
             let series = of(Kind::Histogram, "_bucket")?;
             let (_, bound) = pairs.pop().filter(|(name, _)| name == "le")?;
-            (series, Part::UpTo(BOUNDS.iter().position(|known| known.to_string() == bound)?))
+            (series, Some(Part::UpTo(BOUNDS.iter().position(|known| known.to_string() == bound)?)))
         };
         let names = pairs.iter().map(|(name, _)| name.as_str());
         if !names.eq(series.labels.iter().copied()) {
