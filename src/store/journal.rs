@@ -24,7 +24,7 @@ use crate::error::{Error, Kind};
 use crate::journal::chain::{self, Link};
 use crate::journal::{End, Entry, History, Standing};
 
-/// Bytes that it may have: of a run each minute, what two months bring.
+/// Bytes that it may have: of a run each minute that ships one WAL, what forty days bring.
 const MOST: u64 = 64 << 20;
 /// More than any note of an end.
 const MAX_END: u64 = 64 << 20;
