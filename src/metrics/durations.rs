@@ -49,6 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::float_cmp, reason = "the sum is of the same numbers")]
     fn a_duration_counts_up_to_each_bound_that_is_not_below_it() {
         let mut durations = Durations::default();
         for milliseconds in [50, 500, 200_000_000] {

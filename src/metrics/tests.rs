@@ -1,5 +1,7 @@
 //! Golden texts of a site in several states, and what holds for every text.
 
+#![allow(clippy::float_cmp, reason = "samples are whole numbers")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

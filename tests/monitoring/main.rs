@@ -2,6 +2,7 @@
 //! program really writes.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::float_cmp, reason = "samples are whole numbers")]
 
 mod dashboard;
 mod page;
