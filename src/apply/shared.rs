@@ -201,6 +201,7 @@ pub(super) mod tests {
             refresh_after: second,
             bandwidth: Some(bandwidth),
             streams: NonZeroU32::new(streams).unwrap(),
+            windows: Vec::new(),
         }
     }
 
@@ -222,6 +223,8 @@ pub(super) mod tests {
             max_silence: None,
             accept_systems: BTreeSet::new(),
             accept: Vec::new(),
+            schedule: crate::schedule::Schedule::default(),
+            auto: crate::site::model::Auto::default(),
         };
         Replica { name: build::server("main"), primary: "frankfurt".to_owned(), server: build::server("main"), policy }
     }

@@ -5,6 +5,7 @@ mod declare;
 mod documents;
 mod history;
 mod plan;
+mod run;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
@@ -15,6 +16,7 @@ pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
+pub use run::{Resume, Run, Suspend, Until};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -114,6 +116,24 @@ pub enum Command {
     /// place, that is said at the end with the numbers of the lines, and the exit code is 1. It is no signature: who may
     /// write to the catalog can rewrite all of it.
     History(History),
+    /// Keep the site by itself: bring what is missing, on a schedule, until it is told to end
+    ///
+    /// Looks at every replica as often as its `schedule` says, and does of its plan what `auto` lets be done without a person:
+    /// by default it brings what is missing and repairs what is wrong, and deletes nothing. What waits for a person is named in
+    /// every status, and done by `antipode apply`. A replica that fails keeps no other from going on, and is tried again
+    /// after pauses that grow. Within the `windows` of a primary alone backups are copied from it.
+    ///
+    /// The site file is read again when it changes, also as a link that is moved or as the checkout of a repository: what is
+    /// valid holds at once, what is not is reported, and the last valid one holds. A service manager is told when it is ready,
+    /// and that it is alive.
+    Run(Run),
+    /// Leave replicas alone for a while: nothing is copied to them, repaired or deleted
+    ///
+    /// Holds for `run`, `cron`, `apply` and Barman's own commands here, whoever runs them. A copy that runs ends, and keeps
+    /// what it has. Plans and statuses say who suspended a replica, since when and why; it is never in sync meanwhile.
+    Suspend(Suspend),
+    /// End what `suspend` began
+    Resume(Resume),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///
     /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site

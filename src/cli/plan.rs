@@ -221,7 +221,7 @@ pub(super) fn parse_textfile(text: &str) -> Result<PathBuf, String> {
 }
 
 /// A length of time as people write it: `30s`, `10m`, `1h 30m`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let length: jiff::SignedDuration = text.parse().map_err(|_| "expected a form such as 30s or 10m".to_owned())?;
     Duration::try_from(length).map_err(|_| "it is negative".to_owned())
 }

@@ -12,6 +12,7 @@ use crate::metrics::ledger::Stage;
 use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines, above};
 use crate::render;
+use crate::schedule::Suspension;
 use crate::stdout;
 
 use super::metrics_file::MetricsFile;
@@ -104,6 +105,15 @@ impl<'a> Audience<'a> {
             stdout::print(&format!("Nothing to do: the plan {} has no actions.\n", file.display()));
         }
         self.reviewed(plan);
+    }
+
+    /// Says which replicas are left alone, as somebody said so. Programs read it in the plan.
+    pub fn passed_over(&self, suspended: &BTreeMap<ServerName, Suspension>) {
+        if self.people.as_ref().is_some_and(|people| !people.terminal.quiet) {
+            for (replica, suspension) in suspended {
+                stdout::print(&format!("{replica} is passed over: {}\n", render::suspended(suspension)));
+            }
+        }
     }
 
     /// Tells an error, and how the command ends because of it.

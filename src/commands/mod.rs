@@ -25,10 +25,12 @@ mod kept_files;
 mod metrics_file;
 mod plan;
 mod record;
+mod run;
 mod saved_plan;
 mod scope;
 mod source;
 mod status;
+mod suspend;
 mod terminal;
 mod validate;
 
@@ -146,6 +148,9 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Show(arguments) => plan::show_file(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
         Command::History(arguments) => history::run(&arguments, terminal),
+        Command::Run(arguments) => run::run(&arguments, terminal, &interrupt).await,
+        Command::Suspend(arguments) => suspend::run(&arguments, terminal),
+        Command::Resume(arguments) => suspend::resume(&arguments, terminal),
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             stdout::print(&arguments.of.text());

@@ -24,6 +24,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// Whether it is the same text.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.unreadable.is_some() == other.unreadable.is_some()
+    }
+
     /// What it says, or every mistake in it.
     pub fn load(&self) -> Result<Loaded, Diagnostics> {
         match &self.unreadable {

@@ -1,6 +1,7 @@
 //! The cycle of one replica: both its ends are observed, the difference is planned, the plan is applied.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,7 +13,7 @@ use crate::barman::last_apply::SiteNote;
 use crate::error::{Error, Kind};
 use crate::events::{Listener, Summary};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Purpose, Terms, Turns};
+use crate::observe::{self, Each, Purpose, Terms, Turns};
 use crate::plan::scope::{Scope, ScopeError};
 use crate::plan::{self, Plan, ReplicaPlan, backup};
 use crate::site::model::{Primary, Replica, Site};
@@ -98,16 +99,41 @@ pub async fn observe(
     calls: &Calls,
     terms: Terms<'_>,
 ) -> Result<Observation, Error> {
+    let all = Mutex::new(BTreeMap::new());
+    let each = |name, observed| {
+        // Nothing in here can panic half-way.
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(name, observed);
+    };
+    observe_each(site, replicas, calls, terms, &each).await?;
+    Ok(Observation { replicas: all.into_inner().unwrap_or_else(PoisonError::into_inner) })
+}
+
+/// The same, for somebody who goes on with each replica as soon as it is observed.
+pub async fn observe_each(
+    site: &Site,
+    replicas: &[&Replica],
+    calls: &Calls,
+    terms: Terms<'_>,
+    each: Each<'_>,
+) -> Result<(), Error> {
+    let Terms { now, cancel, .. } = terms;
     let call = |primary: &Primary| {
         let primary = primary.clone();
         async move { calls.to(&primary).await.map(|way| way.patient().clone()) }.boxed()
     };
-    let Terms { now, cancel, .. } = terms;
-    let replicas = replicas.iter().copied();
-    let observation = observe::observe(site, replicas, &call, &backup::to_copy(now), terms).await?;
+    let each = |name, observed| {
+        if !cancel.is_cancelled() {
+            each(name, observed);
+        }
+    };
+    observe::observe(site, replicas.iter().copied(), &call, &backup::to_copy(now), terms, &each).await?;
+    uninterrupted(cancel)
+}
+
+/// Half an observation would read as a primary that cannot be reached.
+fn uninterrupted(cancel: &CancellationToken) -> Result<(), Error> {
     if cancel.is_cancelled() {
-        // Half an observation would read as a primary that cannot be reached.
         return Err(Error::new(Kind::Interrupted, "interrupted while both ends were observed; nothing was changed"));
     }
-    Ok(observation)
+    Ok(())
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::RunLock;
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
+use crate::schedule::Suspension;
 use crate::store::Store;
 
 /// Replicas that are planned and applied together. No other run is at work on them until their applies have ended, or this
@@ -33,6 +34,12 @@ impl Round {
         self.locks.is_empty()
     }
 
+    /// Takes a replica out of it, as a round of its own.
+    #[must_use]
+    pub fn of_one(&mut self, replica: &ServerName) -> Self {
+        Self { locks: self.locks.remove_entry(replica).into_iter().collect(), busy: BTreeMap::new() }
+    }
+
     fn add(&mut self, Answer { replica, lock }: Answer) -> Result<(), Error> {
         match lock {
             Ok(lock) => drop(self.locks.insert(replica, lock)),
@@ -51,6 +58,8 @@ struct Answer {
 
 /// Takes the runs' own locks of replicas: those that are free at once, and each of the others as soon as it is.
 pub struct Locking<'a> {
+    /// The replicas that are left alone for now: their locks are not taken.
+    pub suspended: BTreeMap<ServerName, Suspension>,
     waiting: FuturesUnordered<BoxFuture<'static, Answer>>,
     cancel: &'a CancellationToken,
 }
@@ -69,7 +78,7 @@ impl<'a> Locking<'a> {
             }
             .boxed()
         };
-        Self { waiting: replicas.into_iter().map(take).collect(), cancel }
+        Self { suspended: BTreeMap::new(), waiting: replicas.into_iter().map(take).collect(), cancel }
     }
 
     /// Those that need not be waited for, or else the next one that is free or given up; `None` when there is no other.

@@ -12,15 +12,17 @@ use crate::apply::{Limits, Shared};
 use crate::barman::ids::ServerName;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::Observation;
-use crate::observe::{self, Purpose, SiteConf, SiteConfError, Terms, Turns};
+use crate::observe::{self, Each, Purpose, SiteConf, SiteConfError, Terms, Turns};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
 use crate::plan::status::vanished::{Vanished, vanished};
 use crate::plan::{self, Plan};
+use crate::schedule::Suspension;
 use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
+use crate::store::suspended::suspension;
 use crate::transport::Teller;
 use crate::transport::bandwidth::Bandwidths;
 
@@ -59,7 +61,7 @@ pub struct Session {
     silent: BTreeMap<String, Error>,
     bandwidths: Arc<Bandwidths>,
     /// What all its applies share.
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     /// Whether it was told that the run is interrupted.
     pub(super) interruption: Once,
     /// Whether a plan fetches anew what earlier plans kept of the primaries.
@@ -91,7 +93,7 @@ impl Session {
             lines,
             servers: BTreeMap::new(),
             silent: BTreeMap::new(),
-            shared: Shared::new(Limits::default(), Arc::clone(&bandwidths)),
+            shared: Arc::new(Shared::new(Limits::default(), Arc::clone(&bandwidths))),
             bandwidths,
             interruption: Once::new(),
             refresh: false,
@@ -100,6 +102,50 @@ impl Session {
         session.ask_mirrored().await;
         session.resolve();
         session
+    }
+
+    /// A session that goes on where this one is: the lines that are open, the bandwidth and the slots are shared. Of the
+    /// primaries that are mirrored it asks which servers they have now.
+    pub async fn following(&self, site: Site) -> Self {
+        let mut session = Self { site: Arc::new(site), servers: BTreeMap::new(), ..self.again(self.cancel.clone()) };
+        session.silent.clear();
+        session.ask_mirrored().await;
+        session.resolve();
+        session
+    }
+
+    /// The same session at another time, which ends by itself: primaries that did not answer are called again.
+    #[must_use]
+    pub fn again(&self, cancel: CancellationToken) -> Self {
+        Self {
+            site: Arc::clone(&self.site),
+            replicas: self.replicas.clone(),
+            unresolved: self.unresolved.clone(),
+            calls: Arc::new(Calls::over(Arc::clone(&self.lines))),
+            turns: Arc::clone(&self.turns),
+            lines: Arc::clone(&self.lines),
+            servers: self.servers.clone(),
+            silent: self.silent.clone(),
+            bandwidths: Arc::clone(&self.bandwidths),
+            shared: Arc::clone(&self.shared),
+            interruption: Once::new(),
+            refresh: self.refresh,
+            cancel,
+        }
+    }
+
+    /// The same with other bandwidths of primaries, in bytes per second; they hold for what runs, too. `None` where they
+    /// are these.
+    #[must_use]
+    pub fn with_bandwidths<'a>(&self, limits: impl Iterator<Item = (&'a str, Option<u64>)>) -> Option<Self> {
+        let mut site = (*self.site).clone();
+        for (name, limit) in limits {
+            if let Some(primary) = site.primaries.get_mut(name) {
+                primary.bandwidth = limit;
+                self.bandwidths.of(primary);
+            }
+        }
+        (site != *self.site).then(|| Self { site: Arc::new(site), ..self.again(self.cancel.clone()) })
     }
 
     async fn ask_mirrored(&mut self) {
@@ -156,10 +202,11 @@ impl Session {
 
     /// Lets its applies do so much at a time, and in all. To be said before there is one.
     pub fn limit(&mut self, limits: Limits) {
-        self.shared = Shared::new(limits, Arc::clone(&self.bandwidths));
+        self.shared = Arc::new(Shared::new(limits, Arc::clone(&self.bandwidths)));
     }
 
-    /// Takes the runs' own locks of all replicas that are concerned, waiting for each that is busy as long as this.
+    /// Takes the runs' own locks of all replicas that are concerned and not suspended, waiting for each that is busy as long
+    /// as this.
     pub fn lock(
         &self,
         is_concerned: impl Fn(&ServerName) -> bool,
@@ -167,8 +214,19 @@ impl Session {
     ) -> Result<Locking<'_>, SiteConfError> {
         let barman = self.site_conf()?;
         let concerned = self.replicas.iter().map(|replica| &replica.name).filter(|name| is_concerned(name));
-        let stores = concerned.map(|name| Ok((name.clone(), barman.store(name)?)));
-        Ok(Locking::of(stores.collect::<Result<Vec<_>, SiteConfError>>()?, timeout, &self.cancel))
+        let suspended = self.suspended(concerned.clone());
+        let free = concerned.filter(|name| !suspended.contains_key(name));
+        let stores = free.map(|name| Ok((name.clone(), barman.store(name)?)));
+        let mut locking = Locking::of(stores.collect::<Result<Vec<_>, SiteConfError>>()?, timeout, &self.cancel);
+        locking.suspended = suspended;
+        Ok(locking)
+    }
+
+    /// Those of these replicas that are left alone for now.
+    pub fn suspended<'a>(&self, replicas: impl Iterator<Item = &'a ServerName>) -> BTreeMap<ServerName, Suspension> {
+        let (home, now) = (&self.site.catalog.path, Timestamp::now());
+        let said = replicas.filter_map(|name| Some((name.clone(), suspension(home, name)?)));
+        said.filter(|(_, suspension)| suspension.holds(now)).collect()
     }
 
     /// Observes both ends of every replica that a scope concerns, and plans that part.
@@ -221,6 +279,19 @@ impl Session {
         replica::observe(&self.site, &replicas, &self.calls, terms).await
     }
 
+    /// The same, for somebody who goes on with each replica as soon as it is observed.
+    pub async fn observe_each(
+        &self,
+        replicas: impl IntoIterator<Item = &Replica>,
+        purpose: Purpose,
+        now: Timestamp,
+        each: Each<'_>,
+    ) -> Result<(), Error> {
+        let replicas: Vec<&Replica> = replicas.into_iter().collect();
+        let terms = Terms { purpose, turns: &self.turns, now, cancel: &self.cancel };
+        replica::observe_each(&self.site, &replicas, &self.calls, terms, each).await
+    }
+
     /// The cycle of a replica.
     pub fn cycle(&self, replica: &Replica) -> Cycle {
         let (site, calls, turns) = (Arc::clone(&self.site), Arc::clone(&self.calls), Arc::clone(&self.turns));
@@ -242,6 +313,11 @@ impl Session {
 
     /// Hangs up.
     pub async fn close(self) {
+        self.hang_up().await;
+    }
+
+    /// Closes the lines that are open, whoever uses them.
+    pub async fn hang_up(&self) {
         self.lines.close().await;
     }
 }

@@ -22,6 +22,7 @@ use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_list::WalList;
 use crate::barman::wal_map::WalMap;
 use crate::error::Error;
+use crate::schedule::Suspension;
 use crate::verify::manifest::Manifest;
 
 pub use crate::store::Room;
@@ -174,6 +175,8 @@ pub struct ReplicaInventory {
     pub last_apply: Option<LastApply>,
     /// The other site that copies it too, where the note of the last apply tells of one.
     pub other_site: Option<OtherSite>,
+    /// What was said of it, if it is left alone for now.
+    pub suspended: Option<Suspension>,
     /// What applies found of its backups at the primary, as far as that was noted.
     pub findings: Findings,
     /// Things worth saying that stop nothing, safe to print.

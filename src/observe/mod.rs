@@ -45,14 +45,13 @@ use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
 use crate::store::pedigree::{self, inherited};
+use crate::store::suspended::suspension;
 use crate::store::{CatalogError, Store, home};
 use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
 
 use catalog::{Depth, Looking, ServerOnDisk};
-use inventory::{
-    CatalogName, Mark, Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman,
-};
+use inventory::{CatalogName, Mark, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
 use primary::memory::Memory;
 use primary::{Answer, FetchedLists, Known, PrimaryServer, watch};
 use version::Believing;
@@ -86,6 +85,9 @@ pub enum Purpose {
     },
 }
 
+/// Hears of each replica's observation, as soon as it is made.
+pub type Each<'a> = &'a (dyn Fn(ServerName, ReplicaObservation) + Sync);
+
 /// Observes both ends of every replica.
 ///
 /// `replicas` holds those that the site file names and those that its mirrors stand for; the backups `to_copy` for one
@@ -97,7 +99,8 @@ pub async fn observe<'a>(
     call: Call<'_>,
     to_copy: ToCopy<'_>,
     terms: Terms<'_>,
-) -> Result<Observation, SiteConfError> {
+    each: Each<'_>,
+) -> Result<(), SiteConfError> {
     let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let name = name_of_catalog(&site.catalog.path, terms.purpose);
     let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone(), name };
@@ -108,10 +111,9 @@ pub async fn observe<'a>(
     }
     let installed = observer.installed().shared();
     let observed =
-        by_primary.iter().map(|(primary, at_site)| observer.replicas_of(primary, at_site, installed.clone()));
-    let mut observation = Observation { replicas: join_all(observed).await.into_iter().flatten().collect() };
-    other_site::note(site, &mut observation);
-    Ok(observation)
+        by_primary.iter().map(|(primary, at_site)| observer.replicas_of(primary, at_site, installed.clone(), each));
+    join_all(observed).await;
+    Ok(())
 }
 
 /// What the catalog here is called. One that has servers, and so can be the primary of somebody, is given a name by its first
@@ -196,13 +198,15 @@ impl Observer<'_, '_> {
         primary: &str,
         at_site: &[AtSite<'_>],
         installed: impl Future<Output = Option<BarmanVersion>> + Clone,
-    ) -> Vec<(ServerName, ReplicaObservation)> {
+        each: Each<'_>,
+    ) {
         let watched = self.watch(primary, at_site).shared();
         let observed = at_site.iter().map(|at_site| async {
-            let observation = self.replica(at_site, watched.clone(), installed.clone()).await;
-            (at_site.replica.name.clone(), observation)
+            let mut observation = self.replica(at_site, watched.clone(), installed.clone()).await;
+            other_site::note(self.site, &at_site.replica.name, &mut observation.replica);
+            each(at_site.replica.name.clone(), observation);
         });
-        join_all(observed).await
+        join_all(observed).await;
     }
 
     /// Calls a primary, and looks once at all its servers of which something is remembered.
@@ -262,6 +266,8 @@ impl Observer<'_, '_> {
         };
         let (dirs, store) = (at_site.dirs.clone(), at_site.store.as_ref());
         let mut here = replica::inventory(disk, store, dirs, at_site.own.clone(), signs.decide());
+        here.suspended = suspension(&self.site.catalog.path, &at_site.replica.name)
+            .filter(|suspension| suspension.holds(self.terms.now));
         // A site without Barman needs no barman.conf, and one with Barman has it somewhere.
         here.notes.extend(self.missing_conf.as_ref().filter(|_| installed.is_some()).map(|conf| {
             format!(

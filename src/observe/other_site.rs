@@ -1,31 +1,26 @@
 //! Whether another site file says what to do with a server of this catalog: the note of its last apply tells which one was
 //! at work, and that file, where it still exists, whether it still would be.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::inventory::{Observation, OtherSite, ReplicaInventory};
+use super::inventory::{OtherSite, ReplicaInventory};
 use super::site_barman::is_same;
 use crate::barman::ids::ServerName;
 use crate::site::{self, Site, mirror};
 
-/// Notes of each replica which other site copies it too.
-pub fn note(site: &Site, observation: &mut Observation) {
-    let mut files: BTreeMap<String, Option<Site>> = BTreeMap::new();
-    for (name, observed) in &mut observation.replicas {
-        let here = &mut observed.replica;
-        let Some(last) = here.last_apply.as_ref().and_then(|last| last.site.clone()) else { continue };
-        if is_same(Path::new(&last.file), Path::new(&site.file)) {
-            continue;
-        }
-        let other = files.entry(last.file.clone()).or_insert_with(|| load(&last.file));
-        here.other_site = other.as_ref().filter(|other| copies(other, site, name, here)).map(|other| OtherSite {
-            name: other.name.clone(),
-            file: last.file,
-            ended: here.last_apply.as_ref().and_then(|last| last.ended),
-            is_ours: other.name == site.name,
-        });
+/// Notes of a replica which other site copies it too.
+pub fn note(site: &Site, name: &ServerName, here: &mut ReplicaInventory) {
+    let Some(last) = here.last_apply.as_ref().and_then(|last| last.site.clone()) else { return };
+    if is_same(Path::new(&last.file), Path::new(&site.file)) {
+        return;
     }
+    let other = load(&last.file).filter(|other| copies(other, site, name, here));
+    here.other_site = other.map(|other| OtherSite {
+        is_ours: other.name == site.name,
+        name: other.name,
+        file: last.file,
+        ended: here.last_apply.as_ref().and_then(|last| last.ended),
+    });
 }
 
 /// The other site, where its file still exists and can be read.

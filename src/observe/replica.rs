@@ -43,6 +43,7 @@ pub fn inventory(
         identity: disk.identity,
         last_apply: disk.last_apply,
         other_site: None,
+        suspended: None,
         findings: disk.findings,
         notes,
         directories,

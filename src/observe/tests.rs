@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::inventory::Undescribed;
+use super::inventory::{Observation, Undescribed};
 use super::*;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::keep::Keep;
@@ -91,6 +91,7 @@ impl World {
             refresh_after: Duration::from_secs(3600),
             bandwidth: None,
             streams: one,
+            windows: Vec::new(),
         };
         let policy = Policy {
             backups: Selection::All,
@@ -102,6 +103,8 @@ impl World {
             max_silence: None,
             accept_systems: BTreeSet::new(),
             accept: Vec::new(),
+            schedule: crate::schedule::Schedule::default(),
+            auto: crate::site::model::Auto::default(),
         };
         let name: crate::barman::ids::ServerName = "main".parse().unwrap();
         let replica = Replica { name: name.clone(), primary: "fra".into(), server: name.clone(), policy };
@@ -176,7 +179,10 @@ impl World {
         let cancel = CancellationToken::new();
         let call = |primary: &Primary| std::future::ready(connections[&primary.name].clone()).boxed();
         let terms = Terms { purpose, turns: &self.turns, now, cancel: &cancel };
-        observe(&self.site, self.site.replicas.values(), &call, &backup::to_copy(now), terms).await
+        let all = std::sync::Mutex::new(BTreeMap::new());
+        let each = |name, observed| drop(all.lock().unwrap().insert(name, observed));
+        observe(&self.site, self.site.replicas.values(), &call, &backup::to_copy(now), terms, &each).await?;
+        Ok(Observation { replicas: all.into_inner().unwrap() })
     }
 
     async fn observe_fake(&self, fake: &FakePrimary) -> ReplicaObservation {

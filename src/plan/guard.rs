@@ -115,6 +115,7 @@ fn predecessors(
 pub fn warnings(here: &ReplicaInventory) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let own = &here.site_barman;
+    warnings.extend(here.suspended.clone().map(Warning::Suspended));
     match &own.section {
         SiteSection::Present if own.active && own.passive && !own.idle => warnings.push(Warning::PassiveCron),
         SiteSection::Missing { included } => {

@@ -11,6 +11,7 @@ use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::WalName;
 use crate::observe::inventory::XlogFinding;
+use crate::schedule::Suspension;
 
 use super::held::HeldKey;
 use super::recovery::OtherBranch;
@@ -191,6 +192,8 @@ pub enum Warning {
         /// What was wrong with it.
         why: String,
     },
+    /// Somebody said that it is left alone for now.
+    Suspended(Suspension),
     /// What is here cannot be read, so that nothing is known of it.
     NotLookedAt,
     /// The primary's Barman is told not to look after the server, which a mirror brought.

@@ -15,6 +15,7 @@ use super::clean;
 use super::tree::segment_size;
 use super::units::{bytes, duration, timestamp};
 use crate::english::{count, exact, list};
+use crate::schedule::Suspension;
 
 /// So many WAL ranges are named in a sentence.
 const NAMED_RANGES: usize = 3;
@@ -92,6 +93,9 @@ pub fn warning(warning: &Warning) -> String {
                 timestamp(*time)
             )
         }
+        Warning::Suspended(suspension) => {
+            format!("{}: nothing is done for it; `antipode resume` ends that", suspended(suspension))
+        }
         Warning::NotLookedAt => "what is here could not be looked at, so that nobody knows what can be recovered; \
              ask as the user that owns the catalog"
             .to_owned(),
@@ -124,6 +128,25 @@ pub fn warning(warning: &Warning) -> String {
             format!("it is {} behind the primary, and `objective.rpo` is {}; {advice}", duration(*lag), duration(*rpo))
         }
     }
+}
+
+/// `suspended by anna since 2026-11-22 10:00:00Z, until 2026-11-22 12:00:00Z (the primary moves house)`
+pub fn suspended(suspension: &Suspension) -> String {
+    let Suspension { since, until, by, why } = suspension;
+    let mut text = "suspended".to_owned();
+    if let Some(by) = by {
+        text += &format!(" by {}", clean(by));
+    }
+    if let Some(since) = since {
+        text += &format!(" since {}", timestamp(*since));
+    }
+    if let Some(until) = until {
+        text += &format!(", until {}", timestamp(*until));
+    }
+    if let Some(why) = why {
+        text += &format!(" ({})", clean(why));
+    }
+    text
 }
 
 /// What the user should know.

@@ -43,8 +43,8 @@ use std::num::NonZeroUsize;
 
 use crate::plan::Plan;
 
-pub use advice::{blocker, note, shortfall, warning};
-pub use applied::applied;
+pub use advice::{blocker, note, shortfall, suspended, warning};
+pub use applied::{applied, in_a_line as applied_in_a_line};
 pub use dot::dot;
 pub use explain::{Origin, Whys, explain, explain_thing};
 pub use held::sentence as held;

@@ -152,7 +152,7 @@ fn cells(status: &ReplicaStatus, now: Timestamp) -> [Cell; COLUMNS] {
 fn ink(verdict: Verdict) -> Ink {
     match verdict {
         Verdict::InSync => Ink::Add,
-        Verdict::Behind | Verdict::Incomplete | Verdict::Inactive => Ink::Caution,
+        Verdict::Behind | Verdict::Incomplete | Verdict::Suspended | Verdict::Inactive => Ink::Caution,
         Verdict::ObjectiveMissed
         | Verdict::NotRecoverable
         | Verdict::Blocked
@@ -382,6 +382,7 @@ fn to_know(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
                 | Warning::RefusedBefore { .. }
                 | Warning::DatedAhead { .. }
                 | Warning::AppliedAhead(_)
+                | Warning::Suspended(_)
         )
     };
     let warnings = lacking.chain(plan.warnings.iter().filter(is_grave).map(advice::warning));

@@ -15,9 +15,13 @@ pub(super) fn merge(file: &mut Value) {
     }
 }
 
+/// Keys of a map of which each takes the place of the other.
+const EITHER: [&str; 2] = ["every", "cron"];
+
 /// Adds what a map does not say itself. Maps are merged key by key; lists and single values are its own or inherited whole.
 fn underlay(own: &mut Map<String, Value>, inherited: &Map<String, Value>) {
-    for (key, value) in inherited {
+    let chooses = EITHER.iter().any(|key| own.contains_key(*key));
+    for (key, value) in inherited.iter().filter(|(key, _)| !(chooses && EITHER.contains(&key.as_str()))) {
         match (own.get_mut(key), value) {
             (None, _) => drop(own.insert(key.clone(), value.clone())),
             (Some(Value::Object(own)), Value::Object(value)) => underlay(own, value),
@@ -46,5 +50,16 @@ mod tests {
         assert_eq!(file["replicas"]["other"], file["defaults"]);
         assert_eq!(file["mirrors"][0]["backups"], "all");
         assert_eq!(file["mirrors"][0]["prune"]["unselected"], true);
+    }
+
+    #[test]
+    fn a_schedule_of_its_own_takes_the_place_of_an_inherited_one() {
+        let mut file = json!({
+            "defaults": {"schedule": {"every": "5m", "jitter": "1m"}},
+            "replicas": {"main": {"schedule": {"cron": "0 * * * *"}}, "other": {"schedule": {"jitter": "2m"}}},
+        });
+        merge(&mut file);
+        assert_eq!(file["replicas"]["main"]["schedule"], json!({"cron": "0 * * * *", "jitter": "1m"}));
+        assert_eq!(file["replicas"]["other"]["schedule"], json!({"every": "5m", "jitter": "2m"}));
     }
 }

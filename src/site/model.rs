@@ -12,6 +12,7 @@ use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 
 use super::pattern::Pattern;
+use crate::schedule::{Schedule, Window};
 
 /// The desired state of one host at a disaster-recovery site.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +82,8 @@ pub struct Primary {
     pub bandwidth: Option<u64>,
     /// Transfers at the same time at the most, all its replicas together.
     pub streams: NonZeroU32,
+    /// When it may be copied from without a person, and how fast.
+    pub windows: Vec<Window>,
 }
 
 /// How a primary is reached.
@@ -161,6 +164,10 @@ pub struct Policy {
     pub accept_systems: BTreeSet<SystemId>,
     /// Things that the primary's may replace although what is here is good. Each names this replica.
     pub accept: Vec<Pattern>,
+    /// How often the controller looks at it.
+    pub schedule: Schedule,
+    /// What the controller does of itself.
+    pub auto: Auto,
 }
 
 /// Which backups are wanted, of those that the primary and the site have together.
@@ -233,6 +240,23 @@ pub struct Prune {
     pub unselected: bool,
     /// Backups that the primary no longer has.
     pub gone_at_primary: bool,
+}
+
+/// What is done without a person; the rest waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Auto {
+    /// What is missing comes, and what the primary changed follows.
+    pub add: bool,
+    /// What is wrong here is repaired.
+    pub repair: bool,
+    /// What `prune` lets go goes.
+    pub prune: bool,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Self { add: true, repair: true, prune: false }
+    }
 }
 
 /// What bounds a deletion.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::model::Auto;
 use super::scalars::{
-    AbsolutePath, Accepted, Barman, Command, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
-    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System,
+    AbsolutePath, Accepted, Barman, Command, Cron, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
+    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System, Zone,
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
@@ -111,6 +112,56 @@ pub(super) struct RawPrimary {
     #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 64))]
     pub streams: NonZeroU32,
+    /// When `antipode run` may copy backups from it, and how fast. By default always, and as fast as `bandwidth` says. What
+    /// a person applies is bound by none of them.
+    #[serde(default)]
+    pub windows: Vec<RawWindow>,
+}
+
+/// A window that opens at the times of a cron line. Exactly one of `allow`, `deny` and `bandwidth` says what holds in it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["allow", "deny", "bandwidth"])))]
+pub(super) struct RawWindow {
+    /// Backups may be copied while it is open, and not while no such window is.
+    pub allow: Option<RawAllowed>,
+    /// No backup is copied while it is open (`backups`), or nothing at all (`everything`): the newest WAL comes unless it is
+    /// denied so. A window that denies is stronger than one that allows.
+    pub deny: Option<RawDenied>,
+    /// While it is open, all that comes from this primary comes so fast at the most: `20MiB/s`. It only lowers the primary's.
+    pub bandwidth: Option<Rate>,
+    /// When it opens: the five fields of a crontab, `0 20 * * *`.
+    pub cron: Cron,
+    /// For how long.
+    pub duration: Length,
+    /// By which clocks: `Europe/Lisbon`. Default `UTC`.
+    #[serde(default)]
+    pub time_zone: Zone,
+    /// What becomes of copies that run when they are not allowed any more: they go on to their end (`finish`, the default),
+    /// or end at once and keep what they have (`stop`).
+    #[serde(default)]
+    pub overrun: RawOverrun,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAllowed {
+    Backups,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDenied {
+    Backups,
+    Everything,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawOverrun {
+    #[default]
+    Finish,
+    Stop,
 }
 
 fn an_hour() -> Length {
@@ -221,6 +272,10 @@ pub(super) struct RawPolicy {
     /// Addresses of things that are good here and differ at the primary, and that the primary's may replace all the same:
     /// `main/wal/00000001000000000000000C`, `main/info/20261122T030000`. Take them out when it is done.
     pub accept: Vec<Accepted>,
+    /// How often `antipode run` looks at it and brings what is missing.
+    pub schedule: RawSchedule,
+    /// What `antipode run` does by itself. The rest waits for a person, who applies it.
+    pub auto: RawAuto,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -343,6 +398,38 @@ pub(super) enum RawCompress {
     Auto,
     Zstd,
     None,
+}
+
+/// Either `every` or `cron`. What says neither is looked at every minute.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSchedule {
+    /// So long after the last time ended. Default `1m`.
+    pub every: Option<Length>,
+    /// At the times of a crontab's five fields: `*/5 * * * *`.
+    pub cron: Option<Cron>,
+    /// By which clocks `cron` is meant: `Europe/Lisbon`. Default `UTC`.
+    pub time_zone: Zone,
+    /// How much later it may be, so that many replicas do not begin at once. Default `10s`.
+    pub jitter: Option<Length>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuto {
+    /// Whether it brings what is missing, and follows what the primary changed.
+    pub add: bool,
+    /// Whether it repairs what is wrong here.
+    pub repair: bool,
+    /// Whether it deletes what `prune` lets go.
+    pub prune: bool,
+}
+
+impl Default for RawAuto {
+    fn default() -> Self {
+        let Auto { add, repair, prune } = Auto::default();
+        Self { add, repair, prune }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -5,17 +5,19 @@ use std::path::Path;
 
 use super::access::access;
 use super::model::{
-    Catalog, Compress, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts,
+    Auto, Catalog, Compress, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts,
     Transfer, WalsFrom,
 };
 use super::path::{KeyPath, LineNumbers};
 use super::raw::{
-    RawCompress, RawMirror, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSelection, RawSite, RawWalsFrom,
+    RawCompress, RawDenied, RawMirror, RawOverrun, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSchedule,
+    RawSelection, RawSite, RawWalsFrom, RawWindow,
 };
 use super::scalars::LocalServer;
 use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
 use crate::diag::Diagnostic;
+use crate::schedule::{Beat, Effect, Overrun, Schedule, Window};
 
 /// What validation looks things up in, and where it puts the mistakes it finds.
 pub(super) struct Context<'a> {
@@ -96,6 +98,8 @@ fn refuse_overlap(source: &Path, catalog: &Path, path: &KeyPath, context: &mut C
 fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_>) -> Option<Primary> {
     let access = access(raw.ssh, raw.ssh_command, raw.path, path, context)?;
     let timeouts = raw.timeouts;
+    let windows = raw.windows.iter().enumerate();
+    let windows = windows.filter_map(|(i, raw)| window(raw, &path.key("windows").item(i), context)).collect();
     Some(Primary {
         name: name.to_owned(),
         access,
@@ -105,7 +109,31 @@ fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_
         bandwidth: raw.bandwidth.0,
         refresh_after: raw.refresh_after.0,
         streams: raw.streams,
+        windows,
     })
+}
+
+/// A window has exactly one effect: the reader has seen to it.
+fn window(raw: &RawWindow, path: &KeyPath, context: &mut Context<'_>) -> Option<Window> {
+    let effect = match (raw.allow, raw.deny, raw.bandwidth) {
+        (Some(_), ..) => Effect::Allow,
+        (_, Some(RawDenied::Backups), _) => Effect::DenyBackups,
+        (_, Some(RawDenied::Everything), _) => Effect::DenyEverything,
+        (.., Some(bandwidth)) => match bandwidth.0 {
+            Some(limit) => Effect::Bandwidth(limit),
+            None => {
+                let diagnostic = Diagnostic::error("no-limit", "a window that limits nothing changes nothing");
+                context.value(&path.key("bandwidth"), diagnostic.help("write a rate, as in `20MiB/s`"));
+                return None;
+            }
+        },
+        _ => return None,
+    };
+    let overrun = match raw.overrun {
+        RawOverrun::Finish => Overrun::Finish,
+        RawOverrun::Stop => Overrun::Stop,
+    };
+    Some(Window { effect, opens: raw.cron.in_zone(&raw.time_zone)?, duration: raw.duration.0, overrun })
 }
 
 fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(ServerName, Replica)> {
@@ -115,6 +143,7 @@ fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(Se
     let name: ServerName = name.parse().ok()?;
     let server = raw.server.map_or_else(|| name.clone(), |server| server.0);
     refuse_foreign(&raw.policy, &name, &path, context);
+    refuse_two_beats(&raw.policy, &path, context);
     refuse_unfinished(&raw.policy, &path, context);
     Some((name.clone(), Replica { name, primary: raw.primary, server, policy: policy(raw.policy) }))
 }
@@ -131,6 +160,7 @@ fn mirrors(raw: Vec<RawMirror>, context: &mut Context<'_>) -> Vec<Mirror> {
             context.value(&path.key("primary"), diagnostic.help(help));
         }
         refuse_unfinished(&raw.policy, &path, context);
+        refuse_two_beats(&raw.policy, &path, context);
         let except = raw.except.into_iter().map(|pattern| pattern.0).collect();
         mirrors.push(Mirror { primary: raw.primary, except, policy: policy(raw.policy) });
     }
@@ -153,6 +183,14 @@ fn refuse_unfinished(raw: &RawPolicy, path: &KeyPath, context: &mut Context<'_>)
         let diagnostic =
             Diagnostic::error("unsupported", "segments that are still being written cannot be shipped yet");
         context.value(&path.key("wals").key("unfinished"), diagnostic.help("say `false`, or leave it out"));
+    }
+}
+
+/// A replica is looked at by one schedule.
+fn refuse_two_beats(raw: &RawPolicy, path: &KeyPath, context: &mut Context<'_>) {
+    if raw.schedule.every.is_some() && raw.schedule.cron.is_some() {
+        let diagnostic = Diagnostic::error("two-schedules", "`every` and `cron` are two schedules");
+        context.value(&path.key("schedule").key("cron"), diagnostic.help("keep one of them"));
     }
 }
 
@@ -195,6 +233,18 @@ fn policy(raw: RawPolicy) -> Policy {
         max_silence: raw.objective.max_silence.0,
         accept_systems: raw.accept_systems.into_iter().map(|system| system.0).collect(),
         accept: raw.accept.into_iter().map(|accepted| accepted.0).collect(),
+        schedule: schedule(&raw.schedule),
+        auto: Auto { add: raw.auto.add, repair: raw.auto.repair, prune: raw.auto.prune },
+    }
+}
+
+fn schedule(raw: &RawSchedule) -> Schedule {
+    let usual = Schedule::default();
+    let line = raw.cron.as_ref().and_then(|cron| cron.in_zone(&raw.time_zone)).map(Beat::Cron);
+    let every = raw.every.as_ref().map(|every| Beat::Every(every.0));
+    Schedule {
+        beat: line.or(every).unwrap_or(usual.beat),
+        jitter: raw.jitter.as_ref().map_or(usual.jitter, |jitter| jitter.0),
     }
 }
 

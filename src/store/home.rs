@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::posix::{durable, files, places};
 use rustix::fs::Access;
 
+use super::locks::{Lock, LockError};
 use super::{CatalogError, pedigree};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
@@ -117,6 +118,18 @@ pub fn prepare(home: &Path) -> Result<(), HomeError> {
     durable::create_directory(&own).map_err(io)?;
     fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(io)?;
     pedigree::name(home).map(drop).map_err(io)
+}
+
+/// Makes this program the one that keeps a catalog by itself, as long as the lock is held.
+pub fn keep(home: &Path) -> Result<Lock, Error> {
+    Lock::try_acquire(&home.join(places::OWN_DIRECTORY).join("keeper.lock")).map_err(|error| match error {
+        LockError::Busy { holder, .. } => {
+            let who = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
+            Error::new(Kind::Locked, format!("the catalog {} is kept already, by {who}", home.display()))
+                .hint("one `antipode run` keeps all replicas of a catalog: put them into its site file, or end it")
+        }
+        error @ LockError::Io { .. } => error.into(),
+    })
 }
 
 /// The servers that a Barman made directories for.

@@ -29,6 +29,7 @@ pub mod recording;
 pub mod repairs;
 mod root;
 pub mod staged;
+pub mod suspended;
 pub mod wals;
 pub mod xlogdb;
 

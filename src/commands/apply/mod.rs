@@ -19,6 +19,8 @@ use crate::observe::catalog::Depth;
 use crate::plan::Plan;
 use crate::plan::scope::{Pattern, Scope};
 use crate::progress::Json;
+use crate::render;
+use crate::schedule::Suspension;
 use crate::stdout;
 use crate::store::home;
 
@@ -139,6 +141,7 @@ impl Applying<'_> {
         }
         home::prepare(&self.session.site.catalog.path)?;
         let mut locking = self.session.lock(|name| scope.concerns(name), self.arguments.lock_timeout)?;
+        self.audience.passed_over(&locking.suspended);
         if !self.arguments.auto_approve {
             // Whoever approves is shown one plan, and asked once.
             return self.round(locking.all().await?, true).await;
@@ -278,6 +281,13 @@ pub async fn rest(
     let each = session.idle(plan, round).await?;
     recording.end(plan, &BTreeMap::new(), &session.unresolved).await;
     Ok(each)
+}
+
+/// What a person named is not passed over in silence.
+pub fn refuse_suspended(suspended: &BTreeMap<ServerName, Suspension>) -> Result<(), Error> {
+    let Some((replica, suspension)) = suspended.first_key_value() else { return Ok(()) };
+    let message = format!("{replica} is {}; nothing was changed", render::suspended(suspension));
+    Err(Error::new(Kind::Refused, message).hint(format!("`antipode resume {replica}` ends that")))
 }
 
 /// How an apply that did not do everything ends. Whoever reads that something is locked tries again later; what failed for

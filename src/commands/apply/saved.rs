@@ -19,7 +19,7 @@ use crate::plan::saved::SavedPlan;
 use crate::plan::saved::stale::{self, Present};
 use crate::store::home;
 
-use super::{both, carry_out, exit, limits, look};
+use super::{both, carry_out, exit, limits, look, refuse_suspended};
 
 /// Runs the command.
 pub async fn run(
@@ -84,7 +84,9 @@ async fn check(saved: &SavedPlan, file: &Path, arguments: &cli::Apply, session: 
         return Err(error.clone());
     }
     // It is applied as it was reviewed, or not at all.
-    let round = session.lock(|name| changed.contains(name), arguments.lock_timeout)?.all().await?;
+    let locking = session.lock(|name| changed.contains(name), arguments.lock_timeout)?;
+    refuse_suspended(&locking.suspended)?;
+    let round = locking.all().await?;
     if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }

@@ -57,7 +57,9 @@ async fn part(
     terminal: &Terminal,
 ) -> Result<Part, Error> {
     session.replica(server)?;
-    let round = session.lock(|name| name.as_str() == server, PATIENCE)?.all().await?;
+    let locking = session.lock(|name| name.as_str() == server, PATIENCE)?;
+    apply::refuse_suspended(&locking.suspended)?;
+    let round = locking.all().await?;
     if let Some(busy) = round.busy.values().next() {
         return Err(busy.clone());
     }

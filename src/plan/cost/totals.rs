@@ -72,7 +72,8 @@ impl Totals {
         totals
     }
 
-    fn count(&mut self, action: &Action) {
+    /// Counts one action more.
+    pub fn count(&mut self, action: &Action) {
         let things = match action.verb() {
             Verb::Add => &mut self.add,
             Verb::Repair => &mut self.repair,

@@ -103,9 +103,21 @@ fn differences(place: &KeyPath, planned: &Keys, now: &Keys) -> Vec<ChangedKey> {
 
 fn wanted(replica: &Replica) -> Keys {
     // Each key by name, so that one which is added to the policy is thought of here.
-    // What is accepted is part of the actions that it allows, with its reason.
-    let Policy { backups, wals_from, prune, protect, transfer, rpo: _, max_silence: _, accept_systems, accept: _ } =
-        &replica.policy;
+    // What is accepted is part of the actions that it allows, with its reason; who applies a plan that was reviewed goes by
+    // no schedule.
+    let Policy {
+        backups,
+        wals_from,
+        prune,
+        protect,
+        transfer,
+        rpo: _,
+        max_silence: _,
+        accept_systems,
+        accept: _,
+        schedule: _,
+        auto: _,
+    } = &replica.policy;
     let from = match wals_from {
         WalsFrom::OldestBackup => "oldest-backup",
         WalsFrom::NewestBackup => "newest-backup",

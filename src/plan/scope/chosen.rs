@@ -56,13 +56,15 @@ fn contradiction(plan: &Plan, scope: &Scope, target: &Pattern, cause: ActionInde
 }
 
 /// What actions need, both ways.
-struct Needs {
+pub struct Needs {
     of: BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
-    needed_by: BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
+    /// The actions that need one.
+    pub needed_by: BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
 }
 
 impl Needs {
-    fn of(plan: &Plan) -> Self {
+    /// As the graph of a plan has it.
+    pub fn of(plan: &Plan) -> Self {
         let graph = plan.graph();
         let place = |step: Step| (step.replica, step.action);
         let mut needs = Self { of: BTreeMap::new(), needed_by: BTreeMap::new() };
@@ -76,7 +78,7 @@ impl Needs {
 }
 
 /// Everything that is reached from these, themselves included, each with the one that it was reached from first.
-fn reach(
+pub fn reach(
     from: &BTreeSet<ActionIndex>,
     edges: &BTreeMap<ActionIndex, BTreeSet<ActionIndex>>,
 ) -> BTreeMap<ActionIndex, ActionIndex> {

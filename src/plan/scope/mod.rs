@@ -4,6 +4,7 @@
 
 mod chosen;
 mod cut;
+pub mod leave;
 mod unmatched;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@
 //! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
 //! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not; or for longer than `objective.max_silence` it was not level with its primary, and no apply did all there was to do |
 //! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
+//! | suspended | somebody said that it is left alone for now; no objective is missed |
 //! | blocked | nothing may be done, or something is held, before somebody settles what the plan says; no objective is missed |
 //! | primary unreachable | nothing could be learnt from the primary; no objective is missed |
 //! | inactive | the primary's Barman does not look after the server; no objective is missed |
@@ -104,6 +105,9 @@ pub enum Verdict {
     /// Nothing can be recovered.
     #[serde(rename = "not recoverable")]
     NotRecoverable,
+    /// Somebody said that it is left alone for now.
+    #[serde(rename = "suspended")]
+    Suspended,
     /// Nothing may be done, or something waits for a person.
     #[serde(rename = "blocked")]
     Blocked,
@@ -140,6 +144,7 @@ impl Verdict {
             Self::Incomplete => "incomplete",
             Self::ObjectiveMissed => "objective missed",
             Self::NotRecoverable => "not recoverable",
+            Self::Suspended => "suspended",
             Self::Blocked => "blocked",
             Self::PrimaryUnreachable => "primary unreachable",
             Self::Inactive => "inactive",
@@ -156,9 +161,10 @@ impl Verdict {
             Self::ObjectiveMissed => 3,
             Self::Incomplete => 4,
             Self::PrimaryUnreachable => 5,
-            Self::Inactive => 6,
-            Self::Behind => 7,
-            Self::InSync => 8,
+            Self::Suspended => 6,
+            Self::Inactive => 7,
+            Self::Behind => 8,
+            Self::InSync => 9,
         }
     }
 
@@ -255,6 +261,9 @@ fn verdict(
     }
     if objective.is_some_and(|objective| !objective.kept) || silence.is_some_and(|silence| !silence.kept) {
         return Verdict::ObjectiveMissed;
+    }
+    if here.suspended.is_some() {
+        return Verdict::Suspended;
     }
     match &plan.outcome {
         Outcome::Blocked(_) if plan.inactive().is_some() => Verdict::Inactive,

@@ -85,6 +85,8 @@ fn policy() -> Policy {
         max_silence: None,
         accept_systems: BTreeSet::new(),
         accept: Vec::new(),
+        schedule: crate::schedule::Schedule::default(),
+        auto: crate::site::model::Auto::default(),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) use names::{
 };
 pub(super) use sizes::{Percent, Rate};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
-pub(super) use times::{Interval, Length, Objective, Retention};
+pub(super) use times::{Cron, Interval, Length, Objective, Retention, Zone};
 
 /// What is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,7 @@ scalars!(
     Accepted,
     Barman,
     Command,
+    Cron,
     Destination,
     HomePath,
     Jump,
@@ -122,6 +123,7 @@ scalars!(
     ServerPattern,
     SshCommand,
     System,
+    Zone,
 );
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! Lengths of time, and Barman's wording of a retention policy.
+//! Lengths of time, times that come again, and Barman's wording of a retention policy.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
 use super::{Mistake, Scalar, any_case};
+use crate::schedule::CronLine;
 use crate::site::model::Rule;
+use crate::site::suggest::near;
 
 /// The units of a length of time in seconds; a month is 31 days, as in Barman.
 ///
@@ -129,6 +133,74 @@ impl Scalar for Interval {
     }
 }
 
+/// A cron line, whatever clocks it is meant by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::site) struct Cron(String);
+
+impl Cron {
+    /// What it says by the clocks of a time zone; `None` never, as it was read.
+    pub fn in_zone(&self, zone: &Zone) -> Option<CronLine> {
+        CronLine::new(&self.0, zone.0.clone()).ok()
+    }
+}
+
+impl Scalar for Cron {
+    const FORMAT: &'static str = "cron-line";
+
+    fn pattern() -> String {
+        r"^(@[a-z]+|[^ ]+( [^ ]+){4})$".to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let help =
+            "write the five fields of a crontab, as in `30 2 * * 1-5` (minute, hour, day, month, weekday), or `@daily`";
+        let mistake = |why: String| Mistake::new(format!("`{text}` is not a cron line: {why}"), help);
+        let is_spaced = text.split(' ').all(|field| !field.is_empty());
+        let line = if is_spaced { CronLine::new(text, TimeZone::UTC) } else { return Err(mistake(SPACES.to_owned())) };
+        let line = line.map_err(|error| mistake(error.to_string().trim_end_matches('.').to_owned()))?;
+        match line.next(jiff::Timestamp::UNIX_EPOCH) {
+            Some(_) => Ok(Self(text.to_owned())),
+            None => Err(mistake("no day is ever such a day".to_owned())),
+        }
+    }
+}
+
+/// Where a cron line has them elsewhere.
+const SPACES: &str = "one blank stands between two fields";
+
+/// A time zone by its name in the tz database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::site) struct Zone(TimeZone);
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(TimeZone::UTC)
+    }
+}
+
+impl Scalar for Zone {
+    const FORMAT: &'static str = "time-zone";
+
+    fn pattern() -> String {
+        "^[A-Za-z][A-Za-z0-9_+/-]{1,63}$".to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        // That of this program: a file is right or wrong on every machine.
+        let zones = TimeZoneDatabase::bundled();
+        let names = || zones.available().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        zones.get(text).map(Self).map_err(|_| {
+            let names = names();
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            let help = match near(text, &known).first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write a name of the tz database, such as `Europe/Lisbon` or `UTC`".to_owned(),
+            };
+            Mistake::new(format!("`{text}` is not a time zone"), help)
+        })
+    }
+}
+
 /// Barman's `retention_policy`: `REDUNDANCY n` or `RECOVERY WINDOW OF n DAYS|WEEKS|MONTHS`, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::site) struct Retention(pub Rule);
@@ -200,6 +272,21 @@ mod tests {
             (seconds("always"), seconds("12h"), seconds("0s"), seconds("never")),
             (Some(0), Some(43_200), None, None)
         );
+    }
+
+    #[test]
+    fn cron_lines_and_the_zones_of_their_clocks() {
+        for good in ["30 2 * * 1-5", "*/5 * * * *", "0 0 1 1 *", "@daily", "0 20 * * MON,WED"] {
+            assert!(Cron::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", "* * * *", "0  2 * * *", " 0 2 * * *", "* * * * * *", "0 0 30 2 *", "99 * * * *", "@sometimes"]
+        {
+            assert!(Cron::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Zone::parse("UTC"), Ok(Zone::default()));
+        assert_ne!(Zone::parse("Europe/Lisbon"), Ok(Zone::default()));
+        assert_eq!(Zone::parse("Europe/Lisboa").unwrap_err().help, "did you mean `Europe/Lisbon`?");
+        assert!(Zone::parse("../etc/passwd").is_err());
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn bench() -> Bench {
         refresh_after: seconds(1),
         bandwidth: None,
         streams: NonZeroU32::MIN,
+        windows: Vec::new(),
     };
     let cancel = CancellationToken::new();
     let files = LocalFiles::open(&primary, &source, &cancel).unwrap();

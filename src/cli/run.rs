@@ -1,0 +1,88 @@
+//! The command that keeps a site by itself, and those that keep it from that.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::SiteFile;
+use super::plan::parse_duration;
+
+/// Arguments of `run`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  antipode run -f /etc/antipode/lisbon.yaml\n\nSignals: SIGTERM and SIGINT end it cleanly, \
+                  SIGHUP reads the site file again.\n\nExit codes: 0 it was asked to end; 3 another one keeps this catalog; 1 an error."
+)]
+pub struct Run {
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+}
+
+/// Arguments of `suspend`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  antipode suspend main\n  antipode suspend main --until 4h --why 'the primary moves house'\n  \
+                  antipode suspend main archive --until 2026-11-23T06:00:00Z"
+)]
+pub struct Suspend {
+    /// The replicas
+    #[arg(value_name = "REPLICA", required = true)]
+    pub replicas: Vec<String>,
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// For how long, or until when; without it until somebody resumes it
+    #[arg(long, value_name = "LENGTH|TIME", value_parser = parse_until)]
+    pub until: Option<Until>,
+    /// Why, for whoever sees that nothing arrives
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  antipode resume main")]
+pub struct Resume {
+    /// The replicas
+    #[arg(value_name = "REPLICA", required = true)]
+    pub replicas: Vec<String>,
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+}
+
+/// When something ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// So much later than now.
+    In(Duration),
+    /// Then.
+    At(Timestamp),
+}
+
+fn parse_until(text: &str) -> Result<Until, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Until::At(time));
+    }
+    match parse_duration(text) {
+        Ok(length) if !length.is_zero() => Ok(Until::In(length)),
+        _ => Err("expected a length such as 4h or 2d, or a time such as 2026-11-23T06:00:00Z".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_a_length_or_a_time() {
+        assert_eq!(parse_until("4h"), Ok(Until::In(Duration::from_secs(14_400))));
+        assert_eq!(parse_until("2026-11-23T06:00:00Z"), Ok(Until::At(Timestamp::from_second(1_795_413_600).unwrap())));
+        assert_eq!(parse_until("2026-11-23T07:00:00+01:00"), parse_until("2026-11-23T06:00:00Z"));
+        for bad in ["", "0s", "-4h", "tomorrow", "06:00", "2026-11-23"] {
+            assert!(parse_until(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Who keeps a site: knows what is due, lets it be done, and hears what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::OptionFuture;
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::ids::ServerName;
+use crate::cycle::Session;
+use crate::english::count;
+use crate::error::{Error, Kind};
+use crate::plan::scope::leave::Leave;
+use crate::schedule::{Overrun, Regime, Suspension, later, regime};
+use crate::site::model::{Replica, Site};
+
+use super::Follower;
+use super::pause;
+use super::standing::{Report, Standing, State};
+use super::turn::Turn;
+
+/// How often it looks at what time it is.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
+const FAREWELL: Duration = Duration::from_secs(9);
+
+/// What a controller begins with.
+pub struct Start {
+    /// The site as its session has it now.
+    pub session: Session,
+    /// The site whenever its file says something else that is valid.
+    pub sites: UnboundedReceiver<Site>,
+    /// Who follows.
+    pub follower: Arc<dyn Follower>,
+    /// Ends it.
+    pub cancel: CancellationToken,
+}
+
+/// Keeps a site.
+pub struct Controller {
+    session: Arc<Session>,
+    /// What the site file says, whatever bandwidth holds now.
+    declared: Site,
+    sites: UnboundedReceiver<Site>,
+    follower: Arc<dyn Follower>,
+    cancel: CancellationToken,
+    replicas: BTreeMap<ServerName, Kept>,
+    suspended: BTreeMap<ServerName, Suspension>,
+    /// By the primary's name.
+    regimes: BTreeMap<String, Regime>,
+    turns: JoinSet<()>,
+    reports: (UnboundedSender<Report>, UnboundedReceiver<Report>),
+    /// A session that is being made of what the site file says now, and of the servers that its mirrors have now.
+    following: Option<JoinHandle<Session>>,
+    /// When the mirrored primaries are asked again.
+    asks_again: Timestamp,
+}
+
+/// A replica, and what is kept of it.
+struct Kept {
+    replica: Replica,
+    standing: Standing,
+    /// Ends the apply of its turn, while it has one.
+    turn: Option<CancellationToken>,
+}
+
+impl Controller {
+    /// One that has not begun.
+    pub fn new(Start { session, sites, follower, cancel }: Start) -> Self {
+        Self {
+            declared: (*session.site).clone(),
+            session: Arc::new(session),
+            sites,
+            follower,
+            cancel,
+            replicas: BTreeMap::new(),
+            suspended: BTreeMap::new(),
+            regimes: BTreeMap::new(),
+            turns: JoinSet::new(),
+            reports: unbounded_channel(),
+            following: None,
+            asks_again: Timestamp::MIN,
+        }
+    }
+
+    /// Keeps the site until it is told to end.
+    pub async fn run(mut self) {
+        self.adopt(Timestamp::now());
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => break,
+                Some(report) = self.reports.1.recv() => self.heard(report),
+                Some(site) = self.sites.recv() => self.declare(site),
+                Some(session) = OptionFuture::from(self.following.as_mut()) => {
+                    self.following = None;
+                    // It ends without a session only when this program does.
+                    if let Ok(session) = session {
+                        self.session = Arc::new(session);
+                        self.adopt(Timestamp::now());
+                    }
+                }
+                Some(_) = self.turns.join_next() => {}
+                _ = ticks.tick() => self.tick(Timestamp::now()),
+            }
+        }
+        self.end().await;
+    }
+
+    /// Waits for what runs, which was told to end.
+    async fn end(mut self) {
+        self.follower.ending();
+        let all = async { while self.turns.join_next().await.is_some() {} };
+        // What hangs even then is ended with the program; nothing of it is published.
+        let _ended_well = timeout(FAREWELL, all).await;
+        while let Ok(report) = self.reports.1.try_recv() {
+            self.follower.report(&report);
+        }
+        let _closed = timeout(Duration::from_secs(1), self.session.hang_up()).await;
+    }
+
+    /// Goes by another declaration, as soon as its mirrors are asked.
+    fn declare(&mut self, site: Site) {
+        if site.catalog.path != self.declared.catalog.path {
+            let message = format!(
+                "`catalog.path` is {} now, and this keeps {}; what was declared before holds",
+                site.catalog.path.display(),
+                self.declared.catalog.path.display()
+            );
+            self.follower.site_error(&Error::new(Kind::Invalid, message).hint("end this run and begin another one"));
+            return;
+        }
+        self.declared = site;
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        if let Some(earlier) = self.following.take() {
+            earlier.abort();
+        }
+        let (session, site) = (Arc::clone(&self.session), self.declared.clone());
+        self.following = Some(tokio::spawn(async move {
+            let mut session = session.following(site).await;
+            // Where it cannot be told what is here, the mirror of a primary that is silent stays without servers.
+            let _unknown = session.mirror_what_is_here();
+            session
+        }));
+    }
+
+    /// Keeps the replicas of the session, and no others.
+    fn adopt(&mut self, now: Timestamp) {
+        let kept: BTreeMap<ServerName, Replica> =
+            self.session.replicas.iter().map(|replica| (replica.name.clone(), replica.clone())).collect();
+        self.replicas.retain(|name, gone| {
+            let stays = kept.contains_key(name);
+            if !stays {
+                gone.turn.iter().for_each(CancellationToken::cancel);
+            }
+            stays
+        });
+        let is_new = self.replicas.len();
+        for (name, replica) in kept {
+            let new = || Kept { replica: replica.clone(), standing: Standing::due(now), turn: None };
+            let kept = self.replicas.entry(name).or_insert_with(new);
+            if kept.replica != replica {
+                kept.replica = replica;
+                kept.standing.due = now;
+            }
+        }
+        let mirrored = self.declared.mirrors.iter().filter_map(|mirror| self.declared.primaries.get(&mirror.primary));
+        let soonest = mirrored.map(|primary| primary.refresh_after).min();
+        self.asks_again = soonest.map_or(Timestamp::MAX, |length| later(now, length));
+        self.regimes.clear();
+        if is_new != self.replicas.len() || is_new == 0 {
+            self.follower.site(&format!("keeps {}", count(self.replicas.len() as u64, "replica")));
+        }
+        for error in &self.session.unresolved {
+            self.follower.site_error(error);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.govern(now);
+        self.see_suspended();
+        self.stop_what_may_not_run();
+        if now >= self.asks_again && self.following.is_none() {
+            self.asks_again = Timestamp::MAX;
+            self.follow();
+        }
+        self.begin_what_is_due(now);
+        self.follower.alive();
+    }
+
+    /// Lets the bandwidth of each primary be what its windows say, also for what runs.
+    fn govern(&mut self, now: Timestamp) {
+        let holds = |regime: &Regime| regime.until.is_none_or(|until| now < until);
+        if self.regimes.len() == self.declared.primaries.len() && self.regimes.values().all(holds) {
+            return;
+        }
+        let primaries = self.declared.primaries.iter();
+        self.regimes =
+            primaries.map(|(name, primary)| (name.clone(), regime(&primary.windows, primary.bandwidth, now))).collect();
+        let limits = self.regimes.iter().map(|(name, regime)| (name.as_str(), regime.bandwidth));
+        if let Some(session) = self.session.with_bandwidths(limits) {
+            self.session = Arc::new(session);
+        }
+    }
+
+    fn see_suspended(&mut self) {
+        let suspended = self.session.suspended(self.replicas.keys());
+        for (name, kept) in &mut self.replicas {
+            let (before, now) = (self.suspended.get(name), suspended.get(name));
+            if before != now {
+                self.follower.suspended(name, now);
+                // What is resumed goes on at once, and how what is suspended stands is looked at.
+                kept.standing.due = Timestamp::MIN;
+            }
+        }
+        self.suspended = suspended;
+    }
+
+    /// Ends the applies of replicas that were suspended, and those that a window stops.
+    fn stop_what_may_not_run(&self) {
+        for (name, kept) in &self.replicas {
+            let regime = self.regimes.get(&kept.replica.primary);
+            let is_over = regime.is_some_and(|regime| !regime.backups && regime.overrun == Overrun::Stop);
+            let copies = || kept.standing.copies_backups;
+            if self.suspended.contains_key(name) || is_over && copies() {
+                kept.turn.iter().for_each(CancellationToken::cancel);
+            }
+        }
+    }
+
+    /// Begins a turn for each primary of which a replica is due, with all that may be looked at then.
+    fn begin_what_is_due(&mut self, now: Timestamp) {
+        let mut turns: BTreeMap<String, Vec<(Replica, Leave, CancellationToken)>> = BTreeMap::new();
+        let is_idle = |kept: &&mut Kept| kept.turn.is_none();
+        let due: Vec<String> = self
+            .replicas
+            .values()
+            .filter(|kept| kept.turn.is_none() && kept.standing.due <= now)
+            .map(|kept| kept.replica.primary.clone())
+            .collect();
+        for kept in self.replicas.values_mut().filter(is_idle) {
+            // Whoever may begin later may begin now: one look at the primary is enough for all of them.
+            let soon = later(now, kept.replica.policy.schedule.jitter);
+            let primary = &kept.replica.primary;
+            if !due.contains(primary) || kept.standing.due > soon {
+                continue;
+            }
+            let Some(regime) = self.regimes.get(primary) else { continue };
+            let leave = Leave { auto: kept.replica.policy.auto, backups: regime.backups, wals: regime.wals };
+            let turn = self.cancel.child_token();
+            kept.turn = Some(turn.clone());
+            kept.standing.copies_backups = regime.backups;
+            turns.entry(primary.clone()).or_default().push((kept.replica.clone(), leave, turn));
+        }
+        for due in turns.into_values() {
+            let cancel = self.cancel.child_token();
+            let turn = Turn {
+                session: Arc::new(self.session.again(cancel)),
+                due,
+                follower: Arc::clone(&self.follower),
+                reports: self.reports.0.clone(),
+            };
+            self.turns.spawn(turn.take());
+        }
+    }
+
+    /// A turn of a replica ended.
+    fn heard(&mut self, report: Report) {
+        self.follower.report(&report);
+        // It may be kept no longer.
+        let Some(kept) = self.replicas.get_mut(&report.replica) else { return };
+        kept.turn = None;
+        let name = report.replica.as_str();
+        let scheduled = kept.replica.policy.schedule.next(name, report.ended);
+        let standing = &mut kept.standing;
+        standing.failures = if report.failure.is_some() { standing.failures.saturating_add(1) } else { 0 };
+        standing.due = match &report.failure {
+            _ if report.stopped => report.ended,
+            Some(failure) => pause::again(name, failure.kind, standing.failures, report.ended, scheduled),
+            None => scheduled.unwrap_or(Timestamp::MAX),
+        };
+        let state = State::after(&report);
+        if !report.stopped {
+            if !state.says_the_same(&standing.state) {
+                self.follower.state(&report.replica, &state);
+            }
+            standing.state = state;
+        }
+        standing.last = Some(report);
+    }
+}

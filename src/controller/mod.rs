@@ -1,0 +1,46 @@
+//! The controller: keeps a site by itself, for as long as it is let.
+//!
+//! ```text
+//!   site file ──► Controller ──► turn (the replicas of a primary that are due) ──► each replica: leave ──► apply
+//!                     ▲                                                                     │
+//!                     └────────────────────────── Report ◄──────────────────────────────────┘
+//! ```
+//!
+//! [`Controller`] alone knows what time it is and what is due. A turn looks at both ends of the replicas of one primary that
+//! are due, and goes on with each as soon as it is observed: what one of them takes delays no other. Each is due again by
+//! its schedule or, when it failed, after a [`pause`]. What may be done without a person is decided by
+//! [`Leave`](crate::plan::scope::leave::Leave). Whoever follows hears of it as a [`Follower`].
+
+mod keeper;
+mod pause;
+mod standing;
+mod turn;
+
+pub use keeper::{Controller, Start};
+pub use standing::{Report, Standing, State};
+
+use crate::barman::ids::ServerName;
+use crate::error::Error;
+use crate::events::Listener;
+use crate::plan::Plan;
+use crate::schedule::Suspension;
+
+/// Somebody who follows what a controller does.
+pub trait Follower: Send + Sync {
+    /// It goes on; said several times a second.
+    fn alive(&self);
+    /// It is told to end, and waits for what runs.
+    fn ending(&self);
+    /// The replicas that are kept, or what else concerns the site as a whole.
+    fn site(&self, what: &str);
+    /// Something is wrong with the site as a whole.
+    fn site_error(&self, error: &Error);
+    /// What a replica's state is now, where it is another one than before.
+    fn state(&self, replica: &ServerName, state: &State);
+    /// Somebody suspended a replica, or resumed it.
+    fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>);
+    /// An apply begins: who hears of its steps.
+    fn apply(&self, plan: &Plan) -> Box<dyn Listener>;
+    /// A turn of a replica ended.
+    fn report(&self, report: &Report);
+}
