@@ -6,31 +6,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 20] = [
+const DIRECTIONS: [(&str, &[&str]); 22] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
     ("diag", &["barman"]),
     ("error", &["barman"]),
-    ("site", &["barman", "diag"]),
+    ("schedule", &[]),
+    ("site", &["barman", "diag", "schedule"]),
     ("journal", &["error"]),
-    ("store", &["barman", "error", "journal", "user"]),
+    ("store", &["barman", "error", "journal", "schedule", "user"]),
     ("verify", &["barman", "store"]),
     ("transport", &["barman", "error", "site", "user"]),
-    ("observe", &["barman", "error", "site", "store", "transport", "verify"]),
-    ("plan", &["barman", "english", "error", "observe", "site", "verify"]),
+    ("observe", &["barman", "error", "schedule", "site", "store", "transport", "verify"]),
+    ("plan", &["barman", "english", "error", "observe", "schedule", "site", "verify"]),
     ("events", &["error", "plan", "transport"]),
-    ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "site"]),
+    ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "schedule", "site"]),
     ("metrics", &["barman", "error", "events", "plan"]),
     ("plan_file", &["barman", "error", "plan", "render"]),
     ("apply", &["barman", "english", "error", "events", "observe", "plan", "site", "store", "transport", "verify"]),
-    ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "site", "store", "transport"]),
+    ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "schedule", "site", "store", "transport"]),
+    ("controller", &["barman", "cycle", "english", "error", "events", "observe", "plan", "schedule", "site"]),
     ("progress", &["error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
 
 /// Modules that compute and nothing else.
-const PURE: [&str; 8] = ["plan", "plan_file", "render", "metrics", "site", "barman", "english", "journal"];
+const PURE: [&str; 9] = ["plan", "plan_file", "render", "metrics", "schedule", "site", "barman", "english", "journal"];
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].

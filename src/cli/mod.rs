@@ -133,6 +133,9 @@ pub enum Command {
     /// what it has. Plans and statuses say who suspended a replica, since when and why; it is never in sync meanwhile.
     Suspend(Suspend),
     /// End what `suspend` began
+    ///
+    /// From now on runs work on these replicas again: `antipode run` at once, the others when they are next begun. What the
+    /// primary archived and took meanwhile is brought then, the newest point that can be recovered first.
     Resume(Resume),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///

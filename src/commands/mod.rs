@@ -141,6 +141,8 @@ fn refuse_barman_conf(command: &Command, barman_conf: Option<&Path>) -> Result<(
 async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, Error> {
     refuse_barman_conf(&command, barman_conf)?;
     let interrupt = Interrupt::watch()?;
+    // Of what goes on until it is told to end, that is no interruption.
+    let goes_on = matches!(command, Command::Run(_));
     let result = match command {
         Command::Plan(arguments) => plan::run(&arguments, terminal, &interrupt).await,
         Command::Apply(arguments) => apply::run(&arguments, terminal, &interrupt).await,
@@ -171,7 +173,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Man(arguments) => documents::man(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,
     };
-    match interrupt.exit() {
+    match interrupt.exit().filter(|_| !goes_on) {
         // Whatever it was that an interruption broke off, the interruption is what happened.
         Some(exit) => {
             if let Err(error) = result {

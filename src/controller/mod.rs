@@ -23,6 +23,7 @@ use crate::barman::ids::ServerName;
 use crate::error::Error;
 use crate::events::Listener;
 use crate::plan::Plan;
+use crate::plan::scope::leave::Waiting;
 use crate::schedule::Suspension;
 
 /// Somebody who follows what a controller does.
@@ -37,6 +38,8 @@ pub trait Follower: Send + Sync {
     fn site_error(&self, error: &Error);
     /// What a replica's state is now, where it is another one than before.
     fn state(&self, replica: &ServerName, state: &State);
+    /// What waits of a replica's plan, where that is something else than before.
+    fn waiting(&self, replica: &ServerName, waiting: &Waiting);
     /// Somebody suspended a replica, or resumed it.
     fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>);
     /// An apply begins: who hears of its steps.

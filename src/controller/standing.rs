@@ -65,6 +65,8 @@ pub struct Standing {
     pub due: Timestamp,
     /// How often it failed in a row.
     pub failures: u32,
+    /// What waits, as far as that is known.
+    pub waiting: Waiting,
     /// Whether backups may be copied in its turn.
     pub copies_backups: bool,
     /// What the last turn came to that ended.
@@ -74,7 +76,7 @@ pub struct Standing {
 impl Standing {
     /// Nothing is known; it is due then.
     pub fn due(due: Timestamp) -> Self {
-        Self { state: State::New, due, failures: 0, copies_backups: false, last: None }
+        Self { state: State::New, due, failures: 0, waiting: Waiting::default(), copies_backups: false, last: None }
     }
 }
 

@@ -42,7 +42,6 @@ fn copies(other: &Site, site: &Site, name: &ServerName, here: &ReplicaInventory)
 mod tests {
     use super::*;
     use crate::barman::last_apply::{LastApply, SiteNote};
-    use crate::observe::inventory::{Observed, ReplicaObservation};
     use crate::plan::tests::notation;
 
     /// What is noted of `main` when this file was at work there last, as its name and whether that is the same.
@@ -69,11 +68,8 @@ mod tests {
         };
         let mut replica = notation::replica("|", &notation::primary(""));
         replica.last_apply = Some(last);
-        let primary = Observed::Inactive(String::new());
-        let mut observation =
-            Observation { replicas: [("main".parse().unwrap(), ReplicaObservation { primary, replica })].into() };
-        note(&site, &mut observation);
-        observation.replicas.into_values().next()?.replica.other_site.map(|other| (other.name, other.is_ours))
+        note(&site, &"main".parse().unwrap(), &mut replica);
+        replica.other_site.map(|other| (other.name, other.is_ours))
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub use ongoing::{advice as advice_on_ongoing, ongoing};
 pub use reason::phrase as why;
 pub use recorded::{failure, recorded};
 pub use refusal::{advice as advice_on_refusal, refusal};
+pub use summary::to_do;
 
 /// How a plan is written for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -363,11 +363,7 @@ fn unwatched(status: &SiteStatus) -> Option<Remark> {
 
 /// What an apply would do, in a few words.
 fn to_do(plan: &ReplicaPlan) -> Option<String> {
-    let totals = Totals::of_replica(plan);
-    let kinds = [("add", totals.add), ("repair", totals.repair), ("update", totals.update), ("prune", totals.prune)];
-    let some = kinds.iter().filter(|(_, things)| things.total() > 0);
-    let words: Vec<String> = some.map(|(verb, things)| format!("{verb} {}", super::summary::things(things))).collect();
-    (!words.is_empty()).then(|| list(&words))
+    super::summary::to_do(&Totals::of_replica(plan))
 }
 
 /// What no verdict says and nobody may overlook: what will be lacking whatever is applied, times that show nothing,

@@ -71,6 +71,14 @@ pub fn changes(totals: &Totals) -> Vec<String> {
     parts
 }
 
+/// What is to be done, in a few words: `add 1 backup and prune 2 WAL segments`; `None` where that is nothing.
+pub fn to_do(totals: &Totals) -> Option<String> {
+    let kinds = [("add", totals.add), ("repair", totals.repair), ("update", totals.update), ("prune", totals.prune)];
+    let some = kinds.iter().filter(|(_, things)| things.total() > 0);
+    let words: Vec<String> = some.map(|(verb, of)| format!("{verb} {}", things(of))).collect();
+    (!words.is_empty()).then(|| list(&words))
+}
+
 /// What a narrowed plan does not do, where it is narrower than the whole.
 pub fn left_out(plan: &Plan) -> Option<String> {
     let narrowed = plan.narrowed.as_ref()?;

@@ -108,6 +108,7 @@ impl Sshd {
             refresh_after: seconds(3600),
             bandwidth: None,
             streams: NonZeroU32::MIN,
+            windows: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antipode::apply::{Limits, Means, RunLock, Shared, apply};
@@ -117,6 +117,9 @@ async fn look_over(site: &Site, connections: &Connections, now: Timestamp) -> (P
     let (replicas, purpose, never) = (replicas(site), Purpose::Plan { refresh: false }, CancellationToken::new());
     let call = |primary: &Primary| ready(connections[&primary.name].clone()).boxed();
     let terms = Terms { purpose, turns: &Turns::default(), now, cancel: &never };
-    let observed = observe(site, &replicas, &call, &backup::to_copy(now), terms).await.unwrap();
+    let all = Mutex::new(BTreeMap::new());
+    let each = |name, observed| drop(all.lock().unwrap().insert(name, observed));
+    observe(site, &replicas, &call, &backup::to_copy(now), terms, &each).await.unwrap();
+    let observed = Observation { replicas: all.into_inner().unwrap() };
     (plan(site, &replicas, &observed, now), observed)
 }

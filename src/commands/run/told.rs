@@ -6,8 +6,10 @@ use crate::barman::ids::ServerName;
 use crate::commands::terminal::{self, Terminal};
 use crate::controller::{Follower, Report, State};
 use crate::error::Error;
-use crate::events::{Event, Listener};
+use crate::events::{Event, Listener, Nobody};
 use crate::plan::Plan;
+use crate::plan::action::address::Sort;
+use crate::plan::scope::leave::Waiting;
 use crate::progress::Lines;
 use crate::render;
 use crate::schedule::Suspension;
@@ -65,6 +67,14 @@ impl Follower for Told {
         }
     }
 
+    fn waiting(&self, replica: &ServerName, waiting: &Waiting) {
+        for (totals, what) in [(&waiting.for_person, "a person"), (&waiting.for_window, "a window")] {
+            if let Some(to_do) = render::to_do(totals) {
+                self.line(replica, &format!("waits for {what}: {to_do}"));
+            }
+        }
+    }
+
     fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>) {
         match suspension {
             Some(suspension) => self.line(replica, &render::suspended(suspension)),
@@ -73,7 +83,7 @@ impl Follower for Told {
     }
 
     fn apply(&self, _plan: &Plan) -> Box<dyn Listener> {
-        Box::new(Steps(self.terminal.quiet.then_some(()).map_or_else(|| Some(Lines::new()), |()| None)))
+        if self.terminal.quiet { Box::new(Nobody) } else { Box::new(Backups(Lines::new())) }
     }
 
     fn report(&self, report: &Report) {
@@ -83,13 +93,21 @@ impl Follower for Told {
     }
 }
 
-/// Tells of the steps of an apply that somebody would wait for.
-struct Steps(Option<Lines>);
+/// Tells how backups are copied, and what is waited for. WAL comes all the time.
+struct Backups(Lines);
 
-impl Listener for Steps {
+impl Listener for Backups {
     fn notice(&self, event: &Event) {
-        if let Some(lines) = &self.0 {
-            lines.notice(event);
+        let is_told = match event {
+            Event::Started { address, .. }
+            | Event::Finished { address, .. }
+            | Event::Failed { address, .. }
+            | Event::Skipped { address, .. } => address.sort() == Sort::Backup.as_str(),
+            Event::Retrying { .. } => true,
+            Event::Interrupted => false,
+        };
+        if is_told {
+            self.0.notice(event);
         }
     }
 }

@@ -10,6 +10,7 @@ mod graph;
 mod guard;
 mod harmless;
 mod held;
+mod leave;
 mod metadata;
 mod model;
 pub(crate) mod notation;

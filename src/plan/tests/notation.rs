@@ -94,6 +94,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),
         staged: BTreeMap::new(),
         site_barman: SiteBarman::default(),
+        suspended: None,
         rooms: None,
     }
 }

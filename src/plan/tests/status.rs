@@ -8,8 +8,9 @@ use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
 use crate::error::{Error, Kind};
 use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
-use crate::plan::reason::Note;
+use crate::plan::reason::{Note, Warning};
 use crate::plan::status::{BackupCounts, ReplicaStatus, Verdict, status};
+use crate::schedule::Suspension;
 
 use super::case::{Case, case, whole};
 
@@ -205,4 +206,20 @@ fn what_a_plan_rests_on_is_told_to_the_minute() {
     let case = case(PRIMARY, PRIMARY).with(|case| case.here.wals_looked_at = looked_at);
     let told = Note::LookedEarlier { since: "2026-11-29T00:00:00Z".parse().unwrap() };
     assert_eq!(case.plan().notes, [told]);
+}
+
+#[test]
+fn what_is_suspended_is_never_well_and_its_objective_is_judged_all_the_same() {
+    let suspended = |case: Case| {
+        case.with(|case| {
+            case.here.suspended = Some(Suspension { since: None, until: None, by: Some("anna".to_owned()), why: None });
+        })
+    };
+    assert_eq!(suspended(case(PRIMARY, PRIMARY)).status().verdict, Verdict::Suspended);
+    assert!(!Verdict::Suspended.is_well());
+    assert_eq!(suspended(case(PRIMARY, PRIMARY)).unreachable().verdict, Verdict::Suspended);
+    assert_eq!(suspended(case(PRIMARY, BEHIND)).rpo(15).status().verdict, Verdict::ObjectiveMissed);
+    assert_eq!(suspended(case(PRIMARY, "")).status().verdict, Verdict::NotRecoverable);
+    let warnings = suspended(case(PRIMARY, BEHIND)).plan().warnings;
+    assert!(matches!(warnings.as_slice(), [Warning::Suspended(_), ..]), "{warnings:?}");
 }

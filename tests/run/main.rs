@@ -1,0 +1,6 @@
+//! `antipode run` as a program: a site that is kept by itself, over catalogs on this machine.
+
+mod kept;
+mod service;
+mod site_file;
+mod work;

@@ -1,0 +1,99 @@
+//! What is done by itself, what waits, and who is waited for.
+
+use std::fs;
+
+use antipode::store::home;
+use antipode::store::locks::{Lock, LockKind};
+
+use crate::kept::Ground;
+
+const WELL: &str = "main: all that may be done by itself is done";
+
+/// The newest backup, beside the first one, which is kept.
+const LAST: &str = "backups: [{last: 1}], prune: {unselected: true}, protect: {min_backups: 1, max_prune: 100%}";
+
+#[test]
+fn what_appears_at_the_primary_is_brought_and_what_would_be_deleted_waits_for_a_person() {
+    let mut ground = Ground::new(LAST);
+    let mut kept = ground.keep();
+    kept.says(WELL);
+    let [first, second] = [25, 26].map(|day| {
+        let id = ground.back_up(day);
+        kept.until("the new backup is here", || ground.has(&format!("main/meta/{id}-backup.info")));
+        id
+    });
+    kept.says("main: waits for a person: prune 1 backup");
+    assert!(ground.has(&format!("main/base/{first}")), "{}", kept.log());
+    let (code, applied) = ground.told(&["apply", "--auto-approve"]);
+    assert_eq!(code, 0, "{applied}");
+    assert!(applied.contains("pruned"), "{applied}");
+    assert_eq!([first, second].map(|id| ground.has(&format!("main/base/{id}"))), [false, true]);
+}
+
+#[test]
+fn what_may_be_deleted_by_itself_is() {
+    let mut ground = Ground::new(&format!("auto: {{prune: true}}, {LAST}"));
+    let mut kept = ground.keep();
+    kept.says(WELL);
+    let first = ground.back_up(25);
+    kept.until("it is here", || ground.has(&format!("main/meta/{first}-backup.info")));
+    ground.back_up(26);
+    kept.until("it is gone", || !ground.has(&format!("main/base/{first}")));
+    assert_eq!((kept.said("Error"), kept.said("waits for a person")), (0, 0), "{}", kept.log());
+}
+
+#[test]
+fn a_suspended_replica_is_left_alone_until_it_is_resumed() {
+    let mut ground = Ground::new("");
+    let mut kept = ground.keep();
+    kept.says(WELL);
+    let (code, told) = ground.told(&["suspend", "main", "--until", "4h", "--why", "the primary moves house"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("until") && told.ends_with("(the primary moves house).\n"), "{told}");
+    kept.says("main: suspended by ");
+    let id = ground.back_up(25);
+    let (_, status) = ground.told(&["status"]);
+    assert!(status.contains("suspended") && status.contains("the primary moves house"), "{status}");
+    let (_, plan) = ground.told(&["plan"]);
+    assert!(plan.contains(&id) && plan.contains("`antipode resume` ends that"), "{plan}");
+    for command in [&["apply", "--auto-approve"][..], &["cron"], &["sync-backup", "main", &id], &["sync-wals", "main"]]
+    {
+        let (_, told) = ground.told(command);
+        assert!(command == ["cron"] || told.contains("suspended by "), "{command:?}: {told}");
+        assert!(!ground.has(&format!("main/meta/{id}-backup.info")), "{command:?}: {told}");
+    }
+    let (code, told) = ground.told(&["resume", "main"]);
+    assert_eq!((code, told.as_str()), (0, "main is resumed.\n"));
+    kept.until("it goes on", || ground.has(&format!("main/meta/{id}-backup.info")));
+    assert_eq!(ground.told(&["resume", "main"]).1, "main was not suspended.\n");
+    assert_eq!(ground.told(&["suspend", "nosuch"]).0, 1);
+}
+
+#[test]
+fn whoever_works_on_a_replica_is_waited_for_and_no_other_replica_waits() {
+    let ground = Ground::new("}\n  twin: {primary: frankfurt, server: main");
+    home::prepare(&ground.path("lisbon")).unwrap();
+    let held = LockKind::Run.path(&ground.path("lisbon/.antipode"), &"main".parse().unwrap());
+    let held = Lock::try_acquire(&held).unwrap();
+    let mut kept = ground.keep();
+    kept.says("main: waits: ");
+    kept.says("twin: all that may be done by itself is done");
+    assert_eq!(kept.said(WELL), 0);
+    drop(held);
+    kept.says(WELL);
+    assert_eq!(kept.said("main: waits: "), 1, "it is said once: {}", kept.log());
+}
+
+#[test]
+fn a_failure_is_told_once_and_its_end_too() {
+    let ground = Ground::new("");
+    let (there, away) = (ground.path("frankfurt"), ground.path("away"));
+    fs::rename(&there, &away).unwrap();
+    let mut kept = ground.keep();
+    kept.says("Error: main: ");
+    // It is tried again after pauses that grow; whoever mends it need not wait for the longest.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(kept.said("Error: main: "), 1, "{}", kept.log());
+    fs::rename(&away, &there).unwrap();
+    kept.says(WELL);
+}
