@@ -10,13 +10,16 @@ use crate::cycle::{self, Session};
 use crate::error::{Error, Exit};
 use crate::observe::Purpose;
 use crate::observe::catalog::Depth;
-use crate::plan::status::{SiteStatus, Verdict, status};
+use crate::observe::inventory::Observation;
+use crate::plan::scope::leave::Leave;
+use crate::plan::status::{Keeper, SiteStatus, Verdict, status};
 use crate::plan::{self, Plan};
 use crate::render;
 use crate::render::status::Told;
 use crate::render::status_json::status_json;
 use crate::site::model::{Primary, Replica};
 use crate::stdout;
+use crate::store::home;
 
 use super::interrupt::Interrupt;
 use super::metrics_file::MetricsFile;
@@ -109,7 +112,29 @@ pub async fn stand(session: &mut Session, named: &[String], depth: Depth) -> Res
         // Who may not read the lock is not told of who holds it.
         replica.ongoing = barman.store(&replica.name).ok().and_then(|store| apply::ongoing(store.as_ref()).ok()?);
     }
+    if let Some(holder) = home::keeper(&session.site.catalog.path) {
+        let (pid, command) = holder.map_or((None, None), |holder| (Some(holder.pid), holder.command));
+        status.keeper = Some(Keeper { pid, command });
+        leave_to_person(&mut status, &plan, &session.replicas, &observation, now);
+    }
     Ok(Stand { status, plan, now, observing })
+}
+
+/// Notes of each replica what is left to a person where the site is kept by itself.
+fn leave_to_person(
+    status: &mut SiteStatus,
+    plan: &Plan,
+    replicas: &[Replica],
+    observation: &Observation,
+    now: Timestamp,
+) {
+    for standing in &mut status.replicas {
+        let Some(replica) = replicas.iter().find(|replica| replica.name == standing.name) else { continue };
+        let of_it = plan.replicas.iter().filter(|planned| planned.name == standing.name).cloned().collect();
+        let leave = Leave { auto: replica.policy.auto, backups: true, wals: true };
+        let plan = Plan { replicas: of_it, vanished: Vec::new(), ..plan.clone() };
+        standing.waits_for_person = Some(plan.with_leave(leave, observation, now).1.for_person);
+    }
 }
 
 /// Leaves the replicas that are asked for: all, when none is named.
@@ -163,6 +188,8 @@ mod tests {
             last_apply_is_ahead: false,
             backups: BackupCounts::default(),
             ongoing: None,
+            suspended: None,
+            waits_for_person: None,
         }
     }
 
@@ -180,7 +207,7 @@ mod tests {
             (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),
         ] {
             let replicas = verdicts.iter().map(|verdict| stands(*verdict)).collect();
-            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new() };
+            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new(), keeper: None };
             assert_eq!(exit(&status, has_errors).code(), code, "{verdicts:?} {has_errors}");
         }
     }

@@ -25,7 +25,7 @@ use super::standing::{Report, Standing, State};
 use super::turn::Turn;
 
 /// How often it looks at what time it is.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 
 /// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
 const FAREWELL: Duration = Duration::from_secs(9);
@@ -169,7 +169,8 @@ impl Controller {
         for (name, replica) in kept {
             let new = || Kept { replica: replica.clone(), standing: Standing::due(now), turn: None };
             let kept = self.replicas.entry(name).or_insert_with(new);
-            if kept.replica != replica {
+            // What failed may have been mended with it.
+            if kept.replica != replica || kept.standing.failures > 0 {
                 kept.replica = replica;
                 kept.standing.due = now;
             }
@@ -301,6 +302,5 @@ impl Controller {
             self.follower.waiting(&report.replica, &report.waiting);
             standing.waiting = report.waiting;
         }
-        standing.last = Some(report);
     }
 }

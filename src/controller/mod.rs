@@ -28,7 +28,7 @@ use crate::schedule::Suspension;
 
 /// Somebody who follows what a controller does.
 pub trait Follower: Send + Sync {
-    /// It goes on; said several times a second.
+    /// It goes on; said twice a second.
     fn alive(&self);
     /// It is told to end, and waits for what runs.
     fn ending(&self);

@@ -69,14 +69,12 @@ pub struct Standing {
     pub waiting: Waiting,
     /// Whether backups may be copied in its turn.
     pub copies_backups: bool,
-    /// What the last turn came to that ended.
-    pub last: Option<Report>,
 }
 
 impl Standing {
     /// Nothing is known; it is due then.
     pub fn due(due: Timestamp) -> Self {
-        Self { state: State::New, due, failures: 0, waiting: Waiting::default(), copies_backups: false, last: None }
+        Self { state: State::New, due, failures: 0, waiting: Waiting::default(), copies_backups: false }
     }
 }
 

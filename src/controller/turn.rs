@@ -1,9 +1,12 @@
 //! A turn: the replicas of one primary that are due are looked at together, and each goes on by itself.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::FusedFuture;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -11,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::cycle::{Round, Session};
-use crate::error::{Error, Retry};
+use crate::error::{Error, Kind, Retry};
 use crate::observe::Purpose;
 use crate::observe::inventory::{Observation, ReplicaObservation};
 use crate::plan::scope::leave::{Leave, Waiting};
@@ -52,72 +55,84 @@ struct One {
 impl Turn {
     /// Takes the turn. A report of each replica is sent, whatever happens.
     pub async fn take(self) {
-        let (due, reports) = (self.due.iter().map(|(replica, ..)| replica.name.clone()), self.reports.clone());
-        let mut missing: Vec<ServerName> = due.collect();
-        if let Err(error) = self.look_at_all(&mut missing).await {
-            for replica in missing {
-                let _nobody_listens = reports.send(Report::failed(replica, error.clone()));
-            }
+        let mut reports = Reports {
+            missing: self.due.iter().map(|(replica, ..)| replica.name.clone()).collect(),
+            to: self.reports.clone(),
+        };
+        let ended = self.look_at_all(&mut reports).await;
+        let broken = || Error::new(Kind::Internal, "its turn broke off in the middle; please report it");
+        let why = ended.err().unwrap_or_else(broken);
+        for replica in std::mem::take(&mut reports.missing) {
+            reports.send(Report::failed(replica, why.clone()));
         }
     }
 
-    /// `missing` keeps the names of those of which nobody reports.
-    async fn look_at_all(self, missing: &mut Vec<ServerName>) -> Result<(), Error> {
-        let Self { session, due, follower, reports } = self;
+    async fn look_at_all(self, reports: &mut Reports) -> Result<(), Error> {
+        let Self { session, due, follower, .. } = self;
         let is_due = |name: &ServerName| due.iter().any(|(replica, ..)| replica.name == *name);
         let locking = session.lock(is_due, Duration::ZERO)?;
         let suspended = locking.suspended.clone();
         let mut round = locking.all().await?;
-        for (replica, busy) in &round.busy {
-            missing.retain(|name| name != replica);
-            let _nobody_listens = reports.send(Report::failed(replica.clone(), busy.clone()));
+        for (replica, busy) in std::mem::take(&mut round.busy) {
+            reports.send(Report::failed(replica, busy));
         }
         let (now, begin) = (Timestamp::now(), Instant::now());
-        let looked_at = due.iter().map(|(replica, ..)| replica);
+        let may_be_looked_at = |name: &ServerName| round.has(name) || suspended.contains_key(name);
         let looked_at: Vec<&Replica> =
-            looked_at.filter(|replica| round.has(&replica.name) || suspended.contains_key(&replica.name)).collect();
+            due.iter().map(|(replica, ..)| replica).filter(|replica| may_be_looked_at(&replica.name)).collect();
         let (each, mut observed) = unbounded_channel::<(ServerName, ReplicaObservation)>();
         let told = |name, observation| drop(each.send((name, observation)));
-        let purpose = Purpose::Plan { refresh: false };
         let mut going_on = JoinSet::new();
-        let mut go_on = |missing: &mut Vec<ServerName>, name: ServerName, observation| {
-            let Some((replica, leave, cancel)) = due.iter().find(|(replica, ..)| replica.name == name) else { return };
-            missing.retain(|missing| *missing != name);
-            let one = One {
-                session: session.again(cancel.clone()),
-                replica: replica.clone(),
-                leave: *leave,
-                round: (!suspended.contains_key(&name)).then(|| round.of_one(&name)),
-                observed_in: begin.elapsed(),
-                now,
-                follower: Arc::clone(&follower),
-            };
-            let reports = reports.clone();
-            going_on.spawn(async move { drop(reports.send(one.go_on(name, observation).await)) });
-        };
-        {
-            let mut observing = std::pin::pin!(session.observe_each(looked_at.iter().copied(), purpose, now, &told));
-            let ended = loop {
-                tokio::select! {
-                    biased;
-                    Some((name, observation)) = observed.recv() => go_on(missing, name, observation),
-                    ended = &mut observing => break ended,
+        let mut observing = pin!(session.observe_each(looked_at, Purpose::Plan { refresh: false }, now, &told).fuse());
+        let mut ended = Ok(());
+        loop {
+            let is_observing = !observing.is_terminated();
+            tokio::select! {
+                biased;
+                Some(report) = going_on.join_next() => {
+                    // One that broke off is reported when all are done.
+                    report.into_iter().for_each(|report| reports.send(report));
                 }
-            };
-            while let Ok((name, observation)) = observed.try_recv() {
-                go_on(missing, name, observation);
+                Some((name, observation)) = observed.recv(), if is_observing || !observed.is_empty() => {
+                    let Some((replica, leave, cancel)) = due.iter().find(|(replica, ..)| replica.name == name) else {
+                        continue;
+                    };
+                    let one = One {
+                        session: session.again(cancel.clone()),
+                        replica: replica.clone(),
+                        leave: *leave,
+                        round: (!suspended.contains_key(&name)).then(|| round.of_one(&name)),
+                        observed_in: begin.elapsed(),
+                        now,
+                        follower: Arc::clone(&follower),
+                    };
+                    going_on.spawn(one.go_on(observation));
+                }
+                done = &mut observing, if is_observing => ended = done,
+                else => return ended,
             }
-            ended?;
         }
-        // What is dropped is ended in the middle.
-        while going_on.join_next().await.is_some() {}
-        Ok(())
+    }
+}
+
+/// Where reports are sent, and of which replicas none was.
+struct Reports {
+    missing: Vec<ServerName>,
+    to: UnboundedSender<Report>,
+}
+
+impl Reports {
+    fn send(&mut self, report: Report) {
+        self.missing.retain(|name| *name != report.replica);
+        // When the controller has ended nobody listens.
+        let _unheard = self.to.send(report);
     }
 }
 
 impl One {
     /// Plans it, and does what may be done.
-    async fn go_on(self, name: ServerName, observed: ReplicaObservation) -> Report {
+    async fn go_on(self, observed: ReplicaObservation) -> Report {
+        let name = self.replica.name.clone();
         let observation = Observation { replicas: BTreeMap::from([(name.clone(), observed)]) };
         let plan = self.session.cycle(&self.replica).plan(&observation, self.now);
         let status = status(&plan, std::slice::from_ref(&self.replica), &observation, self.now);

@@ -80,6 +80,7 @@ fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
     let said = vanished::warnings(&told.status.vanished)
         .into_iter()
         .chain(ongoing)
+        .chain(waiting(told.status))
         .chain(earlier_looks(told))
         .chain(unwatched(told.status));
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
@@ -341,6 +342,17 @@ fn silent(status: &ReplicaStatus) -> Option<Remark> {
         None => format!("nothing shows when it last followed its primary, and `objective.max_silence` is {most}"),
     };
     Some(Remark { label: "warning", sentence })
+}
+
+/// What whoever keeps the site leaves to a person.
+fn waiting(status: &SiteStatus) -> impl Iterator<Item = Remark> {
+    status.replicas.iter().filter_map(|replica| {
+        let to_do = super::summary::to_do(replica.waits_for_person.as_ref()?)?;
+        Some(
+            Remark { label: "warning", sentence: format!("{to_do} waits for a person: `antipode apply`") }
+                .of(&replica.name),
+        )
+    })
 }
 
 /// What is not watched, as nobody said how far behind it may be.

@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
+use crate::plan::cost::totals::Totals;
 use crate::plan::status::ongoing::Ongoing;
 use crate::plan::status::vanished::Vanished;
-use crate::plan::status::{ReplicaStatus, Verdict};
+use crate::plan::status::{Keeper, ReplicaStatus, Verdict};
 use crate::plan::{Outcome, ReplicaPlan};
+use crate::schedule::Suspension;
 
 use super::remarks::Remark;
 use super::status::{Told, reasons};
@@ -31,6 +33,8 @@ pub struct StatusDocument {
     /// Whether every objective is kept, every replica is recoverable, none without an objective is incomplete, and what is
     /// wanted fits here.
     objectives_kept: bool,
+    /// The process that keeps the site by itself; null when there is none.
+    keeper: Option<Keeper>,
     /// In the order of their names.
     replicas: Vec<Replica>,
     /// Servers that are copied no longer, and of which something is at the site, in the order of their names.
@@ -68,6 +72,10 @@ struct Replica {
     backups: Backups,
     /// The run that is at work on it; null when there is none.
     ongoing: Option<Ongoing>,
+    /// What was said of it when it was suspended; null when it is not.
+    suspended: Option<Suspension>,
+    /// What the process that keeps the site leaves to a person; null when there is none.
+    waits_for_person: Option<Totals>,
     /// What is behind the verdict, for people.
     reasons: Vec<Reason>,
 }
@@ -163,6 +171,7 @@ pub fn status_json(told: Told<'_>, errors: &[Error]) -> String {
         site: told.status.site.clone(),
         observed_at: told.now,
         objectives_kept: !told.status.is_missed(),
+        keeper: told.status.keeper.clone(),
         replicas: all
             .map(|(status, plan)| {
                 replica(status, unobserved(plan), reasons(status, plan).into_iter().map(sentence).collect())
@@ -224,6 +233,8 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
             at_primary: status.backups.at_primary,
         },
         ongoing: status.ongoing.clone(),
+        suspended: status.suspended.clone(),
+        waits_for_person: status.waits_for_person,
         reasons,
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::posix::{durable, files, places};
 use rustix::fs::Access;
 
-use super::locks::{Lock, LockError};
+use super::locks::{Holder, Lock, LockError};
 use super::{CatalogError, pedigree};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
@@ -122,7 +122,7 @@ pub fn prepare(home: &Path) -> Result<(), HomeError> {
 
 /// Makes this program the one that keeps a catalog by itself, as long as the lock is held.
 pub fn keep(home: &Path) -> Result<Lock, Error> {
-    Lock::try_acquire(&home.join(places::OWN_DIRECTORY).join("keeper.lock")).map_err(|error| match error {
+    Lock::try_acquire(&keeper_lock(home)).map_err(|error| match error {
         LockError::Busy { holder, .. } => {
             let who = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
             Error::new(Kind::Locked, format!("the catalog {} is kept already, by {who}", home.display()))
@@ -130,6 +130,17 @@ pub fn keep(home: &Path) -> Result<Lock, Error> {
         }
         error @ LockError::Io { .. } => error.into(),
     })
+}
+
+/// Who keeps a catalog by itself: nobody, or a process that may have written its id.
+pub fn keeper(home: &Path) -> Option<Option<Holder>> {
+    let path = keeper_lock(home);
+    // Who may not read the lock is not told.
+    Lock::is_held(&path).is_ok_and(|held| held).then(|| Holder::by(&files::read(&path, 64).ok()??))
+}
+
+fn keeper_lock(home: &Path) -> PathBuf {
+    home.join(places::OWN_DIRECTORY).join("keeper.lock")
 }
 
 /// The servers that a Barman made directories for.

@@ -94,7 +94,7 @@ fn the_site_file_of_the_config_map_is_valid_and_names_files_of_the_secret() {
 /// The units in a directory of their own, with the antipode of this build where the installed one would be.
 fn units() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for unit in ["antipode@.service", "antipode@.timer"] {
+    for unit in ["antipode@.service", "antipode@.timer", "antipode-run@.service"] {
         let text = example(&format!("systemd/{unit}"));
         let text = text.replace("/usr/local/bin/antipode", antipode().to_str().unwrap());
         fs::write(directory.path().join(unit), text).unwrap();
@@ -111,6 +111,7 @@ fn systemd_takes_the_units_without_a_word() {
     };
     assert_eq!(verify("antipode@.service"), "");
     assert_eq!(verify("antipode@.timer"), "");
+    assert_eq!(verify("antipode-run@.service"), "");
     // It is a judge: a key that it does not know is said.
     let service = directory.path().join("antipode@.service");
     let text = fs::read_to_string(&service).unwrap().replace("SuccessExitStatus", "SucessExitStatus");
@@ -121,10 +122,11 @@ fn systemd_takes_the_units_without_a_word() {
 #[test]
 fn the_service_is_exposed_to_little() {
     let directory = units();
-    let service = directory.path().join("antipode@.service");
     // Of 100: systemd calls less than 20 safe.
     let arguments = ["security", "--offline=true", "--threshold=20", "--no-pager"];
-    succeed(program("systemd-analyze").args(arguments).arg(service));
+    for service in ["antipode@.service", "antipode-run@.service"] {
+        succeed(program("systemd-analyze").args(arguments).arg(directory.path().join(service)));
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod init;
 mod interrupts;
 mod isolation;
 mod keeping;
+mod kept;
 mod limits;
 mod lives;
 mod locks;

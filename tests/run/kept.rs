@@ -139,8 +139,14 @@ impl Kept {
     /// Waits until it says something.
     #[track_caller]
     pub fn says(&mut self, text: &str) {
+        self.says_so_often(text, 1);
+    }
+
+    /// Waits until it said something so often.
+    #[track_caller]
+    pub fn says_so_often(&mut self, text: &str, times: usize) {
         let log = self.log.clone();
-        self.until(&format!("`{text}` is said"), || said(&log, text) > 0);
+        self.until(&format!("`{text}` is said"), || said(&log, text) >= times);
     }
 
     /// How often it said something.

@@ -27,9 +27,11 @@ use serde::Serialize;
 
 use crate::barman::ids::ServerName;
 use crate::observe::inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
+use crate::schedule::Suspension;
 use crate::site::model::Replica;
 
 use super::backup;
+use super::cost::totals::Totals;
 use super::recovery::Recovery;
 use super::recovery::branch::is_ahead;
 use super::recovery::objective::{self, Objective, Silence};
@@ -46,6 +48,18 @@ pub struct SiteStatus {
     pub replicas: Vec<ReplicaStatus>,
     /// Servers that are copied no longer, by their names.
     pub vanished: Vec<Vanished>,
+    /// Who keeps the site by itself, if somebody does.
+    pub keeper: Option<Keeper>,
+}
+
+/// A process that keeps a site by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Keeper {
+    /// Its id, as it wrote it; null where it could not be read.
+    pub pid: Option<u32>,
+    /// Its command line, while it is there.
+    pub command: Option<String>,
 }
 
 impl SiteStatus {
@@ -85,6 +99,10 @@ pub struct ReplicaStatus {
     pub backups: BackupCounts,
     /// The run that is at work on it, if there is one.
     pub ongoing: Option<Ongoing>,
+    /// What was said of it, if it is left alone for now.
+    pub suspended: Option<Suspension>,
+    /// What whoever keeps the site by itself leaves to a person; `None` where nobody keeps it so.
+    pub waits_for_person: Option<Totals>,
 }
 
 /// A verdict on a replica.
@@ -209,7 +227,7 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
         let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
         Some(of_replica(planned, replica, observation.replicas.get(&planned.name)?, now))
     });
-    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone() }
+    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone(), keeper: None }
 }
 
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {
@@ -236,6 +254,8 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
         backups: backups(replica, observed, now),
         ongoing: None,
+        suspended: here.suspended.clone(),
+        waits_for_person: None,
     }
 }
 

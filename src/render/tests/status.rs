@@ -45,6 +45,8 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
             ..BackupCounts::default()
         },
         ongoing: None,
+        suspended: None,
+        waits_for_person: None,
     }
 }
 
@@ -124,7 +126,7 @@ fn everything() -> Vec<(ReplicaPlan, ReplicaStatus)> {
 
 fn of(replicas: Vec<(ReplicaPlan, ReplicaStatus)>) -> (Plan, SiteStatus) {
     let (plans, statuses) = replicas.into_iter().unzip();
-    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new() })
+    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new(), keeper: None })
 }
 
 fn told(replicas: Vec<(ReplicaPlan, ReplicaStatus)>, quiet: bool, style: Style) -> String {
