@@ -20,7 +20,7 @@ const NOT_RUN: [&str; 2] =
     ["antipode man /usr/local/share/man/man1", "antipode sync-info --primary main -f lisbon.yaml"];
 
 /// The commands that change a site or its site file.
-const CHANGING: [&str; 5] = ["apply", "cron", "init", "sync-backup", "sync-wals"];
+const CHANGING: [&str; 8] = ["apply", "cron", "init", "resume", "run", "suspend", "sync-backup", "sync-wals"];
 
 /// Every example of every command that is shown.
 fn examples() -> Vec<(String, String)> {
@@ -75,7 +75,12 @@ fn the_examples_run() {
         if command == "init" {
             fs::remove_file(place.path("antipode.yaml")).unwrap();
         }
-        let output = if line == "antipode apply" { place.shell_with_yes(&line) } else { place.shell(&line) };
+        let output = match command.as_str() {
+            // It goes on until it is told to end.
+            "run" => place.shell(&format!("timeout --preserve-status -s TERM 5 {line}")),
+            _ if line == "antipode apply" => place.shell_with_yes(&line),
+            _ => place.shell(&line),
+        };
         let said = String::from_utf8_lossy(&output.stderr);
         let expected = if line.ends_with("--detailed-exitcode") { 2 } else { 0 };
         assert_eq!(output.status.code(), Some(expected), "{line}: {}\n{said}", output.status);

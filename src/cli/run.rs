@@ -23,8 +23,7 @@ pub struct Run {
 /// Arguments of `suspend`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  antipode suspend main\n  antipode suspend main --until 4h --why 'the primary moves house'\n  \
-                  antipode suspend main archive --until 2026-11-23T06:00:00Z"
+    after_help = "Examples:\n  antipode suspend main\n  antipode suspend main --until 4h --why 'the primary moves house'"
 )]
 pub struct Suspend {
     /// The replicas

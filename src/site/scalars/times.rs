@@ -148,7 +148,7 @@ impl Scalar for Cron {
     const FORMAT: &'static str = "cron-line";
 
     fn pattern() -> String {
-        r"^(@[a-z]+|[^ ]+( [^ ]+){4})$".to_owned()
+        "^(@[a-z]+|[^ ]+(?: [^ ]+){4})$".to_owned()
     }
 
     fn parse(text: &str) -> Result<Self, Mistake> {
