@@ -107,6 +107,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         notes: Vec::new(),
     };
     let here = ReplicaInventory {
+        suspended: None,
         name: None,
         directories: dirs("/srv/lisbon"),
         exists: true,

@@ -1,5 +1,6 @@
 //! The command that keeps a site by itself, and those that keep it from that.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,13 +12,16 @@ use super::plan::parse_duration;
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  antipode run -f /etc/antipode/lisbon.yaml\n\nSignals: SIGTERM and SIGINT end it cleanly, \
+    after_help = "Examples:\n  antipode run -f /etc/antipode/lisbon.yaml\n  antipode run --listen 127.0.0.1:9187\n\nSignals: SIGTERM and SIGINT end it cleanly, \
                   SIGHUP reads the site file again.\n\nExit codes: 0 it was asked to end; 3 another one keeps this catalog; 1 an error."
 )]
 pub struct Run {
     /// Which site file.
     #[command(flatten)]
     pub site: SiteFile,
+    /// Answer here with a page for people, /metrics for Prometheus, /healthz and /readyz
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Arguments of `suspend`.

@@ -150,7 +150,6 @@ impl MetricsFile {
             plan: &stand.plan,
             observed: stand.now,
             errors: known.errors,
-            controlled: None,
         });
         if let Some(stand) = &known.stand {
             ledger.retain(stand.plan.replicas.iter().map(|replica| (&replica.name, replica.primary.as_str())));

@@ -1,8 +1,11 @@
 //! `antipode run`: keeps the site by itself until it is told to end.
 
+mod board;
+mod listen;
 mod service;
 mod told;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +14,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
 use crate::cli::{self, SiteFile};
-use crate::controller::{Controller, Start};
+use crate::controller::{Controller, Follower, Start};
 use crate::cycle::Session;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::site::Site;
 use crate::store::home;
 
 use super::interrupt::Interrupt;
+use super::record::Recorder;
 use super::source::{self, Source};
 use super::terminal::{self, Terminal};
+use board::Board;
 use service::Service;
 use told::Told;
 
@@ -28,21 +33,35 @@ const LOOKS: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Run, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
-    let source = source::read(&arguments.site)?;
-    let site = source.site(terminal)?;
+    let declared = source::read(&arguments.site)?.declared(terminal)?;
+    let site = &declared.site;
     home::prepare(&site.catalog.path)?;
     let _alone = home::keep(&site.catalog.path)?;
-    let service = Arc::new(Service::of_this_run());
-    let told = Arc::new(Told::new(*terminal, Arc::clone(&service)));
+    let listener = match arguments.listen {
+        Some(address) => Some(listen::bind(address).await?),
+        None => None,
+    };
     let (declare, sites) = unbounded_channel();
-    let mut session = Session::open(&site, &interrupt.token, terminal::told()).await;
+    let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
     session.mirror_what_is_here()?;
-    let watch =
-        Watch { file: SiteFile { file: Some(source.name.clone().into()) }, terminal: *terminal, service, last: source };
+    let board = Arc::new(Board::new(&session));
+    let recorder = Recorder::of("run", &declared, terminal);
+    let told = Arc::new(Told::new(*terminal, Service::of_this_run(), Arc::clone(&board), recorder));
+    let catalog = site.catalog.path.clone();
+    let source = declared.into_source();
+    let file = SiteFile { file: Some(source.name.clone().into()) };
+    let watch = Watch { file, terminal: *terminal, told: Arc::clone(&told), catalog, last: source };
     let watching = tokio::spawn(watch.watch(hangups()?, declare));
+    let answering = listener.map(|listener| {
+        if let Ok(address) = listener.local_addr().map(|address| format!("http://{address}/")) {
+            terminal::tell(&format!("antipode run: listens on {address}\n"));
+        }
+        tokio::spawn(listen::answer(listener, board, interrupt.token.clone()))
+    });
     let start = Start { session, sites, follower: told, cancel: interrupt.token.clone() };
     Controller::new(start).run().await;
     watching.abort();
+    answering.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(Exit::Done)
 }
 
@@ -54,7 +73,9 @@ fn hangups() -> Result<tokio::signal::unix::Signal, Error> {
 struct Watch {
     file: SiteFile,
     terminal: Terminal,
-    service: Arc<Service>,
+    told: Arc<Told>,
+    /// The catalog that is kept.
+    catalog: PathBuf,
     /// What it said last, valid or not.
     last: Source,
 }
@@ -70,7 +91,7 @@ impl Watch {
                 Some(()) = hangups.recv() => true,
             };
             if is_asked {
-                self.service.reloading();
+                Service::reloading();
             }
             let file = self.file.clone();
             match tokio::task::spawn_blocking(move || source::read(&file)).await {
@@ -86,24 +107,35 @@ impl Watch {
                 Err(_) => {}
             }
             if is_asked {
-                self.service.ready();
+                Service::ready();
             }
         }
     }
 
     fn read(&mut self, read: Source, declare: &UnboundedSender<Site>) {
-        match read.site(&self.terminal) {
-            Ok(site) => {
-                terminal::tell(&format!("{}: read again; it holds from now on\n", read.name));
-                let _ended = declare.send(site);
+        self.last = read.clone();
+        match read.declared(&self.terminal) {
+            Ok(declared) if declared.site.catalog.path != self.catalog => {
+                self.refuse(&another_catalog(&declared.site, &self.catalog));
+            }
+            Ok(declared) => {
+                terminal::tell(&format!("{}: read again; it holds from now on\n", self.last.name));
+                self.told.record_as(Recorder::of("run", &declared, &self.terminal));
+                let _ended = declare.send(declared.site);
             }
             Err(error) => self.refuse(&error),
         }
-        self.last = read;
     }
 
     fn refuse(&self, error: &Error) {
-        self.terminal.error(error);
+        self.told.site_error(error);
         terminal::tell("  What it said before holds until it is mended.\n");
     }
+}
+
+/// Its lock, its journal and what runs are of the one that is kept.
+fn another_catalog(site: &Site, kept: &Path) -> Error {
+    let (named, kept) = (site.catalog.path.display(), kept.display());
+    Error::new(Kind::Invalid, format!("`catalog.path` is {named} now, and this keeps {kept}"))
+        .hint("end this run and begin another one")
 }

@@ -15,6 +15,7 @@ use super::terminal::{self, Terminal};
 pub const DEFAULT: &str = "antipode.yaml";
 
 /// A site file as it was found.
+#[derive(Clone)]
 pub struct Source {
     /// What the person calls it.
     pub name: String,
@@ -45,9 +46,12 @@ impl Source {
         loaded
     }
 
-    /// What it wants; its mistakes go to stderr as they are.
-    pub fn site(&self, terminal: &Terminal) -> Result<Site, Error> {
-        self.load().map(|loaded| loaded.site).map_err(|mistakes| self.refuse(&mistakes, terminal))
+    /// What it declares; its mistakes go to stderr as they are.
+    pub fn declared(self, terminal: &Terminal) -> Result<Declared, Error> {
+        match self.load() {
+            Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source: self }),
+            Err(mistakes) => Err(self.refuse(&mistakes, terminal)),
+        }
     }
 
     /// Shows the mistakes on stderr; the error that is left to say counts them.
@@ -91,6 +95,11 @@ impl Declared {
         Quotes { name: &self.source.name, text: &self.source.text, lines: &self.lines }
     }
 
+    /// The file, without what it declares.
+    pub fn into_source(self) -> Source {
+        self.source
+    }
+
     /// The file's name and digest, for a plan that is made from it.
     pub fn identity(&self) -> plan::saved::SiteFile {
         plan::saved::SiteFile::new(self.source.name.clone(), self.source.text.as_bytes())
@@ -99,16 +108,12 @@ impl Declared {
 
 /// Reads the site file for what it declares; its mistakes go to stderr as they are.
 pub fn load(arguments: &SiteFile, terminal: &Terminal) -> Result<Site, Error> {
-    read(arguments)?.site(terminal)
+    declared(arguments, terminal).map(|declared| declared.site)
 }
 
 /// The same, with the file to quote from.
 pub fn declared(arguments: &SiteFile, terminal: &Terminal) -> Result<Declared, Error> {
-    let source = read(arguments)?;
-    match source.load() {
-        Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source }),
-        Err(mistakes) => Err(source.refuse(&mistakes, terminal)),
-    }
+    read(arguments)?.declared(terminal)
 }
 
 /// What is wrong with a file whose bytes are not UTF-8 from an offset on; there the text has a replacement character.

@@ -13,8 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::cycle::Session;
-use crate::english::count;
-use crate::error::{Error, Kind};
 use crate::plan::scope::leave::Leave;
 use crate::schedule::{Overrun, Regime, Suspension, later, regime};
 use crate::site::model::{Replica, Site};
@@ -97,7 +95,7 @@ impl Controller {
         loop {
             tokio::select! {
                 () = self.cancel.cancelled() => break,
-                Some(report) = self.reports.1.recv() => self.heard(report),
+                Some(report) = self.reports.1.recv() => self.heard(&report),
                 Some(site) = self.sites.recv() => self.declare(site),
                 Some(session) = OptionFuture::from(self.following.as_mut()) => {
                     self.following = None;
@@ -121,22 +119,13 @@ impl Controller {
         // What hangs even then is ended with the program; nothing of it is published.
         let _ended_well = timeout(FAREWELL, all).await;
         while let Ok(report) = self.reports.1.try_recv() {
-            self.follower.report(&report);
+            self.follower.report(&report, Timestamp::MAX);
         }
         let _closed = timeout(Duration::from_secs(1), self.session.hang_up()).await;
     }
 
     /// Goes by another declaration, as soon as its mirrors are asked.
     fn declare(&mut self, site: Site) {
-        if site.catalog.path != self.declared.catalog.path {
-            let message = format!(
-                "`catalog.path` is {} now, and this keeps {}; what was declared before holds",
-                site.catalog.path.display(),
-                self.declared.catalog.path.display()
-            );
-            self.follower.site_error(&Error::new(Kind::Invalid, message).hint("end this run and begin another one"));
-            return;
-        }
         self.declared = site;
         self.follow();
     }
@@ -165,7 +154,6 @@ impl Controller {
             }
             stays
         });
-        let is_new = self.replicas.len();
         for (name, replica) in kept {
             let new = || Kept { replica: replica.clone(), standing: Standing::due(now), turn: None };
             let kept = self.replicas.entry(name).or_insert_with(new);
@@ -179,9 +167,7 @@ impl Controller {
         let soonest = mirrored.map(|primary| primary.refresh_after).min();
         self.asks_again = soonest.map_or(Timestamp::MAX, |length| later(now, length));
         self.regimes.clear();
-        if is_new != self.replicas.len() || is_new == 0 {
-            self.follower.site(&format!("keeps {}", count(self.replicas.len() as u64, "replica")));
-        }
+        self.follower.keeps(&self.session);
         for error in &self.session.unresolved {
             self.follower.site_error(error);
         }
@@ -276,8 +262,7 @@ impl Controller {
     }
 
     /// A turn of a replica ended.
-    fn heard(&mut self, report: Report) {
-        self.follower.report(&report);
+    fn heard(&mut self, report: &Report) {
         // It may be kept no longer.
         let Some(kept) = self.replicas.get_mut(&report.replica) else { return };
         kept.turn = None;
@@ -288,9 +273,13 @@ impl Controller {
         standing.due = match &report.failure {
             _ if report.stopped => report.ended,
             Some(failure) => pause::again(name, failure.kind, standing.failures, report.ended, scheduled),
+            // How it stands after all that was done is looked at once more.
+            None if report.applied.is_some() && !standing.looks_again => report.ended,
             None => scheduled.unwrap_or(Timestamp::MAX),
         };
-        let state = State::after(&report);
+        standing.looks_again = report.failure.is_none() && report.applied.is_some() && !standing.looks_again;
+        self.follower.report(report, standing.due);
+        let state = State::after(report);
         if !report.stopped {
             if !state.says_the_same(&standing.state) {
                 self.follower.state(&report.replica, &state);
@@ -298,7 +287,7 @@ impl Controller {
             standing.state = state;
         }
         // Of what was not looked at nobody knows whether it still waits.
-        if report.status.is_some() && standing.waiting != report.waiting {
+        if report.looked.is_some() && standing.waiting != report.waiting {
             self.follower.waiting(&report.replica, &report.waiting);
             standing.waiting = report.waiting;
         }

@@ -17,23 +17,34 @@ mod standing;
 mod turn;
 
 pub use keeper::{Controller, Start};
-pub use standing::{Report, Standing, State};
+pub use standing::{Applied, Looked, Report, Standing, State};
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
 
 use crate::barman::ids::ServerName;
+use crate::cycle::Session;
 use crate::error::Error;
-use crate::events::Listener;
+use crate::events::{Listener, Summary};
 use crate::plan::Plan;
 use crate::plan::scope::leave::Waiting;
 use crate::schedule::Suspension;
 
+/// What was done of each replica of a plan, while it is being done.
+pub type Work<'a> = BoxFuture<'a, Result<BTreeMap<ServerName, Summary>, Error>>;
+
 /// Somebody who follows what a controller does.
+#[async_trait]
 pub trait Follower: Send + Sync {
     /// It goes on; said twice a second.
     fn alive(&self);
     /// It is told to end, and waits for what runs.
     fn ending(&self);
-    /// The replicas that are kept, or what else concerns the site as a whole.
-    fn site(&self, what: &str);
+    /// What is kept from now on.
+    fn keeps(&self, session: &Session);
     /// Something is wrong with the site as a whole.
     fn site_error(&self, error: &Error);
     /// What a replica's state is now, where it is another one than before.
@@ -44,6 +55,8 @@ pub trait Follower: Send + Sync {
     fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>);
     /// An apply begins: who hears of its steps.
     fn apply(&self, plan: &Plan) -> Box<dyn Listener>;
-    /// A turn of a replica ended.
-    fn report(&self, report: &Report);
+    /// Lets work on a plan be done, and keeps a record of it.
+    async fn recorded(&self, plan: &Plan, work: Work<'_>) -> Result<BTreeMap<ServerName, Summary>, Error>;
+    /// A turn of a replica ended, and when the next one is due.
+    fn report(&self, report: &Report, due: Timestamp);
 }

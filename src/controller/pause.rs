@@ -17,8 +17,7 @@ struct Pauses {
 fn pauses(kind: Kind) -> Pauses {
     let seconds = |first, longest| Pauses { first: Duration::from_secs(first), longest: Duration::from_secs(longest) };
     match kind.retry() {
-        Retry::Holder => seconds(5, 60),
-        Retry::NextRun => seconds(5, 60),
+        Retry::Holder | Retry::NextRun => seconds(5, 60),
         Retry::Line => seconds(10, 300),
         Retry::Person => seconds(60, 1800),
     }
@@ -48,7 +47,7 @@ mod tests {
     fn seconds(kind: Kind, failures: u32, every: u64) -> u64 {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let again = again("main", kind, failures, now, Some(later(now, Duration::from_secs(every))));
-        u64::try_from((again - now).total(jiff::Unit::Second).unwrap() as i64).unwrap()
+        u64::try_from(again.as_second() - now.as_second()).unwrap()
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::barman::ids::ServerName;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::error::{Error, Retry};
 use crate::events::Summary;
-use crate::plan::Plan;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::ReplicaStatus;
+use crate::plan::{Plan, ReplicaPlan};
 
 /// How a replica is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Report {
     /// How long it took to look at both ends.
     pub observed_in: Duration,
     /// How it stood before anything was done; `None` where nothing was looked at.
-    pub status: Option<Box<ReplicaStatus>>,
+    pub looked: Option<Box<Looked>>,
     /// What was done, with the part of the plan that was to be.
     pub applied: Option<Box<Applied>>,
     /// What was not done, as it waits.
@@ -43,6 +43,19 @@ pub struct Report {
     pub failure: Option<Error>,
     /// Whether it ended because somebody wanted it to, and not all was done.
     pub stopped: bool,
+}
+
+/// What a look at both ends of a replica showed.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// When.
+    pub at: Timestamp,
+    /// How it stood.
+    pub status: ReplicaStatus,
+    /// All that was to be done then.
+    pub plan: ReplicaPlan,
+    /// Its backups here, with the times that they ended.
+    pub backups: Vec<(BackupId, Option<Timestamp>)>,
 }
 
 /// What an apply came to.
@@ -65,6 +78,8 @@ pub struct Standing {
     pub due: Timestamp,
     /// How often it failed in a row.
     pub failures: u32,
+    /// Whether this look is for what the one before did.
+    pub looks_again: bool,
     /// What waits, as far as that is known.
     pub waiting: Waiting,
     /// Whether backups may be copied in its turn.
@@ -74,7 +89,14 @@ pub struct Standing {
 impl Standing {
     /// Nothing is known; it is due then.
     pub fn due(due: Timestamp) -> Self {
-        Self { state: State::New, due, failures: 0, waiting: Waiting::default(), copies_backups: false }
+        Self {
+            state: State::New,
+            due,
+            failures: 0,
+            looks_again: false,
+            waiting: Waiting::default(),
+            copies_backups: false,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::ids::ServerName;
 use crate::cycle::{Round, Session};
 use crate::error::{Error, Kind, Retry};
+use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::observe::inventory::{Observation, ReplicaObservation};
 use crate::plan::scope::leave::{Leave, Waiting};
@@ -23,7 +24,7 @@ use crate::plan::{Outcome, Plan};
 use crate::site::model::Replica;
 
 use super::Follower;
-use super::standing::{Applied, Report};
+use super::standing::{Applied, Looked, Report};
 
 /// How long a lock of Barman's is waited for: its own cron is done in a minute.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -91,7 +92,9 @@ impl Turn {
                 biased;
                 Some(report) = going_on.join_next() => {
                     // One that broke off is reported when all are done.
-                    report.into_iter().for_each(|report| reports.send(report));
+                    if let Ok(report) = report {
+                        reports.send(report);
+                    }
                 }
                 Some((name, observation)) = observed.recv(), if is_observing || !observed.is_empty() => {
                     let Some((replica, leave, cancel)) = due.iter().find(|(replica, ..)| replica.name == name) else {
@@ -133,9 +136,16 @@ impl One {
     /// Plans it, and does what may be done.
     async fn go_on(self, observed: ReplicaObservation) -> Report {
         let name = self.replica.name.clone();
+        let backups = observed.replica.published().map(|facts| (facts.id, facts.end_time)).collect();
         let observation = Observation { replicas: BTreeMap::from([(name.clone(), observed)]) };
         let plan = self.session.cycle(&self.replica).plan(&observation, self.now);
         let status = status(&plan, std::slice::from_ref(&self.replica), &observation, self.now);
+        let looked = status
+            .replicas
+            .into_iter()
+            .zip(&plan.replicas)
+            .next()
+            .map(|(status, plan)| Box::new(Looked { at: self.now, status, plan: plan.clone(), backups }));
         let (plan, waiting) = plan.with_leave(self.leave, &observation, self.now);
         let unplanned = unplanned(&plan);
         let observed_in = self.observed_in;
@@ -151,7 +161,7 @@ impl One {
             replica: name,
             ended: Timestamp::now(),
             observed_in,
-            status: status.replicas.into_iter().next().map(Box::new),
+            looked,
             applied: applied.map(Box::new),
             waiting,
             failure: failure.filter(|_| !stopped),
@@ -161,15 +171,17 @@ impl One {
 
     /// Does what a plan says; `None` where that is nothing.
     async fn apply(self, plan: Plan) -> Result<Option<Applied>, Error> {
+        let Self { session, follower, .. } = self;
         let Some(round) = self.round else { return Ok(None) };
         if plan.is_empty() {
-            return self.session.idle(&plan, round).await.map(|()| None);
+            return follower.recorded(&plan, session.idle(&plan, round).boxed()).await.map(|_| None);
         }
         let begin = Instant::now();
-        let summary = {
-            let listener = self.follower.apply(&plan);
-            self.session.apply(&plan, round, LOCK_TIMEOUT, &*listener).await?
+        let each = {
+            let listener = follower.apply(&plan);
+            follower.recorded(&plan, session.apply(&plan, round, LOCK_TIMEOUT, &*listener).boxed()).await?
         };
+        let summary = each.into_values().fold(Summary::default(), Summary::and);
         Ok(Some(Applied { plan, summary, elapsed: begin.elapsed() }))
     }
 }
@@ -200,7 +212,7 @@ impl Report {
             replica,
             ended: Timestamp::now(),
             observed_in: Duration::ZERO,
-            status: None,
+            looked: None,
             applied: None,
             waiting: Waiting::default(),
             failure: Some(failure),

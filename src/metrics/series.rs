@@ -72,7 +72,7 @@ series! {
     IS_OBSERVED: Gauge antipode_replica_observed(site replica primary)
         "Whether both ends could be looked at.";
     SUSPENDED: Gauge antipode_replica_suspended(site replica primary)
-        "Whether somebody suspended it; only a controller tells.";
+        "Whether somebody suspended it.";
     SUSPENDED_SINCE: Gauge antipode_replica_suspended_since_timestamp_seconds(site replica primary)
         "Since when it is suspended.";
     SUSPENDED_UNTIL: Gauge antipode_replica_suspended_until_timestamp_seconds(site replica primary)

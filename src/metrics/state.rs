@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::barman::ids::ServerName;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::words::Verb;
 use crate::plan::cost::totals::{Things, Totals};
@@ -30,26 +29,6 @@ pub struct State<'a> {
     pub observed: Timestamp,
     /// How many mirrors could not be resolved.
     pub errors: usize,
-    /// What a controller knows; `None` when none is asked.
-    pub controlled: Option<&'a BTreeMap<ServerName, Controlled>>,
-}
-
-/// What only a controller knows of a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Controlled {
-    /// Whether somebody suspended it.
-    pub suspended: Option<Suspension>,
-    /// Actions of its plan that are not done without a person's approval.
-    pub unapproved: usize,
-}
-
-/// For how long a replica is suspended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Suspension {
-    /// Since when.
-    pub since: Timestamp,
-    /// Until when, where that was said.
-    pub until: Option<Timestamp>,
 }
 
 /// Adds the samples of how a site stands.
@@ -74,9 +53,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         if let Some(plan) = state.plan.replicas.iter().find(|plan| plan.name == status.name) {
             replica.plan(plan);
         }
-        if let Some(controlled) = state.controlled {
-            replica.controlled(controlled.get(&status.name).copied().unwrap_or_default());
-        }
+        replica.kept();
     }
 }
 
@@ -183,7 +160,8 @@ impl OfReplica<'_, '_, '_> {
     fn waiting(&mut self, plan: &ReplicaPlan) {
         let unpruned = plan.warnings.iter().map(|warning| match warning {
             Warning::PruneHeld(held) => held.count,
-            Warning::PassiveCron
+            Warning::Suspended(_)
+            | Warning::PassiveCron
             | Warning::NotConfigured { .. }
             | Warning::OwnRetention(_)
             | Warning::BehindObjective { .. }
@@ -230,12 +208,16 @@ impl OfReplica<'_, '_, '_> {
         self.one(series::TO_REUSE, count(reused.fold(0, u64::saturating_add)));
     }
 
-    fn controlled(&mut self, controlled: Controlled) {
-        self.one(series::SUSPENDED, truth(controlled.suspended.is_some()));
-        self.maybe(series::SUSPENDED_SINCE, controlled.suspended.map(|suspension| moment(suspension.since)));
-        let until = controlled.suspended.and_then(|suspension| suspension.until);
-        self.maybe(series::SUSPENDED_UNTIL, until.map(moment));
-        self.labelled(series::WAITING, "approval", count(controlled.unapproved as u64));
+    /// What whoever keeps the site does, and does not.
+    fn kept(&mut self) {
+        let suspension = self.status.suspended.as_ref();
+        self.one(series::SUSPENDED, truth(suspension.is_some()));
+        self.maybe(series::SUSPENDED_SINCE, suspension.and_then(|suspension| suspension.since).map(moment));
+        self.maybe(series::SUSPENDED_UNTIL, suspension.and_then(|suspension| suspension.until).map(moment));
+        if let Some(waits) = self.status.waits_for_person {
+            let things = [waits.add, waits.repair, waits.update, waits.prune];
+            self.labelled(series::WAITING, "approval", count(things.iter().map(Things::total).sum()));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod windows;
 
 pub use cron_line::{CronLine, CronLineError};
 pub use suspension::Suspension;
-pub use windows::{Effect, Overrun, Regime, Window, regime};
+pub use windows::{Overrun, Permission, Regime, Window, regime};
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Beat {
     /// So long after the last time ended.
     Every(Duration),
     /// At the times of a cron line.
-    Cron(CronLine),
+    Cron(Box<CronLine>),
 }
 
 impl Default for Schedule {
@@ -84,16 +84,17 @@ mod tests {
         let every = Schedule { beat: Beat::Every(Duration::from_secs(60)), jitter: Duration::ZERO };
         assert_eq!(every.next("main", at("2026-11-22T09:00:07Z")), Some(at("2026-11-22T09:01:07Z")));
         let line = CronLine::new("*/15 * * * *", TimeZone::UTC).unwrap();
-        let cron = Schedule { beat: Beat::Cron(line), jitter: Duration::ZERO };
+        let cron = Schedule { beat: Beat::Cron(Box::new(line)), jitter: Duration::ZERO };
         assert_eq!(cron.next("main", at("2026-11-22T09:00:00Z")), Some(at("2026-11-22T09:15:00Z")));
-        let never = Schedule { beat: Beat::Cron(CronLine::new("0 0 30 2 *", TimeZone::UTC).unwrap()), ..cron };
+        let never =
+            Schedule { beat: Beat::Cron(Box::new(CronLine::new("0 0 30 2 *", TimeZone::UTC).unwrap())), ..cron };
         assert_eq!(never.next("main", at("2026-11-22T09:00:00Z")), None);
     }
 
     #[test]
     fn many_replicas_do_not_begin_at_once() {
         let line = CronLine::new("0 * * * *", TimeZone::UTC).unwrap();
-        let schedule = Schedule { beat: Beat::Cron(line), jitter: Duration::from_secs(10) };
+        let schedule = Schedule { beat: Beat::Cron(Box::new(line)), jitter: Duration::from_secs(10) };
         let due = |n: u32| schedule.next(&format!("server-{n}"), at("2026-11-22T09:30:00Z")).unwrap();
         let times: BTreeSet<Timestamp> = (0..100).map(due).collect();
         assert_eq!(times.len(), 100);

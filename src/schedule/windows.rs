@@ -10,7 +10,7 @@ use super::{CronLine, later};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// What holds in it.
-    pub effect: Effect,
+    pub permission: Permission,
     /// When it opens.
     pub opens: CronLine,
     /// For how long.
@@ -21,7 +21,7 @@ pub struct Window {
 
 /// What holds while a window is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum Permission {
     /// Backups may be copied; at other times, unless another such window is open, they may not.
     Allow,
     /// No backup is copied. The newest WAL comes all the same.
@@ -61,18 +61,20 @@ pub struct Regime {
 /// lowest bandwidth holds.
 pub fn regime(windows: &[Window], bandwidth: Option<u64>, now: Timestamp) -> Regime {
     let open: Vec<&Window> = windows.iter().filter(|window| window.closes(now).is_some()).collect();
-    let is_any = |effect: Effect| open.iter().any(|window| window.effect == effect);
-    let needs_leave = windows.iter().any(|window| window.effect == Effect::Allow);
-    let everything = is_any(Effect::DenyEverything);
-    let backups = !everything && !is_any(Effect::DenyBackups) && (!needs_leave || is_any(Effect::Allow));
-    let limits = open.iter().filter_map(|window| match window.effect {
-        Effect::Bandwidth(limit) => Some(limit),
-        Effect::Allow | Effect::DenyBackups | Effect::DenyEverything => None,
+    let is_any = |permission: Permission| open.iter().any(|window| window.permission == permission);
+    let needs_leave = windows.iter().any(|window| window.permission == Permission::Allow);
+    let everything = is_any(Permission::DenyEverything);
+    let backups = !everything && !is_any(Permission::DenyBackups) && (!needs_leave || is_any(Permission::Allow));
+    let limits = open.iter().filter_map(|window| match window.permission {
+        Permission::Bandwidth(limit) => Some(limit),
+        Permission::Allow | Permission::DenyBackups | Permission::DenyEverything => None,
     });
-    let stops = |window: &&Window| match window.effect {
-        Effect::Allow => needs_leave && !is_any(Effect::Allow) && window.overrun == Overrun::Stop,
-        Effect::DenyBackups | Effect::DenyEverything => window.overrun == Overrun::Stop && open.contains(window),
-        Effect::Bandwidth(_) => false,
+    let stops = |window: &&Window| match window.permission {
+        Permission::Allow => needs_leave && !is_any(Permission::Allow) && window.overrun == Overrun::Stop,
+        Permission::DenyBackups | Permission::DenyEverything => {
+            window.overrun == Overrun::Stop && open.contains(window)
+        }
+        Permission::Bandwidth(_) => false,
     };
     Regime {
         backups,
@@ -106,9 +108,9 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn window(effect: Effect, line: &str, hours: u32) -> Window {
+    fn window(permission: Permission, line: &str, hours: u32) -> Window {
         let opens = CronLine::new(line, TimeZone::UTC).unwrap();
-        Window { effect, opens, duration: HOUR * hours, overrun: Overrun::Finish }
+        Window { permission, opens, duration: HOUR * hours, overrun: Overrun::Finish }
     }
 
     fn at(clock: &str) -> Timestamp {
@@ -117,9 +119,9 @@ mod tests {
 
     #[test]
     fn what_denies_is_stronger_than_what_allows_and_wal_comes_unless_everything_is_denied() {
-        let nights = window(Effect::Allow, "0 20 * * *", 10);
-        let noon = window(Effect::DenyEverything, "0 12 * * *", 1);
-        let late = window(Effect::DenyBackups, "0 22 * * *", 1);
+        let nights = window(Permission::Allow, "0 20 * * *", 10);
+        let noon = window(Permission::DenyEverything, "0 12 * * *", 1);
+        let late = window(Permission::DenyBackups, "0 22 * * *", 1);
         let all = [nights, noon, late];
         for (clock, backups, wals, until) in [
             ("11:59", false, true, "12:00"),
@@ -140,8 +142,8 @@ mod tests {
 
     #[test]
     fn the_lowest_bandwidth_holds() {
-        let day = window(Effect::Bandwidth(20), "0 8 * * *", 10);
-        let noon = window(Effect::Bandwidth(5), "0 12 * * *", 1);
+        let day = window(Permission::Bandwidth(20), "0 8 * * *", 10);
+        let noon = window(Permission::Bandwidth(5), "0 12 * * *", 1);
         for (clock, own, limit) in [
             ("07:00", None, None),
             ("07:00", Some(10), Some(10)),
@@ -155,15 +157,15 @@ mod tests {
 
     #[test]
     fn what_runs_is_stopped_by_the_window_that_says_so_and_only_while_it_may_not_run() {
-        let stopping = |effect, line| Window { overrun: Overrun::Stop, ..window(effect, line, 2) };
+        let stopping = |permission, line| Window { overrun: Overrun::Stop, ..window(permission, line, 2) };
         let overrun = |windows: &[Window], clock| regime(windows, None, at(clock)).overrun;
-        let deny = stopping(Effect::DenyBackups, "0 8 * * *");
-        assert_eq!(overrun(&[deny.clone()], "08:30"), Overrun::Stop);
+        let deny = stopping(Permission::DenyBackups, "0 8 * * *");
+        assert_eq!(overrun(std::slice::from_ref(&deny), "08:30"), Overrun::Stop);
         assert_eq!(overrun(&[deny], "10:30"), Overrun::Finish);
-        let allow = stopping(Effect::Allow, "0 8 * * *");
-        assert_eq!(overrun(&[allow.clone()], "08:30"), Overrun::Finish);
+        let allow = stopping(Permission::Allow, "0 8 * * *");
+        assert_eq!(overrun(std::slice::from_ref(&allow), "08:30"), Overrun::Finish);
         assert_eq!(overrun(&[allow], "10:30"), Overrun::Stop);
-        assert_eq!(overrun(&[window(Effect::DenyBackups, "0 8 * * *", 2)], "08:30"), Overrun::Finish);
+        assert_eq!(overrun(&[window(Permission::DenyBackups, "0 8 * * *", 2)], "08:30"), Overrun::Finish);
     }
 
     proptest! {
@@ -172,10 +174,10 @@ mod tests {
             opening in proptest::collection::vec((0..24_u8, 1..30_u32, 0..4_u8), 1..4),
             minute in 0..10_080_i64,
         ) {
-            let effects = [Effect::Allow, Effect::DenyBackups, Effect::DenyEverything, Effect::Bandwidth(9)];
+            let permissions = [Permission::Allow, Permission::DenyBackups, Permission::DenyEverything, Permission::Bandwidth(9)];
             let windows: Vec<Window> = opening
                 .into_iter()
-                .map(|(hour, hours, effect)| window(effects[usize::from(effect)], &format!("0 {hour} * * *"), hours))
+                .map(|(hour, hours, permission)| window(permissions[usize::from(permission)], &format!("0 {hour} * * *"), hours))
                 .collect();
             let now = later(at("00:00"), Duration::from_secs(u64::try_from(minute * 60).unwrap()));
             let held = regime(&windows, None, now);

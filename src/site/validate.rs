@@ -13,11 +13,11 @@ use super::raw::{
     RawCompress, RawDenied, RawMirror, RawOverrun, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSchedule,
     RawSelection, RawSite, RawWalsFrom, RawWindow,
 };
-use super::scalars::LocalServer;
+use super::scalars::{LocalServer, Rate};
 use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
 use crate::diag::Diagnostic;
-use crate::schedule::{Beat, Effect, Overrun, Schedule, Window};
+use crate::schedule::{Beat, Overrun, Permission, Schedule, Window};
 
 /// What validation looks things up in, and where it puts the mistakes it finds.
 pub(super) struct Context<'a> {
@@ -113,27 +113,25 @@ fn primary(name: &str, raw: RawPrimary, path: &KeyPath, context: &mut Context<'_
     })
 }
 
-/// A window has exactly one effect: the reader has seen to it.
+/// A window has exactly one permission: the reader has seen to it.
 fn window(raw: &RawWindow, path: &KeyPath, context: &mut Context<'_>) -> Option<Window> {
-    let effect = match (raw.allow, raw.deny, raw.bandwidth) {
-        (Some(_), ..) => Effect::Allow,
-        (_, Some(RawDenied::Backups), _) => Effect::DenyBackups,
-        (_, Some(RawDenied::Everything), _) => Effect::DenyEverything,
-        (.., Some(bandwidth)) => match bandwidth.0 {
-            Some(limit) => Effect::Bandwidth(limit),
-            None => {
-                let diagnostic = Diagnostic::error("no-limit", "a window that limits nothing changes nothing");
-                context.value(&path.key("bandwidth"), diagnostic.help("write a rate, as in `20MiB/s`"));
-                return None;
-            }
-        },
-        _ => return None,
+    let permission = match (raw.allow, raw.deny, raw.bandwidth) {
+        (Some(_), ..) => Permission::Allow,
+        (_, Some(RawDenied::Backups), _) => Permission::DenyBackups,
+        (_, Some(RawDenied::Everything), _) => Permission::DenyEverything,
+        (.., Some(Rate(Some(limit)))) => Permission::Bandwidth(limit),
+        (.., Some(Rate(None))) => {
+            let diagnostic = Diagnostic::error("no-limit", "a window that limits nothing changes nothing");
+            context.value(&path.key("bandwidth"), diagnostic.help("write a rate, as in `20MiB/s`"));
+            return None;
+        }
+        (None, None, None) => return None,
     };
     let overrun = match raw.overrun {
         RawOverrun::Finish => Overrun::Finish,
         RawOverrun::Stop => Overrun::Stop,
     };
-    Some(Window { effect, opens: raw.cron.in_zone(&raw.time_zone)?, duration: raw.duration.0, overrun })
+    Some(Window { permission, opens: raw.cron.in_zone(&raw.time_zone)?, duration: raw.duration.0, overrun })
 }
 
 fn replica(name: &str, raw: RawReplica, context: &mut Context<'_>) -> Option<(ServerName, Replica)> {
@@ -240,7 +238,7 @@ fn policy(raw: RawPolicy) -> Policy {
 
 fn schedule(raw: &RawSchedule) -> Schedule {
     let usual = Schedule::default();
-    let line = raw.cron.as_ref().and_then(|cron| cron.in_zone(&raw.time_zone)).map(Beat::Cron);
+    let line = raw.cron.as_ref().and_then(|cron| cron.in_zone(&raw.time_zone)).map(Box::new).map(Beat::Cron);
     let every = raw.every.as_ref().map(|every| Beat::Every(every.0));
     Schedule {
         beat: line.or(every).unwrap_or(usual.beat),

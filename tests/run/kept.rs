@@ -81,14 +81,14 @@ impl Ground {
 
     /// Begins to keep the site.
     pub fn keep(&self) -> Kept {
-        self.keep_as(&[])
+        self.keep_with(&[], &[])
     }
 
-    /// The same with more of the environment.
-    pub fn keep_as(&self, environment: &[(&str, &str)]) -> Kept {
+    /// The same with more arguments and more of the environment.
+    pub fn keep_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Kept {
         let log = self.path("run.log");
         let file = File::create(&log).unwrap();
-        let mut command = self.command(&["run"]);
+        let mut command = self.command(&[&["run"], arguments].concat());
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.envs(environment.iter().copied()).spawn().unwrap();
         Kept { child, log }

@@ -1,6 +1,7 @@
 //! `antipode run` as a program: a site that is kept by itself, over catalogs on this machine.
 
 mod kept;
+mod listen;
 mod service;
 mod site_file;
 mod work;

@@ -37,7 +37,7 @@ fn a_service_manager_is_told_when_it_is_ready_that_it_is_alive_and_that_it_ends(
     let manager = Manager::new(&ground);
     let socket = ground.path("notify");
     let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")];
-    let mut kept = ground.keep_as(&environment);
+    let mut kept = ground.keep_with(&[], &environment);
     manager.until("READY=1");
     for _ in 0..3 {
         manager.until("WATCHDOG=1");

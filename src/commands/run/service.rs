@@ -20,12 +20,12 @@ impl Service {
     }
 
     /// The site is kept from now on.
-    pub fn ready(&self) {
+    pub fn ready() {
         tell(&[NotifyState::Ready]);
     }
 
     /// The site file is read again.
-    pub fn reloading(&self) {
+    pub fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(since) => tell(&[NotifyState::Reloading, since]),
             Err(_) => tell(&[NotifyState::Reloading]),
@@ -33,12 +33,12 @@ impl Service {
     }
 
     /// It is about to end.
-    pub fn stopping(&self) {
+    pub fn stopping() {
         tell(&[NotifyState::Stopping]);
     }
 
     /// What is going on.
-    pub fn status(&self, what: &str) {
+    pub fn status(what: &str) {
         tell(&[NotifyState::Status(what)]);
     }
 

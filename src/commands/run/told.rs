@@ -1,12 +1,20 @@
-//! What a controller tells: a line on stderr for what changed, as a journal keeps it.
+//! What a controller tells: a line on stderr for what changed, as a journal keeps it; the board; the service manager; and the
+//! site's own journal of runs.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::barman::ids::ServerName;
+use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
-use crate::controller::{Follower, Report, State};
+use crate::controller::{Follower, Report, State, Work};
+use crate::cycle::Session;
+use crate::english::count;
 use crate::error::Error;
-use crate::events::{Event, Listener, Nobody};
+use crate::events::{Event, Listener, Nobody, Summary};
 use crate::plan::Plan;
 use crate::plan::action::address::Sort;
 use crate::plan::scope::leave::Waiting;
@@ -14,18 +22,29 @@ use crate::progress::Lines;
 use crate::render;
 use crate::schedule::Suspension;
 
+use super::board::Board;
 use super::service::Service;
 
-/// Tells what happens in lines, and the service manager that it goes on.
+/// Tells whoever wants to know.
 pub struct Told {
     terminal: Terminal,
-    service: Arc<Service>,
+    service: Service,
+    board: Arc<Board>,
+    /// As the site file is now.
+    recorder: Mutex<Arc<Recorder>>,
+    /// The replicas that are kept.
+    kept: Mutex<Vec<ServerName>>,
 }
 
 impl Told {
-    /// On stderr.
-    pub fn new(terminal: Terminal, service: Arc<Service>) -> Self {
-        Self { terminal, service }
+    /// On stderr, and on a board.
+    pub fn new(terminal: Terminal, service: Service, board: Arc<Board>, recorder: Recorder) -> Self {
+        Self { terminal, service, board, recorder: Mutex::new(Arc::new(recorder)), kept: Mutex::default() }
+    }
+
+    /// Runs are recorded as those of another site file from now on.
+    pub fn record_as(&self, recorder: Recorder) {
+        *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorder);
     }
 
     fn line(&self, of: &dyn std::fmt::Display, what: &str) {
@@ -35,23 +54,37 @@ impl Told {
     }
 }
 
+#[async_trait]
 impl Follower for Told {
     fn alive(&self) {
         self.service.alive();
+        self.board.alive();
     }
 
     fn ending(&self) {
-        self.service.stopping();
+        Service::stopping();
         self.line(&"antipode run", "ends; what runs ends and keeps what it has");
     }
 
-    fn site(&self, what: &str) {
-        self.line(&"antipode run", what);
-        self.service.ready();
-        self.service.status(what);
+    fn keeps(&self, session: &Session) {
+        self.board.keeps(session);
+        let what = format!("keeps {}", count(session.replicas.len() as u64, "replica"));
+        let names: Vec<ServerName> = session.replicas.iter().map(|replica| replica.name.clone()).collect();
+        let are_others = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let are_others = *kept != names;
+            *kept = names;
+            are_others
+        };
+        if are_others {
+            self.line(&"antipode run", &what);
+        }
+        Service::ready();
+        Service::status(&what);
     }
 
     fn site_error(&self, error: &Error) {
+        self.board.site_error(error);
         self.terminal.error(error);
     }
 
@@ -83,13 +116,40 @@ impl Follower for Told {
     }
 
     fn apply(&self, _plan: &Plan) -> Box<dyn Listener> {
-        if self.terminal.quiet { Box::new(Nobody) } else { Box::new(Backups(Lines::new())) }
+        let lines: Box<dyn Listener> =
+            if self.terminal.quiet { Box::new(Nobody) } else { Box::new(Backups(Lines::new())) };
+        Box::new(Steps { lines, board: Arc::clone(&self.board) })
     }
 
-    fn report(&self, report: &Report) {
+    async fn recorded(&self, plan: &Plan, work: Work<'_>) -> Result<BTreeMap<ServerName, Summary>, Error> {
+        let recorder = Arc::clone(&self.recorder.lock().unwrap_or_else(PoisonError::into_inner));
+        let recording = recorder.begin(plan).await;
+        let done = work.await;
+        let nothing = BTreeMap::new();
+        recording
+            .end(plan, done.as_ref().unwrap_or(&nothing), done.as_ref().err().map_or(&[], std::slice::from_ref))
+            .await;
+        done
+    }
+
+    fn report(&self, report: &Report, due: Timestamp) {
+        self.board.report(report, due);
         if let Some(applied) = &report.applied {
             self.line(&report.replica, &render::applied_in_a_line(&applied.plan, &applied.summary, applied.elapsed));
         }
+    }
+}
+
+/// Those who hear of the steps of an apply.
+struct Steps {
+    lines: Box<dyn Listener>,
+    board: Arc<Board>,
+}
+
+impl Listener for Steps {
+    fn notice(&self, event: &Event) {
+        self.lines.notice(event);
+        self.board.noticed(event);
     }
 }
 

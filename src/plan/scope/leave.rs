@@ -1,5 +1,7 @@
 //! The part of a plan that is done without a person, and what waits.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;

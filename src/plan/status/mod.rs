@@ -142,12 +142,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InSync,
         Self::Behind,
         Self::Incomplete,
         Self::ObjectiveMissed,
         Self::NotRecoverable,
+        Self::Suspended,
         Self::Blocked,
         Self::PrimaryUnreachable,
         Self::Inactive,

@@ -1,0 +1,267 @@
+//! What is known of a site that is kept: for the page, and for metrics.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::barman::ids::ServerName;
+use crate::controller::{Looked, Report, State};
+use crate::cycle::Session;
+use crate::error::Error;
+use crate::events::Event;
+use crate::metrics::ledger::{Ledger, Stage};
+use crate::metrics::{self, state};
+use crate::plan::action::Address;
+use crate::plan::status::SiteStatus;
+use crate::plan::status::vanished::Vanished;
+use crate::plan::{Plan, ReplicaPlan};
+use crate::render;
+use crate::render::page::{Doing, Failing, Kept, Page, Run, page};
+use crate::transport::ByteCounter;
+
+/// So many runs of a replica are shown.
+const RUNS: usize = 10;
+
+/// Longer than the controller takes between two signs of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
+/// What is known of a site.
+pub struct Board {
+    known: Mutex<Known>,
+}
+
+struct Known {
+    site: String,
+    catalog: std::path::PathBuf,
+    replicas: BTreeMap<ServerName, OfReplica>,
+    vanished: Vec<Vanished>,
+    /// What is wrong with the site as a whole, as its mirrors and its file tell.
+    unresolved: Vec<String>,
+    site_error: Option<String>,
+    ledger: Ledger,
+    alive: Option<Instant>,
+}
+
+/// What is known of a replica.
+#[derive(Default)]
+struct OfReplica {
+    primary: String,
+    looked: Option<Box<Looked>>,
+    due: Option<Timestamp>,
+    failing: Option<Failing>,
+    waiting: crate::plan::scope::leave::Waiting,
+    doing: BTreeMap<Address, Step>,
+    runs: VecDeque<Run>,
+    /// Whether a turn of it ended.
+    was_tried: bool,
+}
+
+struct Step {
+    what: String,
+    total: u64,
+    counter: ByteCounter,
+    since: Instant,
+}
+
+impl Board {
+    /// Nothing is known of a site but its name and where it is.
+    pub fn new(session: &Session) -> Self {
+        let known = Known {
+            site: session.site.name.clone(),
+            catalog: session.site.catalog.path.clone(),
+            replicas: BTreeMap::new(),
+            vanished: Vec::new(),
+            unresolved: Vec::new(),
+            site_error: None,
+            ledger: Ledger::default(),
+            alive: None,
+        };
+        Self { known: Mutex::new(known) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is shown: even half-changed it only misleads a reader for a moment.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The controller goes on.
+    pub fn alive(&self) {
+        self.known().alive = Some(Instant::now());
+    }
+
+    /// Whether it did so lately.
+    pub fn is_alive(&self) -> bool {
+        self.known().alive.is_some_and(|last| last.elapsed() < SIGN_OF_LIFE)
+    }
+
+    /// Whether of every replica a turn has ended.
+    pub fn is_ready(&self) -> bool {
+        let known = self.known();
+        known.alive.is_some() && known.replicas.values().all(|replica| replica.was_tried)
+    }
+
+    /// These are kept from now on; nothing stays of others.
+    pub fn keeps(&self, session: &Session) {
+        // Where the catalog cannot be listed, nobody knows of any.
+        let vanished = session.vanished().unwrap_or_default();
+        let mut known = self.known();
+        let mut earlier = std::mem::take(&mut known.replicas);
+        known.replicas = session
+            .replicas
+            .iter()
+            .map(|replica| {
+                let of_replica = earlier.remove(&replica.name).filter(|of| of.primary == replica.primary);
+                let of_replica = of_replica
+                    .unwrap_or_else(|| OfReplica { primary: replica.primary.clone(), ..OfReplica::default() });
+                (replica.name.clone(), of_replica)
+            })
+            .collect();
+        known.site.clone_from(&session.site.name);
+        known.vanished = vanished;
+        known.unresolved = session.unresolved.iter().map(|error| error.message.clone()).collect();
+        known.site_error = None;
+        known.ledger.retain(session.replicas.iter().map(|replica| (&replica.name, replica.primary.as_str())));
+    }
+
+    /// Something is wrong with the site as a whole, until it is declared anew.
+    pub fn site_error(&self, error: &Error) {
+        let mut known = self.known();
+        known.ledger.failed(error);
+        if !known.unresolved.contains(&error.message) {
+            known.site_error = Some(error.message.clone());
+        }
+    }
+
+    /// A step began, went on or ended.
+    pub fn noticed(&self, event: &Event) {
+        let mut known = self.known();
+        known.ledger.noticed(event);
+        match event {
+            Event::Started { address, deed, total, counter } => {
+                let Some(of_replica) = known.of_address(address) else { return };
+                let thing = address.as_str().split_once('/').map_or(address.as_str(), |(_, thing)| thing);
+                let what = format!("{} {thing}", deed.doing);
+                let step = Step { what, total: *total, counter: counter.clone(), since: Instant::now() };
+                of_replica.doing.insert(address.clone(), step);
+            }
+            Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
+                if let Some(of_replica) = known.of_address(address) {
+                    of_replica.doing.remove(address);
+                }
+            }
+            Event::Retrying { .. } | Event::Interrupted => {}
+        }
+    }
+
+    /// What a turn of a replica came to.
+    pub fn report(&self, report: &Report, due: Timestamp) {
+        let mut known = self.known();
+        let Known { replicas, ledger, .. } = &mut *known;
+        let Some(of_replica) = replicas.get_mut(&report.replica) else { return };
+        of_replica.due = Some(due).filter(|due| *due < Timestamp::MAX);
+        of_replica.doing.clear();
+        of_replica.was_tried = true;
+        if let Some(looked) = &report.looked {
+            ledger.planned(&looked.plan, looked.at);
+            ledger.took(Stage::Observe, report.observed_in);
+            of_replica.looked = Some(looked.clone());
+            of_replica.waiting = report.waiting;
+        }
+        if let Some(applied) = &report.applied {
+            ledger.took(Stage::Apply, applied.elapsed);
+            for plan in &applied.plan.replicas {
+                ledger.applied(plan, &applied.summary);
+            }
+            let what = render::applied_in_a_line(&applied.plan, &applied.summary, applied.elapsed);
+            of_replica.runs.push_front(Run { ended: report.ended, what, failed: !applied.summary.failed.is_empty() });
+            of_replica.runs.truncate(RUNS);
+        }
+        of_replica.failing = match (State::after(report), of_replica.failing.take()) {
+            (State::Failing(error), earlier) => Some(Failing {
+                since: earlier.as_ref().map_or(report.ended, |earlier| earlier.since),
+                times: earlier.map_or(1, |earlier| earlier.times.saturating_add(1)),
+                what: error.message,
+                hint: error.hint,
+            }),
+            // Who is waited for says nothing of what failed before.
+            (State::Busy(_), earlier) => earlier,
+            (State::New | State::Well, _) => None,
+        };
+    }
+
+    /// The page.
+    pub fn page(&self) -> String {
+        let known = self.known();
+        let (status, plan, _) = known.stand();
+        let kept: Vec<Kept> = known.looked().map(|(of_replica, looked)| of_replica.kept(looked)).collect();
+        let not_looked_at = known.replicas.iter().filter(|(_, of_replica)| of_replica.looked.is_none());
+        let new: Vec<(String, Option<Failing>)> =
+            not_looked_at.map(|(name, of_replica)| (name.to_string(), of_replica.failing.clone())).collect();
+        let wrong: Vec<String> = known.unresolved.iter().chain(&known.site_error).cloned().collect();
+        page(Page { status: &status, plan: &plan, kept: &kept, new: &new, wrong: &wrong, now: Timestamp::now() })
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> Result<String, Error> {
+        let known = self.known();
+        let (status, plan, observed) = known.stand();
+        let errors = known.unresolved.len() + usize::from(known.site_error.is_some());
+        let state = observed.map(|observed| state::State { status: &status, plan: &plan, observed, errors });
+        metrics::text(&known.site, state.as_ref(), &known.ledger)
+    }
+}
+
+impl Known {
+    fn of_address(&mut self, address: &Address) -> Option<&mut OfReplica> {
+        self.replicas.iter_mut().find(|(name, _)| name.as_str() == address.replica()).map(|(_, of_replica)| of_replica)
+    }
+
+    fn looked(&self) -> impl Iterator<Item = (&OfReplica, &Looked)> {
+        self.replicas.values().filter_map(|of_replica| Some((of_replica, of_replica.looked.as_deref()?)))
+    }
+
+    /// How the replicas stand that were looked at, and since when all of that is known.
+    fn stand(&self) -> (SiteStatus, Plan, Option<Timestamp>) {
+        let statuses = self.looked().map(|(of_replica, looked)| {
+            let waits_for_person = Some(of_replica.waiting.for_person);
+            crate::plan::status::ReplicaStatus { waits_for_person, ..looked.status.clone() }
+        });
+        let status = SiteStatus {
+            site: self.site.clone(),
+            replicas: statuses.collect(),
+            vanished: self.vanished.clone(),
+            keeper: None,
+        };
+        let replicas: Vec<ReplicaPlan> = self.looked().map(|(_, looked)| looked.plan.clone()).collect();
+        let plan = Plan {
+            site: self.site.clone(),
+            catalog: self.catalog.clone(),
+            replicas,
+            vanished: Vec::new(),
+            narrowed: None,
+        };
+        (status, plan, self.looked().map(|(_, looked)| looked.at).min())
+    }
+}
+
+impl OfReplica {
+    fn kept(&self, looked: &Looked) -> Kept {
+        let doing = self.doing.values().map(|step| Doing {
+            what: step.what.clone(),
+            arrived: step.counter.get().min(step.total),
+            total: step.total,
+            seconds: step.since.elapsed().as_secs(),
+        });
+        Kept {
+            observed: looked.at,
+            due: self.due,
+            failing: self.failing.clone(),
+            waiting: self.waiting,
+            backups: looked.backups.clone(),
+            doing: doing.collect(),
+            runs: self.runs.iter().cloned().collect(),
+        }
+    }
+}
