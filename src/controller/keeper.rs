@@ -286,10 +286,5 @@ impl Controller {
             }
             standing.state = state;
         }
-        // Of what was not looked at nobody knows whether it still waits.
-        if report.looked.is_some() && standing.waiting != report.waiting {
-            self.follower.waiting(&report.replica, &report.waiting);
-            standing.waiting = report.waiting;
-        }
     }
 }

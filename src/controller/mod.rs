@@ -20,6 +20,7 @@ pub use keeper::{Controller, Start};
 pub use standing::{Applied, Looked, Report, Standing, State};
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -49,10 +50,10 @@ pub trait Follower: Send + Sync {
     fn site_error(&self, error: &Error);
     /// What a replica's state is now, where it is another one than before.
     fn state(&self, replica: &ServerName, state: &State);
-    /// What waits of a replica's plan, where that is something else than before.
-    fn waiting(&self, replica: &ServerName, waiting: &Waiting);
     /// Somebody suspended a replica, or resumed it.
     fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>);
+    /// Both ends of a replica were looked at, and what waits of its plan; what may be done now is about to be.
+    fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration);
     /// An apply begins: who hears of its steps.
     fn apply(&self, plan: &Plan) -> Box<dyn Listener>;
     /// Lets work on a plan be done, and keeps a record of it.

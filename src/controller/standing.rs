@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use crate::barman::ids::{BackupId, ServerName};
 use crate::error::{Error, Retry};
 use crate::events::Summary;
-use crate::plan::scope::leave::Waiting;
 use crate::plan::status::ReplicaStatus;
 use crate::plan::{Plan, ReplicaPlan};
 
@@ -31,14 +30,8 @@ pub struct Report {
     pub replica: ServerName,
     /// When it ended.
     pub ended: Timestamp,
-    /// How long it took to look at both ends.
-    pub observed_in: Duration,
-    /// How it stood before anything was done; `None` where nothing was looked at.
-    pub looked: Option<Box<Looked>>,
     /// What was done, with the part of the plan that was to be.
     pub applied: Option<Box<Applied>>,
-    /// What was not done, as it waits.
-    pub waiting: Waiting,
     /// What was wrong.
     pub failure: Option<Error>,
     /// Whether it ended because somebody wanted it to, and not all was done.
@@ -80,8 +73,6 @@ pub struct Standing {
     pub failures: u32,
     /// Whether this look is for what the one before did.
     pub looks_again: bool,
-    /// What waits, as far as that is known.
-    pub waiting: Waiting,
     /// Whether backups may be copied in its turn.
     pub copies_backups: bool,
 }
@@ -89,14 +80,7 @@ pub struct Standing {
 impl Standing {
     /// Nothing is known; it is due then.
     pub fn due(due: Timestamp) -> Self {
-        Self {
-            state: State::New,
-            due,
-            failures: 0,
-            looks_again: false,
-            waiting: Waiting::default(),
-            copies_backups: false,
-        }
+        Self { state: State::New, due, failures: 0, looks_again: false, copies_backups: false }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Retry};
 use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::observe::inventory::{Observation, ReplicaObservation};
-use crate::plan::scope::leave::{Leave, Waiting};
+use crate::plan::scope::leave::Leave;
 use crate::plan::status::status;
 use crate::plan::{Outcome, Plan};
 use crate::site::model::Replica;
@@ -140,15 +140,14 @@ impl One {
         let observation = Observation { replicas: BTreeMap::from([(name.clone(), observed)]) };
         let plan = self.session.cycle(&self.replica).plan(&observation, self.now);
         let status = status(&plan, std::slice::from_ref(&self.replica), &observation, self.now);
-        let looked = status
-            .replicas
-            .into_iter()
-            .zip(&plan.replicas)
-            .next()
-            .map(|(status, plan)| Box::new(Looked { at: self.now, status, plan: plan.clone(), backups }));
+        let whole = status.replicas.into_iter().zip(plan.replicas.clone()).next();
         let (plan, waiting) = plan.with_leave(self.leave, &observation, self.now);
+        // What it is made from is not needed any more, and a copy may take days.
+        drop(observation);
+        if let Some((status, plan)) = whole {
+            self.follower.looked(&Looked { at: self.now, status, plan, backups }, waiting, self.observed_in);
+        }
         let unplanned = unplanned(&plan);
-        let observed_in = self.observed_in;
         let (applied, failure) = match self.apply(plan).await {
             Ok(applied) => {
                 let failed = applied.as_ref().and_then(|applied| worst(&applied.summary.failed));
@@ -160,10 +159,7 @@ impl One {
         Report {
             replica: name,
             ended: Timestamp::now(),
-            observed_in,
-            looked,
             applied: applied.map(Box::new),
-            waiting,
             failure: failure.filter(|_| !stopped),
             stopped,
         }
@@ -208,15 +204,6 @@ fn worst<A>(failed: &[(A, Error)]) -> Option<Error> {
 impl Report {
     /// Of a replica that could not be looked at.
     fn failed(replica: ServerName, failure: Error) -> Self {
-        Self {
-            replica,
-            ended: Timestamp::now(),
-            observed_in: Duration::ZERO,
-            looked: None,
-            applied: None,
-            waiting: Waiting::default(),
-            failure: Some(failure),
-            stopped: false,
-        }
+        Self { replica, ended: Timestamp::now(), applied: None, failure: Some(failure), stopped: false }
     }
 }

@@ -14,6 +14,7 @@ use crate::events::Event;
 use crate::metrics::ledger::{Ledger, Stage};
 use crate::metrics::{self, state};
 use crate::plan::action::Address;
+use crate::plan::scope::leave::Waiting;
 use crate::plan::status::SiteStatus;
 use crate::plan::status::vanished::Vanished;
 use crate::plan::{Plan, ReplicaPlan};
@@ -51,7 +52,7 @@ struct OfReplica {
     looked: Option<Box<Looked>>,
     due: Option<Timestamp>,
     failing: Option<Failing>,
-    waiting: crate::plan::scope::leave::Waiting,
+    waiting: Waiting,
     doing: BTreeMap<Address, Step>,
     runs: VecDeque<Run>,
     /// Whether a turn of it ended.
@@ -155,6 +156,18 @@ impl Board {
         }
     }
 
+    /// How a replica stands, and what waits of its plan.
+    pub fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration) {
+        let mut known = self.known();
+        let Known { replicas, ledger, .. } = &mut *known;
+        let Some(of_replica) = replicas.get_mut(&looked.status.name) else { return };
+        ledger.planned(&looked.plan, looked.at);
+        ledger.took(Stage::Observe, took);
+        of_replica.due = None;
+        of_replica.looked = Some(Box::new(looked.clone()));
+        of_replica.waiting = waiting;
+    }
+
     /// What a turn of a replica came to.
     pub fn report(&self, report: &Report, due: Timestamp) {
         let mut known = self.known();
@@ -163,12 +176,6 @@ impl Board {
         of_replica.due = Some(due).filter(|due| *due < Timestamp::MAX);
         of_replica.doing.clear();
         of_replica.was_tried = true;
-        if let Some(looked) = &report.looked {
-            ledger.planned(&looked.plan, looked.at);
-            ledger.took(Stage::Observe, report.observed_in);
-            of_replica.looked = Some(looked.clone());
-            of_replica.waiting = report.waiting;
-        }
         if let Some(applied) = &report.applied {
             ledger.took(Stage::Apply, applied.elapsed);
             for plan in &applied.plan.replicas {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use crate::barman::ids::ServerName;
 use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
-use crate::controller::{Follower, Report, State, Work};
+use crate::controller::{Follower, Looked, Report, State, Work};
 use crate::cycle::Session;
 use crate::english::count;
 use crate::error::Error;
@@ -34,12 +35,21 @@ pub struct Told {
     recorder: Mutex<Arc<Recorder>>,
     /// The replicas that are kept.
     kept: Mutex<Vec<ServerName>>,
+    /// What was last told to wait.
+    waiting: Mutex<BTreeMap<ServerName, Waiting>>,
 }
 
 impl Told {
     /// On stderr, and on a board.
     pub fn new(terminal: Terminal, service: Service, board: Arc<Board>, recorder: Recorder) -> Self {
-        Self { terminal, service, board, recorder: Mutex::new(Arc::new(recorder)), kept: Mutex::default() }
+        Self {
+            terminal,
+            service,
+            board,
+            recorder: Mutex::new(Arc::new(recorder)),
+            kept: Mutex::default(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// Runs are recorded as those of another site file from now on.
@@ -100,7 +110,16 @@ impl Follower for Told {
         }
     }
 
-    fn waiting(&self, replica: &ServerName, waiting: &Waiting) {
+    fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration) {
+        self.board.looked(looked, waiting, took);
+        let replica = &looked.status.name;
+        let before = {
+            let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(replica.clone(), waiting).unwrap_or_default()
+        };
+        if before == waiting {
+            return;
+        }
         for (totals, what) in [(&waiting.for_person, "a person"), (&waiting.for_window, "a window")] {
             if let Some(to_do) = render::to_do(totals) {
                 self.line(replica, &format!("waits for {what}: {to_do}"));

@@ -15,8 +15,8 @@ use crate::plan::{Plan, ReplicaPlan};
 use super::ink::clean;
 use super::remarks::Remark;
 use super::status::reasons;
+use super::to_do;
 use super::units::{bytes, duration, rate, timestamp};
-use super::{suspended, to_do};
 use crate::english::{count, list};
 
 /// How often a browser loads it again, in seconds.
@@ -159,7 +159,7 @@ fn headline(replicas: &[Shown<'_>], new: &[(String, Option<Failing>)]) -> String
 
 fn overview(replicas: &[Shown<'_>], new: &[(String, Option<Failing>)]) -> Markup {
     html! {
-        div class="scroll" {
+        div class="scroll overview" {
             table {
                 caption { "Replicas, the worst first" }
                 thead {
@@ -273,9 +273,6 @@ impl Shown<'_> {
                 p class="dim" {
                     "Copied from " (clean(&self.status.primary)) ", looked at " (ago(self.kept.observed, self.now)) "."
                 }
-                @if let Some(suspension) = &self.status.suspended {
-                    p class="remark warning" { b { "Suspended: " } (suspended(suspension)) }
-                }
                 @if let Some(failing) = &self.kept.failing {
                     p class="remark error" {
                         b { "Error: " } (clean(&failing.what))
@@ -286,12 +283,24 @@ impl Shown<'_> {
                 (bar::bar(self.status, &self.kept.backups, self.now))
                 (self.doing())
                 (self.waiting())
-                @for Remark { label, sentence } in reasons(self.status, self.plan) {
+                @for Remark { label, sentence } in self.reasons() {
                     p class={ "remark " (label) } { b { (label) ": " } (clean(&sentence)) }
                 }
                 (self.runs())
             }
         }
+    }
+
+    /// What is behind the verdict, without what is said already.
+    fn reasons(&self) -> Vec<Remark> {
+        let failing = self.kept.failing.as_ref();
+        let is_said = |remark: &Remark| {
+            failing.is_some_and(|failing| {
+                failing.what.trim() == remark.sentence || failing.hint.as_ref() == Some(&remark.sentence)
+            })
+        };
+        let all = reasons(self.status, self.plan).into_iter();
+        all.filter(|remark| !is_said(remark)).collect()
     }
 
     fn doing(&self) -> Markup {
