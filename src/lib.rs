@@ -58,6 +58,8 @@
 //! | precondition, stale | what an action relies on; a saved plan of which one differs: a **deviation** |
 //! | asked by | the key of the site file without which an action would not be planned |
 //! | scope | the part of a plan that was asked for: `--target`, `--exclude` |
+//! | leave | what of a plan may be done now without a person; the rest **waits** for one, or for a **window** |
+//! | suspended | left alone by everybody until somebody resumes it |
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
 //! | line | the connection to a primary; one that was **lost** is waited for |
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
@@ -72,6 +74,7 @@
 //! | what is planned, in which order and why | [`plan`] |
 //! | what a plan, a status or an error looks like | [`render`], [`diag`], [`error`] |
 //! | how observing, planning and applying follow each other | [`cycle`] |
+//! | what is done by itself, and when | [`controller`], [`schedule`] |
 //! | how it is done, limits, interruptions | [`apply`] |
 //! | where a catalog lies here, and how it is read, changed and locked | [`store`] |
 //! | how an apply is followed | [`progress`] |

@@ -102,6 +102,8 @@ const PRINTING: &[&[&str]] = &[
     &["nothing-to-sync", "barman sync-info main"],
     &["sync-backup", "main", "20261122T030000"],
     &["sync-wals", "main"],
+    &["suspend", "main"],
+    &["resume", "main"],
     &["cron"],
     &["apply", "--auto-approve"],
     &["apply", "--auto-approve", "-q"],
@@ -110,7 +112,7 @@ const PRINTING: &[&[&str]] = &[
 ];
 
 /// Commands of which nothing goes to standard output.
-const SILENT: [&str; 1] = ["init"];
+const SILENT: [&str; 2] = ["init", "run"];
 
 #[test]
 fn every_command_fails_that_cannot_say_what_it_has_to_say() {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 3] = ["src/error", "src/site", "src/transport"];
 
 /// Texts that are no messages: words of other programs, what runs elsewhere, patterns of the schema, lines of a log.
-const NO_MESSAGES: [&str; 15] = [
+const NO_MESSAGES: [&str; 16] = [
     "^(unlimited|",
+    "^(@[a-z]+|",
     "[0-9]{1,6} ?(",
     "a YAML value",
     "read _; kill -s TERM 0",
