@@ -53,7 +53,7 @@ pub trait Follower: Send + Sync {
     /// Somebody suspended a replica, or resumed it.
     fn suspended(&self, replica: &ServerName, suspension: Option<&Suspension>);
     /// Both ends of a replica were looked at, and what waits of its plan; what may be done now is about to be.
-    fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration);
+    fn looked(&self, looked: &Looked, waiting: &Waiting, took: Duration);
     /// An apply begins: who hears of its steps.
     fn apply(&self, plan: &Plan) -> Box<dyn Listener>;
     /// Lets work on a plan be done, and keeps a record of it.

@@ -145,7 +145,7 @@ impl One {
         // What it is made from is not needed any more, and a copy may take days.
         drop(observation);
         if let Some((status, plan)) = whole {
-            self.follower.looked(&Looked { at: self.now, status, plan, backups }, waiting, self.observed_in);
+            self.follower.looked(&Looked { at: self.now, status, plan, backups }, &waiting, self.observed_in);
         }
         let unplanned = unplanned(&plan);
         let (applied, failure) = match self.apply(plan).await {

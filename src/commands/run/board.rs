@@ -157,7 +157,7 @@ impl Board {
     }
 
     /// How a replica stands, and what waits of its plan.
-    pub fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration) {
+    pub fn looked(&self, looked: &Looked, waiting: &Waiting, took: Duration) {
         let mut known = self.known();
         let Known { replicas, ledger, .. } = &mut *known;
         let Some(of_replica) = replicas.get_mut(&looked.status.name) else { return };
@@ -165,7 +165,7 @@ impl Board {
         ledger.took(Stage::Observe, took);
         of_replica.due = None;
         of_replica.looked = Some(Box::new(looked.clone()));
-        of_replica.waiting = waiting;
+        of_replica.waiting = *waiting;
     }
 
     /// What a turn of a replica came to.

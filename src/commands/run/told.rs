@@ -110,14 +110,14 @@ impl Follower for Told {
         }
     }
 
-    fn looked(&self, looked: &Looked, waiting: Waiting, took: Duration) {
+    fn looked(&self, looked: &Looked, waiting: &Waiting, took: Duration) {
         self.board.looked(looked, waiting, took);
         let replica = &looked.status.name;
         let before = {
             let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(replica.clone(), waiting).unwrap_or_default()
+            all.insert(replica.clone(), *waiting).unwrap_or_default()
         };
-        if before == waiting {
+        if before == *waiting {
             return;
         }
         for (totals, what) in [(&waiting.for_person, "a person"), (&waiting.for_window, "a window")] {
