@@ -33,7 +33,7 @@ mod wal;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// Cases of each half unless `ANTIPODE_CATALOGS` says otherwise.
-const CASES: u32 = 800;
+const CASES: u32 = 500;
 
 #[test]
 fn what_is_said_of_catalogs_is_so_and_nothing_good_is_lost() {
