@@ -68,7 +68,7 @@ fn a_site_keeps_up_with_a_primary_that_moves_on_and_outlives_a_line_that_is_cut(
 const MINUTES: &str = "ANTIPODE_SOAK_MINUTES";
 
 /// What a process holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Held {
     kibibytes: u64,
     descriptors: usize,
@@ -99,14 +99,14 @@ impl Held {
         }
     }
 
-    /// The most of each.
-    fn or(self, other: Self) -> Self {
+    /// The least of each: how much is at work at a moment is chance, and what is never given back is held at all of them.
+    fn least(self, other: Self) -> Self {
         Self {
-            kibibytes: self.kibibytes.max(other.kibibytes),
-            descriptors: self.descriptors.max(other.descriptors),
-            threads: self.threads.max(other.threads),
-            children: self.children.max(other.children),
-            files: self.files.max(other.files),
+            kibibytes: self.kibibytes.min(other.kibibytes),
+            descriptors: self.descriptors.min(other.descriptors),
+            threads: self.threads.min(other.threads),
+            children: self.children.min(other.children),
+            files: self.files.min(other.files),
         }
     }
 }
@@ -183,7 +183,7 @@ fn a_site_of_twenty_replicas_is_kept_for_long_without_holding_more_and_more() {
     let minutes: u64 = std::env::var(MINUTES).map_or(2, |text| text.parse().expect("a number of minutes"));
     let (begin, length) = (Instant::now(), Duration::from_secs(60 * minutes));
     let own = soak.site().join("home/.antipode");
-    let (mut early, mut late) = (Held::default(), Held::default());
+    let (mut early, mut late) = (None::<Held>, None::<Held>);
     while begin.elapsed() < length {
         number += 1;
         soak.grow(number);
@@ -192,15 +192,16 @@ fn a_site_of_twenty_replicas_is_kept_for_long_without_holding_more_and_more() {
         let held = Held::of(kept.id(), &own);
         // What is held in the first third, and in the last.
         if begin.elapsed() < length / 3 {
-            early = early.or(held);
+            early = Some(early.map_or(held, |early| early.least(held)));
         } else if begin.elapsed() > length * 2 / 3 {
-            late = late.or(held);
+            late = Some(late.map_or(held, |late| late.least(held)));
         }
     }
+    let (early, late) = early.zip(late).expect("it was looked at in both thirds");
     println!("early {early:?}\nlate  {late:?}\n{number} segments");
     kept.wait_until("every replica has all", || all_have(&soak, number));
     assert!(late.kibibytes <= early.kibibytes * 5 / 4 + 8192, "{early:?} {late:?}");
-    assert!(late.descriptors <= early.descriptors + 16, "{early:?} {late:?}");
+    assert!(late.descriptors <= early.descriptors + 8, "{early:?} {late:?}");
     assert!(late.threads <= early.threads + 8, "{early:?} {late:?}");
     assert!(late.children <= early.children + 8, "{early:?} {late:?}");
     assert!(late.files <= early.files + 20, "{early:?} {late:?}");
