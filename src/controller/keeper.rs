@@ -280,7 +280,8 @@ impl Controller {
         standing.looks_again = report.failure.is_none() && report.applied.is_some() && !standing.looks_again;
         self.follower.report(report, standing.due);
         let state = State::after(report);
-        if !report.stopped {
+        // Of what is left alone nobody says that all is done.
+        if !report.stopped && !self.suspended.contains_key(&report.replica) {
             if !state.says_the_same(&standing.state) {
                 self.follower.state(&report.replica, &state);
             }
