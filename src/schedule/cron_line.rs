@@ -1,5 +1,7 @@
 //! Times that a cron line names, by the clocks of a time zone.
 
+use std::fmt;
+
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
@@ -7,7 +9,7 @@ use jiff::tz::TimeZone;
 
 /// The five fields of crontab(5), and the time zone by whose clocks they are meant. Where a clock is put forward or back,
 /// it does what Debian's cron does: what the lost hour names comes right after it, and what the doubled hour names once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CronLine {
     cron: Cron,
     zone: TimeZone,
@@ -17,6 +19,13 @@ pub struct CronLine {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CronLineError(String);
+
+/// As it was written, and not every minute of it.
+impl fmt::Debug for CronLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CronLine({:?}, {})", self.cron.as_str(), self.zone.iana_name().unwrap_or("UTC"))
+    }
+}
 
 impl CronLine {
     /// What a text says: five fields, or a word such as `@daily`.
