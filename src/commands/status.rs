@@ -130,10 +130,9 @@ fn leave_to_person(
 ) {
     for standing in &mut status.replicas {
         let Some(replica) = replicas.iter().find(|replica| replica.name == standing.name) else { continue };
-        let of_it = plan.replicas.iter().filter(|planned| planned.name == standing.name).cloned().collect();
         let leave = Leave { auto: replica.policy.auto, backups: true, wals: true };
-        let plan = Plan { replicas: of_it, vanished: Vec::new(), ..plan.clone() };
-        standing.waits_for_person = Some(plan.with_leave(leave, observation, now).1.for_person);
+        let (_, waiting) = plan.of_one(&standing.name).with_leave(leave, observation, now);
+        standing.waits_for_person = Some(waiting.for_person);
     }
 }
 

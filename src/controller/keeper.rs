@@ -1,6 +1,6 @@
 //! Who keeps a site: knows what is due, lets it be done, and hears what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,14 +228,10 @@ impl Controller {
     /// Begins a turn for each primary of which a replica is due, with all that may be looked at then.
     fn begin_what_is_due(&mut self, now: Timestamp) {
         let mut turns: BTreeMap<String, Vec<(Replica, Leave, CancellationToken)>> = BTreeMap::new();
-        let is_idle = |kept: &&mut Kept| kept.turn.is_none();
-        let due: Vec<String> = self
-            .replicas
-            .values()
-            .filter(|kept| kept.turn.is_none() && kept.standing.due <= now)
-            .map(|kept| kept.replica.primary.clone())
-            .collect();
-        for kept in self.replicas.values_mut().filter(is_idle) {
+        let is_due = |kept: &&Kept| kept.turn.is_none() && kept.standing.due <= now;
+        let due: BTreeSet<String> =
+            self.replicas.values().filter(is_due).map(|kept| kept.replica.primary.clone()).collect();
+        for kept in self.replicas.values_mut().filter(|kept| kept.turn.is_none()) {
             // Whoever may begin later may begin now: one look at the primary is enough for all of them.
             let soon = later(now, kept.replica.policy.schedule.jitter);
             let primary = &kept.replica.primary;

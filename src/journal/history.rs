@@ -115,17 +115,7 @@ impl Told {
 
     fn begun(line: u64, begun: Begun) -> Self {
         let Begun { began, by, replicas } = begun;
-        let unknown = |name| Replica {
-            name,
-            primary: String::new(),
-            outcome: Outcome::Unknown,
-            changes: Vec::new(),
-            bytes: 0,
-            failures: Vec::new(),
-            failed: 0,
-            left: 0,
-            reasons: Vec::new(),
-        };
+        let unknown = |name| Replica::without_changes(name, String::new(), Outcome::Unknown);
         let replicas = replicas.into_iter().map(unknown).collect();
         Self { line, began, milliseconds: None, ended: Ended::Unknown, by, errors: Vec::new(), replicas }
     }

@@ -133,6 +133,23 @@ pub struct Replica {
     pub reasons: Vec<String>,
 }
 
+impl Replica {
+    /// One of which nothing was changed.
+    pub fn without_changes(name: String, primary: String, outcome: Outcome) -> Self {
+        Self {
+            name,
+            primary,
+            outcome,
+            changes: Vec::new(),
+            bytes: 0,
+            failures: Vec::new(),
+            failed: 0,
+            left: 0,
+            reasons: Vec::new(),
+        }
+    }
+}
+
 /// Changes of one kind for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
@@ -309,17 +326,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn replica(name: &str, outcome: Outcome) -> Replica {
-        Replica {
-            name: name.to_owned(),
-            primary: "frankfurt".to_owned(),
-            outcome,
-            changes: Vec::new(),
-            bytes: 0,
-            failures: Vec::new(),
-            failed: 0,
-            left: 0,
-            reasons: Vec::new(),
-        }
+        Replica::without_changes(name.to_owned(), "frankfurt".to_owned(), outcome)
     }
 
     pub(crate) fn run(replicas: Vec<Replica>) -> Run {

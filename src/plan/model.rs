@@ -52,6 +52,18 @@ impl Plan {
         self.replicas.iter().all(|replica| replica.actions.is_empty())
     }
 
+    /// The plan of one of its replicas, without what concerns the site.
+    #[must_use]
+    pub fn of_one(&self, replica: &ServerName) -> Self {
+        Self {
+            site: self.site.clone(),
+            catalog: self.catalog.clone(),
+            replicas: self.replicas.iter().filter(|planned| planned.name == *replica).cloned().collect(),
+            vanished: Vec::new(),
+            narrowed: self.narrowed.clone(),
+        }
+    }
+
     /// How many actions it was narrowed not to have.
     pub fn left_out(&self) -> usize {
         self.replicas.iter().map(|replica| replica.left_out).sum()

@@ -14,9 +14,7 @@ use crate::english::count;
 
 /// Tells how an apply went.
 pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
-    let failed: BTreeSet<&Address> = summary.failed.iter().map(|(address, _)| address).collect();
-    let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
-    let totals = Totals::of_some(plan, |action| done.contains(&action.address));
+    let (totals, failed) = outcome(plan, summary);
     let verdict = if summary.interrupted {
         "Apply interrupted"
     } else if failed.is_empty() && summary.stopped_at.is_some() {
@@ -59,9 +57,7 @@ pub fn applied(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
 
 /// The same in one line, without the failures: `3 WAL segments added, 48 MiB in 2 s`.
 pub fn in_a_line(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
-    let failed: BTreeSet<&Address> = summary.failed.iter().map(|(address, _)| address).collect();
-    let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
-    let totals = Totals::of_some(plan, |action| done.contains(&action.address));
+    let (totals, failed) = outcome(plan, summary);
     let mut text = deeds(&totals, summary.transferred);
     if summary.transferred > 0 {
         text.push_str(&format!(", {} in {}", bytes(summary.transferred), duration(elapsed.as_secs().max(1))));
@@ -72,6 +68,13 @@ pub fn in_a_line(plan: &Plan, summary: &Summary, elapsed: Duration) -> String {
         }
     }
     text
+}
+
+/// What was done, and what failed: something of which a part failed was not.
+fn outcome<'a>(plan: &Plan, summary: &'a Summary) -> (Totals, BTreeSet<&'a Address>) {
+    let failed: BTreeSet<&Address> = summary.failed.iter().map(|(address, _)| address).collect();
+    let done: BTreeSet<&Address> = summary.done.iter().filter(|address| !failed.contains(address)).collect();
+    (Totals::of_some(plan, |action| done.contains(&action.address)), failed)
 }
 
 /// `1 backup and 12 WAL segments added, 2 repaired`
