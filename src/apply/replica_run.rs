@@ -317,7 +317,7 @@ impl<'a> ReplicaRun<'a> {
 
     /// Waits for a slot of the replica and one of the primary.
     async fn turn(&self, urgency: Urgency) -> Result<Turn, Error> {
-        self.moving.share.follow(self.moving.line.round_trip());
+        self.moving.share.follow(self.moving.line.round_trip(), self.meter.load());
         tokio::select! {
             turn = self.moving.share.line(urgency) => Ok(turn),
             () = self.cancel.cancelled() => Err(Error::interrupted()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::plan::ReplicaPlan;
-use crate::plan::cost::streams;
+use crate::plan::cost::streams::{self, Load};
 use crate::site::model::{Primary, Replica};
 use crate::transport::bandwidth::{Bandwidth, Bandwidths};
 
@@ -95,7 +95,7 @@ impl Shared {
             room: self.room.clone(),
             spent: AtomicU64::new(0),
         };
-        share.follow(None);
+        share.follow(None, None);
         share
     }
 
@@ -128,10 +128,11 @@ impl Share {
         &self.room
     }
 
-    /// Lets as many transfers of the replica run as fill a line of this round trip, within what is declared. What is
-    /// declared of the primary is for all its replicas: one that fills the line keeps no other from beginning.
-    pub fn follow(&self, round_trip: Option<Duration>) {
-        self.replica.set_limit(streams::wanted(round_trip, self.limit(), self.streams));
+    /// Lets as many transfers of the replica run as fill a line of this round trip, by what those before them brought,
+    /// within what is declared. What is declared of the primary is for all its replicas: one that fills the line keeps no
+    /// other from beginning.
+    pub fn follow(&self, round_trip: Option<Duration>, seen: Option<Load>) {
+        self.replica.set_limit(streams::wanted(round_trip, self.limit(), seen, self.streams));
     }
 
     /// The bytes per second that transfers of the replica may use together, as it is declared.
@@ -247,7 +248,7 @@ pub(super) mod tests {
         let applies = plans.iter().zip(applies);
         let shares = shared.admit(applies.map(|(plan, (replica, _))| (plan, replica, primary)));
         for share in &shares {
-            share.follow(Some(FAR));
+            share.follow(Some(FAR), None);
         }
         shares
     }
@@ -273,9 +274,10 @@ pub(super) mod tests {
     fn as_many_transfers_run_as_fill_the_line() {
         let (shared, primary) = (Shared::new(Limits::default(), Arc::default()), frankfurt(8, 100_000_000));
         let share = shares(&shared, &primary, &[(replica_of(6, None), 100)]).remove(0);
-        for (milliseconds, transfers) in [(1, 4), (100, 6), (50, 4)] {
-            share.follow(Some(Duration::from_millis(milliseconds)));
-            assert_eq!(at_once(&share), transfers, "{milliseconds}");
+        let narrow = Some(Load { streams: 6, each: 1_000_000 });
+        for (milliseconds, seen, transfers) in [(1, None, 4), (100, None, 6), (50, None, 4), (100, narrow, 4)] {
+            share.follow(Some(Duration::from_millis(milliseconds)), seen);
+            assert_eq!(at_once(&share), transfers, "{milliseconds} {seen:?}");
         }
     }
 
