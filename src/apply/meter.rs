@@ -35,9 +35,9 @@ struct Ended {
 /// What these brought, the newest first; `None` of none.
 fn load(last: &VecDeque<Ended>) -> Option<Load> {
     let streams = last.front()?.beside;
-    let (bytes, time) = last.iter().fold((0, Duration::ZERO), |(bytes, time), ended| {
-        (u64::saturating_add(bytes, ended.bytes), time + ended.time)
-    });
+    let (bytes, time) = last
+        .iter()
+        .fold((0, Duration::ZERO), |(bytes, time), ended| (u64::saturating_add(bytes, ended.bytes), time + ended.time));
     let each = u128::from(bytes) * 1_000_000 / time.as_micros().max(1);
     Some(Load { streams, each: u64::try_from(each).unwrap_or(u64::MAX) })
 }

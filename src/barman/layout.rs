@@ -110,6 +110,9 @@ pub struct HashDirectory {
 }
 
 impl HashDirectory {
+    /// The length of its name, which the names of its files begin with.
+    pub const DIGITS: usize = 16;
+
     /// That of a file; none for history files.
     pub fn of(name: WalName) -> Option<Self> {
         let segment = match name {

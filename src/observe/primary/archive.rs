@@ -13,10 +13,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::barman::history::HistoryFile;
-use crate::barman::layout::{HashDirectory, wal_path};
+use crate::barman::layout::HashDirectory;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::barman::wal_list::{ListRun, WalList};
@@ -160,8 +161,8 @@ impl OnDisk {
     }
 
     fn at(path: &Path, size: u64, mtime: i64) -> Option<Self> {
-        let name: WalName = path.file_name()?.to_str()?.parse().ok()?;
-        (path == wal_path(name)).then_some(Self { name, size, mtime })
+        let name = name_at(path.as_os_str().as_bytes())?;
+        Some(Self { name, size, mtime })
     }
 
     /// All that a directory tells of it.
@@ -169,6 +170,17 @@ impl OnDisk {
         let mtime = Mtime::of_seconds(self.mtime);
         WalEntry { name: self.name, size: self.size, mtime, compression: None, encryption: None }
     }
+}
+
+/// The name of the file at this path of an archive, where it belongs there.
+fn name_at(path: &[u8]) -> Option<WalName> {
+    let (directory, file) = match memchr::memrchr(b'/', path) {
+        Some(at) => (path.get(..at), path.get(at + 1..)?),
+        None => (None, path),
+    };
+    let name = WalName::of_bytes(file)?;
+    let its_own = HashDirectory::of(name).and_then(|_| file.get(..HashDirectory::DIGITS));
+    (directory == its_own).then_some(name)
 }
 
 fn seen_histories(seen: &Sights) -> Vec<OnDisk> {

@@ -150,22 +150,15 @@ impl FetchedLists {
         self.list.take()
     }
 
-    async fn read(&self) -> Result<Option<ListRead>, Error> {
-        let read = |name: &PathBuf| self.files.read(name, MAX_SIZE + 1);
-        let Some(mut bytes) = self.names.iter().find_map(read) else { return Ok(None) };
-        if bytes.len() as u64 > MAX_SIZE {
-            return Err(too_long(&format!("has more than {} MiB", MAX_SIZE >> 20)));
-        }
-        let cache = self.files.cache();
-        let is_kept = cache.is_some_and(|cache| !cache.is_read_only());
-        let mut memory = ListMemory::new(cache.and_then(|cache| cache.noted(MAX_NOTE)), is_kept);
-        let (read, memory) = tokio::task::spawn_blocking(move || (lines(&mut bytes, &mut memory), memory)).await?;
-        if let Some((cache, renewed)) = cache.zip(memory.renewed())
-            && let Err(error) = cache.note(renewed)
-        {
-            tracing::debug!("what the list came to is not remembered: {error}");
-        }
-        read.map(Some)
+    async fn read(&mut self) -> Result<Option<ListRead>, Error> {
+        let (files, names) = (std::mem::take(&mut self.files), self.names.clone());
+        let (files, read) = tokio::task::spawn_blocking(move || {
+            let read = read_any(&files, &names);
+            (files, read)
+        })
+        .await?;
+        self.files = files;
+        read
     }
 
     /// The same, if the primary has changed it meanwhile.
@@ -179,6 +172,24 @@ impl FetchedLists {
 fn names(dirs: &ServerDirs) -> Vec<PathBuf> {
     let name = |layout: Layout| layout.xlogdb(dirs).file_name().map(PathBuf::from);
     Layout::readable().into_iter().filter_map(name).collect()
+}
+
+/// What the first of these lists says that is there.
+fn read_any(files: &FetchedFiles, names: &[PathBuf]) -> Result<Option<ListRead>, Error> {
+    let Some(mut bytes) = names.iter().find_map(|name| files.read(name, MAX_SIZE + 1)) else { return Ok(None) };
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(too_long(&format!("has more than {} MiB", MAX_SIZE >> 20)));
+    }
+    let cache = files.cache();
+    let is_kept = cache.is_some_and(|cache| !cache.is_read_only());
+    let mut memory = ListMemory::new(cache.and_then(|cache| cache.noted(MAX_NOTE)), is_kept);
+    let read = lines(&mut bytes, &mut memory);
+    if let Some((cache, renewed)) = cache.zip(memory.renewed())
+        && let Err(error) = cache.note(renewed)
+    {
+        tracing::debug!("what the list came to is not remembered: {error}");
+    }
+    read.map(Some)
 }
 
 fn lines(bytes: &mut Vec<u8>, memory: &mut ListMemory) -> Result<ListRead, Error> {

@@ -27,12 +27,14 @@ pub(super) struct Listing<'a> {
     /// Whether directories are kept.
     with_directories: bool,
     refused: Option<Error>,
+    days: Days,
 }
 
 impl<'a> Listing<'a> {
     /// One of files of this primary, of which nothing has come.
     pub(super) fn of_files(primary: &'a str) -> Self {
-        Self { primary, begun: Vec::new(), entries: Vec::new(), with_directories: false, refused: None }
+        let (begun, entries, days) = (Vec::new(), Vec::new(), Days::default());
+        Self { primary, begun, entries, with_directories: false, refused: None, days }
     }
 
     /// One of files and directories.
@@ -42,16 +44,19 @@ impl<'a> Listing<'a> {
 
     /// Takes what comes next.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.refused.is_some() {
-                return;
-            }
-            self.begun.extend_from_slice(part);
-            if self.begun.len() > LONGEST_LINE {
-                self.refuse("it is too long");
-            } else if part.ends_with(b"\n") {
-                self.end_line();
-            }
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest).filter(|_| self.refused.is_none()) {
+            let (line, behind) = rest.split_at(end);
+            self.end_line(line);
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        if self.refused.is_some() {
+            return;
+        }
+        self.begun.extend_from_slice(rest);
+        if self.begun.len() > LONGEST_LINE {
+            let begun = std::mem::take(&mut self.begun);
+            self.refuse(&begun, "it is too long");
         }
     }
 
@@ -63,7 +68,7 @@ impl<'a> Listing<'a> {
 
     /// All that is kept, in the order of their paths, each once.
     pub(super) fn entries(mut self) -> Result<Vec<RemoteEntry>, Error> {
-        self.end_line();
+        self.end_line(b"");
         if let Some(refused) = self.refused {
             return Err(refused);
         }
@@ -72,38 +77,51 @@ impl<'a> Listing<'a> {
         Ok(self.entries)
     }
 
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.begun);
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    /// The line that was begun ends with this.
+    fn end_line(&mut self, rest: &[u8]) {
+        if self.begun.is_empty() {
+            return self.take_line(rest);
+        }
+        let mut line = std::mem::take(&mut self.begun);
+        line.extend_from_slice(rest);
+        self.take_line(&line);
+        // Its room is for the next one that is begun.
+        line.clear();
+        self.begun = line;
+    }
+
+    fn take_line(&mut self, line: &[u8]) {
         let is_kept = line.starts_with(b"-") || self.with_directories && line.starts_with(b"d");
-        if !is_kept || self.refused.is_some() {
+        if self.refused.is_some() {
             return;
         }
-        match entry(line) {
+        if line.len() > LONGEST_LINE {
+            return self.refuse(line, "it is too long");
+        }
+        if !is_kept {
+            return;
+        }
+        match entry(line, &mut self.days) {
             Ok(entry) => match check_room(self.primary, self.entries.len()) {
                 Ok(()) => self.entries.push(entry),
                 Err(full) => self.refused = Some(full),
             },
-            Err(why) => {
-                self.begun = line.to_vec();
-                self.refuse(why);
-            }
+            Err(why) => self.refuse(line, why),
         }
     }
 
-    /// Refuses the listing for its current line.
-    fn refuse(&mut self, why: &str) {
-        let line = String::from_utf8_lossy(&self.begun[..self.begun.len().min(300)]).into_owned();
+    /// Refuses the listing for a line.
+    fn refuse(&mut self, line: &[u8], why: &str) {
+        let line = String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned();
         let message = format!("primary {}: a listing has the line {line:?}: {why}", self.primary);
         self.refused = Some(Error::new(Kind::Untrusted, message));
-        self.begun.clear();
     }
 }
 
 /// What a line is of, or what is wrong with it.
-fn entry(line: &[u8]) -> Result<RemoteEntry, &'static str> {
+fn entry(line: &[u8], days: &mut Days) -> Result<RemoteEntry, &'static str> {
     let is_directory = line.starts_with(b"d");
-    let (size, mtime, name) = fields(line).ok_or("it is not in rsync's form")?;
+    let (size, mtime, name) = fields(line, days).ok_or("it is not in rsync's form")?;
     let path = PathBuf::from(OsString::from_vec(unescaped(name)));
     match relative_path_fault(&path) {
         Some(fault) => Err(fault),
@@ -112,22 +130,43 @@ fn entry(line: &[u8]) -> Result<RemoteEntry, &'static str> {
 }
 
 /// Size, time and name. A name may begin with spaces, so only one space after the time is not part of it.
-fn fields(line: &[u8]) -> Option<(u64, i64, &[u8])> {
+fn fields<'l>(line: &'l [u8], days: &mut Days) -> Option<(u64, i64, &'l [u8])> {
     let (_permissions, rest) = split_at_space(line)?;
     let (size, rest) = split_at_space(rest.trim_ascii_start())?;
     let (date, rest) = split_at_space(rest)?;
     let (time, name) = split_at_space(rest)?;
     let text = |bytes| std::str::from_utf8(bytes).ok();
-    Some((text(size)?.parse().ok()?, seconds(text(date)?, text(time)?).unwrap_or_default(), name))
+    Some((text(size)?.parse().ok()?, days.seconds(text(date)?, text(time)?).unwrap_or_default(), name))
 }
 
-/// The seconds since 1970 of `2026/11/22` and `09:24:35`.
-fn seconds(date: &str, time: &str) -> Option<i64> {
-    let mut parts = date.split('/').chain(time.split(':'));
+/// The day that the last line had: of a million lines most have the day of the one before.
+#[derive(Debug, Default)]
+struct Days {
+    date: String,
+    /// Its beginning, in seconds since 1970; `None` for one that no calendar has.
+    begins: Option<i64>,
+}
+
+impl Days {
+    /// The seconds since 1970 of `2026/11/22` and `09:24:35`.
+    fn seconds(&mut self, date: &str, time: &str) -> Option<i64> {
+        if self.date != date {
+            self.begins = beginning(date);
+            date.clone_into(&mut self.date);
+        }
+        let mut parts = time.split(':');
+        let mut below = |most: i64| parts.next()?.parse::<i64>().ok().filter(|part| (0..most).contains(part));
+        let (hours, minutes, seconds) = (below(24)?, below(60)?, below(60)?);
+        Some(self.begins? + (hours * 60 + minutes) * 60 + seconds)
+    }
+}
+
+/// The seconds from 1970 to the beginning of a day.
+fn beginning(date: &str) -> Option<i64> {
+    let mut parts = date.split('/');
+    let year = parts.next()?.parse::<i16>().ok()?;
     let mut small = || parts.next()?.parse::<i8>().ok();
-    let year = date.split('/').next()?.parse::<i16>().ok()?;
-    let _year = small();
-    let civil = DateTime::new(year, small()?, small()?, small()?, small()?, small()?, 0).ok()?;
+    let civil = DateTime::new(year, small()?, small()?, 0, 0, 0, 0).ok()?;
     Some(Offset::UTC.to_timestamp(civil).ok()?.as_second())
 }
 
@@ -139,12 +178,15 @@ fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The name that rsync printed: `\#` and three octal digits stand for one byte.
 fn unescaped(mut name: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(name.len());
-    while let Some((first, rest)) = name.split_first() {
-        let escape = name.strip_prefix(b"\\#").and_then(|digits| Some((octal(digits.get(..3)?)?, digits.get(3..)?)));
-        let (byte, after) = escape.unwrap_or((*first, rest));
+    while let Some(at) = memchr::memchr(b'\\', name) {
+        let (plain, escaped) = name.split_at(at);
+        bytes.extend_from_slice(plain);
+        let escape = escaped.strip_prefix(b"\\#").and_then(|digits| Some((octal(digits.get(..3)?)?, digits.get(3..)?)));
+        let (byte, after) = escape.unwrap_or((b'\\', escaped.get(1..).unwrap_or_default()));
         bytes.push(byte);
         name = after;
     }
+    bytes.extend_from_slice(name);
     bytes
 }
 
@@ -172,6 +214,16 @@ mod tests {
         for impossible in ["40000/01/01 00:00:00", "2026/13/22 13:09:35", "2026/11 13:09:35", "? ?"] {
             assert_eq!(of(impossible), 0, "{impossible}");
         }
+    }
+
+    #[test]
+    fn each_line_has_the_time_of_its_own_day() {
+        let listing = "-rw-r--r-- 1 2026/11/22 23:59:59 a\n-rw-r--r-- 1 2026/11/23 00:00:00 b\n\
+                       -rw-r--r-- 1 2026/11/23 00:00:61 c\n-rw-r--r-- 1 2026/11/23 12:00 d\n\
+                       -rw-r--r-- 1 2026/11/22 00:00:00 e\n";
+        let files = parse("p", listing.as_bytes()).unwrap();
+        let times: Vec<i64> = files.iter().map(|file| file.mtime).collect();
+        assert_eq!(times, [1_795_391_999, 1_795_392_000, 0, 0, 1_795_305_600]);
     }
 
     #[test]
