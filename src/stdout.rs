@@ -75,6 +75,13 @@ impl Write for Answer {
     }
 }
 
+/// Gives a pipe more room, for an answer that is long: whoever writes it and whoever reads it wait for each other less
+/// often. What is no pipe stays as it is.
+pub fn make_room() {
+    const ROOM: usize = 1 << 20;
+    let _no_pipe = rustix::pipe::fcntl_setpipe_size(handle(), ROOM);
+}
+
 /// The error that a command ends with whose output was not written.
 pub fn failure() -> Option<Error> {
     let error: io::Error = (*failed())?.into();

@@ -8,11 +8,15 @@ that `--list` prints; without any, all are done.
 """
 
 import argparse
+import fcntl
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from catalogs import Archive, demo, fleet, site_of
@@ -45,6 +49,40 @@ def shares_of(counts, limit, seconds):
     rate = lambda first, last: (last[1] - first[1]) / (last[0] - first[0]) / limit
     windows = [rate(first, last) for first, last in zip(samples, samples[50:])] or [rate(samples[0], samples[-1])]
     return rate(samples[0], samples[-1]), min(windows), max(windows)
+
+
+def carried(counts):
+    """What has come over a line by now."""
+    time.sleep(0.25)
+    return int(counts.read_text().splitlines()[-1].split()[1])
+
+
+class Held:
+    """How long somebody holds a lock, while this is entered: it is tried every few milliseconds."""
+
+    def __init__(self, path):
+        self.path, self.seconds, self.ended = path, 0.0, threading.Event()
+
+    def __enter__(self):
+        self.watching = threading.Thread(target=self.watch)
+        self.watching.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.watching.join()
+
+    def watch(self):
+        with open(self.path, "a") as lock:
+            before = time.monotonic()
+            while not self.ended.wait(0.003):
+                now = time.monotonic()
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                except BlockingIOError:
+                    self.seconds += now - before
+                before = now
 
 
 WORKS = {}
@@ -155,6 +193,17 @@ class Works:
         remove(copy)
 
     @work
+    def first_base(self):
+        """A first base alone over loopback: files of all sizes over several streams."""
+        newest = self.ground.backups()[-1]
+        self.race(
+            "First base",
+            self.ours(words=["--target", f"main/backup/{newest}"]),
+            self.theirs(work=lambda site: (site.ask(), site("sync-backup", "main", newest))),
+            self.rsync("one rsync, aes128-gcm", ([], f"base/{newest}", "base")),
+        )
+
+    @work
     def next_backup(self):
         """The next backup over loopback: half of the cluster as it was, a third of the pages of the rest changed."""
         previous, newest = self.ground.backups()[-2:]
@@ -169,18 +218,33 @@ class Works:
 
     @work
     def next_backup_slow(self):
-        """The next backup over a line of 10 MB/s."""
-        port = self.ground.sshd.line(0.001, 10 * MB)
-        self.race(
-            "Next backup over 10 MB/s",
+        """The next backup over a line of 10 MB/s, and how many bytes come over it."""
+        counts = self.room / "counts-next"
+        port = self.ground.sshd.line(0.001, 10 * MB, counts=counts)
+        plain = self.ours("antipode, compress: none", seed="backup", port=port, transfer=", transfer: {compress: none}")
+        contenders = [
             self.knowing_the_line(self.ours(seed="backup", port=port), port),
-            self.knowing_the_line(
-                self.ours("antipode, compress: none", seed="backup", port=port, transfer=", transfer: {compress: none}"),
-                port,
-            ),
+            self.knowing_the_line(plain, port),
             self.theirs("Barman, default", seed="backup", port=port),
-            rounds=1,
-        )
+        ]
+        came = {contender.name: self.counting(contender, counts) for contender in contenders}
+        self.race("Next backup over 10 MB/s", *contenders, rounds=1)
+        changed = self.ground.changed_bytes()
+        print(f"\nIn files that came or changed, {changed / MB:.1f} MB of pages changed; over the line came:")
+        for name, sizes in came.items():
+            print(f"- {name}: {sizes[-1] / MB:.1f} MB ({sizes[-1] / changed:.2f} x)", flush=True)
+
+    def counting(self, contender, counts):
+        """Notes how much came over a line while a contender was at work."""
+        work, came = contender.work, []
+
+        def counted():
+            before = carried(counts)
+            work()
+            came.append(carried(counts) - before)
+
+        contender.work = counted
+        return came
 
     def knowing_the_line(self, ours, port):
         """What starts from a site that brought some WAL over this line before, as any but a new one has."""
@@ -225,6 +289,31 @@ class Works:
         )
 
     @work
+    def far_gigabit(self, seconds=20):
+        """How much of a line of 1 Gb/s is filled at a round trip of 100 ms: a first copy, and WAL alone."""
+        print("\n### 1 Gb/s at 100 ms\n\n| | of the line | any 5 s: least | most |\n| --- | --: | --: | --: |")
+        for what, seed in [("everything", None), ("WAL", "wals")]:
+            shares = self.shares(what, seed, 125 * MB, seconds, round_trip=0.1, rate=125 * MB)
+            print(f"| {what} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
+
+    def shares(self, what, seed, limit, seconds, round_trip, rate=0, **settings):
+        """What comes of a limit over a line, uncompressed, in so many seconds."""
+        counts = self.room / f"counts-{what}-{limit}-{len(settings)}-{rate}"
+        port = self.ground.sshd.line(round_trip, rate, counts=counts)
+        ours = self.ours(seed=seed, port=port, transfer=", transfer: {compress: none}", **settings)
+        ours.reset()
+        running = subprocess.Popen(
+            [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
+            stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+        )
+        try:
+            running.wait(seconds)
+        except subprocess.TimeoutExpired:
+            running.terminate()
+            running.wait()
+        return shares_of(counts, limit, seconds)
+
+    @work
     def bandwidth(self, seconds=20):
         """What comes over the line under a declared bandwidth, of small and large files over several streams, and, as a part
         of 100 MB/s, without one: more than that no limit lets come."""
@@ -232,21 +321,8 @@ class Works:
         for limit in [1, 10, 100, None]:
             declared = f"{limit} MB/s" if limit else "unlimited"
             for what, seed in [("everything", None), ("WAL", "wals")]:
-                counts = self.room / f"counts-{limit}-{what}"
-                port = self.ground.sshd.line(0.02, counts=counts)
-                primary, transfer = f"    bandwidth: {declared}\n", ", transfer: {compress: none}"
-                ours = self.ours(seed=seed, port=port, primary=primary, transfer=transfer)
-                ours.reset()
-                running = subprocess.Popen(
-                    [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
-                    stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                )
-                try:
-                    running.wait(seconds)
-                except subprocess.TimeoutExpired:
-                    running.terminate()
-                    running.wait()
-                shares = shares_of(counts, (limit or 100) * MB, seconds)
+                primary = f"    bandwidth: {declared}\n"
+                shares = self.shares(what, seed, (limit or 100) * MB, seconds, round_trip=0.02, primary=primary)
                 print(f"| {declared} | {what} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
 
     @work
@@ -314,10 +390,15 @@ class Works:
             Contender("antipode plan", lambda: empty("plan"), lambda: remove(empty.catalog / "main")),
             rounds=1,
         )
-        self.race(
-            "1,000 new WAL",
-            Contender("antipode apply", lambda: ours.apply(), lambda: archive.add_wals(1_000)),
-        )
+        held = []
+
+        def apply():
+            with Held(ours.catalog / ".main-xlogdb.lock") as lock:
+                ours.apply()
+            held.append(lock.seconds)
+
+        self.race("1,000 new WAL", Contender("antipode apply", apply, lambda: archive.add_wals(1_000)))
+        print(f"\nThe lock of xlog.db was held for {statistics.median(held):.2f} s.", flush=True)
         barman = [self.ground.barman_program, "-c", config, "sync-info", "main"]
         self.race(
             f"sync-info of {wals:,} WAL",

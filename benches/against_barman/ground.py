@@ -14,22 +14,26 @@ import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 PG = Path(sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]) if Path("/usr/lib/postgresql").is_dir() else None
+TAIL = 1 << 20
 USER = pwd.getpwuid(os.getuid()).pw_name
 
 
-def run(*command, quiet=True, check=True, env=None, **options):
+def run(*command, check=True, env=None, **options):
     """Runs a command to its end; what it printed is shown when it fails."""
     command = [str(word) for word in command]
     ran = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}, **options
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, env={**os.environ, **(env or {})}, **options
     )
-    said = ran.stdout.read()
+    said = b""
+    # Of hundreds of megabytes the end is enough; to hold all of them as text would be timed, too.
+    for piece in iter(lambda: ran.stdout.read(TAIL), b""):
+        said = (said + piece)[-TAIL:]
     _, status, used = os.wait4(ran.pid, 0)
     ran.returncode = os.waitstatus_to_exitcode(status)
     measure.note_memory(used.ru_maxrss)
     if check and ran.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit {ran.returncode}\n{said[-4000:]}")
-    return said
+        sys.exit(f"{' '.join(command)}: exit {ran.returncode}\n{said[-4000:].decode(errors='replace')}")
+    return said.decode(errors="replace")
 
 
 def free_port():
@@ -186,6 +190,19 @@ class Ground:
 
     def backups(self):
         return sorted(entry.name for entry in (self.primary / "main/base").iterdir())
+
+    def changed_bytes(self, page=8192):
+        """What the newest backup has that the one before it has not: whole files, and pages of those that both have."""
+        previous, newest = (self.primary / "main/base" / name / "data" for name in self.backups()[-2:])
+        changed = 0
+        for path in (path for path in newest.rglob("*") if path.is_file()):
+            new, old = path.read_bytes(), previous / path.relative_to(newest)
+            old = old.read_bytes() if old.is_file() else b""
+            if new != old:
+                changed += sum(
+                    len(new[at : at + page]) for at in range(0, len(new), page) if new[at : at + page] != old[at : at + page]
+                )
+        return changed
 
     def stop(self):
         if (self.room / "pgdata/postmaster.pid").exists():

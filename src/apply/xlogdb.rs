@@ -1,6 +1,6 @@
 //! Publishing WAL: the lines of xlog.db.
 //!
-//! The file is always read again, rewritten whole and renamed, under Barman's lock. As that costs more the longer
+//! The file is always read again, written whole and renamed, under Barman's lock. As making it costs more the longer
 //! the archive is, lines are collected, and the file is rewritten when that takes but a small part of the time.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::XlogDb;
 use crate::error::Error;
 use crate::store::locks::LockKind;
-use crate::store::xlogdb;
+use crate::store::xlogdb::Rewritten;
 use crate::transport::blocking;
 
 use super::replica_run::ReplicaRun;
@@ -54,22 +54,26 @@ impl Ledger {
         // They stay pending until they are written: when this fails, whoever has lines among them must not succeed.
         let entries = pending.entries.clone();
         let begin = Instant::now();
-        rewrite(run, move |lines| lines.with(entries)).await?;
+        rewrite(run, move |lines| lines.with(entries.iter().copied())).await?;
         pending.entries.clear();
         pending.last = Some((Instant::now(), begin.elapsed()));
         Ok(())
     }
 }
 
-/// Rewrites xlog.db under its lock: `change` gets what is there now.
+/// Rewrites xlog.db: `change` gets what is there. The list is made before its lock is taken, and once more if it is another
+/// one by then: so whoever else wants the lock waits for a write, and not for a million lines to be read.
 pub async fn rewrite(
     run: &ReplicaRun<'_>,
-    change: impl FnOnce(XlogDb) -> XlogDb + Send + 'static,
+    change: impl Fn(XlogDb) -> XlogDb + Send + Sync + 'static,
 ) -> Result<(), Error> {
+    let (layout, version, change) = (run.layout, run.target.barman, Arc::new(change));
+    let (store, changed) = (Arc::clone(&run.store), Arc::clone(&change));
+    let list = blocking(move || Ok(Rewritten::make(store.as_ref(), layout, version, changed.as_ref())?)).await?;
     let lock = run.lock(LockKind::XlogDb).await?;
-    let (store, layout, version) = (Arc::clone(&run.store), run.layout, run.target.barman);
+    let store = Arc::clone(&run.store);
     blocking(move || {
-        let written = xlogdb::rewrite(store.as_ref(), layout, version, change);
+        let written = list.write(store.as_ref(), layout, version, change.as_ref());
         drop(lock);
         Ok(written?)
     })

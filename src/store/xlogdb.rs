@@ -40,16 +40,53 @@ fn others(layout: Layout) -> impl Iterator<Item = Layout> {
     Layout::readable().into_iter().filter(move |other| other.names_xlogdb() != layout.names_xlogdb())
 }
 
-/// Rewrites the list under the name of this layout, and removes the other. `change` gets the lines that are there, under
-/// this name or else under the other.
-pub fn rewrite(
-    store: &dyn Store,
-    layout: Layout,
-    version: BarmanVersion,
-    change: impl FnOnce(XlogDb) -> XlogDb,
-) -> Result<(), ChangeError> {
-    store.write(Place::XlogDb(layout), &change(lines(store, layout)?).write(version))?;
-    others(layout).try_for_each(|other| store.remove(Place::XlogDb(other).into()))
+/// A list that is made anew and not yet written: the longer it is, the longer others would wait for its lock meanwhile.
+#[derive(Debug)]
+pub struct Rewritten {
+    of: Option<Seen>,
+    content: Vec<u8>,
+}
+
+/// What tells a list from any other: its length and its CRC-32C.
+type Seen = (usize, u32);
+
+impl Rewritten {
+    /// Makes it of the list that is there. `change` gets the lines that it has, under the name of this layout or else under
+    /// the other.
+    pub fn make(
+        store: &dyn Store,
+        layout: Layout,
+        version: BarmanVersion,
+        change: impl Fn(XlogDb) -> XlogDb,
+    ) -> Result<Self, CatalogError> {
+        Ok(Self::of(bytes_of_any(store, layout)?, version, change))
+    }
+
+    fn of(bytes: Option<Vec<u8>>, version: BarmanVersion, change: impl Fn(XlogDb) -> XlogDb) -> Self {
+        let of = seen(bytes.as_deref());
+        let lines = XlogDb::parse(&bytes.unwrap_or_default());
+        Self { of, content: change(lines).write(version) }
+    }
+
+    /// Writes it under the name of this layout, and removes the other: as it is where the list is still the one that it was
+    /// made of, and else made of that which is there now. Whoever calls this holds Barman's lock.
+    pub fn write(
+        self,
+        store: &dyn Store,
+        layout: Layout,
+        version: BarmanVersion,
+        change: impl Fn(XlogDb) -> XlogDb,
+    ) -> Result<(), ChangeError> {
+        let bytes = bytes_of_any(store, layout)?;
+        let is_right = seen(bytes.as_deref()) == self.of;
+        let list = if is_right { self } else { Self::of(bytes, version, change) };
+        store.write(Place::XlogDb(layout), &list.content)?;
+        others(layout).try_for_each(|other| store.remove(Place::XlogDb(other).into()))
+    }
+}
+
+fn seen(bytes: Option<&[u8]>) -> Option<Seen> {
+    bytes.map(|bytes| (bytes.len(), crc32c::crc32c(bytes)))
 }
 
 /// Makes an empty list, unless there is one.
@@ -59,6 +96,8 @@ pub fn create(store: &dyn Store, layout: Layout) -> Result<(), ChangeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::barman::layout::ServerDirs;
     use crate::store::Posix;
@@ -71,10 +110,48 @@ mod tests {
         let [newest, oldest] = Layout::readable();
         let line = b"00000001000000000000000A\t16777216\t1.5\tNone\n";
         store.write(Place::XlogDb(oldest), line).unwrap();
-        rewrite(store, newest, "3.13.0".parse().unwrap(), |lines| lines).unwrap();
+        let version = "3.13.0".parse().unwrap();
+        let rewritten = Rewritten::make(store, newest, version, |lines| lines).unwrap();
+        rewritten.write(store, newest, version, |lines| lines).unwrap();
         assert_eq!(bytes(store, newest).unwrap().as_deref(), Some(&line[..]));
         assert_eq!(bytes(store, oldest).unwrap(), None);
         create(store, newest).unwrap();
         assert_eq!(bytes_from(store, newest, 25).unwrap().as_deref(), Some(&line[25..]));
+    }
+
+    #[test]
+    fn a_list_that_changes_before_it_is_written_is_made_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Posix::new(ServerDirs::of_catalog(home.path(), "main".parse().unwrap()));
+        let (store, layout, version): (&dyn Store, _, _) = (&store, Layout::NEWEST, "3.19.1".parse().unwrap());
+        let line = |number: u32| format!("0000000100000000000000{number:02X}\t16777216\t1.5\tNone\tNone\n");
+        let write = |text: &str| store.write(Place::XlogDb(layout), text.as_bytes()).unwrap();
+        let added = XlogDb::parse(line(3).as_bytes()).into_entries();
+        let made = Cell::new(0);
+        let add = |lines: XlogDb| {
+            made.set(made.get() + 1);
+            lines.with(added.iter())
+        };
+        for (before, meanwhile, after, times) in [
+            (Some(line(1)), None, line(1) + &line(3), 1),
+            (Some(line(1)), Some(line(1) + &line(2)), line(1) + &line(2) + &line(3), 2),
+            // Of the same length.
+            (Some(line(1)), Some(line(2)), line(2) + &line(3), 2),
+            (None, None, line(3), 1),
+            (None, Some(String::new()), line(3), 2),
+        ] {
+            store.remove(Place::XlogDb(layout).into()).unwrap();
+            if let Some(text) = &before {
+                write(text);
+            }
+            made.set(0);
+            let rewritten = Rewritten::make(store, layout, version, add).unwrap();
+            if let Some(text) = &meanwhile {
+                write(text);
+            }
+            rewritten.write(store, layout, version, add).unwrap();
+            let written = bytes(store, layout).unwrap().map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!((written, made.get()), (Some(after), times), "{before:?} {meanwhile:?}");
+        }
     }
 }

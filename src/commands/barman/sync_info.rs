@@ -112,6 +112,7 @@ fn print(
     let known = last_wal.map(|name| Known { name, position });
     let wals = Listing::read(&xlogdb, offset, known, &backups, version).map_err(|error| refused(server, &error))?;
     let answer = Answer { version, backups, wals, config };
+    stdout::make_room();
     let mut out = BufWriter::with_capacity(1 << 16, stdout::Answer);
     match answer.write(&mut out).and_then(|()| Ok(out.flush()?)) {
         // What could not be written is told at the end of every command.
