@@ -60,6 +60,7 @@
 //! | scope | the part of a plan that was asked for: `--target`, `--exclude` |
 //! | leave | what of a plan may be done now without a person; the rest **waits** for one, or for a **window** |
 //! | suspended | left alone by everybody until somebody resumes it |
+//! | vanished, detached | copied no longer, and still here; the same, as somebody said that it stays as it is |
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
 //! | line | the connection to a primary; one that was **lost** is waited for |
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |

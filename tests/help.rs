@@ -20,7 +20,7 @@ const NOT_RUN: [&str; 2] =
     ["antipode man /usr/local/share/man/man1", "antipode sync-info --primary main -f lisbon.yaml"];
 
 /// The commands that change a site or its site file.
-const CHANGING: [&str; 8] = ["apply", "cron", "init", "resume", "run", "suspend", "sync-backup", "sync-wals"];
+const CHANGING: [&str; 9] = ["apply", "cron", "detach", "init", "resume", "run", "suspend", "sync-backup", "sync-wals"];
 
 /// Every example of every command that is shown.
 fn examples() -> Vec<(String, String)> {
@@ -64,6 +64,13 @@ fn place() -> Place {
     place
 }
 
+/// `archive`, which an apply left and the site file does not name.
+fn copy_that_nobody_asks_for(place: &Place) {
+    for directory in [".antipode", "base"] {
+        fs::create_dir_all(place.path("lisbon/archive").join(directory)).unwrap();
+    }
+}
+
 #[test]
 fn the_examples_run() {
     let mut run = 0;
@@ -72,6 +79,9 @@ fn the_examples_run() {
         // What one does was not done by another.
         let own = CHANGING.contains(&command.as_str()).then(place);
         let place = own.as_ref().unwrap_or(&unchanged);
+        if command == "detach" {
+            copy_that_nobody_asks_for(place);
+        }
         if command == "init" {
             fs::remove_file(place.path("antipode.yaml")).unwrap();
         }

@@ -26,6 +26,9 @@ impl Ground {
             kept.join("lisbon").display()
         );
         fs::write(kept.join("barman.conf"), conf).unwrap();
+        for directory in [".antipode", "base"] {
+            fs::create_dir_all(kept.join("lisbon/gone").join(directory)).unwrap();
+        }
         ground.break_list();
         let saved = ground.command(&kept, &["plan", "-o", "plan.json"]).output().unwrap();
         assert!(saved.status.success(), "{saved:?}");
@@ -104,6 +107,7 @@ const PRINTING: &[&[&str]] = &[
     &["sync-wals", "main"],
     &["suspend", "main"],
     &["resume", "main"],
+    &["detach", "gone"],
     &["cron"],
     &["apply", "--auto-approve"],
     &["apply", "--auto-approve", "-q"],

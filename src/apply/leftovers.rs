@@ -30,3 +30,16 @@ pub async fn sweep(plan: &ReplicaPlan, store: Arc<dyn Store>, cancel: &Cancellat
         tracing::warn!(replica = %plan.name, "what an earlier apply left to be deleted stays: {error}");
     }
 }
+
+/// Takes away the note that nobody copies the server any more, as it is copied again.
+pub async fn attach(plan: &ReplicaPlan, store: Arc<dyn Store>) {
+    let attached = blocking(move || {
+        let is_noted = store.has(Place::Detached)?;
+        Ok(if is_noted {
+            store.remove(Place::Detached.into())?
+        })
+    });
+    if let Err(error) = attached.await {
+        tracing::warn!(replica = %plan.name, "it is copied again, and the note that it is detached stays: {error}");
+    }
+}

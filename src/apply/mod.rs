@@ -127,6 +127,7 @@ pub async fn apply(
     let listener = Beating::new(listener, Arc::clone(store));
     let sweep = async {
         if plan.target.is_some() {
+            leftovers::attach(plan, Arc::clone(store)).await;
             leftovers::sweep(plan, Arc::clone(store), cancel).await;
         }
     };

@@ -1,10 +1,11 @@
 //! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
-//! in a catalog, in places that Barman ignores: `findings` and `last_apply`.
+//! in a catalog, in places that Barman ignores: `detachment`, `findings` and `last_apply`.
 
 pub mod backup_info;
 pub mod barman_time;
 pub mod compression;
 pub mod conf;
+pub mod detachment;
 pub mod findings;
 pub mod history;
 pub mod identity;

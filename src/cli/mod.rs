@@ -16,7 +16,7 @@ pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
-pub use run::{Resume, Run, Suspend, Until};
+pub use run::{Detach, Resume, Run, Suspend, Until};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -137,6 +137,16 @@ pub enum Command {
     /// From now on runs work on these replicas again: `antipode run` at once, the others when they are next begun. What the
     /// primary archived and took meanwhile is brought then, the newest point that can be recovered first.
     Resume(Resume),
+    /// Forget a server that is copied no longer, and keep what is here of it
+    ///
+    /// A server that left its primary or the site file stays in sight: every plan and status warns of it. This says that it
+    /// is as it should be. Its files stay as they are, a Barman here goes on to list and restore them, and plans only count
+    /// it. `retired` in the site file says the same, for a site that is kept in Git.
+    ///
+    /// What the site file still asks for cannot be detached. One that it asks for again is copied again, and so no longer
+    /// detached.
+    #[command(visible_alias = "forget")]
+    Detach(Detach),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///
     /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site

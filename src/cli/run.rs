@@ -56,6 +56,23 @@ pub struct Resume {
     pub site: SiteFile,
 }
 
+/// Arguments of `detach`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  antipode detach archive\n  antipode detach archive --why 'sold; to be kept until 2030'"
+)]
+pub struct Detach {
+    /// The servers, as plans and statuses name them
+    #[arg(value_name = "SERVER", required = true)]
+    pub servers: Vec<String>,
+    /// Which site file.
+    #[command(flatten)]
+    pub site: SiteFile,
+    /// Why, for whoever finds the copy
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+}
+
 /// When something ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {

@@ -15,6 +15,7 @@ mod barman_conf;
 mod checkout;
 mod complete;
 mod demo;
+mod detach;
 mod documents;
 mod explain;
 mod foreign;
@@ -153,6 +154,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Run(arguments) => run::run(&arguments, terminal, &interrupt).await,
         Command::Suspend(arguments) => suspend::run(&arguments, terminal),
         Command::Resume(arguments) => suspend::resume(&arguments, terminal),
+        Command::Detach(arguments) => detach::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {
             stdout::print(&arguments.of.text());

@@ -12,6 +12,7 @@ use crate::observe::Purpose;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::Observation;
 use crate::plan::scope::leave::Leave;
+use crate::plan::status::vanished::Unclaimed;
 use crate::plan::status::{Keeper, SiteStatus, Verdict, status};
 use crate::plan::{self, Plan};
 use crate::render;
@@ -99,13 +100,13 @@ pub struct Stand {
 /// Looks at the replicas that are named, at all when none is.
 pub async fn stand(session: &mut Session, named: &[String], depth: Depth) -> Result<Stand, Error> {
     session.mirror_what_is_here()?;
-    let vanished = if named.is_empty() { session.vanished()? } else { Vec::new() };
+    let Unclaimed { vanished, detached } = if named.is_empty() { session.unclaimed()? } else { Unclaimed::default() };
     narrow(&mut session.replicas, named)?;
     let (now, begin) = (Timestamp::now(), Instant::now());
     let observation = session.observe(&session.replicas, Purpose::Status { depth }, now).await?;
     let observing = begin.elapsed();
     let mut plan = plan::plan(&session.site, &session.replicas, &observation, now);
-    plan.vanished = vanished;
+    (plan.vanished, plan.detached) = (vanished, detached);
     let mut status = status(&plan, &session.replicas, &observation, now);
     let barman = session.site_conf()?;
     for replica in &mut status.replicas {
@@ -206,7 +207,8 @@ mod tests {
             (&[Verdict::Unreadable, Verdict::ObjectiveMissed], true, 2),
         ] {
             let replicas = verdicts.iter().map(|verdict| stands(*verdict)).collect();
-            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished: Vec::new(), keeper: None };
+            let (vanished, detached) = (Vec::new(), Vec::new());
+            let status = SiteStatus { site: "lisbon".to_owned(), replicas, vanished, detached, keeper: None };
             assert_eq!(exit(&status, has_errors).code(), code, "{verdicts:?} {has_errors}");
         }
     }

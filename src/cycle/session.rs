@@ -15,7 +15,7 @@ use crate::observe::inventory::Observation;
 use crate::observe::{self, Each, Purpose, SiteConf, SiteConfError, Terms, Turns};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::scope::Scope;
-use crate::plan::status::vanished::{Vanished, vanished};
+use crate::plan::status::vanished::{Unclaimed, unclaimed};
 use crate::plan::{self, Plan};
 use crate::schedule::Suspension;
 use crate::site::mirror;
@@ -178,6 +178,11 @@ impl Session {
         self.unresolved = self.silent.values().cloned().chain(clashes).collect();
     }
 
+    /// Why mirrored primaries did not say which servers they have.
+    pub fn silent(&self) -> impl Iterator<Item = &Error> {
+        self.silent.values()
+    }
+
     /// Where a mirrored primary did not answer, goes by the replicas of it that earlier applies left here.
     pub fn mirror_what_is_here(&mut self) -> Result<(), Error> {
         if self.silent.is_empty() {
@@ -249,16 +254,17 @@ impl Session {
         let scope = scope.among(&is_among);
         let mut plan = plan::part(&self.site, &self.replicas, &observation, &scope, now)?;
         if scope.is_everything() {
-            plan.vanished = self.vanished()?;
+            let Unclaimed { vanished, detached } = self.unclaimed()?;
+            (plan.vanished, plan.detached) = (vanished, detached);
         }
         Ok(Planned { plan, observation, now, observing, planning: begin.elapsed().saturating_sub(observing) })
     }
 
     /// The servers that are copied no longer, with what is here of them.
-    pub fn vanished(&self) -> Result<Vec<Vanished>, Error> {
+    pub fn unclaimed(&self) -> Result<Unclaimed, Error> {
         let is_claimed = |name: &ServerName| self.replicas.iter().any(|replica| replica.name == *name);
         let here = observe::unclaimed(&self.site, is_claimed)?;
-        Ok(vanished(&self.site, &self.replicas, &self.servers, here))
+        Ok(unclaimed(&self.site, &self.replicas, &self.servers, here))
     }
 
     /// A plan with all that it relies on, as it is saved.

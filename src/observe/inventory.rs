@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::compression::Compression;
+use crate::barman::detachment::Detachment;
 use crate::barman::findings::Findings;
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
@@ -374,6 +375,8 @@ pub struct Copied {
     pub primary: Option<String>,
     /// What is here of it.
     pub holds: Holds,
+    /// What was said of it, if it is left as it is.
+    pub detachment: Option<Detachment>,
 }
 
 /// Everything that was observed for one site.

@@ -13,7 +13,7 @@ use crate::store::{CatalogError, Posix, home};
 use crate::transport::Connection;
 
 use super::catalog::backups::{self, Backups, CatalogBackup, InfoFile};
-use super::catalog::last_apply;
+use super::catalog::{detachment, last_apply};
 use super::inventory::SiteSection;
 use super::site_barman::SiteConf;
 
@@ -73,7 +73,8 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
         };
         if is_copy {
             let primary = last_apply(&store).map(|last| last.primary);
-            unclaimed.insert(name, Copied { primary, holds: holds(dirs, backups.as_ref()) });
+            let detachment = detachment(&store);
+            unclaimed.insert(name, Copied { primary, holds: holds(dirs, backups.as_ref()), detachment });
         }
     }
     Ok(unclaimed)

@@ -83,6 +83,7 @@ fn without_bounds(site: &Site, replicas: &[Replica], observation: &Observation, 
         catalog: site.catalog.path.clone(),
         replicas: plans,
         vanished: Vec::new(),
+        detached: Vec::new(),
         narrowed: None,
     }
 }

@@ -17,7 +17,7 @@ use super::held::Held;
 use super::reason::{Blocker, Note, Warning};
 use super::recovery::Recovery;
 use super::recovery::shortfall::Shortfall;
-use super::status::vanished::Vanished;
+use super::status::vanished::{Detached, Vanished};
 
 /// What will be done at one site, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Plan {
     pub replicas: Vec<ReplicaPlan>,
     /// Servers that are copied no longer, by their names.
     pub vanished: Vec<Vanished>,
+    /// Servers that are copied no longer, as somebody said, by their names.
+    pub detached: Vec<Detached>,
     /// What it was narrowed to, when it is not the whole plan.
     pub narrowed: Option<Narrowed>,
 }
@@ -60,6 +62,7 @@ impl Plan {
             catalog: self.catalog.clone(),
             replicas: self.replicas.iter().filter(|planned| planned.name == *replica).cloned().collect(),
             vanished: Vec::new(),
+            detached: Vec::new(),
             narrowed: self.narrowed.clone(),
         }
     }

@@ -21,7 +21,7 @@ use crate::plan::recovery::Recovery;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::saved::desired::Desired;
 use crate::plan::saved::preconditions::{PRECONDITIONS_VERSION, Precondition};
-use crate::plan::status::vanished::Vanished;
+use crate::plan::status::vanished::{Detached, Vanished};
 use crate::plan::{Narrowed, Outcome, Plan, ReplicaPlan, Target};
 use crate::render;
 
@@ -67,6 +67,9 @@ pub struct Document {
     /// Servers that are copied no longer, and of which something is at the site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     vanished: Vec<Vanished>,
+    /// Those of which somebody said that they stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    detached: Vec<Detached>,
     /// What all actions come to.
     #[serde(skip_deserializing)]
     totals: Totals,
@@ -209,6 +212,7 @@ impl Document {
             complete: !saved.plan.is_blocked(),
             replicas,
             vanished: saved.plan.vanished.clone(),
+            detached: saved.plan.detached.clone(),
             totals: Totals::of(&saved.plan),
             digest: String::new(),
         })
@@ -225,8 +229,8 @@ impl Document {
             }
             replicas.push(replica.into_plan(&mut preconditions)?);
         }
-        let Self { site, catalog, vanished, narrowed, .. } = self;
-        let plan = Plan { site, catalog, replicas, vanished, narrowed };
+        let Self { site, catalog, vanished, detached, narrowed, .. } = self;
+        let plan = Plan { site, catalog, replicas, vanished, detached, narrowed };
         Ok(SavedPlan { plan, site_file: self.site_file, desired: self.desired, preconditions })
     }
 }

@@ -59,6 +59,7 @@ pub use reason::phrase as why;
 pub use recorded::{failure, recorded};
 pub use refusal::{advice as advice_on_refusal, refusal};
 pub use summary::to_do;
+pub use vanished::stays;
 
 /// How a plan is written for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

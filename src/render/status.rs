@@ -113,7 +113,9 @@ fn verdicts(status: &SiteStatus, columns: Option<usize>) -> Vec<Line> {
     verdicts.sort_unstable();
     let counted = verdicts.chunk_by(|a, b| a == b).filter_map(|alike| Some((alike.len(), alike.first()?)));
     let vanished = Some(status.vanished.len()).filter(|n| *n > 0).map(|n| format!("{n} vanished"));
-    let words: Vec<String> = counted.map(|(n, verdict)| format!("{n} {}", verdict.words())).chain(vanished).collect();
+    let detached = Some(status.detached.len()).filter(|n| *n > 0).map(|n| format!("{n} detached"));
+    let others = vanished.into_iter().chain(detached);
+    let words: Vec<String> = counted.map(|(n, verdict)| format!("{n} {}", verdict.words())).chain(others).collect();
     let text = if words.is_empty() { "the site has no replica".to_owned() } else { words.join(", ") };
     labelled("", Ink::Strong, "Status", &format!("{text}."), columns)
 }

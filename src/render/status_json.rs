@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 use crate::plan::cost::totals::Totals;
 use crate::plan::status::ongoing::Ongoing;
-use crate::plan::status::vanished::Vanished;
+use crate::plan::status::vanished::{Detached, Vanished};
 use crate::plan::status::{Keeper, ReplicaStatus, Verdict};
 use crate::plan::{Outcome, ReplicaPlan};
 use crate::schedule::Suspension;
@@ -39,6 +39,8 @@ pub struct StatusDocument {
     replicas: Vec<Replica>,
     /// Servers that are copied no longer, and of which something is at the site, in the order of their names.
     vanished: Vec<Vanished>,
+    /// Those of which somebody said that they stay as they are, in the order of their names.
+    detached: Vec<Detached>,
     /// What could not be looked at.
     errors: Vec<Error>,
 }
@@ -178,6 +180,7 @@ pub fn status_json(told: Told<'_>, errors: &[Error]) -> String {
             })
             .collect(),
         vanished: told.status.vanished.clone(),
+        detached: told.status.detached.clone(),
         errors: errors.iter().cloned().map(|error| error.rewritten(super::clean)).collect(),
     };
     // Maps with texts as keys, and finite numbers: it always has a text form.

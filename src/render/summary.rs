@@ -42,6 +42,7 @@ pub fn sentences(plan: &Plan, verbose: bool) -> Vec<Sentence> {
     lines.extend(not_planned(plan));
     lines.extend(held(plan));
     lines.extend(no_room(plan));
+    lines.extend(detached(plan));
     lines.extend(traffic(plan, &totals));
     lines.extend(after(plan, verbose));
     lines
@@ -160,6 +161,18 @@ fn held(plan: &Plan) -> Option<Sentence> {
 fn no_room(plan: &Plan) -> Option<Sentence> {
     let names: Vec<String> = plan.replicas.iter().filter_map(no_room_of).collect();
     (!names.is_empty()).then(|| ("Does not fit:", format!("{}.", list(&names))))
+}
+
+/// What is copied no longer and stays, as somebody said.
+fn detached(plan: &Plan) -> Option<Sentence> {
+    let names: Vec<&str> = plan.detached.iter().take(MANY).map(|one| one.name.as_str()).collect();
+    let more = plan.detached.len() - names.len();
+    let more = if more > 0 { format!(" and {} more", exact(more as u64)) } else { String::new() };
+    let backups: usize = plan.detached.iter().filter_map(|one| one.holds.backups).sum();
+    let stay = if backups == 1 { "stays" } else { "stay" };
+    let (servers, backups) = (count(plan.detached.len() as u64, "server"), count(backups as u64, "backup"));
+    let text = || format!("{servers}, of which {backups} {stay}: {}{more}.", names.join(", "));
+    (!names.is_empty()).then(|| ("Detached:", text()))
 }
 
 fn no_room_of(replica: &ReplicaPlan) -> Option<String> {

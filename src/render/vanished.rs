@@ -27,23 +27,24 @@ fn sentence(vanished: &Vanished) -> String {
     };
     let missed =
         rpo_seconds.map(|rpo| format!(", and nothing shows that `objective.rpo` of {} is kept", duration(rpo)));
-    let directory = holds.directory.display();
     format!(
-        "{why}{}; {} in {directory}. Settle why; then add `{name}` to `retired` to keep it as it is, or remove the \
-         directory",
+        "{why}{}; {}. Settle why; then add `{name}` to `retired` or run `antipode detach {name}` to \
+         keep it as it is, or remove the directory",
         missed.unwrap_or_default(),
         stays(holds),
     )
 }
 
-fn stays(holds: &Holds) -> String {
+/// `3 backups, the newest of …, stay in DIRECTORY`
+pub fn stays(holds: &Holds) -> String {
     let newest = holds.newest.map(|newest| format!(", the newest of {},", timestamp(newest))).unwrap_or_default();
-    match holds.backups {
+    let stays = match holds.backups {
         None => "something that cannot be read stays".to_owned(),
         Some(0) => "no backup stays".to_owned(),
         Some(1) => format!("1 backup{newest} stays"),
         Some(backups) => format!("{}{newest} stay", count(backups as u64, "backup")),
-    }
+    };
+    format!("{stays} in {}", holds.directory.display())
 }
 
 #[cfg(test)]
@@ -67,8 +68,8 @@ mod tests {
             format!("{}: {}", remark.label, remark.sentence)
         };
         let newest = Some("2026-11-22T03:04:11Z");
-        insta::assert_snapshot!(of(Cause::GoneAtPrimary, Some("fra"), Some(900), holds(Some(3), newest)), @"warning: web: primary fra lists this server no longer, so the mirror copies it no longer, and nothing shows that `objective.rpo` of 15 min is kept; 3 backups, the newest of 2026-11-22 03:04:11Z, stay in /b/web. Settle why; then add `web` to `retired` to keep it as it is, or remove the directory");
-        insta::assert_snapshot!(of(Cause::NotDeclared, Some("fra"), None, holds(Some(1), newest)), @"warning: web: the site file does not ask for this copy of a server of fra; 1 backup, the newest of 2026-11-22 03:04:11Z, stays in /b/web. Settle why; then add `web` to `retired` to keep it as it is, or remove the directory");
-        insta::assert_snapshot!(of(Cause::NotDeclared, None, None, holds(Some(0), None)), @"warning: web: the site file does not ask for this copy; no backup stays in /b/web. Settle why; then add `web` to `retired` to keep it as it is, or remove the directory");
+        insta::assert_snapshot!(of(Cause::GoneAtPrimary, Some("fra"), Some(900), holds(Some(3), newest)), @"warning: web: primary fra lists this server no longer, so the mirror copies it no longer, and nothing shows that `objective.rpo` of 15 min is kept; 3 backups, the newest of 2026-11-22 03:04:11Z, stay in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
+        insta::assert_snapshot!(of(Cause::NotDeclared, Some("fra"), None, holds(Some(1), newest)), @"warning: web: the site file does not ask for this copy of a server of fra; 1 backup, the newest of 2026-11-22 03:04:11Z, stays in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
+        insta::assert_snapshot!(of(Cause::NotDeclared, None, None, holds(Some(0), None)), @"warning: web: the site file does not ask for this copy; no backup stays in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
     }
 }

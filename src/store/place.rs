@@ -47,6 +47,8 @@ pub enum Place {
     LastApply,
     /// The note of what applies found of backups at the primary.
     Findings,
+    /// The note that nobody copies the server here any more.
+    Detached,
     /// The note of which files of a published base are being repaired.
     Repairing(BackupId),
     /// What is remembered of the bases and of the WAL that were looked at.

@@ -224,7 +224,7 @@ impl Store for Posix {
             return noted.map_err(ChangeError::doing("write", &path));
         }
         match (place, path.parent()) {
-            (Place::Unfinished | Place::LastApply | Place::Findings | Place::Repairing(_), _) => {
+            (Place::Unfinished | Place::LastApply | Place::Findings | Place::Detached | Place::Repairing(_), _) => {
                 self.make(Place::Own)?;
             }
             (_, Some(above)) => durable::create_directory(above).map_err(ChangeError::doing("create", above))?,

@@ -146,8 +146,9 @@ fn a_server_that_left_its_primary_stays_in_sight_until_it_is_retired() {
     bench.antipode(&["show", "plan.json"]).expect(0).says(&gone);
 
     site(&format!("{mirror}retired: [archive]\n"));
-    bench.antipode(&["plan"]).expect(0).never_says("archive");
-    bench.antipode(&["status"]).expect(0).never_says("archive");
+    let counted = ["Detached: 1 server, of which 1 backup stays: archive."];
+    bench.antipode(&["plan"]).expect(0).says(&counted).never_says("catalog/archive");
+    bench.antipode(&["status"]).expect(0).says(&["1 detached"]).never_says("archive");
     assert!(is_here(&bench, "archive"));
     bench.lists("archive\nmain\n");
     bench.antipode(&["plan"]).expect(0).says(&["archive (frankfurt)"]);
@@ -168,6 +169,54 @@ fn a_replica_that_the_site_file_names_no_longer_stays_in_sight_until_its_directo
     fs::remove_dir_all(bench.path("catalog/main")).unwrap();
     bench.antipode(&["plan"]).expect(0).never_says("main");
     bench.antipode(&["status"]).expect(0).never_says("vanished");
+}
+
+#[test]
+fn what_vanished_is_detached_at_the_site_and_comes_back_when_it_is_asked_for() {
+    let bench = Bench::start();
+    add_server(&bench, "archive");
+    bench.lists("archive\nmain\n");
+    let site = |rest: &str| bench.declare(&bench.site_with(&bench.ssh_command(), rest));
+    site("mirrors: [{primary: frankfurt, objective: {rpo: 500000h}}]\n");
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    let copied = ["archive is copied here, as the site file asks; nothing was changed", "`except`"];
+    bench.antipode(&["detach", "archive"]).expect(1).says(&copied);
+    bench.antipode(&["detach", "nosuch"]).expect(1).says(&["there is no copy of nosuch here that nobody asks for"]);
+
+    bench.lists("main\n");
+    bench.antipode(&["status"]).expect(2).says(&["antipode detach archive"]);
+    bench.antipode(&["detach", "archive", "nosuch"]).expect(1).says(&["nosuch", "archive"]);
+    bench.antipode(&["status"]).expect(2);
+    let before = snapshot(&bench.path("catalog/archive/base"));
+    let done = ["archive is detached; 1 backup", "stays in ", "catalog/archive."];
+    bench.antipode(&["detach", "archive", "--why", "sold"]).expect(0).says(&done);
+    bench.antipode(&["forget", "archive"]).expect(0).says(&["archive was detached already."]);
+    assert_eq!(snapshot(&bench.path("catalog/archive/base")), before);
+    let counted = ["Detached: 1 server, of which 1 backup stays: archive."];
+    for command in [&["plan"][..], &["plan", "-o", "plan.json"], &["show", "plan.json"], &["apply", "--auto-approve"]] {
+        bench.antipode(command).expect(0).says(&counted).never_says("lists this server no longer");
+    }
+    bench.antipode(&["status"]).expect(0).says(&["1 detached"]).never_says("vanished");
+    bench.antipode(&["status", "--format", "json"]).expect(0).says(&["\"why\": \"sold\"", "\"objectives_kept\": true"]);
+
+    // It is asked for again, and leaves again: that is news.
+    bench.lists("archive\nmain\n");
+    bench.antipode(&["apply", "--auto-approve"]).expect(0).never_says("Detached");
+    bench.lists("main\n");
+    bench.antipode(&["status"]).expect(2).says(&["1 vanished"]).never_says("detached:");
+}
+
+#[test]
+fn nothing_is_detached_while_a_mirrored_primary_is_silent() {
+    let bench = Bench::start();
+    bench.declare(&bench.site_with(&bench.ssh_command(), "replicas: {main: {primary: frankfurt}}\n"));
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    let rest = format!("  nyc: {{path: '{}'}}\nmirrors: [{{primary: nyc}}]\n", bench.path("nowhere").display());
+    bench.declare(&bench.site_with(&bench.ssh_command(), &rest));
+    // Nothing tells whose it is.
+    fs::remove_file(bench.path("catalog/main/.antipode/last-apply.json")).unwrap();
+    let silent = ["nobody knows whether main is copied here; nothing was changed", "nowhere"];
+    bench.antipode(&["detach", "main"]).expect(1).says(&silent);
 }
 
 #[test]

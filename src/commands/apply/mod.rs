@@ -195,6 +195,7 @@ impl Applying<'_> {
         let unresolved = if is_first { session.unresolved.as_slice() } else { &[] };
         if !is_first {
             plan.vanished.clear();
+            plan.detached.clear();
         }
         audience.plan(&plan);
         for error in unresolved {

@@ -16,7 +16,7 @@ use crate::metrics::{self, state};
 use crate::plan::action::Address;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::SiteStatus;
-use crate::plan::status::vanished::Vanished;
+use crate::plan::status::vanished::Unclaimed;
 use crate::plan::{Plan, ReplicaPlan};
 use crate::render;
 use crate::render::page::{Doing, Failing, Kept, Page, Run, page};
@@ -37,7 +37,7 @@ struct Known {
     site: String,
     catalog: std::path::PathBuf,
     replicas: BTreeMap<ServerName, OfReplica>,
-    vanished: Vec<Vanished>,
+    unclaimed: Unclaimed,
     /// What is wrong with the site as a whole, as its mirrors and its file tell.
     unresolved: Vec<String>,
     site_error: Option<String>,
@@ -73,7 +73,7 @@ impl Board {
             site: session.site.name.clone(),
             catalog: session.site.catalog.path.clone(),
             replicas: BTreeMap::new(),
-            vanished: Vec::new(),
+            unclaimed: Unclaimed::default(),
             unresolved: Vec::new(),
             site_error: None,
             ledger: Ledger::default(),
@@ -106,7 +106,7 @@ impl Board {
     /// These are kept from now on; nothing stays of others.
     pub fn keeps(&self, session: &Session) {
         // Where the catalog cannot be listed, nobody knows of any.
-        let vanished = session.vanished().unwrap_or_default();
+        let unclaimed = session.unclaimed().unwrap_or_default();
         let mut known = self.known();
         let mut earlier = std::mem::take(&mut known.replicas);
         known.replicas = session
@@ -120,7 +120,7 @@ impl Board {
             })
             .collect();
         known.site.clone_from(&session.site.name);
-        known.vanished = vanished;
+        known.unclaimed = unclaimed;
         known.unresolved = session.unresolved.iter().map(|error| error.message.clone()).collect();
         known.site_error = None;
         known.ledger.retain(session.replicas.iter().map(|replica| (&replica.name, replica.primary.as_str())));
@@ -238,7 +238,8 @@ impl Known {
         let status = SiteStatus {
             site: self.site.clone(),
             replicas: statuses.collect(),
-            vanished: self.vanished.clone(),
+            vanished: self.unclaimed.vanished.clone(),
+            detached: self.unclaimed.detached.clone(),
             keeper: None,
         };
         let replicas: Vec<ReplicaPlan> = self.looked().map(|(_, looked)| looked.plan.clone()).collect();
@@ -247,6 +248,7 @@ impl Known {
             catalog: self.catalog.clone(),
             replicas,
             vanished: Vec::new(),
+            detached: Vec::new(),
             narrowed: None,
         };
         (status, plan, self.looked().map(|(_, looked)| looked.at).min())

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::barman::detachment::Detachment;
 use crate::barman::findings::{self, Findings};
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
@@ -207,6 +208,11 @@ pub fn last_apply(store: &dyn Store) -> Option<LastApply> {
 /// The same for what applies found of backups at the primary.
 pub fn findings(store: &dyn Store) -> Findings {
     read_small(store, Place::Findings, findings::parse).ok().flatten().unwrap_or_default()
+}
+
+/// What was said of a copy that is left as it is. One that cannot be read at all says nothing: then it stays in sight.
+pub fn detachment(store: &dyn Store) -> Option<Detachment> {
+    store.read(Place::Detached, MAX_SMALL).ok().flatten().map(|note| Detachment::parse(&note))
 }
 
 fn histories(store: &dyn Store, wals: &WalFiles) -> Result<BTreeMap<Timeline, HistoryFile>, CatalogError> {

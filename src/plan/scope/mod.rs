@@ -163,6 +163,7 @@ impl Plan {
         scope.check_names(replicas)?;
         self.replicas.retain(|replica| scope.concerns(&replica.name));
         self.vanished.clear();
+        self.detached.clear();
         self.take(scope, observation)?;
         for replica in self.replicas.iter_mut().filter(|replica| replica.left_out > 0) {
             if let Some(observed) = observation.replicas.get(&replica.name) {

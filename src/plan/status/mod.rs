@@ -37,7 +37,7 @@ use super::recovery::branch::is_ahead;
 use super::recovery::objective::{self, Objective, Silence};
 use super::{Outcome, Plan, ReplicaPlan};
 use ongoing::Ongoing;
-use vanished::Vanished;
+use vanished::{Detached, Vanished};
 
 /// How each replica of a site stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,8 @@ pub struct SiteStatus {
     pub replicas: Vec<ReplicaStatus>,
     /// Servers that are copied no longer, by their names.
     pub vanished: Vec<Vanished>,
+    /// Servers that are copied no longer, as somebody said, by their names.
+    pub detached: Vec<Detached>,
     /// Who keeps the site by itself, if somebody does.
     pub keeper: Option<Keeper>,
 }
@@ -228,7 +230,13 @@ pub fn status(plan: &Plan, replicas: &[Replica], observation: &Observation, now:
         let replica = replicas.iter().find(|replica| replica.name == planned.name)?;
         Some(of_replica(planned, replica, observation.replicas.get(&planned.name)?, now))
     });
-    SiteStatus { site: plan.site.clone(), replicas: statuses.collect(), vanished: plan.vanished.clone(), keeper: None }
+    SiteStatus {
+        site: plan.site.clone(),
+        replicas: statuses.collect(),
+        vanished: plan.vanished.clone(),
+        detached: plan.detached.clone(),
+        keeper: None,
+    }
 }
 
 fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservation, now: Timestamp) -> ReplicaStatus {

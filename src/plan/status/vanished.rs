@@ -1,8 +1,9 @@
 //! Servers that earlier applies copied and that are copied no longer: what vanishes stays in sight.
 //!
 //! A mirror's server leaves its primary's barman.conf, or a replica is taken out of the site file: its directory stays
-//! with all that it holds, and nothing new arrives. It is named in every plan and status until the site file retires it
-//! or somebody removes the directory; nothing is ever done about it here. A mirror's `objective.rpo` is missed for it, as
+//! with all that it holds, and nothing new arrives. It is named in every plan and status until somebody detaches it, by
+//! `retired` in the site file or by `antipode detach`, or removes the directory; nothing is ever done about it here. One that
+//! is detached is only counted. A mirror's `objective.rpo` is missed for it, as
 //! nobody can show that it is kept.
 //!
 //! Of a primary that did not say which servers it has nothing is known, and nothing of it has vanished.
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::barman::detachment::Detachment;
 use crate::barman::ids::ServerName;
 use crate::observe::inventory::{Copied, Holds};
 use crate::site::mirror::matches;
@@ -43,22 +45,46 @@ pub enum Cause {
     NotDeclared,
 }
 
-/// Which of the servers that are `here` are copied no longer, by their names.
+/// A server that is copied no longer, as somebody said that it is to be so; what is here of it stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Detached {
+    /// Its name at the site.
+    pub name: ServerName,
+    /// Who said so at the site; null where `retired` in the site file says it.
+    pub said: Option<Detachment>,
+    /// What is here of it.
+    pub holds: Holds,
+}
+
+/// The servers of which something is at the site, and that no replica copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Those of which nobody said what becomes of them, by their names.
+    pub vanished: Vec<Vanished>,
+    /// The others, by their names.
+    pub detached: Vec<Detached>,
+}
+
+/// Which of the servers that are `here` are copied no longer.
 ///
 /// `servers` is what each mirrored primary answered; one that is not in it is silent.
-pub fn vanished(
+pub fn unclaimed(
     site: &Site,
     replicas: &[Replica],
     servers: &BTreeMap<String, Vec<ServerName>>,
     here: BTreeMap<ServerName, Copied>,
-) -> Vec<Vanished> {
+) -> Unclaimed {
     let is_wanted = |name: &ServerName| replicas.iter().any(|replica| replica.name == *name);
-    let unaccounted = here.into_iter().filter(|(name, _)| !is_wanted(name) && !site.retired.contains(name));
-    let vanished = unaccounted.filter_map(|(name, Copied { primary, holds })| {
-        let Why { cause, primary, rpo_seconds } = why(site, servers, &name, primary)?;
-        Some(Vanished { name, primary, cause, rpo_seconds, holds })
-    });
-    vanished.collect()
+    let mut unclaimed = Unclaimed::default();
+    for (name, Copied { primary, holds, detachment: said }) in here.into_iter().filter(|(name, _)| !is_wanted(name)) {
+        if said.is_some() || site.retired.contains(&name) {
+            unclaimed.detached.push(Detached { name, said, holds });
+        } else if let Some(Why { cause, primary, rpo_seconds }) = why(site, servers, &name, primary) {
+            unclaimed.vanished.push(Vanished { name, primary, cause, rpo_seconds, holds });
+        }
+    }
+    unclaimed
 }
 
 /// Why a server is copied no longer, whose it was, and what was promised of it.
@@ -119,9 +145,10 @@ mod tests {
         let servers = answers.iter().map(|(primary, list)| ((*primary).to_owned(), names(list))).collect();
         let replicas: Vec<Replica> = crate::site::mirror::resolve(&site, &servers).replicas.into_values().collect();
         let holds = Holds { directory: "/b/web".into(), backups: Some(1), newest: None };
-        let copied = Copied { primary: noted.map(str::to_owned), holds };
-        let mut found = vanished(&site, &replicas, &servers, BTreeMap::from([("web".parse().unwrap(), copied)]));
-        let one = found.pop()?;
+        let copied = Copied { primary: noted.map(str::to_owned), holds, detachment: None };
+        let found = unclaimed(&site, &replicas, &servers, BTreeMap::from([("web".parse().unwrap(), copied)]));
+        assert!(found.detached.is_empty() != site.retired.contains(&"web".parse().unwrap()));
+        let one = found.vanished.into_iter().next()?;
         Some(format!("{:?} {} {:?}", one.cause, one.primary.as_deref().unwrap_or("-"), one.rpo_seconds))
     }
 
@@ -156,5 +183,21 @@ mod tests {
         ] {
             assert_eq!(of_web(site, answers, noted).as_deref(), expected, "{site} {answers:?} {noted:?}");
         }
+    }
+
+    #[test]
+    fn what_is_detached_at_the_site_is_only_counted_until_a_replica_copies_it_again() {
+        let said = Detachment { since: None, by: Some("anna".to_owned()), why: None };
+        let detached = |rest: &str| {
+            let site = site(rest);
+            let holds = Holds { directory: "/b/web".into(), backups: Some(1), newest: None };
+            let copied = Copied { primary: None, holds, detachment: Some(said.clone()) };
+            let replicas: Vec<Replica> = site.replicas.values().cloned().collect();
+            unclaimed(&site, &replicas, &BTreeMap::new(), BTreeMap::from([("web".parse().unwrap(), copied)]))
+        };
+        let found = detached("replicas: {main: {primary: fra}}");
+        assert!(found.vanished.is_empty());
+        assert_eq!(found.detached.iter().map(|one| one.said.clone()).collect::<Vec<_>>(), [Some(said.clone())]);
+        assert_eq!(detached("replicas: {web: {primary: fra}}"), Unclaimed::default());
     }
 }

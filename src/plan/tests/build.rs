@@ -23,7 +23,8 @@ pub const GIB: u64 = 1 << 30;
 pub const SEGMENT: u64 = 16 * MIB;
 
 pub fn site(replicas: Vec<ReplicaPlan>) -> Plan {
-    Plan { site: "lisbon".into(), catalog: "/var/lib/barman".into(), replicas, vanished: Vec::new(), narrowed: None }
+    let (site, catalog) = ("lisbon".into(), "/var/lib/barman".into());
+    Plan { site, catalog, replicas, vanished: Vec::new(), detached: Vec::new(), narrowed: None }
 }
 
 /// A replica of frankfurt that is in sync.

@@ -153,6 +153,7 @@ pub fn whole(replica: ReplicaPlan) -> Plan {
         catalog: "/site".into(),
         replicas: vec![replica],
         vanished: Vec::new(),
+        detached: Vec::new(),
         narrowed: None,
     }
 }

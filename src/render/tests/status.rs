@@ -126,7 +126,16 @@ fn everything() -> Vec<(ReplicaPlan, ReplicaStatus)> {
 
 fn of(replicas: Vec<(ReplicaPlan, ReplicaStatus)>) -> (Plan, SiteStatus) {
     let (plans, statuses) = replicas.into_iter().unzip();
-    (site(plans), SiteStatus { site: "lisbon".into(), replicas: statuses, vanished: Vec::new(), keeper: None })
+    (
+        site(plans),
+        SiteStatus {
+            site: "lisbon".into(),
+            replicas: statuses,
+            vanished: Vec::new(),
+            detached: Vec::new(),
+            keeper: None,
+        },
+    )
 }
 
 fn told(replicas: Vec<(ReplicaPlan, ReplicaStatus)>, quiet: bool, style: Style) -> String {

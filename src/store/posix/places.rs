@@ -62,6 +62,7 @@ impl Places<'_> {
             Place::Unfinished => own(dirs).join("unfinished"),
             Place::LastApply => own(dirs).join("last-apply.json"),
             Place::Findings => own(dirs).join("findings.json"),
+            Place::Detached => own(dirs).join("detached.json"),
             Place::Repairing(id) => own(dirs).join(format!("repairing-{id}")),
             Place::Looks => own(dirs).join("looks"),
             Place::List => own(dirs).join("list"),
