@@ -34,10 +34,10 @@ pub async fn sweep(plan: &ReplicaPlan, store: Arc<dyn Store>, cancel: &Cancellat
 /// Takes away the note that nobody copies the server any more, as it is copied again.
 pub async fn attach(plan: &ReplicaPlan, store: Arc<dyn Store>) {
     let attached = blocking(move || {
-        let is_noted = store.has(Place::Detached)?;
-        Ok(if is_noted {
-            store.remove(Place::Detached.into())?
-        })
+        if store.has(Place::Detached)? {
+            store.remove(Place::Detached.into())?;
+        }
+        Ok(())
     });
     if let Err(error) = attached.await {
         tracing::warn!(replica = %plan.name, "it is copied again, and the note that it is detached stays: {error}");
