@@ -22,11 +22,11 @@ fn command_line(line: &str) -> Option<Vec<String>> {
         return None;
     }
     let is_start = |start: &usize| {
-        let before = line[..*start].trim_end_matches("/usr/local/bin/");
+        let before = line[..*start].trim_end_matches("/usr/local/bin/").trim_end_matches("sudo -u barman ");
         before.is_empty() || before.ends_with([' ', '(', '=', '"', '`'])
     };
     let start = line.match_indices("antipode ").map(|(start, _)| start).find(is_start)?;
-    let before = line[..start].trim_end_matches("/usr/local/bin/").trim_end();
+    let before = line[..start].trim_end_matches("/usr/local/bin/").trim_end_matches("sudo -u barman ").trim_end();
     // In prose and in messages the program is named, not run.
     let is_run = before.is_empty() || ["$", "|", "$(", "-", "ExecStart="].iter().any(|end| before.ends_with(end));
     is_run.then(|| words(&line[start..]))
@@ -90,6 +90,8 @@ fn a_command_is_found_where_it_is_run_and_not_where_it_is_named() {
     assert_eq!(found("antipode plan > out || status=$?"), Some("antipode plan".to_owned()));
     assert_eq!(found("- antipode apply plan.json"), Some("antipode apply plan.json".to_owned()));
     assert_eq!(found("ExecStart=/usr/local/bin/antipode cron"), Some("antipode cron".to_owned()));
+    assert_eq!(found("sudo -u barman antipode plan -f x.yaml"), Some("antipode plan -f x.yaml".to_owned()));
+    assert_eq!(found("$ sudo -u barman antipode detach x"), Some("antipode detach x".to_owned()));
     assert_eq!(found("It runs `antipode apply` then"), None);
     assert_eq!(found("# antipode apply --nonsense"), None);
 }
