@@ -35,7 +35,10 @@
 //! | kill -9, power cut | staging; perhaps a base without backup.info, or WAL without a line | adopts the one, lists the other |
 //!
 //! A step that fails stops only the steps that need it.
+//!
+//! While a base is copied, WAL that was archived since can be brought beside it ([`Companion`]).
 
+mod beside;
 mod budget;
 mod executor;
 mod leftovers;
@@ -69,6 +72,7 @@ use crate::transport::Connection;
 use crate::transport::patience::Patience;
 
 use crate::events::{Listener, Summary};
+pub use beside::{Beside, Companion};
 use executor::{Course, Executor};
 pub use locks::RunLock;
 pub use ongoing::ongoing;
@@ -93,6 +97,8 @@ pub struct Means<'a> {
     pub run_lock: RunLock,
     /// What is shared with the applies of other replicas.
     pub share: Share,
+    /// Who goes along with it, if somebody does.
+    pub companion: Option<&'a dyn Companion>,
 }
 
 /// How much an apply does at a time, and in all.
@@ -148,7 +154,12 @@ async fn carry_out(
         _ if plan.actions.is_empty() => (Summary::default(), Measured::default(), Findings::default()),
         Ok(run) => {
             let begun = run.begin().await.map(|()| &run);
-            let summary = run_steps(plan, begun, means, listener, cancel).await;
+            let companion = means.companion.filter(|_| begun.is_ok());
+            let steps = run_steps(plan, begun, means, listener, cancel);
+            let summary = match companion {
+                Some(companion) => beside::accompanied(steps, companion, plan, &run).await,
+                None => steps.await,
+            };
             run.end().await;
             (summary, run.measured(), run.findings())
         }

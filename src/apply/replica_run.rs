@@ -108,9 +108,9 @@ pub struct ReplicaRun<'a> {
     /// Systems whose WAL may be placed.
     pub systems: BTreeSet<SystemId>,
     /// Lines that xlog.db is still to get.
-    pub ledger: Ledger,
+    pub ledger: Arc<Ledger>,
     /// What lies in staging, from the first time that something is written there.
-    staged: OnceCell<Arc<Staged>>,
+    staged: Arc<OnceCell<Arc<Staged>>>,
     /// Fires when the run is interrupted.
     pub cancel: &'a CancellationToken,
     /// Is told of retries.
@@ -119,7 +119,7 @@ pub struct ReplicaRun<'a> {
     server_locks: Mutex<Option<[HeldLock; 2]>>,
     /// Locks of backups that are being copied, held until they are published.
     backup_locks: Mutex<BTreeMap<BackupId, [HeldLock; 2]>>,
-    turns: Turns,
+    turns: Arc<Turns>,
     meter: Meter,
     found: Mutex<Findings>,
 }
@@ -137,11 +137,11 @@ impl<'a> ReplicaRun<'a> {
         Self {
             layout: Layout::of(target.barman),
             systems: target.systems.iter().copied().collect(),
-            ledger: Ledger::default(),
-            staged: OnceCell::new(),
+            ledger: Arc::default(),
+            staged: Arc::default(),
             server_locks: Mutex::default(),
             backup_locks: Mutex::default(),
-            turns: Turns::default(),
+            turns: Arc::default(),
             meter: Meter::default(),
             found: Mutex::default(),
             target,
@@ -150,6 +150,17 @@ impl<'a> ReplicaRun<'a> {
             lock_patience,
             cancel,
             listener,
+        }
+    }
+
+    /// A run of another plan of the replica beside this one, which holds the locks of the server and has to outlive it.
+    pub fn beside<'b>(&'b self, target: &'b Target, share: &'b Share, listener: &'b dyn Listener) -> ReplicaRun<'b> {
+        let moving = Moving { share, ..self.moving.clone() };
+        ReplicaRun {
+            ledger: Arc::clone(&self.ledger),
+            staged: Arc::clone(&self.staged),
+            turns: Arc::clone(&self.turns),
+            ..ReplicaRun::new(target, Arc::clone(&self.store), moving, self.lock_patience, self.cancel, listener)
         }
     }
 

@@ -31,8 +31,10 @@ pub struct Shared {
     bandwidths: Arc<Bandwidths>,
     budget: Arc<Budget>,
     room: Claims,
+    /// Transfers at the same time that are beside those of running applies, by the primary's name.
+    beside: Mutex<BTreeMap<String, Slots>>,
     /// Applies that began so far.
-    applies: AtomicU64,
+    applies: Arc<AtomicU64>,
 }
 
 /// The share that one apply has, until it is dropped.
@@ -44,6 +46,10 @@ pub struct Share {
     steps: Slots,
     replica: Slots,
     primary: Slots,
+    /// What is beside all of these.
+    beside: Slots,
+    /// Applies that began so far.
+    applies: Arc<AtomicU64>,
     /// That of the primary, and the replica's own.
     bandwidths: [Arc<Bandwidth>; 2],
     budget: Arc<Budget>,
@@ -60,7 +66,8 @@ impl Shared {
             bandwidths,
             budget: Arc::new(Budget::new(limits.max_bytes)),
             room: Claims::default(),
-            applies: AtomicU64::new(0),
+            beside: Mutex::default(),
+            applies: Arc::default(),
         }
     }
 
@@ -90,6 +97,8 @@ impl Shared {
             steps: self.steps.clone(),
             replica: Slots::new(streams),
             primary: self.primary(primary),
+            beside: self.beside(primary),
+            applies: Arc::clone(&self.applies),
             bandwidths: [self.bandwidths.of(primary), Arc::new(own)],
             budget: Arc::clone(&self.budget),
             room: self.room.clone(),
@@ -110,12 +119,38 @@ impl Shared {
         slots.set_limit(streams);
         slots
     }
+
+    /// One slot of a primary.
+    fn beside(&self, primary: &Primary) -> Slots {
+        // Nothing in here can panic half-way.
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        beside.entry(primary.name.clone()).or_insert_with(|| Slots::new(1)).clone()
+    }
 }
 
 impl Share {
     /// How urgent the steps of an action are, by its place in the plan.
     pub fn urgency(&self, place: usize) -> Urgency {
         Urgency { place, apply: self.apply }
+    }
+
+    /// The share of another plan of the replica that is carried out beside this one. It waits for none of the slots that
+    /// copies of bases may hold for hours, and is one stream, which all replicas of the primary share for it.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            apply: self.applies.fetch_add(1, Ordering::Relaxed),
+            streams: 1,
+            steps: Slots::new(1),
+            replica: Slots::new(1),
+            primary: self.beside.clone(),
+            beside: self.beside.clone(),
+            applies: Arc::clone(&self.applies),
+            bandwidths: self.bandwidths.clone(),
+            budget: Arc::clone(&self.budget),
+            room: self.room.clone(),
+            spent: AtomicU64::new(0),
+        }
     }
 
     /// What may be copied.

@@ -9,9 +9,13 @@
 //! [`Controller`] alone knows what time it is and what is due. A turn looks at both ends of the replicas of one primary that
 //! are due, and goes on with each as soon as it is observed: what one of them takes delays no other. Each is due again by
 //! its schedule or, when it failed, after a [`pause`]. What may be done without a person is decided by
-//! [`Leave`](crate::plan::scope::leave::Leave). Whoever follows hears of it as a [`Follower`].
+//! [`Leave`](crate::plan::scope::leave::Leave). While an apply goes on, which takes hours where a base is copied, its replica is
+//! looked at on its schedule all the same, and WAL that was archived since is brought beside it ([`meanwhile`]). Whoever
+//! follows hears of it as a [`Follower`].
 
 mod keeper;
+mod look;
+mod meanwhile;
 mod pause;
 mod standing;
 mod turn;
@@ -58,6 +62,8 @@ pub trait Follower: Send + Sync {
     fn apply(&self, plan: &Plan) -> Box<dyn Listener>;
     /// Lets work on a plan be done, and keeps a record of it.
     async fn recorded(&self, plan: &Plan, work: Work<'_>) -> Result<BTreeMap<ServerName, Summary>, Error>;
+    /// WAL that was archived while an apply goes on was brought beside it, or could not be.
+    fn meanwhile(&self, report: &Report);
     /// A turn of a replica ended, and when the next one is due.
     fn report(&self, report: &Report, due: Timestamp);
 }

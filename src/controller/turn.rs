@@ -19,12 +19,13 @@ use crate::events::Summary;
 use crate::observe::Purpose;
 use crate::observe::inventory::{Observation, ReplicaObservation};
 use crate::plan::scope::leave::Leave;
-use crate::plan::status::status;
 use crate::plan::{Outcome, Plan};
 use crate::site::model::Replica;
 
 use super::Follower;
-use super::standing::{Applied, Looked, Report};
+use super::look::Look;
+use super::meanwhile::Meanwhile;
+use super::standing::{Applied, Report};
 
 /// How long a lock of Barman's is waited for: its own cron is done in a minute.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -136,17 +137,11 @@ impl One {
     /// Plans it, and does what may be done.
     async fn go_on(self, observed: ReplicaObservation) -> Report {
         let name = self.replica.name.clone();
-        let backups = observed.replica.published().map(|facts| (facts.id, facts.end_time)).collect();
         let observation = Observation { replicas: BTreeMap::from([(name.clone(), observed)]) };
-        let plan = self.session.cycle(&self.replica).plan(&observation, self.now);
-        let status = status(&plan, std::slice::from_ref(&self.replica), &observation, self.now);
-        let whole = status.replicas.into_iter().zip(plan.replicas.clone()).next();
-        let (plan, waiting) = plan.with_leave(self.leave, &observation, self.now);
+        let look = Look { observation: &observation, at: self.now, took: self.observed_in };
+        let plan = look.plan(&self.session, &self.replica, self.leave, &*self.follower);
         // What it is made from is not needed any more, and a copy may take days.
         drop(observation);
-        if let Some((status, plan)) = whole {
-            self.follower.looked(&Looked { at: self.now, status, plan, backups }, &waiting, self.observed_in);
-        }
         let unplanned = unplanned(&plan);
         let (applied, failure) = match self.apply(plan).await {
             Ok(applied) => {
@@ -167,7 +162,7 @@ impl One {
 
     /// Does what a plan says; `None` where that is nothing.
     async fn apply(self, plan: Plan) -> Result<Option<Applied>, Error> {
-        let Self { session, follower, .. } = self;
+        let Self { session, follower, replica, .. } = self;
         let Some(round) = self.round else { return Ok(None) };
         if plan.is_empty() {
             return follower.recorded(&plan, session.idle(&plan, round).boxed()).await.map(|_| None);
@@ -175,7 +170,9 @@ impl One {
         let begin = Instant::now();
         let each = {
             let listener = follower.apply(&plan);
-            follower.recorded(&plan, session.apply(&plan, round, LOCK_TIMEOUT, &*listener).boxed()).await?
+            let meanwhile = Meanwhile { session: &session, replica: &replica, follower: &*follower };
+            let work = session.apply(&plan, round, LOCK_TIMEOUT, &*listener, Some(&meanwhile));
+            follower.recorded(&plan, work.boxed()).await?
         };
         let summary = each.into_values().fold(Summary::default(), Summary::and);
         Ok(Some(Applied { plan, summary, elapsed: begin.elapsed() }))
@@ -183,7 +180,7 @@ impl One {
 }
 
 /// Why nothing was planned.
-fn unplanned(plan: &Plan) -> Option<Error> {
+pub fn unplanned(plan: &Plan) -> Option<Error> {
     plan.replicas.iter().find_map(|replica| match &replica.outcome {
         Outcome::Unobserved(error) => Some(error.clone()),
         Outcome::Planned | Outcome::Inactive(_) | Outcome::Blocked(_) => None,
@@ -191,7 +188,7 @@ fn unplanned(plan: &Plan) -> Option<Error> {
 }
 
 /// What failed that is worth most: what a person must see to, before what passes by itself.
-fn worst<A>(failed: &[(A, Error)]) -> Option<Error> {
+pub fn worst<A>(failed: &[(A, Error)]) -> Option<Error> {
     let rank = |error: &Error| match error.kind.retry() {
         Retry::Person => 0,
         Retry::Line => 1,
@@ -203,7 +200,7 @@ fn worst<A>(failed: &[(A, Error)]) -> Option<Error> {
 
 impl Report {
     /// Of a replica that could not be looked at.
-    fn failed(replica: ServerName, failure: Error) -> Self {
+    pub fn failed(replica: ServerName, failure: Error) -> Self {
         Self { replica, ended: Timestamp::now(), applied: None, failure: Some(failure), stopped: false }
     }
 }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, Means, RunLock, Share};
+use crate::apply::{self, Companion, Means, RunLock, Share};
 use crate::barman::last_apply::SiteNote;
 use crate::error::{Error, Kind};
 use crate::events::{Listener, Summary};
@@ -37,13 +37,15 @@ pub struct Cycle {
 }
 
 /// What an apply is given by whoever runs it.
-pub struct Grant {
+pub struct Grant<'a> {
     /// The run's own lock and with it the replica's catalog, which is held until the end.
     pub run_lock: RunLock,
     /// What is shared with the applies of other replicas.
     pub share: Share,
     /// How long a busy lock of Barman's is waited for.
     pub lock_timeout: Duration,
+    /// Who goes along with it, if somebody does.
+    pub companion: Option<&'a dyn Companion>,
 }
 
 impl Cycle {
@@ -76,9 +78,9 @@ impl Cycle {
     }
 
     /// Does what a plan says.
-    pub async fn apply(&self, plan: &ReplicaPlan, grant: Grant, listener: &dyn Listener) -> Summary {
+    pub async fn apply(&self, plan: &ReplicaPlan, grant: Grant<'_>, listener: &dyn Listener) -> Summary {
         let way = self.way().await;
-        let Grant { run_lock, share, lock_timeout } = grant;
+        let Grant { run_lock, share, lock_timeout, companion } = grant;
         let means = Means {
             site: SiteNote { name: self.site.name.clone(), file: self.site.file.clone() },
             replica: &self.replica,
@@ -87,6 +89,7 @@ impl Cycle {
             patience: Patience::APPLYING,
             run_lock,
             share,
+            companion,
         };
         apply::apply(plan, means, listener, &self.cancel).await
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use antipode::error::{Error, Kind};
 use antipode::transport::{ByteCounter, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What};
 use async_trait::async_trait;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How far the call gets before it fails.
@@ -125,6 +126,64 @@ impl Files for Faulty {
             }
         }
         Err(self.error())
+    }
+}
+
+/// A way to the primary on which files of a base are waited for until somebody opens it.
+pub struct Gate {
+    inner: Mutex<Option<Arc<dyn Files>>>,
+    waiting: Notify,
+    opened: CancellationToken,
+}
+
+impl Gate {
+    /// It is shut.
+    pub fn shut() -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), waiting: Notify::new(), opened: CancellationToken::new() })
+    }
+
+    /// Stands before another way to the same primary.
+    pub fn around(self: &Arc<Self>, inner: Arc<dyn Files>) -> Arc<Self> {
+        *self.inner.lock().unwrap() = Some(inner);
+        Arc::clone(self)
+    }
+
+    /// Waits until files of a base are asked for.
+    pub async fn is_asked(&self) {
+        self.waiting.notified().await;
+    }
+
+    /// Lets them come from now on.
+    pub fn open(&self) {
+        self.opened.cancel();
+    }
+
+    fn inner(&self) -> Arc<dyn Files> {
+        Arc::clone(self.inner.lock().unwrap().as_ref().unwrap())
+    }
+}
+
+#[async_trait]
+impl Files for Gate {
+    async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        self.inner().list(directory).await
+    }
+
+    async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
+        self.inner().look(request).await
+    }
+
+    async fn fetch(
+        &self,
+        request: &Fetch,
+        counter: &ByteCounter,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, Error> {
+        if request.from.parent().is_some_and(|parent| parent.ends_with("base")) {
+            self.waiting.notify_one();
+            self.opened.cancelled().await;
+        }
+        self.inner().fetch(request, counter, cancel).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antipode::apply::{Limits, RunLock};
+use antipode::apply::{Companion, Limits, RunLock};
 use antipode::barman::layout::ServerDirs;
 use antipode::demo::catalog::PrimaryCatalog;
 use antipode::events::{Event, Listener, Summary};
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::faulty::Faulty;
+use super::faulty::{Faulty, Gate};
 use super::readable::assert_readable;
 use super::stages::{self, Connections, With};
 
@@ -42,6 +42,16 @@ impl Ground {
         assert_eq!(summary.failed, []);
         primary.second_day().unwrap();
         ground
+    }
+
+    /// The same with the first day only, and whoever archives more there. No site has had anything.
+    pub fn of_one_day() -> (Self, PrimaryCatalog) {
+        let directory = tempfile::tempdir().unwrap();
+        let day_old = directory.path().join("day-old");
+        let ground = Self { directory, day_old };
+        let mut primary = PrimaryCatalog::create(&ground.primary(), "main").unwrap();
+        primary.first_day().unwrap();
+        (ground, primary)
     }
 
     /// Where everything is.
@@ -173,14 +183,40 @@ impl TestSite {
         limits: Limits,
     ) -> (Plan, Summary) {
         let cancel = CancellationToken::new();
-        let with =
-            With { stores: &stages::on_disk, limits, lock_timeout: self.lock_timeout, listener, cancel: &cancel };
+        let with = With {
+            stores: &stages::on_disk,
+            limits,
+            lock_timeout: self.lock_timeout,
+            listener,
+            cancel: &cancel,
+            companion: None,
+        };
         let between = |plan: &Plan, connections: &mut Connections| {
             unblocked(plan);
             if let Some(faulty) = faulty {
                 for connection in connections.values_mut().map(|connection| connection.as_mut().unwrap()) {
                     connection.files = faulty.around(Arc::clone(&connection.files));
                 }
+            }
+        };
+        stages::plan_and_apply(&self.site, Timestamp::now(), with, between).await
+    }
+
+    /// Plans and applies over a way to the primary that keeps bases waiting, while somebody goes along.
+    pub async fn apply_beside(&self, gate: &Arc<Gate>, companion: &dyn Companion) -> (Plan, Summary) {
+        let cancel = CancellationToken::new();
+        let with = With {
+            stores: &stages::on_disk,
+            limits: Limits::default(),
+            lock_timeout: self.lock_timeout,
+            listener: &Watch(self.dirs()),
+            cancel: &cancel,
+            companion: Some(companion),
+        };
+        let between = |plan: &Plan, connections: &mut Connections| {
+            unblocked(plan);
+            for connection in connections.values_mut().map(|connection| connection.as_mut().unwrap()) {
+                connection.files = gate.around(Arc::clone(&connection.files));
             }
         };
         stages::plan_and_apply(&self.site, Timestamp::now(), with, between).await

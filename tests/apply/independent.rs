@@ -139,7 +139,7 @@ async fn go_round(site: &TestSite, name: &str, lines: &Arc<Lines>, shared: &Shar
     let observation = cycle.observe(Purpose::Plan { refresh: false }, now).await.unwrap();
     let plan = cycle.plan(&observation, now).replicas.remove(0);
     let share = shared.admit([(&plan, &cycle.replica, cycle.primary().unwrap())]).remove(0);
-    let grant = Grant { run_lock, share, lock_timeout: LONG };
+    let grant = Grant { run_lock, share, lock_timeout: LONG, companion: None };
     cycle.apply(&plan, grant, &Nobody).await
 }
 

@@ -3,6 +3,7 @@
 //!
 //! The primary is the demo's catalog, reached by its path; no program but our own is needed.
 
+mod beside;
 mod events;
 #[path = "../support/executable.rs"]
 mod executable;

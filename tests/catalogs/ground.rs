@@ -81,6 +81,7 @@ impl Ground {
                 lock_timeout: stages::LOCK_TIMEOUT,
                 listener: &Interrupter { left: Mutex::new(interrupted_after), cancel: cancel.clone() },
                 cancel: &cancel,
+                companion: None,
             };
             let (plan, summary) = stages::plan_and_apply(&self.site, now, with, |_, _| ()).await;
             Applied { plan, summary }

@@ -16,7 +16,7 @@ use crate::catalog_compare::{assert_same_told, differing_files};
 use crate::ground::Lab;
 use crate::process::Daemon;
 use crate::restore::{Restore, Wals};
-use crate::running::{Link, Process, processes};
+use crate::running::{Link, Process, holds_files, processes};
 use crate::scenario::{self, chapters, write_chapter};
 use crate::sshd::Sshd;
 use crate::tools::PostgresRelease;
@@ -65,6 +65,44 @@ fn a_site_keeps_up_with_a_primary_that_moves_on_and_outlives_a_line_that_is_cut(
         wals: Wals::Copied,
     };
     assert_eq!(chapters(&restore.start(&lab.join("restored"))).last().map(String::as_str), Some("and kept"));
+}
+
+#[test]
+fn wal_comes_while_a_base_is_copied_over_a_slow_line() {
+    let lab = Lab::new();
+    let primary = scenario::two_timelines().primary.copy_to(&lab.join("primary"));
+    let link = Link { replica_keys: "schedule: {every: 1s, jitter: 1s}", ..Link::new(&lab, &primary, &[]) };
+    link.limit(&["bandwidth: 1MiB/s", "streams: 1"]);
+    let site = &link.site;
+    let live = primary.start();
+    let mut kept = keep(&site.directory);
+    kept.wait_until("a base is copied", || holds_files(&site.server_staging()));
+    let info = |id: &String| site.barman.server_directory().join("meta").join(format!("{id}-backup.info"));
+    let published = || live.barman.backup_ids().iter().filter(|id| info(id).exists()).count();
+    let before = published();
+    let list = site.barman.xlogdb();
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let name = live.archive_wal();
+        kept.wait_until("its WAL is here", || fs::read_to_string(&list).is_ok_and(|list| list.contains(&name)));
+        println!(
+            "{name} came after {:?}, {} bytes",
+            begin.elapsed(),
+            fs::metadata(site.barman.server_directory().join("wals").join(&name[..16]).join(&name)).expect("it").len()
+        );
+        assert!(holds_files(&site.server_staging()), "the base came first: {}", kept.log());
+    }
+    assert_eq!(published(), before, "the base is still copied: {}", kept.log());
+    link.limit(&[]);
+    let none: [String; 0] = [];
+    kept.wait_until("all is here", || differing_files(&live.barman, &site.barman) == none);
+    let plan = || antipode(&site.directory, &["plan", "--detailed-exitcode"]);
+    kept.wait_until("nothing is left to do", || plan().code() == 0);
+    kept.signal(Signal::TERM);
+    assert!(kept.wait_for_end().success(), "{}", kept.log());
+    assert!(!kept.log().contains("Error"), "{}", kept.log());
+    link.assert_no_orphans();
+    assert_same_told(&live.barman, &site.barman);
 }
 
 /// How long the soak takes: two minutes, or as many as this variable says.

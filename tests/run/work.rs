@@ -1,7 +1,11 @@
 //! What is done by itself, what waits, and who is waited for.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
+use antipode::barman::wal::Timeline;
+use antipode::demo::catalog::{FIRST_BACKUP, Stored};
 use antipode::store::home;
 use antipode::store::locks::{Lock, LockKind};
 
@@ -82,6 +86,39 @@ fn whoever_works_on_a_replica_is_waited_for_and_no_other_replica_waits() {
     drop(held);
     kept.says(WELL);
     assert_eq!(kept.said("main: waits: "), 1, "it is said once: {}", kept.log());
+}
+
+#[test]
+fn wal_comes_while_a_backup_is_copied_for_long() {
+    let mut ground = Ground::large("transfer: {bandwidth: 256KiB/s}");
+    let mut kept = ground.keep();
+    let staging = ground.path("lisbon/main/.antipode/staging");
+    kept.until("a backup is copied", || holds_files(&staging));
+    for number in 0x0B..=0x0D {
+        let at = jiff::Timestamp::now().to_string();
+        ground.primary.segments(Timeline(1), number..=number, &at, Duration::from_secs(1), Stored::Gzip).unwrap();
+        ground.primary.made().unwrap();
+        let name = format!("0000000100000000{number:08X}");
+        let list = ground.path("lisbon/main/wals/main-xlog.db");
+        kept.until("what was archived is listed", || fs::read_to_string(&list).is_ok_and(|l| l.contains(&name)));
+    }
+    assert!(
+        !ground.has(&format!("main/meta/{FIRST_BACKUP}-backup.info")),
+        "the backup is still copied: {}",
+        kept.log()
+    );
+    let (_, status) = ground.told(&["status"]);
+    assert!(status.contains("antipode run"), "{status}");
+    kept.signal("TERM");
+    assert_eq!(kept.end().code(), Some(0), "{}", kept.log());
+    ground.declare("");
+    let (code, told) = ground.told(&["apply", "--auto-approve"]);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(ground.told(&["plan", "--detailed-exitcode"]).0, 0);
+}
+
+fn holds_files(directory: &Path) -> bool {
+    walkdir::WalkDir::new(directory).into_iter().flatten().any(|entry| entry.file_type().is_file())
 }
 
 #[test]

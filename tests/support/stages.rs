@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antipode::apply::{Limits, Means, RunLock, Shared, apply};
+use antipode::apply::{Companion, Limits, Means, RunLock, Shared, apply};
 use antipode::barman::last_apply::SiteNote;
 use antipode::barman::layout::ServerDirs;
 use antipode::error::Error;
@@ -53,6 +53,8 @@ pub struct With<'a> {
     pub lock_timeout: Duration,
     pub listener: &'a dyn Listener,
     pub cancel: &'a CancellationToken,
+    /// Who goes along with each apply, if somebody does.
+    pub companion: Option<&'a dyn Companion>,
 }
 
 /// The site that a site file describes.
@@ -97,6 +99,7 @@ pub async fn plan_and_apply(
             patience: IMPATIENT,
             run_lock,
             share,
+            companion: with.companion,
         };
         apply(plan, means, with.listener, with.cancel)
     });

@@ -120,6 +120,7 @@ impl Ground {
             lock_timeout: Duration::ZERO,
             listener: &Nobody,
             cancel: &CancellationToken::new(),
+            companion: None,
         };
         stages::plan_and_apply(&self.site, Timestamp::now(), with, |plan, _| unblocked(plan)).await.1
     }

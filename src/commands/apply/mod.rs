@@ -256,7 +256,7 @@ pub async fn carry_out(
 ) -> Result<Summary, Error> {
     let recording = recorder.begin(plan).await;
     let begin = Instant::now();
-    let applied = session.apply(plan, round, lock_timeout, &*audience.listener(plan)).await;
+    let applied = session.apply(plan, round, lock_timeout, &*audience.listener(plan), None).await;
     let (applied, broken) = applied.map_or_else(|error| (BTreeMap::new(), Some(error)), |applied| (applied, None));
     let elapsed = begin.elapsed();
     let errors: Vec<Error> = session.unresolved.iter().cloned().chain(broken.clone()).collect();

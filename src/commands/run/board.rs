@@ -176,15 +176,7 @@ impl Board {
         of_replica.due = Some(due).filter(|due| *due < Timestamp::MAX);
         of_replica.doing.clear();
         of_replica.was_tried = true;
-        if let Some(applied) = &report.applied {
-            ledger.took(Stage::Apply, applied.elapsed);
-            for plan in &applied.plan.replicas {
-                ledger.applied(plan, &applied.summary);
-            }
-            let what = render::applied_in_a_line(&applied.plan, &applied.summary, applied.elapsed);
-            of_replica.runs.push_front(Run { ended: report.ended, what, failed: !applied.summary.failed.is_empty() });
-            of_replica.runs.truncate(RUNS);
-        }
+        of_replica.ran(report, ledger);
         of_replica.failing = match (State::after(report), of_replica.failing.take()) {
             (State::Failing(error), earlier) => Some(Failing {
                 since: earlier.as_ref().map_or(report.ended, |earlier| earlier.since),
@@ -196,6 +188,18 @@ impl Board {
             (State::Busy(_), earlier) => earlier,
             (State::New | State::Well, _) => None,
         };
+    }
+
+    /// What was brought beside an apply that goes on.
+    pub fn meanwhile(&self, report: &Report) {
+        let mut known = self.known();
+        let Known { replicas, ledger, .. } = &mut *known;
+        if let Some(error) = &report.failure {
+            ledger.failed(error);
+        }
+        if let Some(of_replica) = replicas.get_mut(&report.replica) {
+            of_replica.ran(report, ledger);
+        }
     }
 
     /// The page.
@@ -256,6 +260,18 @@ impl Known {
 }
 
 impl OfReplica {
+    /// Notes what was done.
+    fn ran(&mut self, report: &Report, ledger: &mut Ledger) {
+        let Some(applied) = &report.applied else { return };
+        ledger.took(Stage::Apply, applied.elapsed);
+        for plan in &applied.plan.replicas {
+            ledger.applied(plan, &applied.summary);
+        }
+        let what = render::applied_in_a_line(&applied.plan, &applied.summary, applied.elapsed);
+        self.runs.push_front(Run { ended: report.ended, what, failed: !applied.summary.failed.is_empty() });
+        self.runs.truncate(RUNS);
+    }
+
     fn kept(&self, looked: &Looked) -> Kept {
         let doing = self.doing.values().map(|step| Doing {
             what: step.what.clone(),

@@ -151,6 +151,17 @@ impl Follower for Told {
         done
     }
 
+    fn meanwhile(&self, report: &Report) {
+        self.board.meanwhile(report);
+        if let Some(applied) = &report.applied {
+            self.line(&report.replica, &render::applied_in_a_line(&applied.plan, &applied.summary, applied.elapsed));
+        }
+        if let Some(error) = &report.failure {
+            let message = format!("{}: WAL that is archived meanwhile: {}", report.replica, error.message);
+            self.terminal.error(&Error { message, ..error.clone() });
+        }
+    }
+
     fn report(&self, report: &Report, due: Timestamp) {
         self.board.report(report, due);
         if let Some(applied) = &report.applied {

@@ -2,6 +2,7 @@
 //!
 //! The graph of the plan decides what belongs together, so that a part is as safe to apply as the whole.
 
+mod beside;
 mod chosen;
 mod cut;
 pub mod leave;

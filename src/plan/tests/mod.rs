@@ -1,6 +1,7 @@
 //! Tests of the planner, by what they are about.
 
 mod backups;
+mod beside;
 mod branches;
 pub(crate) mod build;
 pub(crate) mod case;
