@@ -64,6 +64,7 @@
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
 //! | line | the connection to a primary; one that was **lost** is waited for |
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
+//! | hook, event, occasion | who is told; what of; which of four things it is that happened |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
 //! # Where a change goes
@@ -84,6 +85,7 @@
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
+//! | who is told of what happens, and how | [`hooks`], and `on` in [`site::hooks`] |
 //! | a metric | [`metrics`], and its row in docs/monitoring.md |
 //! | a format for programs | its type, and the list in [`schemas`] |
 //!
@@ -107,6 +109,7 @@ pub mod diag;
 mod english;
 pub mod error;
 pub mod events;
+pub mod hooks;
 pub mod journal;
 pub mod manual;
 pub mod metrics;

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use crate::hooks::Event;
 use crate::progress::Record;
 use crate::render::history_json::HistoryDocument;
 use crate::render::status_json::StatusDocument;
@@ -23,6 +24,8 @@ pub enum Name {
     Events,
     /// What `history --format json` prints.
     History,
+    /// What hooks are told.
+    Hook,
     /// What `validate --format json` prints.
     Diagnostics,
 }
@@ -37,6 +40,7 @@ impl Name {
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
             Self::Events => of_output::<Record>(),
             Self::History => of_output::<HistoryDocument>(),
+            Self::Hook => of_output::<Event>(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Name {
             Self::Status => "status.schema.json",
             Self::Events => "events.schema.json",
             Self::History => "history.schema.json",
+            Self::Hook => "hook.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }
     }

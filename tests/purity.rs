@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 22] = [
+const DIRECTIONS: [(&str, &[&str]); 23] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
@@ -24,6 +24,7 @@ const DIRECTIONS: [(&str, &[&str]); 22] = [
     ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "schedule", "site"]),
     ("metrics", &["barman", "error", "events", "plan"]),
     ("plan_file", &["barman", "error", "plan", "render"]),
+    ("hooks", &["error", "journal", "plan", "render", "site", "transport"]),
     (
         "apply",
         &[
@@ -51,10 +52,11 @@ const PURE: [&str; 9] = ["plan", "plan_file", "render", "metrics", "schedule", "
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 8] = [
+const TOUCHING: [(&str, &str); 9] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
+    ("hooks/webhook.rs", "the file that has an address"),
     ("observe/other_site.rs", "the file of another site over the same catalog"),
     ("observe/site_barman.rs", "barman.conf"),
     ("store", "the catalogs at the site"),

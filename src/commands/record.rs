@@ -1,20 +1,25 @@
 //! What runs do, as they leave it in the journal of the catalog.
 //!
-//! A run that cannot write it does its work all the same, and warns.
+//! A run that cannot write it does its work all the same, and warns. Whoever wants to hear of what became of a run is told
+//! here too, by how things stood before it.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::error::Error;
 use crate::events::Summary;
-use crate::journal::{Begun, By, Entry, Failure, Replica, Run, SiteFile};
+use crate::hooks::{Event, Hooks, Missed};
+use crate::journal::{Begun, By, Entry, Failure, Replica, Run, SiteFile, Standing};
 use crate::plan::{Plan, ReplicaPlan};
 use crate::render;
+use crate::site::hooks::Occasion;
 use crate::store::journal::{Journal, JournalError};
 use crate::user::User;
 
@@ -22,11 +27,19 @@ use super::checkout;
 use super::source::Declared;
 use super::terminal::Terminal;
 
+/// How long a command waits at its end for who is told of what it did.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And how long when it is interrupted.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// Records the runs of a command.
 pub struct Recorder {
     journal: Journal,
     by: By,
     terminal: Terminal,
+    hooks: Hooks,
+    /// How things stand after what could not be written.
+    unwritten: Mutex<Option<Standing>>,
 }
 
 /// A run that is recorded.
@@ -55,7 +68,9 @@ impl Recorder {
             },
             plan: None,
         };
-        Self { journal: Journal::of(&site.catalog.path), by, terminal: *terminal }
+        let told = *terminal;
+        let hooks = Hooks::new(&site.on, Arc::new(move |error: &Error| told.warn(error)));
+        Self { journal: Journal::of(&site.catalog.path), by, terminal: *terminal, hooks, unwritten: Mutex::default() }
     }
 
     /// The same of a saved plan with this digest.
@@ -83,6 +98,34 @@ impl Recorder {
         recording.write(vec![render::failure(None, error)], Vec::new()).await;
     }
 
+    /// A replica misses its objective.
+    pub fn missed(&self, replica: &ServerName, missed: Missed) {
+        if self.hooks.wants(Occasion::ObjectiveMissed) {
+            self.hooks.tell(&Event::missed(replica.as_str(), missed, &self.by, Timestamp::now()));
+        }
+    }
+
+    /// Waits until whoever wants to hear of it was told, but not for long, and hardly when the run is interrupted.
+    pub async fn finish(&self, interrupted: &CancellationToken) {
+        let within = if interrupted.is_cancelled() { A_MOMENT } else { PATIENCE };
+        tokio::select! {
+            biased;
+            () = self.hooks.finish(within) => {}
+            () = interrupted.cancelled(), if within == PATIENCE => {}
+        }
+    }
+
+    /// How things stood before a run that ends now.
+    fn standing(&self) -> Standing {
+        let unwritten = self.unwritten().clone();
+        unwritten.unwrap_or_else(|| self.journal.standing())
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<Standing>> {
+        // Nothing in here can leave it half-changed.
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn warn(&self, error: JournalError) {
         self.terminal.warn(&Error::from(error).of("this run is not recorded for `antipode history`"));
     }
@@ -105,9 +148,14 @@ impl Recording<'_> {
         let Self { recorder, began, clock, begun } = self;
         let milliseconds = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
         let run = Run { began, milliseconds, begun, by: recorder.by.clone(), errors, replicas };
-        let Some(news) = run.news(&recorder.journal.standing()) else { return };
-        let stands = news.clone();
+        let before = recorder.standing();
+        for event in Event::of_run(&run, &before, Timestamp::now()) {
+            recorder.hooks.tell(&event);
+        }
+        let Some(news) = run.news(&before) else { return };
+        let (stands, unwritten) = (news.clone(), before.after(&news));
         let written = recorder.journal.append(Entry::Ended(news), move |before| before.after(&stands)).await;
+        *recorder.unwritten() = written.is_err().then_some(unwritten);
         if let Err(error) = written {
             recorder.warn(error);
         }

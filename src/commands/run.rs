@@ -58,9 +58,11 @@ pub async fn run(arguments: &cli::Run, terminal: &Terminal, interrupt: &Interrup
         }
         tokio::spawn(listen::answer(listener, board, interrupt.token.clone()))
     });
-    let start = Start { session, sites, follower: told, cancel: interrupt.token.clone() };
+    let follower = Arc::<Told>::clone(&told);
+    let start = Start { session, sites, follower, cancel: interrupt.token.clone() };
     Controller::new(start).run().await;
     watching.abort();
+    told.finish(&interrupt.token).await;
     answering.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(Exit::Done)
 }

@@ -26,7 +26,7 @@ use super::turn::Turn;
 const TICK: Duration = Duration::from_millis(500);
 
 /// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
-const FAREWELL: Duration = Duration::from_secs(9);
+const FAREWELL: Duration = Duration::from_secs(7);
 
 /// What a controller begins with.
 pub struct Start {

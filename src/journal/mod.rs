@@ -269,7 +269,7 @@ impl Run {
     /// The same with nothing but news: replicas that were changed, or stand otherwise than they did. `None` when there is
     /// none, and nothing was begun.
     pub fn news(mut self, before: &Standing) -> Option<Self> {
-        let is_other_run = kinds(&self.errors) != before.errors;
+        let is_other_run = before.differs_in_errors(&self);
         self.replicas.retain(|replica| is_other_run || replica.was_worked_on() || before.differs(replica));
         (self.begun.is_some() || is_other_run || !self.replicas.is_empty()).then_some(self)
     }
@@ -288,7 +288,23 @@ impl Replica {
 }
 
 impl Standing {
-    fn differs(&self, replica: &Replica) -> bool {
+    /// Whether the last run failed as a whole.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Whether a run fails as a whole otherwise than the last one did.
+    pub fn differs_in_errors(&self, run: &Run) -> bool {
+        kinds(&run.errors) != self.errors
+    }
+
+    /// The outcome of a replica.
+    pub fn outcome(&self, replica: &str) -> Option<Outcome> {
+        self.replicas.get(replica).map(|(outcome, _)| *outcome)
+    }
+
+    /// Whether a replica stands otherwise now.
+    pub fn differs(&self, replica: &Replica) -> bool {
         self.replicas.get(&replica.name) != Some(&replica.standing())
     }
 

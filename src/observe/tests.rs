@@ -122,6 +122,7 @@ impl World {
             replicas: BTreeMap::from([(name, replica)]),
             mirrors: vec![],
             retired: BTreeSet::new(),
+            on: BTreeMap::new(),
         };
         Self { home, site, turns: Turns::default() }
     }

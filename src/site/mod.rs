@@ -10,11 +10,13 @@
 mod access;
 mod defaults;
 mod expect;
+pub mod hooks;
 pub mod mirror;
 pub mod model;
 mod path;
 pub mod pattern;
 mod raw;
+mod raw_hooks;
 mod scalars;
 mod schema;
 mod shape;

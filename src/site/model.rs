@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 
+use super::hooks::Hooks;
 use super::pattern::Pattern;
 use crate::schedule::{Schedule, Window};
 
@@ -31,6 +32,8 @@ pub struct Site {
     pub mirrors: Vec<Mirror>,
     /// Servers that are copied no longer and whose directories stay, by their names at the site.
     pub retired: BTreeSet<ServerName>,
+    /// Who is told of what happens.
+    pub on: Hooks,
 }
 
 impl Site {

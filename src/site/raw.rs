@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::model::Auto;
+use super::raw_hooks::RawOn;
 use super::scalars::{
     AbsolutePath, Accepted, Barman, Command, Cron, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
     Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System, Zone,
@@ -44,6 +45,9 @@ pub(super) struct Whole {
     /// Servers that are copied no longer and whose directories stay at this site: plans and statuses are silent about them.
     #[serde(default)]
     retired: Vec<LocalServer>,
+    /// Who is told when something fails, recovers, is applied, or misses its objective.
+    #[serde(default)]
+    on: RawOn,
 }
 
 /// What fits of a file, `defaults` merged. Everything may be missing, so that a mistake in one part hides none in another.
@@ -56,6 +60,7 @@ pub(super) struct RawSite {
     pub replicas: BTreeMap<String, RawReplica>,
     pub mirrors: Vec<RawMirror>,
     pub retired: Vec<LocalServer>,
+    pub on: RawOn,
 }
 
 /// The schema of a map's keys.
@@ -173,7 +178,7 @@ const fn eight() -> NonZeroU32 {
 }
 
 /// The schema of a map that has exactly one of these keys.
-fn one_of(keys: &[&str]) -> serde_json::Value {
+pub(super) fn one_of(keys: &[&str]) -> serde_json::Value {
     keys.iter().map(|key| serde_json::json!({ "required": [key] })).collect()
 }
 

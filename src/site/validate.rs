@@ -50,7 +50,8 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
     let mirrors = mirrors(raw.mirrors, context);
     let retired = retired(raw.retired, &replicas, context);
-    Some(Site { name: raw.site?.0, file: String::new(), catalog: catalog?, primaries, replicas, mirrors, retired })
+    let (name, file, on) = (raw.site?.0, String::new(), raw.on.hooks());
+    Some(Site { name, file, catalog: catalog?, primaries, replicas, mirrors, retired, on })
 }
 
 /// Who is copied is not retired.

@@ -86,6 +86,7 @@ async fn run_for(
     };
     let looked = look(audience, &mut session).await;
     session.close().await;
+    recorder.finish(&interrupt.token).await;
     both(result, looked, audience)
 }
 

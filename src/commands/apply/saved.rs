@@ -62,6 +62,7 @@ pub async fn run(
         };
         let looked = look(audience, &mut session).await;
         session.close().await;
+        recorder.finish(&interrupt.token).await;
         let result = result.map(|summary| exit(&summary).unwrap_or(Exit::Done));
         let ended = both(result, looked, audience)?;
         if ended != Exit::Done {

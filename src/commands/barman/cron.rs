@@ -48,6 +48,7 @@ async fn run_for(
     let result = lock_and_pass(&session, audience, terminal, &recorder).await;
     let looked = apply::look(audience, &mut session).await;
     session.close().await;
+    recorder.finish(&interrupt.token).await;
     apply::both(result, looked, audience)
 }
 

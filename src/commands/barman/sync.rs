@@ -46,6 +46,7 @@ pub async fn run(
     let session = Session::open(site, &interrupt.token, terminal::told()).await;
     let result = part(&session, server, things, recorder, terminal).await;
     session.close().await;
+    recorder.finish(&interrupt.token).await;
     result
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::barman::ids::ServerName;
 use crate::commands::record::Recorder;
@@ -16,6 +17,7 @@ use crate::cycle::Session;
 use crate::english::count;
 use crate::error::Error;
 use crate::events::{Event, Listener, Nobody, Summary};
+use crate::hooks::Missed;
 use crate::plan::Plan;
 use crate::plan::action::address::Sort;
 use crate::plan::scope::leave::Waiting;
@@ -37,6 +39,17 @@ pub struct Told {
     kept: Mutex<Vec<ServerName>>,
     /// What was last told to wait.
     waiting: Mutex<BTreeMap<ServerName, Waiting>>,
+    /// The replicas that missed their objective at the last look.
+    missing: Mutex<BTreeMap<ServerName, Missing>>,
+}
+
+/// A replica that misses its objective.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// What is about to be done may end that.
+    Perhaps,
+    /// Whoever wants to hear of it was told.
+    Told,
 }
 
 impl Told {
@@ -49,12 +62,41 @@ impl Told {
             recorder: Mutex::new(Arc::new(recorder)),
             kept: Mutex::default(),
             waiting: Mutex::default(),
+            missing: Mutex::default(),
         }
     }
 
     /// Runs are recorded as those of another site file from now on.
     pub fn record_as(&self, recorder: Recorder) {
         *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorder);
+    }
+
+    fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.recorder.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until whoever wants to hear of it was told, but not for long.
+    pub async fn finish(&self, ended: &CancellationToken) {
+        self.recorder().finish(ended).await;
+    }
+
+    /// Tells that an objective is missed, once, and not before what can be done at once has been.
+    fn judge(&self, looked: &Looked) {
+        let (replica, missed) = (&looked.status.name, Missed::of(&looked.status));
+        let is_news = {
+            let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = missing.get(replica).copied();
+            let may_end = before.is_none() && !looked.plan.actions.is_empty();
+            match missed {
+                None => drop(missing.remove(replica)),
+                Some(_) if may_end => drop(missing.insert(replica.clone(), Missing::Perhaps)),
+                Some(_) => drop(missing.insert(replica.clone(), Missing::Told)),
+            }
+            before != Some(Missing::Told) && !may_end
+        };
+        if let Some(missed) = missed.filter(|_| is_news) {
+            self.recorder().missed(replica, missed);
+        }
     }
 
     fn line(&self, of: &dyn std::fmt::Display, what: &str) {
@@ -112,6 +154,7 @@ impl Follower for Told {
 
     fn looked(&self, looked: &Looked, waiting: &Waiting, took: Duration) {
         self.board.looked(looked, waiting, took);
+        self.judge(looked);
         let replica = &looked.status.name;
         let before = {
             let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +184,7 @@ impl Follower for Told {
     }
 
     async fn recorded(&self, plan: &Plan, work: Work<'_>) -> Result<BTreeMap<ServerName, Summary>, Error> {
-        let recorder = Arc::clone(&self.recorder.lock().unwrap_or_else(PoisonError::into_inner));
+        let recorder = self.recorder();
         let recording = recorder.begin(plan).await;
         let done = work.await;
         let nothing = BTreeMap::new();

@@ -7,6 +7,7 @@ mod names;
 mod sizes;
 mod ssh;
 mod times;
+mod web;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ pub(super) use names::{
 pub(super) use sizes::{Percent, Rate};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
 pub(super) use times::{Cron, Interval, Length, Objective, Retention, Zone};
+pub(super) use web::Webhook;
 
 /// What is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +125,7 @@ scalars!(
     ServerPattern,
     SshCommand,
     System,
+    Webhook,
     Zone,
 );
 
