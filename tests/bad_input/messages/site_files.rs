@@ -136,6 +136,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("{primary: fra}", "{primary: fra, wals: {unfinished: true}}"),
     ("replicas:", "mirrors: [{primary: fra}, {primary: fra}]\nreplicas:"),
     ("replicas:", "retired: [main]\nreplicas:"),
+    ("replicas:", "on: {failed: [{webhook: nowhere}]}\nreplicas:"),
+    ("replicas:", "on: {failed: [{timeout: 1s}]}\nreplicas:"),
+    ("replicas:", "on: {failed: [-x]}\nreplicas:"),
 ];
 
 #[test]
