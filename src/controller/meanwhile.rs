@@ -9,8 +9,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Beside, Companion};
-use crate::cycle::Session;
+use crate::cycle::{Beside, Companion, Session};
 use crate::error::Error;
 use crate::events::Summary;
 use crate::observe::Purpose;

@@ -15,6 +15,7 @@ mod replica;
 mod round;
 mod session;
 
+pub use crate::apply::{Beside, Companion};
 pub use lines::{Calls, Lines, Way};
 pub use replica::{Cycle, Grant};
 pub use round::{Locking, Round};
