@@ -62,6 +62,7 @@
 //! | suspended | left alone by everybody until somebody resumes it |
 //! | vanished, detached | copied no longer, and still here; the same, as somebody said that it stays as it is |
 //! | blocker, warning, note | what forbids a plan; what a person should act on; what a person should know |
+//! | origin | the first primary of a row of sites, each of which copies the one before it |
 //! | line | the connection to a primary; one that was **lost** is waited for |
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
 //! | hook, event, occasion | who is told; what of; which of four things it is that happened |

@@ -93,6 +93,10 @@ series! {
         "What would be lost now: the lag or, where the primary did not say, at most the age of the newest WAL.";
     OBJECTIVE_KEPT: Gauge antipode_replica_objective_kept(site replica primary)
         "Whether that is within the objective, and can be shown.";
+    ORIGIN_LAG: Gauge antipode_replica_origin_lag_seconds(site replica primary)
+        "Seconds from the end of the recovery window to the newest WAL of the origin, where the primary is a copy itself.";
+    ORIGIN_SEEN: Gauge antipode_replica_origin_seen_timestamp_seconds(site replica primary)
+        "When the origin was looked at for that, by the first of the row.";
     SILENCE_LIMIT: Gauge antipode_replica_silence_limit_seconds(site replica primary)
         "`objective.max_silence` of the site file.";
     SILENCE: Gauge antipode_replica_silence_seconds(site replica primary)

@@ -10,6 +10,7 @@ use crate::barman::wal_set::WalRange;
 use crate::plan::action::words::Verb;
 use crate::plan::cost::totals::{Things, Totals};
 use crate::plan::reason::{Note, Warning};
+use crate::plan::recovery::origin::Origin;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::vanished::{Cause, Vanished};
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
@@ -47,6 +48,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         let mut replica = OfReplica { status, to };
         replica.verdict();
         replica.recovery();
+        replica.origin();
         replica.objectives();
         replica.backups();
         replica.run();
@@ -94,6 +96,12 @@ impl OfReplica<'_, '_, '_> {
         self.one(series::LAG_SEGMENTS, count(lag.segments));
         self.one(series::LAG_BYTES, count(lag.bytes));
         self.maybe(series::LAG_SECONDS, lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(count));
+    }
+
+    fn origin(&mut self) {
+        let Some(Origin::Seen(seen)) = self.status.recovery.origin else { return };
+        self.one(series::ORIGIN_SEEN, moment(seen.at));
+        self.maybe(series::ORIGIN_LAG, seen.seconds.map(count));
     }
 
     fn objectives(&mut self) {
@@ -169,8 +177,7 @@ impl OfReplica<'_, '_, '_> {
             | Warning::AppliedAhead(_)
             | Warning::RefusedBefore { .. }
             | Warning::NotLookedAt
-            | Warning::Inactive
-            | Warning::CopyOfOurs => 0,
+            | Warning::Inactive => 0,
         });
         for (reason, number) in [("held", plan.held.len()), ("prune", unpruned.sum())] {
             self.labelled(series::WAITING, reason, count(number as u64));

@@ -27,7 +27,7 @@ use crate::schedule::Suspension;
 use crate::verify::manifest::Manifest;
 
 pub use crate::store::Room;
-pub use crate::store::pedigree::{CatalogName, Mark};
+pub use crate::store::pedigree::{CatalogName, Mark, Origin};
 
 /// What one server at a primary answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +64,37 @@ pub struct PrimaryInventory {
     pub pedigree: BTreeSet<Mark>,
     /// Things worth saying that stop nothing, safe to print.
     pub notes: Vec<String>,
+}
+
+impl PrimaryInventory {
+    /// Whether it is a copy itself: its newest backup was taken elsewhere.
+    pub fn is_copy(&self) -> bool {
+        let done = self.backups.values().filter(|backup| backup.facts.status == Status::Done);
+        let newest = done.max_by_key(|backup| (backup.facts.end_time, backup.facts.id));
+        newest.is_some_and(|newest| newest.info.mode() == Some("passive"))
+    }
+
+    /// How far the origin had come that it is a copy of, where it shows that.
+    pub fn origin(&self) -> Option<Origin> {
+        let origins = self.pedigree.iter().filter_map(|mark| match mark {
+            Mark::Origin(origin) => Some(*origin),
+            Mark::Catalog(_) | Mark::CopyOf(..) => None,
+        });
+        origins.max()
+    }
+
+    /// How far it has come itself, as seen at this time: the segment that was archived last.
+    pub fn has_come(&self, now: Timestamp) -> Option<Origin> {
+        let now = now.as_second();
+        let runs = self.wals.mtimes().runs().iter();
+        let lasts = runs.filter_map(|run| run.iter().rev().find(|(name, _)| name.segment().is_some()));
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds of a time")]
+        let archived = lasts.map(|(newest, mtime)| (newest, mtime.seconds() as i64));
+        // What is dated further ahead than clocks may differ says nothing.
+        let (newest, archived) =
+            archived.filter(|(_, time)| (0..=now.saturating_add(60)).contains(time)).max_by_key(|(_, time)| *time)?;
+        Some(Origin { seen: now - now.rem_euclid(60), newest, archived: archived.min(now) })
+    }
 }
 
 /// Why nothing but its own content tells what a file of an archive is.

@@ -377,7 +377,9 @@ impl Observer<'_, '_> {
         let Some(name) = self.name.filter(|_| matches!(self.terms.purpose, Purpose::Plan { .. })) else {
             return Ok(());
         };
-        let note = |name, there: &PrimaryInventory| pedigree::note(dirs, &inherited(name, server, &there.pedigree));
+        let origin = if there.is_copy() { there.origin() } else { there.has_come(self.terms.now) };
+        let note =
+            |name, there: &PrimaryInventory| pedigree::note(dirs, &inherited(name, server, &there.pedigree, origin));
         if !there.pedigree.contains(&Mark::Catalog(name)) {
             // Without it a site that copies from here to where we copy from does not see it.
             return note(name, there).or(Ok(()));

@@ -15,6 +15,7 @@ use crate::site::model::{Replica, WalsFrom};
 use super::backup::BackupDiff;
 use super::reason::{Blocker, Warning};
 use super::recovery::Recovery;
+use super::recovery::objective::Objective;
 use super::recovery::{branch, objective};
 use super::wal::wanted;
 
@@ -30,7 +31,7 @@ pub fn blockers(
         // All else that could be said of it follows from that.
         return vec![Blocker::OwnCatalog];
     }
-    let mut blockers: Vec<Blocker> = other_site(here).into_iter().collect();
+    let mut blockers: Vec<Blocker> = copy_of_ours(replica, primary, here).into_iter().chain(other_site(here)).collect();
     let own = &here.site_barman;
     if own.section == SiteSection::Present && own.active && !own.passive {
         blockers.push(Blocker::RunHere);
@@ -128,10 +129,11 @@ pub fn warnings(here: &ReplicaInventory) -> Vec<Warning> {
     warnings
 }
 
-/// Whether the server at the primary is a copy of this replica.
-pub fn copy_of_ours(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Warning> {
+/// The server at the primary is a copy of this replica, over whatever other copies. One that takes backups of its own by now
+/// has taken over, and was a copy once.
+fn copy_of_ours(replica: &Replica, primary: &PrimaryInventory, here: &ReplicaInventory) -> Option<Blocker> {
     let ours = Mark::CopyOf(here.name?, replica.name.clone());
-    primary.pedigree.contains(&ours).then_some(Warning::CopyOfOurs)
+    (primary.is_copy() && primary.pedigree.contains(&ours)).then_some(Blocker::CopyOfOurs)
 }
 
 /// What is dated in the future, and so shows nothing.
@@ -152,5 +154,6 @@ pub fn clocks(primary: Option<&PrimaryInventory>, here: &ReplicaInventory, now: 
 pub fn behind_objective(rpo: Option<Duration>, before: &Recovery, after: &Recovery, now: Timestamp) -> Option<Warning> {
     let objective = objective::judge(rpo, before, now).filter(|objective| !objective.kept)?;
     let mended = objective::judge(rpo, after, now).is_some_and(|objective| objective.kept);
-    before.window.map(|_| Warning::BehindObjective { lag: objective.loss, rpo: objective.rpo, mended })
+    let Objective { loss: lag, rpo, .. } = objective;
+    before.window.map(|_| Warning::BehindObjective { lag, rpo, mended, of_origin: before.origin.is_some() })
 }

@@ -143,6 +143,8 @@ pub enum Blocker {
     Inactive(String),
     /// The primary's catalog is this site's own.
     OwnCatalog,
+    /// The server at the primary is a copy of this replica itself, so that nothing new comes to either.
+    CopyOfOurs,
     /// A prune would leave too few recoverable backups.
     TooFewLeft {
         /// How many would be left.
@@ -173,6 +175,9 @@ pub enum Warning {
         rpo: u64,
         /// Whether the actions of the plan bring it within that.
         mended: bool,
+        /// Whether that is what may be lost of the origin, as the primary is a copy itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        of_origin: bool,
     },
     /// WAL that is dated in the future: such a time shows nothing.
     DatedAhead {
@@ -198,8 +203,6 @@ pub enum Warning {
     NotLookedAt,
     /// The primary's Barman is told not to look after the server, which a mirror brought.
     Inactive,
-    /// The server at the primary is a copy of this replica itself, so that nothing new comes to either.
-    CopyOfOurs,
     /// More backups may be deleted than one plan may delete: none is.
     PruneHeld(HeldPrune),
 }

@@ -135,7 +135,6 @@ impl Planner<'_> {
         plan.held = self.held(&backups, &wals);
         plan.actions = self.actions(&backups, &mut wals);
         plan.warnings = guard::warnings(self.here);
-        plan.warnings.extend(guard::copy_of_ours(self.replica, self.primary, self.here));
         plan.warnings.extend(backups.prune_held.map(Warning::PruneHeld));
         plan.warnings.extend(self.refused_before(&plan.actions));
         plan.warnings.extend(guard::clocks(Some(self.primary), self.here, self.now));

@@ -54,6 +54,10 @@ pub fn blocker(replica: &ReplicaPlan, blocker: &Blocker) -> String {
             clean(sentence.trim()),
             ACTIVATE,
         ),
+        Blocker::CopyOfOurs => "the server at its primary is itself a copy of this replica, so that neither would ever get \
+             anything new; name the Barman that the data comes from as the primary of one of the two or, where that one has \
+             taken over, take a backup there first"
+            .to_owned(),
         Blocker::OwnCatalog => "its primary is the catalog of this site itself, so that nothing would be a copy of \
              anything; name the Barman that the data comes from"
             .to_owned(),
@@ -100,9 +104,6 @@ pub fn warning(warning: &Warning) -> String {
              ask as the user that owns the catalog"
             .to_owned(),
         Warning::Inactive => format!("nothing of it comes any more: {ACTIVATE}; or leave it out of the mirror with `except`"),
-        Warning::CopyOfOurs => "the server at its primary is itself a copy of this replica, so that neither ever gets \
-             anything new; name the Barman that the data comes from as the primary of one of the two"
-            .to_owned(),
         Warning::AppliedAhead(time) => format!(
             "the last apply is dated in the future ({}), so that nobody knows when it was; see to this host's clock",
             timestamp(*time)
@@ -123,8 +124,15 @@ pub fn warning(warning: &Warning) -> String {
              and `objective.rpo` is {}",
             duration(*rpo)
         ),
-        Warning::BehindObjective { lag: Some(lag), rpo, mended } => {
+        Warning::BehindObjective { lag: Some(lag), rpo, mended, of_origin } => {
             let advice = if *mended { "apply" } else { "this plan cannot mend that" };
+            if *of_origin {
+                return format!(
+                    "up to {} of the origin may be lost, as its primary is a copy itself, and `objective.rpo` is {}; {advice}",
+                    duration(*lag),
+                    duration(*rpo)
+                );
+            }
             format!("it is {} behind the primary, and `objective.rpo` is {}; {advice}", duration(*lag), duration(*rpo))
         }
     }

@@ -26,6 +26,7 @@ mod inline;
 mod markdown;
 mod mermaid;
 mod ongoing;
+mod origin;
 pub mod page;
 mod preconditions;
 mod reason;

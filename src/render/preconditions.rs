@@ -185,6 +185,7 @@ fn forbidden(blocker: &Blocker) -> String {
         Blocker::NotPassive { backup, .. } => format!("backup {backup} was taken here"),
         Blocker::OtherSystem { new, backup, .. } => format!("backup {backup} is of the new system {new}"),
         Blocker::Inactive(sentence) => format!("its primary says: {sentence}"),
+        Blocker::CopyOfOurs => "the server at its primary is a copy of this replica".to_owned(),
         Blocker::OwnCatalog => "its primary is the catalog of this site itself".to_owned(),
         Blocker::TooFewLeft { .. } => "too few recoverable backups would be left".to_owned(),
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::plan::cost::totals::Totals;
 use crate::plan::reason::{Note, Warning};
+use crate::plan::recovery::Recovery;
 use crate::plan::recovery::objective::Objective;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::{Outcome, Plan, ReplicaPlan};
@@ -13,7 +14,7 @@ use crate::plan::{Outcome, Plan, ReplicaPlan};
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
 use super::units::{bytes, duration, timestamp};
-use super::{Style, advice, human, ongoing, vanished};
+use super::{Style, advice, human, ongoing, origin, vanished};
 use crate::english::{count, list};
 
 /// The space between two columns.
@@ -80,6 +81,7 @@ fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
     let said = vanished::warnings(&told.status.vanished)
         .into_iter()
         .chain(ongoing)
+        .chain(origin::remarks(told.status, told.now))
         .chain(waiting(told.status))
         .chain(earlier_looks(told))
         .chain(unwatched(told.status));
@@ -305,20 +307,22 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     }
     reasons.extend(remarks::remarks(plan, true));
     let is_said = plan.warnings.iter().any(|warning| matches!(warning, Warning::BehindObjective { .. }));
-    reasons.extend(
-        status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, status.recovery.lag.is_some())),
-    );
+    reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, &status.recovery)));
     reasons.extend(silent(status));
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
 }
 
 /// Why an objective counts as missed.
-fn missed(objective: Objective, is_observed: bool) -> Option<Remark> {
+fn missed(objective: Objective, recovery: &Recovery) -> Option<Remark> {
     let rpo = duration(objective.rpo);
     let sentence = match objective.loss {
         _ if objective.kept => return None,
-        Some(loss) if is_observed => {
+        Some(loss) if recovery.origin.is_some() => format!(
+            "up to {} of the origin may be lost, as its primary is a copy itself, and `objective.rpo` is {rpo}",
+            duration(loss)
+        ),
+        Some(loss) if recovery.lag.is_some() => {
             format!("it is {} behind the primary, and `objective.rpo` is {rpo}", duration(loss))
         }
         Some(loss) => format!(

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind};
 use crate::plan::cost::totals::Totals;
+use crate::plan::recovery::origin::Origin;
 use crate::plan::status::ongoing::Ongoing;
 use crate::plan::status::vanished::{Detached, Vanished};
 use crate::plan::status::{Keeper, ReplicaStatus, Verdict};
@@ -63,6 +64,8 @@ struct Replica {
     recovery_window: Option<RecoveryWindow>,
     /// How far the window's end is behind the primary's newest WAL; null when the primary did not say.
     lag: Option<Lag>,
+    /// How far the origin is; null where the primary is the origin itself, or did not say.
+    origin: Option<Origin>,
     /// The recovery point objective; null when there is none.
     objective: Option<Objective>,
     /// How long nothing was heard of the primary; null when that is not watched.
@@ -114,7 +117,8 @@ struct Lag {
 struct Objective {
     /// `objective.rpo` of the site file, in seconds.
     rpo_seconds: u64,
-    /// What would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
+    /// What would be lost: the lag or, where the primary did not say, at most the age of the newest WAL. Where the primary is a
+    /// copy itself, at most the lag against the origin and the time since that was looked at.
     loss_seconds: Option<u64>,
     /// Whether that is within the objective.
     kept: bool,
@@ -215,6 +219,7 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
             bytes: lag.bytes,
             seconds: lag.seconds.and_then(seconds),
         }),
+        origin: recovery.origin,
         objective: status.objective.map(|objective| Objective {
             rpo_seconds: objective.rpo,
             loss_seconds: objective.loss,

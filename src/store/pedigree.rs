@@ -5,6 +5,9 @@
 //! catalogs that it is a copy of, directly or not. So a site that lists its primary sees whether that is its own catalog,
 //! by whatever path or host it is reached, or a copy of it.
 //!
+//! In a row of catalogs each replica also notes how far the first of them, the origin, had come when the second looked at
+//! it last: its newest segment, when that was archived and when that was seen. Whoever copies a replica hands it on.
+//!
 //! A catalog that was copied with `cp -a` has the name of its model until the two meet: then it takes another, and is told
 //! from it by that.
 
@@ -18,6 +21,7 @@ use std::str::FromStr;
 use super::posix::{durable, files, places};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
+use crate::barman::wal::WalName;
 
 /// More names than any chain of sites has; what a primary tells beyond them is passed over.
 const MOST: usize = 64;
@@ -33,6 +37,19 @@ pub enum Mark {
     Catalog(CatalogName),
     /// It is a copy of this server of that catalog, or of a copy of it.
     CopyOf(CatalogName, ServerName),
+    /// The server that it is a copy of, over whatever copies, had come this far.
+    Origin(Origin),
+}
+
+/// How far the origin of a row of catalogs had come. Times are in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// When somebody looked at it, by that one's clock.
+    pub seen: i64,
+    /// The newest segment of its archive.
+    pub newest: WalName,
+    /// When that was archived, by its clock.
+    pub archived: i64,
 }
 
 impl fmt::Display for CatalogName {
@@ -46,6 +63,7 @@ impl fmt::Display for Mark {
         match self {
             Self::Catalog(name) => write!(f, "catalog-{name}"),
             Self::CopyOf(name, server) => write!(f, "copy-of-{name}-{server}"),
+            Self::Origin(Origin { seen, newest, archived }) => write!(f, "origin-{newest}-{archived}-{seen}"),
         }
     }
 }
@@ -66,8 +84,29 @@ impl FromStr for Mark {
         if let Some(name) = text.strip_prefix("catalog-") {
             return name.parse().map(Self::Catalog);
         }
+        if let Some(origin) = text.strip_prefix("origin-") {
+            return Origin::from_str(origin).map(Self::Origin);
+        }
         let (name, server) = text.strip_prefix("copy-of-").and_then(|rest| rest.split_once('-')).ok_or(())?;
         Ok(Self::CopyOf(name.parse()?, server.parse().map_err(drop)?))
+    }
+}
+
+impl FromStr for Origin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('-');
+        let mut part = || parts.next().ok_or(());
+        let newest: WalName = part()?.parse().map_err(drop)?;
+        let mut time = || part()?.parse().map_err(drop).and_then(|time| if time >= 0 { Ok(time) } else { Err(()) });
+        let (archived, seen) = (time()?, time()?);
+        let origin = Self { seen, newest, archived };
+        if newest.segment().is_some() && Mark::Origin(origin).to_string() == format!("origin-{text}") {
+            Ok(origin)
+        } else {
+            Err(())
+        }
     }
 }
 
@@ -78,13 +117,19 @@ pub fn directories(dirs: &ServerDirs) -> Vec<PathBuf> {
     above.into_iter().chain([places::own(dirs)]).collect()
 }
 
-/// What a replica is to note of itself, given what its primary shows.
-pub fn inherited(own: CatalogName, server: &ServerName, primary: &BTreeSet<Mark>) -> BTreeSet<Mark> {
-    let of_primary = primary.iter().map(|mark| match mark {
-        Mark::Catalog(name) => Mark::CopyOf(*name, server.clone()),
-        Mark::CopyOf(..) => mark.clone(),
+/// What a replica is to note of itself, given what its primary shows and how far the origin had come.
+pub fn inherited(
+    own: CatalogName,
+    server: &ServerName,
+    primary: &BTreeSet<Mark>,
+    origin: Option<Origin>,
+) -> BTreeSet<Mark> {
+    let of_primary = primary.iter().filter_map(|mark| match mark {
+        Mark::Catalog(name) => Some(Mark::CopyOf(*name, server.clone())),
+        Mark::CopyOf(..) => Some(mark.clone()),
+        Mark::Origin(_) => None,
     });
-    of_primary.take(MOST).chain([Mark::Catalog(own)]).collect()
+    of_primary.take(MOST).chain([Mark::Catalog(own)]).chain(origin.map(Mark::Origin)).collect()
 }
 
 /// The name of a catalog, if it has one.
@@ -92,7 +137,7 @@ pub fn name_of(home: &Path) -> Option<CatalogName> {
     let marks = marks_in(&home.join(places::OWN_DIRECTORY)).ok()?;
     let names = marks.into_iter().filter_map(|mark| match mark {
         Mark::Catalog(name) => Some(name),
-        Mark::CopyOf(..) => None,
+        Mark::CopyOf(..) | Mark::Origin(_) => None,
     });
     // Two runs may have given it one at the same time.
     names.min()
@@ -161,12 +206,24 @@ mod tests {
 
     #[test]
     fn a_mark_is_told_by_the_name_of_its_file() {
-        for mark in [Mark::Catalog(A), Mark::CopyOf(A, server("main-2"))] {
+        let newest = "00000001000000000000000A".parse().unwrap();
+        let origin = Origin { seen: 1_795_330_860, newest, archived: 1_795_330_800 };
+        assert_eq!(Mark::Origin(origin).to_string(), "origin-00000001000000000000000A-1795330800-1795330860");
+        for mark in [Mark::Catalog(A), Mark::CopyOf(A, server("main-2")), Mark::Origin(origin)] {
             assert_eq!(mark.to_string().parse(), Ok(mark));
         }
-        for other in
-            ["catalog-a", "catalog-+00000000000000a", "copy-of-000000000000000a", "copy-of-000000000000000a-", "x"]
-        {
+        for other in [
+            "catalog-a",
+            "catalog-+00000000000000a",
+            "copy-of-000000000000000a",
+            "copy-of-000000000000000a-",
+            "x",
+            "origin-00000001000000000000000A-1795330800",
+            "origin-00000001000000000000000A-1795330800-",
+            "origin-00000001000000000000000A-+1795330800-1795330860",
+            "origin-00000001000000000000000A-1795330800-1795330860-",
+            "origin-00000002.history-1795330800-1795330860",
+        ] {
             assert_eq!(other.parse::<Mark>(), Err(()), "{other}");
         }
     }
@@ -174,9 +231,15 @@ mod tests {
     #[test]
     fn a_replica_descends_from_its_primary_and_from_all_that_this_descends_from() {
         let primary = BTreeSet::from([Mark::Catalog(B), Mark::CopyOf(CatalogName(0xC), server("origin"))]);
-        let marks = inherited(A, &server("main"), &primary);
-        let expected =
-            [Mark::Catalog(A), Mark::CopyOf(B, server("main")), Mark::CopyOf(CatalogName(0xC), server("origin"))];
+        let origin = |seen| Origin { seen, newest: "00000001000000000000000A".parse().unwrap(), archived: 5 };
+        let primary: BTreeSet<Mark> = primary.into_iter().chain([Mark::Origin(origin(7))]).collect();
+        let marks = inherited(A, &server("main"), &primary, Some(origin(9)));
+        let expected = [
+            Mark::Catalog(A),
+            Mark::CopyOf(B, server("main")),
+            Mark::CopyOf(CatalogName(0xC), server("origin")),
+            Mark::Origin(origin(9)),
+        ];
         assert_eq!(marks, BTreeSet::from(expected));
     }
 

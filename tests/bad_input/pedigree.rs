@@ -64,7 +64,7 @@ fn a_site_that_was_seeded_with_all_files_of_its_primary_is_another_catalog() {
 }
 
 #[test]
-fn two_sites_that_copy_from_each_other_are_named_and_others_in_a_row_are_not() {
+fn a_ring_of_sites_is_refused_over_whatever_hops_and_a_row_is_not() {
     let bench = Bench::in_sync();
     let loops = "is itself a copy of this replica";
     let (lisbon, porto, faro) = (bench.catalog(), bench.path("porto"), bench.path("faro"));
@@ -75,5 +75,9 @@ fn two_sites_that_copy_from_each_other_are_named_and_others_in_a_row_are_not() {
         bench.antipode(&["plan"]).expect(0).never_says(loops);
     }
     bench.declare(&site(&lisbon, &faro));
-    bench.antipode(&["plan"]).says(&[loops]);
+    for arguments in [&["plan"][..], &["apply", "--auto-approve"]] {
+        bench.antipode(arguments).expect(1).says(&[loops]);
+    }
+    bench.declare(&site(&lisbon, &porto));
+    bench.antipode(&["plan"]).expect(1).says(&[loops]);
 }

@@ -135,6 +135,8 @@ fn every_shell_script_passes_shellcheck() {
     let scripts: Vec<_> = fs::read_dir(monitoring).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!scripts.is_empty());
     succeed(program("shellcheck").args(scripts));
+    let packaging = ["packaging/deb", "packaging/debian/postinst", "packaging/debian/prerm", "packaging/debian/postrm"];
+    succeed(program("shellcheck").args(packaging.map(root)).arg(root("tests/package")));
     let directory = tempfile::tempdir().unwrap();
     for (name, body) in crate::pipelines::bodies() {
         let path = directory.path().join(name);

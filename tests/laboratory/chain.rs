@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::account::ACCOUNT;
 use crate::antipode::antipode;
 use crate::barman::{Barman, SERVER};
 use crate::ground::Lab;
-use crate::passive::passive_node;
+use crate::passive::{passive_node, synchronise};
 use crate::process::Finished;
 use crate::restore::{Restore, Wals};
 use crate::scenario::{self, chapters, write_chapter};
+use crate::site::Site;
 use crate::sshd::Sshd;
 use crate::sync_info::replace_barman;
 use crate::tools::{BarmanVersion, PostgresRelease};
@@ -90,6 +93,53 @@ fn assert_restores(lab: &Path, hop: &Hop, expected: &[&str]) {
     assert_eq!(chapters(&restore.start(&lab.join("restored"))), expected);
 }
 
+/// What a site's status knows of the origin, and what it says.
+#[track_caller]
+fn origin(hop: &Hop) -> (Value, String) {
+    let status = hop.antipode(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|error| panic!("{error}: {status}"));
+    (status["replicas"][0]["origin"].clone(), hop.antipode(&["status"]).stdout)
+}
+
+#[test]
+fn the_last_of_a_row_tells_how_far_it_is_behind_the_first_while_the_middle_stands_still() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let version = scenario.primary.barman.version;
+    let primary = scenario.primary.copy_to(&lab.directory("frankfurt"));
+    let frankfurt = Sshd::start(&lab.join("s1"), &primary.barman);
+    let lisbon = Hop::new(&lab, "lisbon", version, &behind(&frankfurt, "barman"));
+    let sshd = lisbon.serve(&lab, "s2");
+    let porto = Hop::new(&lab, "porto", version, &behind(&sshd, "antipode"));
+    let onward = porto.serve(&lab, "s3");
+    let faro = Hop::new(&lab, "faro", version, &behind(&onward, "antipode"));
+    for hop in [&lisbon, &porto, &faro] {
+        hop.converge();
+        // What an apply brought is noted by the next look.
+        hop.antipode(&["plan", "--detailed-exitcode"]).expect_success();
+    }
+    assert_eq!(origin(&lisbon).0, Value::Null, "its primary is the origin");
+    for hop in [&porto, &faro] {
+        let (origin, said) = origin(hop);
+        assert_eq!((&origin["seen"]["seconds"], &origin["seen"]["segments"]), (&0.into(), &0.into()), "{said}");
+        assert!(said.contains("primary above is a copy itself") && said.contains("all of it is here"), "{said}");
+    }
+
+    // Lisbon looks, and copies nothing: all below it are level with their primaries.
+    let live = write_chapter(primary.start(), "while the middle stands still");
+    drop(live);
+    for hop in [&lisbon, &porto] {
+        hop.antipode(&["plan"]);
+    }
+    for hop in [&porto, &faro] {
+        hop.antipode(&["plan", "--detailed-exitcode"]).expect_success();
+        let (origin, said) = origin(hop);
+        let segments = origin["seen"]["segments"].as_u64();
+        assert!(segments.is_some_and(|segments| segments > 0), "{origin}\n{said}");
+        assert!(said.contains("more than can be recovered here"), "{said}");
+    }
+}
+
 #[test]
 fn what_is_new_at_the_origin_travels_over_two_sites_and_is_restored_at_the_last() {
     let lab = Lab::new();
@@ -145,5 +195,25 @@ fn a_passive_node_of_barmans_own_is_the_primary_of_a_site() {
         let porto = Hop::new(&lab, &format!("porto-{command}"), lisbon.barman.version, &behind(&sshd, command));
         porto.converge();
         assert_eq!(porto.barman.backup_ids(), scenario.backups);
+        let (origin, said) = origin(&porto);
+        assert_eq!(origin, "untold", "{said}");
+        assert!(said.contains("does not tell of the origin"), "{said}");
     }
+}
+
+#[test]
+fn a_passive_node_of_barmans_own_copies_from_a_site_in_the_middle() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let version = scenario.primary.barman.version;
+    let frankfurt = Sshd::start(&lab.join("s1"), &scenario.primary.barman);
+    let lisbon = Hop::new(&lab, "lisbon", version, &behind(&frankfurt, "barman"));
+    lisbon.converge();
+    let sshd = Sshd::start(&lab.join("s2"), &lisbon.barman);
+    // Barman asks for `barman`, and finds Antipode under that name.
+    replace_barman(&lab.join("s2"), &lisbon.barman, "barman");
+    let mut porto = Site::new(&lab, version, &scenario.primary, &sshd);
+    porto.barman.set("compression", "gzip");
+    synchronise(&porto, &scenario.backups);
+    assert_eq!(porto.barman.backup_ids(), scenario.backups);
 }

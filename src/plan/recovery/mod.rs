@@ -7,6 +7,7 @@
 
 pub(super) mod branch;
 pub mod objective;
+pub mod origin;
 pub mod promise;
 pub mod shortfall;
 pub mod window;
@@ -30,6 +31,7 @@ use super::held;
 use super::reason::Reason;
 use crate::observe::wal_files::{WalFile, wal_files};
 use branch::{Branch, Signs, archived_at, branches, is_ahead, within};
+use origin::Origin;
 use window::{Archive, Reach, Segments, Window, reach, recoverable};
 
 /// What recovery can reach.
@@ -48,6 +50,9 @@ pub struct Recovery {
     pub full_backups: usize,
     /// How far the window's end is behind the primary's newest WAL; `None` when the primary did not say.
     pub lag: Option<Lag>,
+    /// How far the origin is, where the primary is a copy itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl Recovery {
@@ -229,13 +234,15 @@ impl<'a> View<'a> {
         let branches = self.branches();
         let judged = self.judged(&branches, &recoverable);
         let window = judged.map(|(_, reach)| reach.window);
+        let to = judged.and_then(|(_, reach)| self.to(&reach));
         Recovery {
             window,
             from: window.and_then(|w| recoverable.get(&w.oldest)).and_then(|facts| facts.end_time),
-            to: judged.and_then(|(_, reach)| self.to(&reach)),
+            to,
             backups: recoverable.len(),
             full_backups: recoverable.values().filter(|facts| facts.parent.is_none()).count(),
             lag: self.primary.map(|primary| self.lag(judged, branches.first(), primary)),
+            origin: self.primary.and_then(|primary| Origin::of(primary, window, to, self.now)),
         }
     }
 

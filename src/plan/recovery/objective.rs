@@ -16,7 +16,8 @@ use crate::plan::recovery::Recovery;
 pub struct Objective {
     /// `objective.rpo`, in seconds.
     pub rpo: u64,
-    /// Seconds that would be lost: the lag or, where the primary did not say, at most the age of the newest WAL.
+    /// Seconds that would be lost: the lag or, where the primary did not say, at most the age of the newest WAL. Where the
+    /// primary is a copy itself, at most the lag against the origin and the time since that was looked at.
     pub loss: Option<u64>,
     /// Whether that is within the objective.
     pub kept: bool,
@@ -57,8 +58,12 @@ pub fn age(recovery: &Recovery, now: Timestamp) -> Option<u64> {
 /// Seconds that would be lost; `None` when nothing can be recovered, or nobody can say.
 fn loss(recovery: &Recovery, now: Timestamp) -> Option<u64> {
     recovery.window?;
-    match recovery.lag {
-        Some(lag) => u64::try_from(lag.seconds?).ok(),
-        None => age(recovery, now),
-    }
+    let lag = match recovery.lag {
+        Some(lag) => u64::try_from(lag.seconds?).ok()?,
+        None => return age(recovery, now),
+    };
+    let Some(origin) = recovery.origin else { return Some(lag) };
+    // Both bound it, where both are known.
+    let bounds = origin.loss(now).into_iter().chain(age(recovery, now));
+    Some(bounds.min()?.max(lag))
 }

@@ -85,6 +85,7 @@ pub fn reached(from: &str, to: &str) -> Recovery {
         backups: 7,
         full_backups: 7,
         lag: Some(Lag::default()),
+        origin: None,
     }
 }
 

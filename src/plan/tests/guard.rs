@@ -127,7 +127,10 @@ fn a_missed_objective_is_warned_of_and_whether_the_plan_mends_it() {
     };
     let lag = behind(1).before.lag.unwrap().seconds.unwrap().unsigned_abs();
     assert!(lag > 0);
-    assert_eq!(behind(lag - 1).warnings, [Warning::BehindObjective { lag: Some(lag), rpo: lag - 1, mended: true }]);
+    assert_eq!(
+        behind(lag - 1).warnings,
+        [Warning::BehindObjective { lag: Some(lag), rpo: lag - 1, mended: true, of_origin: false }]
+    );
     assert_eq!(behind(lag).warnings, []);
 
     let gap = case("@21 1/08..0A | 1/08..1F ?1/10", "@21 1/08..0A | 1/08..1F -1/10");
@@ -153,7 +156,7 @@ fn a_primary_that_does_not_answer_is_no_plan_and_no_change() {
 }
 
 #[test]
-fn a_site_whose_primary_is_its_own_catalog_is_refused_and_a_primary_that_copies_from_it_is_named() {
+fn a_site_whose_primary_is_its_own_catalog_or_a_copy_of_it_is_refused() {
     let (ours, other): (CatalogName, CatalogName) =
         ("000000000000000a".parse().unwrap(), "000000000000000b".parse().unwrap());
     let seeing = |name, pedigree: &[Mark]| {
@@ -164,15 +167,21 @@ fn a_site_whose_primary_is_its_own_catalog_is_refused_and_a_primary_that_copies_
     };
     let copy = |server: &str| [Mark::Catalog(other), Mark::CopyOf(ours, server.parse().unwrap())];
     assert_eq!(seeing(Some(ours), &[Mark::Catalog(ours)]).blockers(), [Blocker::OwnCatalog]);
-    for (name, pedigree, warnings) in [
-        (Some(ours), &[Mark::Catalog(other)][..], &[][..]),
-        (Some(ours), &copy("main"), &[Warning::CopyOfOurs]),
+    let passive = |case: &mut Case| {
+        let here = case.here.backups[&id("21")].published.as_ref().unwrap().info.clone();
+        case.primary.backups.get_mut(&id("21")).unwrap().info = here;
+    };
+    assert_eq!(seeing(Some(ours), &copy("main")).with(passive).blockers(), [Blocker::CopyOfOurs]);
+    // It takes backups of its own: it was a copy once, and has taken over.
+    assert_eq!(seeing(Some(ours), &copy("main")).plan().outcome, Outcome::Planned);
+    for (name, pedigree) in [
+        (Some(ours), &[Mark::Catalog(other)][..]),
         // What is copied there is another server of ours, as where two sites keep copies for each other.
-        (Some(ours), &copy("other"), &[]),
-        (None, &copy("main"), &[]),
+        (Some(ours), &copy("other")),
+        (None, &copy("main")),
     ] {
-        let plan = seeing(name, pedigree).plan();
-        assert_eq!((plan.outcome, plan.warnings), (Outcome::Planned, warnings.to_vec()), "{pedigree:?}");
+        let plan = seeing(name, pedigree).with(passive).plan();
+        assert_eq!((plan.outcome, plan.warnings), (Outcome::Planned, vec![]), "{pedigree:?}");
     }
 }
 

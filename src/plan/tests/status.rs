@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use crate::barman::ids::SystemId;
 use crate::barman::last_apply::LastApply;
 use crate::error::{Error, Kind};
-use crate::observe::inventory::{Observation, Observed, ReplicaObservation};
+use crate::observe::inventory::{Mark, Observation, Observed, Origin, ReplicaObservation};
 use crate::plan::reason::{Note, Warning};
 use crate::plan::status::{BackupCounts, ReplicaStatus, Verdict, status};
 use crate::schedule::Suspension;
 
 use super::case::{Case, case, whole};
+use super::notation::id;
 
 const PRIMARY: &str = "@21 1/08..0A | 1/08..1F";
 /// The last 16 segments are missing, each a second after the one before it.
@@ -71,6 +72,54 @@ fn with_the_primary_at_hand_the_lag_decides() {
         let case = if let Some(rpo) = rpo { case.rpo(rpo) } else { case };
         assert_eq!(case.status().verdict, expected, "{here:?} {rpo:?}");
     }
+}
+
+/// A replica that is level with a primary which is a copy itself, 900 s after the newest WAL was archived, and when that was.
+fn level_with_a_copy() -> (Case, i64) {
+    let case = case(PRIMARY, PRIMARY).seconds_later(900).with(|case| {
+        let passive = case.here.backups[&id("21")].published.as_ref().unwrap().info.clone();
+        case.primary.backups.get_mut(&id("21")).unwrap().info = passive;
+    });
+    let to = case.unreachable().recovery.to.unwrap().as_second();
+    (case, to)
+}
+
+#[test]
+fn in_a_row_of_sites_what_is_known_of_the_origin_decides() {
+    let (copy, to) = level_with_a_copy();
+    let at_most = |case: Case, seconds: u64| {
+        assert_eq!(case.clone().rpo(seconds).status().verdict, Verdict::InSync, "{seconds}");
+        let less = case.rpo(seconds - 1).status();
+        assert_eq!(less.verdict, Verdict::ObjectiveMissed, "{seconds}");
+        assert_eq!(less.objective.unwrap().loss, Some(seconds));
+    };
+    // Nobody tells of it: the age of the newest WAL bounds what would be lost.
+    at_most(copy.clone(), 900);
+    let seeing = |newest: &str, archived: i64, seen: i64| {
+        let (newest, archived, seen) = (newest.parse().unwrap(), to + archived, to + seen);
+        copy.clone().with(|case| case.primary.pedigree.extend([Mark::Origin(Origin { seen, newest, archived })]))
+    };
+    let here = "00000001000000000000001F";
+    assert_eq!(seeing(here, 0, 900).rpo(0).status().verdict, Verdict::InSync);
+    at_most(seeing(here, 0, 840), 60);
+    at_most(seeing("000000010000000000000021", 300, 900), 300);
+    at_most(seeing("000000010000000000000021", 300, 800), 400);
+    // What lies in the future shows nothing.
+    at_most(seeing(here, 0, 5_000), 900);
+    // It takes backups of its own: it is the origin, whatever it was.
+    let own = case(PRIMARY, PRIMARY).seconds_later(900).rpo(0).status();
+    assert_eq!((own.verdict, own.recovery.origin), (Verdict::InSync, None));
+}
+
+#[test]
+fn how_far_a_primary_has_come_is_its_newest_segment_by_time_and_the_minute_of_the_look() {
+    let (case, to) = level_with_a_copy();
+    let come = case.primary.has_come(case.now).unwrap();
+    assert_eq!((come.newest.to_string().as_str(), come.archived), ("00000001000000000000001F", to));
+    assert!(come.seen % 60 == 0 && (0..60).contains(&(case.now.as_second() - come.seen)));
+    // Times in the future say nothing.
+    let earlier = jiff::Timestamp::from_second(to - 61).unwrap();
+    assert_ne!(case.primary.has_come(earlier).map(|come| come.archived), Some(to));
 }
 
 #[test]

@@ -193,9 +193,10 @@ fn every_warning_says_what_to_do() {
     main.warnings = vec![
         Warning::NotConfigured { included: Some("/etc/barman.d".into()) },
         Warning::NotConfigured { included: None },
-        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: true },
-        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: false },
-        Warning::BehindObjective { lag: None, rpo: 900, mended: false },
+        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: true, of_origin: false },
+        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: false, of_origin: false },
+        Warning::BehindObjective { lag: Some(79_200), rpo: 900, mended: false, of_origin: true },
+        Warning::BehindObjective { lag: None, rpo: 900, mended: false, of_origin: false },
         Warning::AppliedAhead("2026-11-24T00:00:00Z".parse().unwrap()),
         Warning::RefusedBefore { backup: id("1003"), why: "global/pg_control is missing".to_owned() },
         Warning::PruneHeld(HeldPrune { count: 3, first: id("1001"), most: 1 }),

@@ -70,7 +70,7 @@ fn behind() -> (ReplicaPlan, ReplicaStatus) {
 fn missed() -> (ReplicaPlan, ReplicaStatus) {
     let mut plan =
         replica("orders").behind("2026-11-22 09:12:03", 63, 863).of([wals(range(1, 0x1A440, 0x1A47E), None)]);
-    plan.warnings = vec![Warning::BehindObjective { lag: Some(863), rpo: 300, mended: true }];
+    plan.warnings = vec![Warning::BehindObjective { lag: Some(863), rpo: 300, mended: true, of_origin: false }];
     plan.notes = vec![Note::KeptHereOnly { count: 3, first: id("1101") }];
     let status = stands(&plan, Verdict::ObjectiveMissed, Some(300));
     (plan, status)
