@@ -304,7 +304,7 @@ class Works:
         ours.reset()
         running = subprocess.Popen(
             [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
-            stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         )
         try:
             running.wait(seconds)

@@ -52,6 +52,16 @@ def wait_for(port):
     sys.exit(f"nothing answers at port {port}")
 
 
+def changed_pages(path, older, page):
+    """The bytes of the pages of a file that an older version has not."""
+    changed = 0
+    with open(path, "rb") as new, open(older if older.is_file() else os.devnull, "rb") as old:
+        # Page by page: what this process holds would count as the memory of those that it starts.
+        while content := new.read(page):
+            changed += 0 if content == old.read(page) else len(content)
+    return changed
+
+
 class Sshd:
     """An sshd of our own keys, through which `barman` is the given one, and lines to it. A login begins in `barman_home`,
     as that of the user whom the packages of Debian and Red Hat make."""
@@ -194,15 +204,8 @@ class Ground:
     def changed_bytes(self, page=8192):
         """What the newest backup has that the one before it has not: whole files, and pages of those that both have."""
         previous, newest = (self.primary / "main/base" / name / "data" for name in self.backups()[-2:])
-        changed = 0
-        for path in (path for path in newest.rglob("*") if path.is_file()):
-            new, old = path.read_bytes(), previous / path.relative_to(newest)
-            old = old.read_bytes() if old.is_file() else b""
-            if new != old:
-                changed += sum(
-                    len(new[at : at + page]) for at in range(0, len(new), page) if new[at : at + page] != old[at : at + page]
-                )
-        return changed
+        files = (path for path in newest.rglob("*") if path.is_file())
+        return sum(changed_pages(path, previous / path.relative_to(newest), page) for path in files)
 
     def stop(self):
         if (self.room / "pgdata/postmaster.pid").exists():

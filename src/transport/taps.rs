@@ -14,12 +14,17 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use rustix::fs::OFlags;
 use rustix::io::ioctl_fionbio;
+use rustix::pipe::fcntl_setpipe_size;
 
 /// The bytes that a byte of a tap stands for.
 pub(super) const UNIT: u64 = 4096;
 
-/// What is drawn at a time at the most: others draw in between.
-const UNITS: usize = 8;
+/// What is drawn and passed on at a time at the most: others draw in between, and each time somebody is to be woken, for which
+/// he waits while processors are busy.
+const UNITS: usize = 32;
+
+/// What may wait to be passed on, in bytes. More would come over the line before it is held back.
+const ROOM: usize = 256 << 10;
 
 /// Taps that are drawn from, each with the right that was drawn and not used yet.
 #[derive(Debug)]
@@ -96,6 +101,7 @@ fn run(taps: &[PathBuf], command: &[OsString]) -> io::Result<ExitStatus> {
     let mut taps = Taps::open(taps)?;
     let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn()?;
     if let Some(from) = child.stdout.take() {
+        let _as_it_was = fcntl_setpipe_size(&from, ROOM);
         // Not the standard output of the library, which looks for the ends of lines.
         let to = File::from(rustix::stdio::stdout().try_clone_to_owned()?);
         // rsync gives one that does not wait for its reader.
@@ -106,7 +112,7 @@ fn run(taps: &[PathBuf], command: &[OsString]) -> io::Result<ExitStatus> {
 }
 
 fn pour(mut from: impl Read, mut to: impl Write, taps: &mut Taps) -> io::Result<()> {
-    let mut buffer = vec![0; 32 << 10];
+    let mut buffer = vec![0; ROOM / 2];
     loop {
         let length = from.read(&mut buffer)?;
         if length == 0 {
