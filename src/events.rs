@@ -97,6 +97,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// The `--max-bytes` that left actions for the next run.
     pub stopped_at: Option<u64>,
+    /// Whether a window closed, and left bases for another time.
+    pub window_closed: bool,
 }
 
 impl Summary {
@@ -110,6 +112,7 @@ impl Summary {
             transferred: self.transferred.saturating_add(other.transferred),
             interrupted: self.interrupted || other.interrupted,
             stopped_at: self.stopped_at.or(other.stopped_at),
+            window_closed: self.window_closed || other.window_closed,
             ..self
         }
     }

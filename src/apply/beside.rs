@@ -22,6 +22,8 @@ pub trait Companion: Sync {
     /// Goes along until `ended` fires, which it does when the steps of the apply have ended. What it began by then is waited
     /// for.
     async fn go_along(&self, beside: &Beside<'_>, ended: CancellationToken);
+    /// Fires when no more bases may begin to come. Those that do go on to their end.
+    fn closing(&self) -> &CancellationToken;
 }
 
 /// An apply that runs.
@@ -39,7 +41,8 @@ impl Beside<'_> {
         let listener = Beating::new(listener, Arc::clone(&self.run.store));
         let run = self.run.beside(target, &share, &listener);
         let steps = PlanSteps::new(plan, Ok(&run));
-        let course = Course { plan, steps: &steps, listener: &listener, cancel: run.cancel, share: &share };
+        let course =
+            Course { plan, steps: &steps, listener: &listener, cancel: run.cancel, closing: None, share: &share };
         Executor::new(course).run().await
     }
 }

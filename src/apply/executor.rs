@@ -50,6 +50,8 @@ enum Report {
     Interrupted(NodeIndex),
     /// It did not begin, as no more may be copied.
     LimitReached(NodeIndex),
+    /// It did not begin, as no base may any more.
+    Closed(NodeIndex),
 }
 
 /// What is run, and within which bounds.
@@ -63,6 +65,8 @@ pub struct Course<'a> {
     pub listener: &'a dyn Listener,
     /// Fires when nothing new may begin.
     pub cancel: &'a CancellationToken,
+    /// Fires when no more bases may begin to come, where that is so.
+    pub closing: Option<&'a CancellationToken>,
     /// What may run and be copied beside other replicas.
     pub share: &'a Share,
 }
@@ -98,6 +102,10 @@ impl<'a> Executor<'a> {
                 // Its slot is given back when the steps that it made way for are in the line.
                 Report::Ended(node, result, elapsed, _slot) => self.finish(node, result, elapsed),
                 Report::Interrupted(node) => self.course.share.budget().end(self.urgency(node)),
+                Report::Closed(node) => {
+                    self.course.share.budget().end(self.urgency(node));
+                    self.summary.window_closed = true;
+                }
                 Report::LimitReached(node) => {
                     self.course.share.budget().end(self.urgency(node));
                     self.summary.stopped_at = self.course.share.budget().limit();
@@ -143,6 +151,9 @@ impl<'a> Executor<'a> {
                 slot = turn => slot,
             };
             let Some(slot) = slot else { return Report::LimitReached(node) };
+            if course.is_closed_to(step) {
+                return Report::Closed(node);
+            }
             let counter = ByteCounter::default();
             course.tell_start(step, &counter);
             let begin = Instant::now();
@@ -253,6 +264,13 @@ impl<'a> Course<'a> {
         self.plan.actions.get(step.action)
     }
 
+    /// Whether a step brings the bytes of a base, and none may begin to come any more.
+    fn is_closed_to(&self, step: Step) -> bool {
+        let is_closed = self.closing.is_some_and(CancellationToken::is_cancelled) && step.phase != Phase::Publish;
+        let base = || self.action(step).is_some_and(|action| action.change.effect().brings_a_base());
+        is_closed && base()
+    }
+
     fn tell_start(&self, step: Step, counter: &ByteCounter) {
         let Some(action) = self.action(step) else { return };
         self.listener.notice(&Event::Started {
@@ -274,7 +292,7 @@ mod tests {
     use crate::apply::Limits;
     use crate::apply::shared::tests::alone;
     use crate::plan::reason::Reason;
-    use crate::plan::tests::build::{SEGMENT, create, history, range, remove, replica, wals};
+    use crate::plan::tests::build::{SEGMENT, add, copy, create, history, range, remove, replica, wals};
 
     /// Each step takes a moment; how many run is watched.
     #[derive(Default)]
@@ -330,7 +348,7 @@ mod tests {
     }
 
     async fn run(plan: &ReplicaPlan, steps: &dyn Steps, share: &Share, cancel: &CancellationToken) -> Summary {
-        Executor::new(Course { plan, steps, listener: &Silent, cancel, share }).run().await
+        Executor::new(Course { plan, steps, listener: &Silent, cancel, closing: None, share }).run().await
     }
 
     #[tokio::test]
@@ -383,6 +401,19 @@ mod tests {
         let summary = run(&plan, &steps, &share, &cancel).await;
         assert_eq!((summary.done.len(), summary.skipped.len(), summary.interrupted), (0, 3, true));
         assert!(steps.began.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_base_that_may_not_begin_any_more_is_left_and_nothing_else_is() {
+        let bases = ["1122", "1121"].map(|day| add(copy(day, SEGMENT)));
+        let plan = replica("main").of([create()].into_iter().chain(bases).chain([wals(range(1, 0, 0), None)]));
+        let (steps, share, closing) = (Watched::default(), alone(&plan, limits(1, None)), CancellationToken::new());
+        closing.cancel();
+        let (never, closing) = (CancellationToken::new(), Some(&closing));
+        let course = Course { plan: &plan, steps: &steps, listener: &Silent, cancel: &never, closing, share: &share };
+        let summary = Executor::new(course).run().await;
+        assert_eq!(*steps.began.lock().unwrap(), [0, 3]);
+        assert_eq!((summary.failed.len(), summary.skipped.len(), summary.window_closed), (0, 2, true));
     }
 
     #[tokio::test]

@@ -184,7 +184,8 @@ async fn run_steps(
     cancel: &CancellationToken,
 ) -> Summary {
     let steps = PlanSteps::new(plan, run);
-    Executor::new(Course { plan, steps: &steps, listener, cancel, share: &means.share }).run().await
+    let closing = means.companion.map(Companion::closing);
+    Executor::new(Course { plan, steps: &steps, listener, cancel, closing, share: &means.share }).run().await
 }
 
 fn prepare<'a>(

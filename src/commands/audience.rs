@@ -92,6 +92,13 @@ impl<'a> Audience<'a> {
         self.reviewed(plan);
     }
 
+    /// Tells people what is to be known beside a plan, and is no part of it.
+    pub fn note(&self, notes: &[String]) {
+        if self.people.as_ref().is_some_and(|people| !people.terminal.quiet && !people.are_onlookers) {
+            above(|| notes.iter().for_each(|note| terminal::tell(&format!("Note: {note}.\n"))));
+        }
+    }
+
     /// Tells programs what will be done; people have seen it.
     pub fn reviewed(&self, plan: &Plan) {
         if let Some(json) = &self.programs {

@@ -21,7 +21,7 @@ use crate::events::{Event, Listener, Summary};
 use crate::metrics::ledger::{Ledger, Run, Stage};
 use crate::metrics::state::State;
 use crate::metrics::{self, kept};
-use crate::plan::Plan;
+use crate::plan::{Plan, ReplicaPlan};
 use crate::site::model::Site;
 use crate::store::posix::durable;
 
@@ -145,9 +145,10 @@ impl MetricsFile {
         known.ledger.ended(Run { command: self.command, began: self.began, ended: Timestamp::now(), took, exit });
         let mut ledger = earlier.ledger;
         ledger.add(known.ledger.clone());
+        let plans: Vec<&ReplicaPlan> = known.stand.iter().flat_map(|stand| &stand.plan.replicas).collect();
         let state = known.stand.as_ref().map(|stand| State {
             status: &stand.status,
-            plan: &stand.plan,
+            plans: &plans,
             observed: stand.now,
             errors: known.errors,
         });

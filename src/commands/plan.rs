@@ -39,11 +39,17 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     let to_save = to_save.map(|planned| session.to_save(planned, declared.identity()));
     let unresolved = session.unresolved.clone();
     session.close().await;
-    let plan = planned?.plan;
+    let planned = planned?;
+    let is_for_people = arguments.view.format == Format::Human && !terminal.quiet;
+    let windows = is_for_people.then(|| render::windows(&declared.site, &planned.plan, planned.now));
+    let plan = planned.plan;
     complete::remember(&plan);
     match &to_save {
         Some(saved) => show_saved(saved, &arguments.view, terminal, &whys)?,
         None => print(&plan, form(&arguments.view, terminal), &whys, terminal),
+    }
+    for note in windows.iter().flatten() {
+        terminal::tell(&format!("Note: {note}.\n"));
     }
     for error in &unresolved {
         terminal.error(error);

@@ -20,10 +20,13 @@ use crate::site::model::{Replica, Site};
 use super::Follower;
 use super::pause;
 use super::standing::{Report, Standing, State};
-use super::turn::Turn;
+use super::turn::{Due, Ends, Turn};
 
 /// How often it looks at what time it is.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often the notes of what is suspended are looked at: one file of each replica.
+const NOTES: Duration = Duration::from_secs(3);
 
 /// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
 const FAREWELL: Duration = Duration::from_secs(7);
@@ -50,6 +53,8 @@ pub struct Controller {
     cancel: CancellationToken,
     replicas: BTreeMap<ServerName, Kept>,
     suspended: BTreeMap<ServerName, Suspension>,
+    /// When the notes of what is suspended are looked at again.
+    sees_suspended: Timestamp,
     /// By the primary's name.
     regimes: BTreeMap<String, Regime>,
     turns: JoinSet<()>,
@@ -65,7 +70,7 @@ struct Kept {
     replica: Replica,
     standing: Standing,
     /// Ends the apply of its turn, while it has one.
-    turn: Option<CancellationToken>,
+    turn: Option<Ends>,
 }
 
 impl Controller {
@@ -79,6 +84,7 @@ impl Controller {
             cancel,
             replicas: BTreeMap::new(),
             suspended: BTreeMap::new(),
+            sees_suspended: Timestamp::MIN,
             regimes: BTreeMap::new(),
             turns: JoinSet::new(),
             reports: unbounded_channel(),
@@ -150,7 +156,7 @@ impl Controller {
         self.replicas.retain(|name, gone| {
             let stays = kept.contains_key(name);
             if !stays {
-                gone.turn.iter().for_each(CancellationToken::cancel);
+                gone.turn.iter().for_each(|ends| ends.cancel.cancel());
             }
             stays
         });
@@ -175,7 +181,10 @@ impl Controller {
 
     fn tick(&mut self, now: Timestamp) {
         self.govern(now);
-        self.see_suspended();
+        if now >= self.sees_suspended || later(now, NOTES) < self.sees_suspended {
+            self.see_suspended();
+            self.sees_suspended = later(now, NOTES);
+        }
         self.stop_what_may_not_run();
         if now >= self.asks_again && self.following.is_none() {
             self.asks_again = Timestamp::MAX;
@@ -213,21 +222,26 @@ impl Controller {
         self.suspended = suspended;
     }
 
-    /// Ends the applies of replicas that were suspended, and those that a window stops.
+    /// Ends the applies of replicas that were suspended, and those that a window stops. Where it lets them finish, no other
+    /// base begins.
     fn stop_what_may_not_run(&self) {
         for (name, kept) in &self.replicas {
             let regime = self.regimes.get(&kept.replica.primary);
-            let is_over = regime.is_some_and(|regime| !regime.backups && regime.overrun == Overrun::Stop);
-            let copies = || kept.standing.copies_backups;
-            if self.suspended.contains_key(name) || is_over && copies() {
-                kept.turn.iter().for_each(CancellationToken::cancel);
+            let is_over = kept.standing.copies_backups && regime.is_some_and(|regime| !regime.backups);
+            let stops = is_over && regime.is_some_and(|regime| regime.overrun == Overrun::Stop);
+            if let Some(ends) = &kept.turn {
+                if self.suspended.contains_key(name) || stops {
+                    ends.cancel.cancel();
+                } else if is_over {
+                    ends.closing.cancel();
+                }
             }
         }
     }
 
     /// Begins a turn for each primary of which a replica is due, with all that may be looked at then.
     fn begin_what_is_due(&mut self, now: Timestamp) {
-        let mut turns: BTreeMap<String, Vec<(Replica, Leave, CancellationToken)>> = BTreeMap::new();
+        let mut turns: BTreeMap<String, Vec<Due>> = BTreeMap::new();
         let is_due = |kept: &&Kept| kept.turn.is_none() && kept.standing.due <= now;
         let due: BTreeSet<String> =
             self.replicas.values().filter(is_due).map(|kept| kept.replica.primary.clone()).collect();
@@ -240,10 +254,10 @@ impl Controller {
             }
             let Some(regime) = self.regimes.get(primary) else { continue };
             let leave = Leave { auto: kept.replica.policy.auto, backups: regime.backups, wals: regime.wals };
-            let turn = self.cancel.child_token();
-            kept.turn = Some(turn.clone());
+            let ends = Ends { cancel: self.cancel.child_token(), closing: CancellationToken::new() };
+            kept.turn = Some(ends.clone());
             kept.standing.copies_backups = regime.backups;
-            turns.entry(primary.clone()).or_default().push((kept.replica.clone(), leave, turn));
+            turns.entry(primary.clone()).or_default().push(Due { replica: kept.replica.clone(), leave, ends });
         }
         for due in turns.into_values() {
             let cancel = self.cancel.child_token();

@@ -31,10 +31,16 @@ pub struct Meanwhile<'a> {
     pub replica: &'a Replica,
     /// Who follows.
     pub follower: &'a dyn Follower,
+    /// Fires when a window closes, and what is copied may end.
+    pub closing: &'a CancellationToken,
 }
 
 #[async_trait]
 impl Companion for Meanwhile<'_> {
+    fn closing(&self) -> &CancellationToken {
+        self.closing
+    }
+
     async fn go_along(&self, beside: &Beside<'_>, ended: CancellationToken) {
         let name = self.replica.name.as_str();
         let scheduled = |now| self.replica.policy.schedule.next(name, now);

@@ -34,12 +34,31 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Turn {
     /// The session that they are of.
     pub session: Arc<Session>,
-    /// Each with what may be done of its plan, and what ends its apply.
-    pub due: Vec<(Replica, Leave, CancellationToken)>,
+    /// Each of them.
+    pub due: Vec<Due>,
     /// Who follows.
     pub follower: Arc<dyn Follower>,
     /// Where a report of each is sent.
     pub reports: UnboundedSender<Report>,
+}
+
+/// A replica that is due.
+pub struct Due {
+    /// The replica.
+    pub replica: Replica,
+    /// What may be done of its plan.
+    pub leave: Leave,
+    /// What ends its apply.
+    pub ends: Ends,
+}
+
+/// What ends an apply.
+#[derive(Clone)]
+pub struct Ends {
+    /// Ends it at once.
+    pub cancel: CancellationToken,
+    /// Lets no more bases begin.
+    pub closing: CancellationToken,
 }
 
 /// One of them, for as long as its turn lasts.
@@ -47,6 +66,7 @@ struct One {
     session: Session,
     replica: Replica,
     leave: Leave,
+    closing: CancellationToken,
     /// No other run is at work on it; `None` where it is suspended: it is looked at, and nothing is done.
     round: Option<Round>,
     observed_in: Duration,
@@ -58,7 +78,7 @@ impl Turn {
     /// Takes the turn. A report of each replica is sent, whatever happens.
     pub async fn take(self) {
         let mut reports = Reports {
-            missing: self.due.iter().map(|(replica, ..)| replica.name.clone()).collect(),
+            missing: self.due.iter().map(|due| due.replica.name.clone()).collect(),
             to: self.reports.clone(),
         };
         let ended = self.look_at_all(&mut reports).await;
@@ -71,7 +91,7 @@ impl Turn {
 
     async fn look_at_all(self, reports: &mut Reports) -> Result<(), Error> {
         let Self { session, due, follower, .. } = self;
-        let is_due = |name: &ServerName| due.iter().any(|(replica, ..)| replica.name == *name);
+        let is_due = |name: &ServerName| due.iter().any(|due| due.replica.name == *name);
         let locking = session.lock(is_due, Duration::ZERO)?;
         let suspended = locking.suspended.clone();
         let mut round = locking.all().await?;
@@ -81,7 +101,7 @@ impl Turn {
         let (now, begin) = (Timestamp::now(), Instant::now());
         let may_be_looked_at = |name: &ServerName| round.has(name) || suspended.contains_key(name);
         let looked_at: Vec<&Replica> =
-            due.iter().map(|(replica, ..)| replica).filter(|replica| may_be_looked_at(&replica.name)).collect();
+            due.iter().map(|due| &due.replica).filter(|replica| may_be_looked_at(&replica.name)).collect();
         let (each, mut observed) = unbounded_channel::<(ServerName, ReplicaObservation)>();
         let told = |name, observation| drop(each.send((name, observation)));
         let mut going_on = JoinSet::new();
@@ -98,13 +118,14 @@ impl Turn {
                     }
                 }
                 Some((name, observation)) = observed.recv(), if is_observing || !observed.is_empty() => {
-                    let Some((replica, leave, cancel)) = due.iter().find(|(replica, ..)| replica.name == name) else {
+                    let Some(Due { replica, leave, ends }) = due.iter().find(|due| due.replica.name == name) else {
                         continue;
                     };
                     let one = One {
-                        session: session.again(cancel.clone()),
+                        session: session.again(ends.cancel.clone()),
                         replica: replica.clone(),
                         leave: *leave,
+                        closing: ends.closing.clone(),
                         round: (!suspended.contains_key(&name)).then(|| round.of_one(&name)),
                         observed_in: begin.elapsed(),
                         now,
@@ -162,7 +183,7 @@ impl One {
 
     /// Does what a plan says; `None` where that is nothing.
     async fn apply(self, plan: Plan) -> Result<Option<Applied>, Error> {
-        let Self { session, follower, replica, .. } = self;
+        let Self { session, follower, replica, closing, .. } = self;
         let Some(round) = self.round else { return Ok(None) };
         if plan.is_empty() {
             return follower.recorded(&plan, session.idle(&plan, round).boxed()).await.map(|_| None);
@@ -170,7 +191,7 @@ impl One {
         let begin = Instant::now();
         let each = {
             let listener = follower.apply(&plan);
-            let meanwhile = Meanwhile { session: &session, replica: &replica, follower: &*follower };
+            let meanwhile = Meanwhile { session: &session, replica: &replica, follower: &*follower, closing: &closing };
             let work = session.apply(&plan, round, LOCK_TIMEOUT, &*listener, Some(&meanwhile));
             follower.recorded(&plan, work.boxed()).await?
         };

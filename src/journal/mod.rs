@@ -190,7 +190,7 @@ pub enum Outcome {
     Failed,
     /// It was interrupted.
     Interrupted,
-    /// It stopped at `--max-bytes`.
+    /// It stopped at `--max-bytes`, or as a window of the primary closed.
     Stopped,
     /// Something forbids any action.
     Blocked,

@@ -14,7 +14,7 @@ use crate::plan::recovery::origin::Origin;
 use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::vanished::{Cause, Vanished};
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
-use crate::plan::{Outcome, Plan, ReplicaPlan};
+use crate::plan::{Outcome, ReplicaPlan};
 
 use super::exposition::{Exposition, count, moment, truth};
 use super::series::{self, Series};
@@ -24,8 +24,8 @@ use super::series::{self, Series};
 pub struct State<'a> {
     /// How each replica stands.
     pub status: &'a SiteStatus,
-    /// The plan that this was told from, with a replica for each.
-    pub plan: &'a Plan,
+    /// The plans that this was told from.
+    pub plans: &'a [&'a ReplicaPlan],
     /// When all of them were looked at.
     pub observed: Timestamp,
     /// How many mirrors could not be resolved.
@@ -52,7 +52,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         replica.objectives();
         replica.backups();
         replica.run();
-        if let Some(plan) = state.plan.replicas.iter().find(|plan| plan.name == status.name) {
+        if let Some(plan) = state.plans.iter().find(|plan| plan.name == status.name) {
             replica.plan(plan);
         }
         replica.kept();

@@ -29,7 +29,8 @@ fn standing(situation: &Situation) -> SiteStatus {
 }
 
 fn told(situation: &Situation, status: &SiteStatus) -> String {
-    let state = State { status, plan: &situation.plan, observed: situation.now, errors: 0 };
+    let plans: Vec<_> = situation.plan.replicas.iter().collect();
+    let state = State { status, plans: &plans, observed: situation.now, errors: 0 };
     text("lisbon", Some(&state), &Ledger::default()).unwrap()
 }
 

@@ -40,6 +40,7 @@ mod table;
 mod tree;
 pub mod units;
 mod vanished;
+mod windows;
 
 use std::num::NonZeroUsize;
 
@@ -61,6 +62,7 @@ pub use recorded::{failure, recorded};
 pub use refusal::{advice as advice_on_refusal, refusal};
 pub use summary::to_do;
 pub use vanished::stays;
+pub use windows::windows;
 
 /// How a plan is written for readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

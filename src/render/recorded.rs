@@ -61,7 +61,7 @@ fn outcome(plan: &ReplicaPlan, summary: &Summary, is_left: bool) -> Outcome {
         Planning::Unobserved(_) => Outcome::Unobserved,
         Planning::Planned if summary.interrupted && is_left => Outcome::Interrupted,
         Planning::Planned if !summary.failed.is_empty() => Outcome::Failed,
-        Planning::Planned if is_left && summary.stopped_at.is_some() => Outcome::Stopped,
+        Planning::Planned if is_left && (summary.stopped_at.is_some() || summary.window_closed) => Outcome::Stopped,
         Planning::Planned if is_left => Outcome::Failed,
         Planning::Planned if !plan.held.is_empty() || !plan.shortfalls.is_empty() => Outcome::Incomplete,
         Planning::Planned if !plan.actions.is_empty() => Outcome::Done,

@@ -4,10 +4,12 @@
 //! Everything here is computed from values: whoever asks says what time it is.
 
 mod cron_line;
+mod outlook;
 mod suspension;
 mod windows;
 
 pub use cron_line::{CronLine, CronLineError};
+pub use outlook::{Load, Outlook};
 pub use suspension::Suspension;
 pub use windows::{Overrun, Permission, Regime, Window, regime};
 

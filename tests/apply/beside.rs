@@ -26,6 +26,7 @@ struct Archiver<'a> {
     primary: Mutex<PrimaryCatalog>,
     /// The last segment that the primary has.
     last: u64,
+    closing: CancellationToken,
 }
 
 impl Archiver<'_> {
@@ -45,6 +46,10 @@ impl Archiver<'_> {
 
 #[async_trait]
 impl Companion for Archiver<'_> {
+    fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
     async fn go_along(&self, beside: &Beside<'_>, ended: CancellationToken) {
         self.gate.is_asked().await;
         for number in [self.last + 1, self.last + 2] {
@@ -66,7 +71,13 @@ impl Companion for Archiver<'_> {
 async fn wal_that_is_archived_while_a_base_is_copied_does_not_wait_for_it() {
     let (ground, primary) = Ground::of_one_day();
     let (site, gate) = (ground.empty_site("site"), Gate::shut());
-    let archiver = Archiver { site: &site, gate: Arc::clone(&gate), primary: Mutex::new(primary), last: 0x0A };
+    let archiver = Archiver {
+        site: &site,
+        gate: Arc::clone(&gate),
+        primary: Mutex::new(primary),
+        last: 0x0A,
+        closing: CancellationToken::new(),
+    };
     let (plan, summary) = site.apply_beside(&gate, &archiver).await;
     assert_eq!((&summary.failed, &summary.skipped), (&vec![], &vec![]), "{plan:?}");
     assert!(summary.done.len() >= plan.replicas[0].actions.len());

@@ -76,3 +76,24 @@ fn what_fails_is_on_the_page_and_nothing_else_is_answered() {
     ground.declare("bakups: all");
     kept.until("the mistake in its file is told", || get(&address, "/").1.contains("antipode.yaml has 1 mistake"));
 }
+
+#[test]
+fn who_asks_nothing_keeps_nobody_from_an_answer() {
+    let ground = Ground::new("");
+    let (mut kept, address) = listening(&ground);
+    kept.says(WELL);
+    // More than are served at the same time, some in the middle of a question.
+    let silent: Vec<TcpStream> = (0..80)
+        .map(|number| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            if number % 2 == 0 {
+                write!(stream, "GET / HTTP/1.1\r\nHost: ").unwrap();
+            }
+            stream
+        })
+        .collect();
+    assert_eq!(get(&address, "/healthz").1, "alive\n");
+    drop(silent);
+    kept.signal("TERM");
+    assert_eq!(kept.end().code(), Some(0), "{}", kept.log());
+}

@@ -117,6 +117,32 @@ fn wal_comes_while_a_backup_is_copied_for_long() {
     assert_eq!(ground.told(&["plan", "--detailed-exitcode"]).0, 0);
 }
 
+#[test]
+fn a_window_that_stops_ends_a_copy_which_keeps_what_it_has_and_wal_comes_all_the_same() {
+    let mut ground = Ground::large("transfer: {bandwidth: 256KiB/s}");
+    let site = ground.site("transfer: {bandwidth: 256KiB/s}");
+    let mut kept = ground.keep();
+    let staging = ground.path("lisbon/main/.antipode/staging");
+    kept.until("a backup is copied", || holds_files(&staging));
+    let windows = "windows: [{deny: backups, cron: '* * * * *', duration: 2h, overrun: stop}]";
+    let denied = site.replacen("/frankfurt}", &format!("/frankfurt, {windows}}}"), 1);
+    assert!(denied.contains(windows), "{denied}");
+    fs::write(ground.path("antipode.yaml"), &denied).unwrap();
+    kept.says("main: waits for a window: add 1 backup");
+    assert!(holds_files(&staging), "what came is kept: {}", kept.log());
+    let at = jiff::Timestamp::now().to_string();
+    ground.primary.segments(Timeline(1), 0x0B..=0x0B, &at, Duration::from_secs(1), Stored::Gzip).unwrap();
+    ground.primary.made().unwrap();
+    let list = ground.path("lisbon/main/wals/main-xlog.db");
+    let name = "00000001000000000000000B";
+    kept.until("what was archived is listed", || fs::read_to_string(&list).is_ok_and(|list| list.contains(name)));
+    assert!(!ground.has(&format!("main/meta/{FIRST_BACKUP}-backup.info")), "{}", kept.log());
+    let (_, planned) = ground.told(&["plan"]);
+    assert!(planned.contains("Note: by the windows of frankfurt, no backup comes for a long time; an apply"), "{planned}");
+    kept.signal("TERM");
+    assert_eq!(kept.end().code(), Some(0), "{}", kept.log());
+}
+
 fn holds_files(directory: &Path) -> bool {
     walkdir::WalkDir::new(directory).into_iter().flatten().any(|entry| entry.file_type().is_file())
 }

@@ -189,6 +189,7 @@ impl Applying<'_> {
         let Self { audience, arguments, scope, session, interrupt, recorder } = self;
         let planned = session.plan_round(scope, &round).await?;
         audience.planned(&planned);
+        let windows = render::windows(&session.site, &planned.plan, planned.now);
         let mut plan = planned.plan;
         let is_planned = |accepted: &&Pattern| round.has(&accepted.replica);
         let accepted: Vec<Pattern> = arguments.consent.accepted.iter().filter(is_planned).cloned().collect();
@@ -199,6 +200,7 @@ impl Applying<'_> {
             plan.detached.clear();
         }
         audience.plan(&plan);
+        audience.note(&windows);
         for error in unresolved {
             audience.error(error);
         }

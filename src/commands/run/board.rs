@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::metrics::ledger::{Ledger, Stage};
 use crate::metrics::{self, state};
+use crate::plan::ReplicaPlan;
 use crate::plan::action::Address;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::SiteStatus;
 use crate::plan::status::vanished::Unclaimed;
-use crate::plan::{Plan, ReplicaPlan};
 use crate::render;
 use crate::render::page::{Doing, Failing, Kept, Page, Run, page};
 use crate::transport::ByteCounter;
@@ -35,7 +35,6 @@ pub struct Board {
 
 struct Known {
     site: String,
-    catalog: std::path::PathBuf,
     replicas: BTreeMap<ServerName, OfReplica>,
     unclaimed: Unclaimed,
     /// What is wrong with the site as a whole, as its mirrors and its file tell.
@@ -71,7 +70,6 @@ impl Board {
     pub fn new(session: &Session) -> Self {
         let known = Known {
             site: session.site.name.clone(),
-            catalog: session.site.catalog.path.clone(),
             replicas: BTreeMap::new(),
             unclaimed: Unclaimed::default(),
             unresolved: Vec::new(),
@@ -205,21 +203,21 @@ impl Board {
     /// The page.
     pub fn page(&self) -> String {
         let known = self.known();
-        let (status, plan, _) = known.stand();
+        let (status, plans, _) = known.stand();
         let kept: Vec<Kept> = known.looked().map(|(of_replica, looked)| of_replica.kept(looked)).collect();
         let not_looked_at = known.replicas.iter().filter(|(_, of_replica)| of_replica.looked.is_none());
         let new: Vec<(String, Option<Failing>)> =
             not_looked_at.map(|(name, of_replica)| (name.to_string(), of_replica.failing.clone())).collect();
         let wrong: Vec<String> = known.unresolved.iter().chain(&known.site_error).cloned().collect();
-        page(Page { status: &status, plan: &plan, kept: &kept, new: &new, wrong: &wrong, now: Timestamp::now() })
+        page(Page { status: &status, plans: &plans, kept: &kept, new: &new, wrong: &wrong, now: Timestamp::now() })
     }
 
     /// The metrics.
     pub fn metrics(&self) -> Result<String, Error> {
         let known = self.known();
-        let (status, plan, observed) = known.stand();
+        let (status, plans, observed) = known.stand();
         let errors = known.unresolved.len() + usize::from(known.site_error.is_some());
-        let state = observed.map(|observed| state::State { status: &status, plan: &plan, observed, errors });
+        let state = observed.map(|observed| state::State { status: &status, plans: &plans, observed, errors });
         metrics::text(&known.site, state.as_ref(), &known.ledger)
     }
 }
@@ -234,7 +232,7 @@ impl Known {
     }
 
     /// How the replicas stand that were looked at, and since when all of that is known.
-    fn stand(&self) -> (SiteStatus, Plan, Option<Timestamp>) {
+    fn stand(&self) -> (SiteStatus, Vec<&ReplicaPlan>, Option<Timestamp>) {
         let statuses = self.looked().map(|(of_replica, looked)| {
             let waits_for_person = Some(of_replica.waiting.for_person);
             crate::plan::status::ReplicaStatus { waits_for_person, ..looked.status.clone() }
@@ -246,16 +244,8 @@ impl Known {
             detached: self.unclaimed.detached.clone(),
             keeper: None,
         };
-        let replicas: Vec<ReplicaPlan> = self.looked().map(|(_, looked)| looked.plan.clone()).collect();
-        let plan = Plan {
-            site: self.site.clone(),
-            catalog: self.catalog.clone(),
-            replicas,
-            vanished: Vec::new(),
-            detached: Vec::new(),
-            narrowed: None,
-        };
-        (status, plan, self.looked().map(|(_, looked)| looked.at).min())
+        let plans = self.looked().map(|(_, looked)| &looked.plan).collect();
+        (status, plans, self.looked().map(|(_, looked)| looked.at).min())
     }
 }
 

@@ -298,6 +298,23 @@ impl<'a> Effect<'a> {
         if let Self::WalsCome(batch) = self { Some(batch) } else { None }
     }
 
+    /// Whether bytes of a base come.
+    pub fn brings_a_base(self) -> bool {
+        match self {
+            Self::BackupComes(_) | Self::FilesCome(_) => true,
+            Self::Server
+            | Self::List
+            | Self::History(_)
+            | Self::WalsCome(_)
+            | Self::WalsGo(..)
+            | Self::Info(..)
+            | Self::Links(_)
+            | Self::Keep(..)
+            | Self::BackupGoes { .. }
+            | Self::StagingGoes(_) => false,
+        }
+    }
+
     /// The WAL files that go, with their sizes.
     pub fn deleted(self) -> Option<&'a BTreeMap<WalName, u64>> {
         if let Self::WalsGo(_, files) = self { Some(files) } else { None }

@@ -77,7 +77,12 @@ pub fn of_action(action: &Action, pace: Pace) -> Option<Estimate> {
 
 /// How long the copying of a whole plan will take; `None` unless it can be said of every replica that copies.
 pub fn of_plan(plan: &Plan) -> Option<Estimate> {
-    let copying: Vec<Copying<'_>> = plan.replicas.iter().filter_map(Copying::of).collect();
+    of_replicas(&plan.replicas)
+}
+
+/// The same of some of its replicas.
+pub fn of_replicas<'a>(replicas: impl IntoIterator<Item = &'a ReplicaPlan>) -> Option<Estimate> {
+    let copying: Vec<Copying<'_>> = replicas.into_iter().filter_map(Copying::of).collect();
     [Basis::Measured, Basis::Limit].into_iter().find_map(|basis| together(&copying, basis))
 }
 

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::barman::ids::BackupId;
+use crate::plan::ReplicaPlan;
 use crate::plan::cost::totals::Totals;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
-use crate::plan::{Plan, ReplicaPlan};
 
 use super::ink::clean;
 use super::remarks::Remark;
@@ -29,8 +29,8 @@ const STYLE: &str = include_str!("style.css");
 pub struct Page<'a> {
     /// How each replica stands that was looked at.
     pub status: &'a SiteStatus,
-    /// The plans that this was told from, with a replica for each.
-    pub plan: &'a Plan,
+    /// The plans that this was told from, one for each of these.
+    pub plans: &'a [&'a ReplicaPlan],
     /// What whoever keeps the site knows of each of them.
     pub kept: &'a [Kept],
     /// Replicas that could not be looked at yet, by their names, and what is wrong with them.
@@ -103,7 +103,7 @@ pub fn page(page: Page<'_>) -> String {
         .status
         .replicas
         .iter()
-        .zip(&page.plan.replicas)
+        .zip(page.plans)
         .zip(page.kept)
         .map(|((status, plan), kept)| Shown { status, plan, kept, now: page.now })
         .collect();

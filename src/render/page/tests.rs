@@ -22,7 +22,8 @@ fn told(name: &str, change: impl Fn(&mut SiteStatus, &mut Vec<Kept>)) -> String 
     let mut status = status(&situation.plan, &situation.replicas, &situation.observation, situation.now);
     let mut all: Vec<Kept> = status.replicas.iter().map(|_| kept(situation.now)).collect();
     change(&mut status, &mut all);
-    page(Page { status: &status, plan: &situation.plan, kept: &all, new: &[], wrong: &[], now: situation.now })
+    let plans: Vec<_> = situation.plan.replicas.iter().collect();
+    page(Page { status: &status, plans: &plans, kept: &all, new: &[], wrong: &[], now: situation.now })
 }
 
 /// What a reader without pictures is told, in lines.
