@@ -47,7 +47,12 @@ fn full_yaml_mentions_every_key() {
     // A mirror's rules are a replica's.
     known.retain(|key| !key.starts_with(".mirrors[].backups[]."));
     written.retain(|key| !key.starts_with(".mirrors[].backups[]."));
-    assert_eq!(known, written);
+    // Who is told is told alike of everything.
+    let of_any = |keys: BTreeSet<String>| -> BTreeSet<String> {
+        let hook = |key: &str| Some(format!(".on.*[].{}", key.strip_prefix(".on.")?.split_once("[].")?.1));
+        keys.into_iter().map(|key| hook(&key).unwrap_or(key)).collect()
+    };
+    assert_eq!(of_any(known), of_any(written));
 }
 
 /// Every key path that the schema knows, `*` for a name of the user's choice and `[]` for an item.
@@ -74,6 +79,7 @@ fn file_keys(value: &Value, schema: &Value, path: &str, keys: &mut BTreeSet<Stri
     };
     match value {
         Value::Object(map) => {
+            let schema = choice("object").unwrap_or(schema);
             for (key, value) in map {
                 match schema["properties"].get(key) {
                     Some(schema) => {

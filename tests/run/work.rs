@@ -138,7 +138,10 @@ fn a_window_that_stops_ends_a_copy_which_keeps_what_it_has_and_wal_comes_all_the
     kept.until("what was archived is listed", || fs::read_to_string(&list).is_ok_and(|list| list.contains(name)));
     assert!(!ground.has(&format!("main/meta/{FIRST_BACKUP}-backup.info")), "{}", kept.log());
     let (_, planned) = ground.told(&["plan"]);
-    assert!(planned.contains("Note: by the windows of frankfurt, no backup comes for a long time; an apply"), "{planned}");
+    assert!(
+        planned.contains("Note: by the windows of frankfurt, no backup comes for a long time; an apply"),
+        "{planned}"
+    );
     kept.signal("TERM");
     assert_eq!(kept.end().code(), Some(0), "{}", kept.log());
 }
