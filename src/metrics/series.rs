@@ -66,7 +66,7 @@ series! {
     SITE_ERRORS: Gauge antipode_site_errors(site)
         "Mirrors that could not be resolved: their primaries did not say which servers they have, or names clash.";
     VANISHED: Gauge antipode_replica_vanished(site replica primary cause)
-        "Always 1: a server of which something is here, and that is copied no longer.";
+        "Always 1: a server of which something is here, and that nobody copies.";
     VERDICT: Gauge antipode_replica_verdict(site replica primary verdict)
         "How the replica stands: 1 for the verdict that holds, 0 for the others.";
     IS_OBSERVED: Gauge antipode_replica_observed(site replica primary)

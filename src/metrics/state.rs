@@ -41,6 +41,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         let cause = match cause {
             Cause::GoneAtPrimary => "gone-at-primary",
             Cause::NotDeclared => "not-declared",
+            Cause::Nobodys => "nobodys",
         };
         to.number(series::VANISHED, &[name.as_str(), primary.as_deref().unwrap_or_default(), cause], 1.0);
     }

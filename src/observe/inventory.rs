@@ -399,9 +399,11 @@ pub struct Holds {
     pub newest: Option<Timestamp>,
 }
 
-/// A server that an earlier apply copied.
+/// A server of which something is at the site, and that nobody claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
+pub struct Unclaimed {
+    /// Whether it was copied here; else no Barman here knows it either.
+    pub is_copy: bool,
     /// The primary that it is a copy of, where that is noted.
     pub primary: Option<String>,
     /// What is here of it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::inventory::{Copied, Holds};
+use super::inventory::{Holds, Unclaimed};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{ServerName, is_unprintable};
 use crate::barman::layout::ServerDirs;
@@ -52,11 +52,15 @@ pub fn copied_here(catalog: &Path) -> Result<BTreeMap<ServerName, Option<String>
     Ok(servers)
 }
 
-/// The servers of which copies are at a site and that nobody claims, with what is here of them.
+/// The servers at a site that nobody claims, with what is here of them.
 ///
 /// A copy is told by what an apply left in it. One that is told by nothing but the mode of its backups counts only where
-/// barman.conf says that no Barman copies it, and what the site's own Barman works on is never one.
-pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Result<BTreeMap<ServerName, Copied>, Error> {
+/// barman.conf says that no Barman copies it, and what the site's own Barman works on is never one. What that Barman has no
+/// section for, and is no copy, is nobody's.
+pub fn unclaimed(
+    site: &Site,
+    is_claimed: impl Fn(&ServerName) -> bool,
+) -> Result<BTreeMap<ServerName, Unclaimed>, Error> {
     let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
     let mut unclaimed = BTreeMap::new();
     for name in home::servers(&site.catalog.path)?.into_iter().filter(|name| !is_claimed(name)) {
@@ -71,10 +75,11 @@ pub fn unclaimed(site: &Site, is_claimed: impl Fn(&ServerName) -> bool) -> Resul
                 is_ours(&dirs) || backups.as_ref().is_some_and(has_passive)
             }
         };
-        if is_copy {
+        let is_nobodys = matches!(own.section, SiteSection::Missing { .. });
+        if is_copy || is_nobodys {
             let primary = last_apply(&store).map(|last| last.primary);
             let detachment = detachment(&store);
-            unclaimed.insert(name, Copied { primary, holds: holds(dirs, backups.as_ref()), detachment });
+            unclaimed.insert(name, Unclaimed { is_copy, primary, holds: holds(dirs, backups.as_ref()), detachment });
         }
     }
     Ok(unclaimed)

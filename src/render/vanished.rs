@@ -24,6 +24,7 @@ fn sentence(vanished: &Vanished) -> String {
             format!("the site file does not ask for this copy of a server of {primary}")
         }
         (Cause::NotDeclared, None) => "the site file does not ask for this copy".to_owned(),
+        (Cause::Nobodys, _) => "neither the site file nor barman.conf names this server".to_owned(),
     };
     let missed =
         rpo_seconds.map(|rpo| format!(", and nothing shows that `objective.rpo` of {} is kept", duration(rpo)));
@@ -33,6 +34,14 @@ fn sentence(vanished: &Vanished) -> String {
         missed.unwrap_or_default(),
         stays(holds),
     )
+}
+
+/// What is to be said of one at the least.
+pub fn in_short(vanished: &Vanished) -> &'static str {
+    match vanished.cause {
+        Cause::GoneAtPrimary | Cause::NotDeclared => " is copied no longer",
+        Cause::Nobodys => " is named by neither the site file nor barman.conf",
+    }
 }
 
 /// `3 backups, the newest of …, stay in DIRECTORY`
@@ -70,6 +79,7 @@ mod tests {
         let newest = Some("2026-11-22T03:04:11Z");
         insta::assert_snapshot!(of(Cause::GoneAtPrimary, Some("fra"), Some(900), holds(Some(3), newest)), @"warning: web: primary fra lists this server no longer, so the mirror copies it no longer, and nothing shows that `objective.rpo` of 15 min is kept; 3 backups, the newest of 2026-11-22 03:04:11Z, stay in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
         insta::assert_snapshot!(of(Cause::NotDeclared, Some("fra"), None, holds(Some(1), newest)), @"warning: web: the site file does not ask for this copy of a server of fra; 1 backup, the newest of 2026-11-22 03:04:11Z, stays in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
+        insta::assert_snapshot!(of(Cause::Nobodys, None, None, holds(Some(1), newest)), @"warning: web: neither the site file nor barman.conf names this server; 1 backup, the newest of 2026-11-22 03:04:11Z, stays in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
         insta::assert_snapshot!(of(Cause::NotDeclared, None, None, holds(Some(0), None)), @"warning: web: the site file does not ask for this copy; no backup stays in /b/web. Settle why; then add `web` to `retired` or run `antipode detach web` to keep it as it is, or remove the directory");
     }
 }

@@ -250,3 +250,24 @@ fn what_the_sites_own_barman_works_on_has_not_vanished() {
     conf(passive);
     bench.antipode(&["plan"]).never_says("main: the site file");
 }
+
+#[test]
+fn a_directory_that_is_nobodys_stays_in_sight_until_somebody_settles_it() {
+    let bench = Bench::start();
+    let yaml = bench.site_with(&bench.ssh_command(), "replicas: {main: {primary: frankfurt}}\n");
+    bench.declare(&yaml);
+    bench.antipode(&["apply", "--auto-approve"]).expect(0);
+    fs::create_dir_all(bench.path("catalog/stray/base")).unwrap();
+    // Without a barman.conf nobody knows what the site's own Barman works on.
+    bench.antipode(&["plan"]).expect(0).never_says("stray");
+    let main = "[main]\nprimary_ssh_command = ssh x\nactive = false\n";
+    let conf = format!("[barman]\nbarman_home = {}\n{main}", bench.catalog().display());
+    fs::write(bench.path("barman.conf"), conf).unwrap();
+    let config = format!("barman: '3.19.1', config: '{}'}}", bench.path("barman.conf").display());
+    bench.declare(&yaml.replace("barman: '3.19.1'}", &config));
+    let named = ["stray: neither the site file nor barman.conf names this server; no backup stays in "];
+    bench.antipode(&["plan"]).expect(0).says(&named);
+    bench.antipode(&["status"]).expect(0).says(&named).says(&["1 vanished"]);
+    bench.antipode(&["detach", "stray"]).expect(0);
+    bench.antipode(&["plan"]).expect(0).says(&["Detached: 1 server, of which 0 backups stay: stray."]);
+}

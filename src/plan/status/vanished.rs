@@ -6,6 +6,8 @@
 //! is detached is only counted. A mirror's `objective.rpo` is missed for it, as
 //! nobody can show that it is kept.
 //!
+//! A directory that is no copy, and that no Barman here has a section for, is named alike: nobody knows what is in it.
+//!
 //! Of a primary that did not say which servers it has nothing is known, and nothing of it has vanished.
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::barman::detachment::Detachment;
 use crate::barman::ids::ServerName;
-use crate::observe::inventory::{Copied, Holds};
+use crate::observe::inventory::{self, Holds};
 use crate::site::mirror::matches;
 use crate::site::model::{Mirror, Replica, Site};
 
@@ -43,6 +45,8 @@ pub enum Cause {
     GoneAtPrimary,
     /// The site file does not ask for it.
     NotDeclared,
+    /// It was not copied here, and the Barman here has no section for it.
+    Nobodys,
 }
 
 /// A server that is copied no longer, as somebody said that it is to be so; what is here of it stays.
@@ -73,13 +77,17 @@ pub fn unclaimed(
     site: &Site,
     replicas: &[Replica],
     servers: &BTreeMap<String, Vec<ServerName>>,
-    here: BTreeMap<ServerName, Copied>,
+    here: BTreeMap<ServerName, inventory::Unclaimed>,
 ) -> Unclaimed {
     let is_wanted = |name: &ServerName| replicas.iter().any(|replica| replica.name == *name);
     let mut unclaimed = Unclaimed::default();
-    for (name, Copied { primary, holds, detachment: said }) in here.into_iter().filter(|(name, _)| !is_wanted(name)) {
+    for (name, found) in here.into_iter().filter(|(name, _)| !is_wanted(name)) {
+        let inventory::Unclaimed { is_copy, primary, holds, detachment: said } = found;
         if said.is_some() || site.retired.contains(&name) {
             unclaimed.detached.push(Detached { name, said, holds });
+        } else if !is_copy {
+            let (primary, cause, rpo_seconds) = (None, Cause::Nobodys, None);
+            unclaimed.vanished.push(Vanished { name, primary, cause, rpo_seconds, holds });
         } else if let Some(Why { cause, primary, rpo_seconds }) = why(site, servers, &name, primary) {
             unclaimed.vanished.push(Vanished { name, primary, cause, rpo_seconds, holds });
         }
@@ -145,7 +153,7 @@ mod tests {
         let servers = answers.iter().map(|(primary, list)| ((*primary).to_owned(), names(list))).collect();
         let replicas: Vec<Replica> = crate::site::mirror::resolve(&site, &servers).replicas.into_values().collect();
         let holds = Holds { directory: "/b/web".into(), backups: Some(1), newest: None };
-        let copied = Copied { primary: noted.map(str::to_owned), holds, detachment: None };
+        let copied = inventory::Unclaimed { is_copy: true, primary: noted.map(str::to_owned), holds, detachment: None };
         let found = unclaimed(&site, &replicas, &servers, BTreeMap::from([("web".parse().unwrap(), copied)]));
         assert!(found.detached.is_empty() != site.retired.contains(&"web".parse().unwrap()));
         let one = found.vanished.into_iter().next()?;
@@ -191,7 +199,7 @@ mod tests {
         let detached = |rest: &str| {
             let site = site(rest);
             let holds = Holds { directory: "/b/web".into(), backups: Some(1), newest: None };
-            let copied = Copied { primary: None, holds, detachment: Some(said.clone()) };
+            let copied = inventory::Unclaimed { is_copy: true, primary: None, holds, detachment: Some(said.clone()) };
             let replicas: Vec<Replica> = site.replicas.values().cloned().collect();
             unclaimed(&site, &replicas, &BTreeMap::new(), BTreeMap::from([("web".parse().unwrap(), copied)]))
         };

@@ -17,6 +17,7 @@ use super::remarks::Remark;
 use super::status::reasons;
 use super::to_do;
 use super::units::{bytes, duration, rate, timestamp};
+use super::vanished;
 use crate::english::{count, list};
 
 /// How often a browser loads it again, in seconds.
@@ -130,7 +131,7 @@ pub fn page(page: Page<'_>) -> String {
                 main {
                     @for wrong in page.wrong { p class="remark error" { b { "Error: " } (clean(wrong)) } }
                     @for gone in &page.status.vanished {
-                        p class="remark warning" { b { "Warning: " } (gone.name.as_str()) " is copied no longer; what is here of it stays" }
+                        p class="remark warning" { b { "Warning: " } (gone.name.as_str()) (vanished::in_short(gone)) "; what is here of it stays" }
                     }
                     (overview(&replicas, page.new))
                     @for shown in &replicas { (shown.section()) }
