@@ -298,19 +298,24 @@ class Works:
 
     def shares(self, what, seed, limit, seconds, round_trip, rate=0, **settings):
         """What comes of a limit over a line, uncompressed, in so many seconds."""
-        counts = self.room / f"counts-{what}-{limit}-{len(settings)}-{rate}"
+        counts = self.room / f"counts-{len(self.ground.sshd.ports)}"
         port = self.ground.sshd.line(round_trip, rate, counts=counts)
         ours = self.ours(seed=seed, port=port, transfer=", transfer: {compress: none}", **settings)
         ours.reset()
-        running = subprocess.Popen(
-            [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-        )
-        try:
-            running.wait(seconds)
-        except subprocess.TimeoutExpired:
-            running.terminate()
-            running.wait()
+        told = self.room / "told"
+        with told.open("w") as log:
+            running = subprocess.Popen(
+                [self.ground.antipode, "apply", "-f", self.room / "ours.yaml", "--auto-approve"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )
+            try:
+                status = running.wait(seconds)
+            except subprocess.TimeoutExpired:
+                running.terminate()
+                running.wait()
+                status = 0
+        if status != 0:
+            sys.exit(f"apply: exit {status}\n{told.read_text()[-4000:]}")
         return shares_of(counts, limit, seconds)
 
     @work
