@@ -110,6 +110,7 @@ pub mod diag;
 mod english;
 pub mod error;
 pub mod events;
+pub mod gate;
 pub mod hooks;
 pub mod journal;
 pub mod manual;

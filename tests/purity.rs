@@ -14,6 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 23] = [
     ("error", &["barman"]),
     ("schedule", &[]),
     ("site", &["barman", "diag", "schedule"]),
+    ("gate", &["barman"]),
     ("journal", &["error"]),
     ("store", &["barman", "error", "journal", "schedule", "user"]),
     ("verify", &["barman", "store"]),
@@ -48,7 +49,8 @@ const DIRECTIONS: [(&str, &[&str]); 23] = [
 ];
 
 /// Modules that compute and nothing else.
-const PURE: [&str; 9] = ["plan", "plan_file", "render", "metrics", "schedule", "site", "barman", "english", "journal"];
+const PURE: [&str; 10] =
+    ["plan", "plan_file", "render", "metrics", "schedule", "site", "barman", "english", "gate", "journal"];
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].

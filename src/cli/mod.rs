@@ -3,6 +3,7 @@
 mod barman;
 mod declare;
 mod documents;
+mod gate;
 mod history;
 mod plan;
 mod run;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use barman::{Cron, ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
+pub use gate::{Confinement, Gate};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
 pub use run::{Detach, Resume, Run, Suspend, Until};
@@ -55,7 +57,7 @@ pub struct Global {
     /// The form of the log on stderr; a line of JSON has the time too
     #[arg(long, value_enum, default_value_t = TextOrJson::Text, global = true, value_name = "FORM")]
     pub log_format: TextOrJson,
-    /// The barman.conf that `sync-info` and `list-servers` read [default: where Barman looks]
+    /// The barman.conf that `sync-info`, `list-servers` and `gate` read [default: where Barman looks]
     #[arg(short = 'c', long = "config", global = true, value_name = "FILE")]
     pub barman_conf: Option<std::path::PathBuf>,
 }
@@ -255,6 +257,18 @@ pub enum Command {
     /// call this in its place; a systemd timer does better with `antipode apply --auto-approve`.
     #[command(after_help = "Examples:\n  antipode cron -f /etc/antipode/lisbon.yaml")]
     Cron(Cron),
+    /// The forced command of a site's key at a primary: what a site may ask for, and nothing else
+    ///
+    /// Stands in front of the site's public key in authorized_keys of the primary, with `restrict`. It lets the site ask for
+    /// `sync-info` and `list-servers --minimal`, which it answers itself or has a Barman answer, and for the files of the
+    /// servers that it names, by rsync as the side that sends. Everything else is refused, with a line on stderr that says
+    /// why, which the site shows, and a line in the system's log or in the file of `--log`. The site needs no setting for it.
+    ///
+    /// rsync runs with an empty environment, and can open nothing but the directories of these servers and write nothing: the
+    /// kernel denies it (Landlock, from Linux 5.13 on). Where the kernel cannot, rsync 3.5.0 and later bound themselves; older
+    /// ones get to send only where no link leads out. The servers' directories are those of barman.conf, which `-c` names as
+    /// for `sync-info`; a link to another disk is followed at these directories themselves and nowhere else.
+    Gate(Gate),
 }
 
 impl Command {
@@ -263,7 +277,7 @@ impl Command {
         match self {
             Self::SyncInfo(arguments) => !arguments.primary,
             // Whoever runs this adds to it what Barman adds.
-            Self::ListServers(_) | Self::NothingToSync(_) => true,
+            Self::ListServers(_) | Self::NothingToSync(_) | Self::Gate(_) => true,
             _ => false,
         }
     }

@@ -19,6 +19,7 @@ mod detach;
 mod documents;
 mod explain;
 mod foreign;
+mod gate;
 mod history;
 mod init;
 mod interrupt;
@@ -136,7 +137,7 @@ fn refuse_barman_conf(command: &Command, barman_conf: Option<&Path>) -> Result<(
     let Some(named) = barman_conf.filter(|_| !command.reads_barman_conf()) else { return Ok(()) };
     let message = format!("`-c {}` names a barman.conf, and this command reads none", named.display());
     Err(Error::new(Kind::Invalid, message)
-        .hint("a site file is named with `-f FILE`; `-c` is for `sync-info` and `list-servers`"))
+        .hint("a site file is named with `-f FILE`; `-c` is for `sync-info`, `list-servers` and `gate`"))
 }
 
 async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Terminal) -> Result<Exit, Error> {
@@ -171,6 +172,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::SyncWals(arguments) => barman::sync_wals::run(&arguments, terminal, &interrupt).await,
         Command::Cron(arguments) => barman::cron::run(&arguments, terminal, &interrupt).await,
         Command::ListServers(arguments) => barman::list_servers::run(&arguments, barman_conf),
+        Command::Gate(arguments) => gate::run(&arguments, barman_conf, terminal, &interrupt).await,
         Command::Completions(arguments) => documents::completions(&arguments),
         Command::Man(arguments) => documents::man(&arguments),
         Command::Demo(arguments) => demo::run(&arguments, terminal, &interrupt).await,

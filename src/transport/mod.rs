@@ -14,6 +14,7 @@ pub mod bandwidth;
 mod counter;
 #[cfg(test)]
 pub mod fake;
+pub mod gated;
 mod local;
 pub mod parts;
 pub mod paths;

@@ -27,6 +27,12 @@ pub fn run(arguments: &cli::ListServers, barman_conf: Option<&Path>) -> Result<E
     Ok(Exit::Done)
 }
 
+/// Prints these names, one a line, as `--minimal` does.
+pub fn print_names<'a>(names: impl Iterator<Item = &'a ServerName>) -> Exit {
+    stdout::print(&names.map(|name| format!("{name}\n")).collect::<String>());
+    Exit::Done
+}
+
 /// `name - description (marks)`
 fn line(file: &ConfFile, server: &ServerName) -> Result<String, Error> {
     // What a line says is the same in every version.

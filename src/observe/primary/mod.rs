@@ -56,7 +56,7 @@ use crate::store::cache::{Cache, Cached, Use};
 use crate::store::pedigree::{self, CatalogName, Mark};
 use fetched::Fetcher;
 use memory::Memory;
-use sights::{Sights, View};
+use sights::{Beside, Sights, View};
 
 /// One server of a primary, and the way to it.
 #[derive(Clone, Copy)]
@@ -218,14 +218,19 @@ impl PrimaryServer<'_> {
         let sights = |look: &Look, entries| {
             View::new(&look.from, entries, self.now).of(dirs, before.map(|before| &before.sights))
         };
+        let alone = async |beside| {
+            let look = sights::from_below(plain());
+            let entries = self.connection.files.look(&look).await?;
+            Ok(sights(&look, entries).beside(beside))
+        };
+        if before.is_some_and(|before| before.sights.beside == Beside::Nothing) {
+            return alone(Beside::Nothing).await;
+        }
         match self.connection.files.look(&look).await {
-            Ok(entries) => Ok(sights(&look, entries).hiding_pedigree(false)),
+            Ok(entries) => Ok(sights(&look, entries).beside(Beside::All)),
             // The primary's user need not be the one that an Antipode there runs as.
-            Err(error) if error.kind == Kind::PermissionDenied => {
-                let look = sights::from_below(plain());
-                let entries = self.connection.files.look(&look).await?;
-                Ok(sights(&look, entries).hiding_pedigree(true))
-            }
+            Err(error) if error.kind == Kind::PermissionDenied => alone(Beside::Servers).await,
+            Err(error) if error.kind == Kind::Refused => alone(Beside::Nothing).await,
             Err(error) => Err(error),
         }
     }

@@ -50,9 +50,9 @@ pub struct Sights {
     pub histories: BTreeMap<String, Sight>,
     /// Whether there is an archive.
     pub has_archive: bool,
-    /// Whether our own directories there may not be looked at.
+    /// What else there may be looked at with it.
     #[serde(default)]
-    pub hides_pedigree: bool,
+    pub beside: Beside,
     /// What its catalog is, and descends from.
     #[serde(skip)]
     pub pedigree: BTreeSet<Mark>,
@@ -62,6 +62,18 @@ pub struct Sights {
     /// When this was seen, by the clock here.
     #[serde(skip)]
     at: i64,
+}
+
+/// What may be looked at in the same look as the directories of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Beside {
+    /// Our own directories there, and other servers.
+    #[default]
+    All,
+    /// Other servers.
+    Servers,
+    /// Nothing: a gate lets this site look at a server's own directories only.
+    Nothing,
 }
 
 /// The names under which all is seen of a server that has these backups, by their absolute paths.
@@ -126,7 +138,7 @@ impl View {
         sights.pedigree = names.filter_map(|name| name.parse().ok()).collect();
         if let Some(before) = before {
             sights.date(before);
-            sights.hides_pedigree = before.hides_pedigree;
+            sights.beside = before.beside;
         }
         sights
     }
@@ -171,10 +183,10 @@ impl Sights {
         Self { clock: 0, at: 0, pedigree: BTreeSet::new(), ..self }
     }
 
-    /// The same, where our own directories there may be looked at, or may not.
+    /// The same, where so much may be looked at beside it.
     #[must_use]
-    pub fn hiding_pedigree(self, hides_pedigree: bool) -> Self {
-        Self { hides_pedigree, ..self }
+    pub fn beside(self, beside: Beside) -> Self {
+        Self { beside, ..self }
     }
 
     /// Whether all that tells of backups is settled.

@@ -10,19 +10,38 @@ use crate::error::{Error, Kind, Retry};
 use crate::transport::{Connection, Look};
 
 use super::memory::Memory;
-use super::sights::{Sights, View, from_below, look_for, with_pedigree};
+use super::sights::{Beside, Sights, View, from_below, look_for, with_pedigree};
 
 /// What is seen now of servers of one primary, of each that something is remembered of. Where one of them cannot be looked
-/// at, none is: then each is looked at by itself, so that it alone fails.
+/// at, none is: then each is looked at by itself, so that it alone fails. One that a gate shows alone has a look of its own.
 pub async fn look(
     connection: &Connection,
     memories: &[Option<Memory>],
     now: Timestamp,
 ) -> Result<Vec<Option<Sights>>, Error> {
+    let mut seen = vec![None; memories.len()];
+    let remembered = || memories.iter().enumerate().filter_map(|(at, memory)| Some((at, memory.as_ref()?)));
+    let (together, alone): (Vec<_>, Vec<_>) =
+        remembered().partition(|(_, memory)| memory.sights.beside != Beside::Nothing);
+    for group in std::iter::once(together).chain(alone.into_iter().map(|one| vec![one])) {
+        let Some(view) = look_at(connection, group.iter().map(|(_, memory)| *memory), now).await? else { continue };
+        for (at, memory) in group {
+            seen[at] = Some(view.of(&memory.directories, Some(&memory.sights)));
+        }
+    }
+    Ok(seen)
+}
+
+/// One look at some servers; `None` where that cannot be had, or there is none to look at.
+async fn look_at(
+    connection: &Connection,
+    memories: impl Iterator<Item = &Memory>,
+    now: Timestamp,
+) -> Result<Option<View>, Error> {
     let mut all = Look::default();
-    for memory in memories.iter().flatten() {
+    for memory in memories {
         let mut look = look_for(&memory.directories, memory.ids());
-        if !memory.sights.hides_pedigree {
+        if memory.sights.beside == Beside::All {
             look = with_pedigree(look, &memory.directories);
         }
         let Look { names, directories, .. } = look;
@@ -30,20 +49,17 @@ pub async fn look(
         all.directories.extend(directories);
     }
     if all.directories.is_empty() {
-        return Ok(vec![None; memories.len()]);
+        return Ok(None);
     }
     let all = from_below(all);
-    let entries = match connection.files.look(&all).await {
-        Ok(entries) => entries,
-        Err(error) if error.kind.retry() == Retry::Line || error.kind == Kind::Interrupted => return Err(error),
+    match connection.files.look(&all).await {
+        Ok(entries) => Ok(Some(View::new(&all.from, entries, now))),
+        Err(error) if error.kind.retry() == Retry::Line || error.kind == Kind::Interrupted => Err(error),
         Err(error) => {
             tracing::debug!("servers are looked at one by one: {error}");
-            return Ok(vec![None; memories.len()]);
+            Ok(None)
         }
-    };
-    let view = View::new(&all.from, entries, now);
-    let of = |memory: &Memory| view.of(&memory.directories, Some(&memory.sights));
-    Ok(memories.iter().map(|memory| memory.as_ref().map(of)).collect())
+    }
 }
 
 /// Where the files of servers of one primary may be, given what is remembered of each: where they were, or beside those

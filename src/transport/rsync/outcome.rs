@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind};
+use crate::transport::gated;
 use crate::transport::process::{Ended, How};
 use crate::transport::text::printable_tail;
 
@@ -100,6 +101,9 @@ pub(super) fn judge(ended: &Ended, asked: Asked<'_>) -> Result<Vec<PathBuf>, Err
             return Err(failure(Kind::Lost, &what));
         }
     };
+    if let Some(error) = gated::refusal(asked.primary, stderr.as_bytes()).filter(|_| code != 0) {
+        return Err(error);
+    }
     if matches!(code, 0 | 23 | 24) && !ended.is_output_whole {
         return Err(failure(Kind::Lost, "the output of rsync was cut off"));
     }

@@ -103,7 +103,11 @@ impl SshBarman {
     /// What the end of a command means. Only this tells: stdout ends in the same way when the connection is lost.
     async fn end_of(&self, child: Child<&Session>, session: &Session, what: &str, stderr: &[u8]) -> Result<(), Error> {
         let primary = self.masters.primary();
+        let refused = || super::gated::refusal(primary, stderr);
         let failed = |why: &str| {
+            if let Some(error) = refused() {
+                return Err(error);
+            }
             let message = format!("primary {primary}: {what} {why}");
             Err(Error::new(Kind::CommandFailed, message).saying(printable_tail(stderr)))
         };
