@@ -45,7 +45,7 @@ pub enum Confinement {
     Auto,
     /// The kernel, by Landlock: rsync can open nothing else, and write nothing
     Kernel,
-    /// rsync itself, from 3.5.0 on, by --confine-root
+    /// rsync itself, from 3.5.0 on, by --confine-root; not where a server is on several disks
     Rsync,
     /// A look before it begins: where a link leads out nothing is sent; one that is made while it sends is not seen
     Look,

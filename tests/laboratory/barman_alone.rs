@@ -147,7 +147,7 @@ fn link_tablespace(barman: &Barman, id: &str) {
 #[test]
 fn a_banner_breaks_sync_info_for_a_passive_node() {
     let lab = Lab::new();
-    let manners = Manners { banner: "Welcome to frankfurt!\n".to_owned(), ..Manners::default() };
+    let manners = Manners { banner: "Welcome to frankfurt!\n".to_owned(), has_shell: true, ..Manners::default() };
     let primary = &scenario::two_timelines().primary;
     let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, &manners);
     let site = Site::new(&lab, BarmanVersion::Newest, primary, &sshd);

@@ -16,7 +16,7 @@ use crate::process::{Finished, wait_until};
 use crate::restore::{Restore, Wals};
 use crate::scenario::{self, Scenario, chapters};
 use crate::site::Site;
-use crate::sshd::Sshd;
+use crate::sshd::{Manners, Sshd};
 use crate::tools::{BarmanVersion, PostgresRelease};
 
 /// Runs `antipode ARGUMENTS` at a site; it must succeed.
@@ -59,7 +59,11 @@ fn a_site_file_from_barman_conf_plans_what_barmans_cron_brings() {
     let scenario = scenario::two_timelines();
     let (theirs, ours) = (Lab::new(), Lab::new());
     let site_of = |lab: &Lab| {
-        let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
+        let sshd = Sshd::start_with(
+            &lab.join("sshd"),
+            &scenario.primary.barman,
+            &Manners { has_shell: true, ..Manners::default() },
+        );
         let mut site = Site::new(lab, BarmanVersion::Newest, &scenario.primary, &sshd);
         // Without it sync-wals refuses: "does not match local compression method".
         site.barman.set("compression", "gzip");

@@ -5,7 +5,7 @@ use crate::ground::Lab;
 use crate::primary::Primary;
 use crate::scenario::Scenario;
 use crate::site::Site;
-use crate::sshd::Sshd;
+use crate::sshd::{Manners, Sshd};
 
 /// Lets Barman's passive node copy all of a primary.
 pub fn synchronise(site: &Site, backups: &[String]) {
@@ -23,7 +23,7 @@ pub fn passive_node(lab: &Lab, scenario: &Scenario) -> (Sshd, Site) {
 
 /// Makes a passive node of a primary that has these backups.
 pub fn passive_node_of(lab: &Lab, primary: &Primary, backups: &[String]) -> (Sshd, Site) {
-    let sshd = Sshd::start(&lab.join("sshd"), &primary.barman);
+    let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, &Manners { has_shell: true, ..Manners::default() });
     let mut site = Site::new(lab, primary.barman.version, primary, &sshd);
     // Without it sync-wals refuses: "does not match local compression method".
     if let Some(compression) = primary.barman.setting("compression") {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::account::ACCOUNT;
+use crate::antipode::program_path;
 use crate::barman::Barman;
 use crate::process::{Daemon, program, run, wait_until};
 use crate::tools;
@@ -21,6 +22,8 @@ pub struct Manners {
     pub delay: Duration,
     /// Counts the bytes that each command sends: see [`Sshd::sent`].
     pub counts: bool,
+    /// Runs whatever it is asked for: a Barman asks for more than a site does, for which there is `antipode gate`.
+    pub has_shell: bool,
 }
 
 /// A running sshd; killed when dropped.
@@ -44,7 +47,7 @@ impl Sshd {
         make_key(&directory.join("host_key"));
         make_key(&directory.join("user_key"));
         install_barman(&directory, barman);
-        install_gate(&directory, manners);
+        install_login(&directory, barman, manners);
         // Another process may take the port between its choice and its use.
         for _ in 0..5 {
             let port = free_port();
@@ -121,23 +124,32 @@ fn install_barman(directory: &Path, barman: &Barman) {
     );
 }
 
-/// Makes the program that every login runs instead of its command: it notes
-/// the command down, then runs it as sshd would.
-fn install_gate(directory: &Path, manners: &Manners) {
+/// Makes the program that every login runs instead of its command: it notes the command down, then lets it through
+/// `antipode gate`, or runs it as sshd would.
+fn install_login(directory: &Path, barman: &Barman, manners: &Manners) {
+    let asked = if manners.has_shell {
+        "/bin/bash -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()
+    } else {
+        let (program, conf) = (program_path(), &barman.config);
+        format!("{} gate --all -c {} $answers", program.display(), conf.display())
+    };
+    // Where there is no Barman, Antipode answers.
+    let real = directory.join("bin/barman");
+    let answers = format!("[ ! -e {0} ] || answers='--barman {0}'", real.display());
     let run = if manners.counts {
         let sent = directory.join("sent");
-        format!("/bin/bash -c \"$SSH_ORIGINAL_COMMAND\" | tee >(wc -c >> {})\nexit ${{PIPESTATUS[0]}}", sent.display())
+        format!("{asked} | tee >(wc -c >> {})\nexit ${{PIPESTATUS[0]}}", sent.display())
     } else {
-        "exec /bin/bash -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()
+        format!("exec {asked}")
     };
-    let gate = format!(
+    let login = format!(
         "#!/bin/bash\nprintf '%s\\n' \"$SSH_ORIGINAL_COMMAND\" >> {commands}\nsleep {delay}\n\
-         printf '%s' {banner}\n{run}\n",
+         printf '%s' {banner}\n{answers}\n{run}\n",
         commands = directory.join("commands").display(),
         delay = manners.delay.as_secs_f64(),
         banner = shell_words::quote(&manners.banner),
     );
-    ACCOUNT.write_program(&directory.join("gate"), gate);
+    ACCOUNT.write_program(&directory.join("login"), login);
 }
 
 fn free_port() -> u16 {
@@ -172,7 +184,7 @@ fn write_configuration(directory: &Path, port: u16) {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host_key\n\
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\nPidFile none\n\
              PasswordAuthentication no\nPrintMotd no\n\
-             SetEnv PATH={at}/bin:/usr/local/bin:/usr/bin:/bin\nForceCommand {at}/gate\n"
+             SetEnv PATH={at}/bin:/usr/local/bin:/usr/bin:/bin\nForceCommand {at}/login\n"
         ),
     );
 }

@@ -14,7 +14,7 @@ use crate::passive::synchronise;
 use crate::process::{Finished, run};
 use crate::scenario::{self, Scenario};
 use crate::site::Site;
-use crate::sshd::Sshd;
+use crate::sshd::{Manners, Sshd};
 
 /// The program under test where this Barman is installed, with its barman.conf.
 fn own(barman: &Barman, arguments: &[&str]) -> Finished {
@@ -211,7 +211,7 @@ fn barmans_passive_node_copies_from_a_primary_without_barman() {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
     let primary = &scenario.primary;
-    let sshd = Sshd::start(&lab.join("sshd"), &primary.barman);
+    let sshd = Sshd::start_with(&lab.join("sshd"), &primary.barman, &Manners { has_shell: true, ..Manners::default() });
     replace_barman(&lab.join("sshd"), &primary.barman, "barman");
     let mut site = Site::new(&lab, primary.barman.version, primary, &sshd);
     site.barman.set("compression", "gzip");

@@ -1,6 +1,6 @@
 //! What a key serves: servers, and where their files really are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -20,7 +20,10 @@ pub struct Bounds {
     servers: BTreeMap<ServerName, Vec<PathBuf>>,
     /// Directories that may be listed, and nothing below them read: they tell what a catalog descends from.
     listed: Vec<PathBuf>,
-    serves_all: bool,
+    /// Servers of the key that barman.conf has outside of its `--home`.
+    outside: BTreeSet<ServerName>,
+    /// The key's servers, by name; `None` for all.
+    named: Option<Vec<String>>,
 }
 
 /// Where a directory is that was asked for.
@@ -36,17 +39,21 @@ impl Bounds {
     /// What the arguments say, of what barman.conf has.
     pub fn of(file: &ConfFile, arguments: &cli::Gate) -> Result<Self, Error> {
         let home = arguments.home.as_deref().map(real).transpose()?;
-        let is_served = |name: &str| arguments.all || arguments.servers.iter().any(|served| served == name);
-        let mut bounds = Self { servers: BTreeMap::new(), listed: Vec::new(), serves_all: arguments.all };
-        for name in file.conf.sections().filter(|name| is_served(name)) {
+        let named = (!arguments.all).then(|| arguments.servers.clone());
+        let mut bounds = Self { servers: BTreeMap::new(), listed: Vec::new(), outside: BTreeSet::new(), named };
+        for name in file.conf.sections() {
+            if !bounds.names_server(name) {
+                continue;
+            }
             let server: ServerName = name.parse().map_err(|error| invalid(&error))?;
             let conf = file.conf.server(&server).map_err(|error| file.invalid(&error))?;
             let Some(conf) = conf else { continue };
             let directories = directories(&conf.dirs);
             if home.as_deref().is_some_and(|home| directories.iter().any(|directory| !directory.starts_with(home))) {
+                bounds.outside.insert(server);
                 continue;
             }
-            if bounds.serves_all {
+            if bounds.named.is_none() {
                 bounds
                     .listed
                     .extend(pedigree::directories(&conf.dirs).iter().filter_map(|path| fs::canonicalize(path).ok()));
@@ -56,7 +63,11 @@ impl Bounds {
         Ok(bounds)
     }
 
-    /// The servers.
+    fn names_server(&self, name: &str) -> bool {
+        self.named.as_ref().is_none_or(|named| named.iter().any(|served| served == name))
+    }
+
+    /// The servers that barman.conf has.
     pub fn names(&self) -> impl Iterator<Item = &ServerName> {
         self.servers.keys()
     }
@@ -66,13 +77,15 @@ impl Bounds {
         (self.servers.values().flatten().cloned().collect(), &self.listed)
     }
 
-    /// Refuses a server that is not served.
+    /// Refuses a server that is not served. Of one that barman.conf does not have, Barman says so.
     pub fn check_server(&self, server: &ServerName) -> Result<(), Refusal> {
-        if self.servers.contains_key(server) {
+        if self.names_server(server.as_str()) && !self.outside.contains(server) {
             return Ok(());
         }
-        let names: Vec<&str> = self.names().map(ServerName::as_str).collect();
-        let served = if names.is_empty() { "none that barman.conf has".to_owned() } else { names.join(", ") };
+        let served = match &self.named {
+            Some(named) => named.join(", "),
+            None => "what is below its `--home`".to_owned(),
+        };
         Err(Refusal::Server { server: server.clone(), served })
     }
 
@@ -89,7 +102,7 @@ impl Bounds {
         }
         let is_above =
             !self.servers.is_empty() && self.servers.values().flatten().all(|directory| directory.starts_with(&real));
-        if is_above && self.serves_all {
+        if is_above && self.named.is_none() {
             return Ok(Place::Above);
         }
         Err(refused("belongs to no server that this key serves"))

@@ -56,8 +56,13 @@ pub fn confine(program: &Path, directory: &Path, bounds: &Bounds, how: Confineme
         let why = "is above those of the servers, and this host's kernel cannot confine rsync to them";
         return Err(Refusal::Directory { directory: shown(directory.as_os_str()), why: why.to_owned() }.into());
     };
-    if is_wanted(Confinement::Rsync) && confines(program) {
-        return Ok(Confined { options: root(directory, &directories)? });
+    if is_wanted(Confinement::Rsync)
+        && let [root] = &directories[..]
+        && confines(program)
+    {
+        let mut option = OsString::from("--confine-root=");
+        option.push(root);
+        return Ok(Confined { options: vec![option] });
     }
     if is_wanted(Confinement::Look) {
         look(directory, &directories)?;
@@ -92,18 +97,6 @@ fn by_kernel(program: &Path, read: &[PathBuf], listed: &[PathBuf]) -> Result<boo
 fn confines(program: &Path) -> bool {
     let help = Command::new(program).arg("--help").env_clear().stdin(Stdio::null()).output();
     help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--confine-root"))
-}
-
-/// The directory of a server that this one is in, as rsync's own bound.
-fn root(directory: &Path, directories: &[PathBuf]) -> Result<Vec<OsString>, Error> {
-    let real = fs::canonicalize(directory).map_err(|error| Error::io(directory.display(), error))?;
-    let root = directories.iter().find(|root| real.starts_with(root));
-    let option = |root: &PathBuf| {
-        let mut option = OsString::from("--confine-root=");
-        option.push(root);
-        option
-    };
-    Ok(root.map(option).into_iter().collect())
 }
 
 /// Refuses a directory below which a link leads to where this key serves nothing. One that leads nowhere is let be: so do
