@@ -55,6 +55,8 @@ impl Ground {
     fn command(&self, directory: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_antipode"));
         command.args(words).current_dir(directory).env_remove("ANTIPODE_FILE").env_remove("RUST_LOG");
+        // What a client of `gate` asks for.
+        command.env("SSH_ORIGINAL_COMMAND", "barman list-servers --minimal");
         command.env("TMPDIR", self.0.path()).stdin(Stdio::null()).stderr(Stdio::piped());
         command
     }
@@ -102,6 +104,7 @@ const PRINTING: &[&[&str]] = &[
     &["sync-info", "main", "-c", "barman.conf"],
     &["list-servers", "-c", "barman.conf"],
     &["list-servers", "--minimal", "-c", "barman.conf"],
+    &["gate", "--all", "-c", "barman.conf"],
     &["nothing-to-sync", "barman sync-info main"],
     &["sync-backup", "main", "20261122T030000"],
     &["sync-wals", "main"],
@@ -170,7 +173,8 @@ fn a_standard_output_that_was_closed_before_the_program_began_is_an_error_too() 
         let mut shell = Command::new("sh");
         shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(program.get_program()).args(program.get_args());
         shell.current_dir(ground.kept()).env_remove("ANTIPODE_FILE").env_remove("RUST_LOG");
-        let output = shell.env("TMPDIR", ground.0.path()).stdin(Stdio::null()).output().unwrap();
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {}", err(&output));
         assert!(err(&output).contains("Bad file descriptor"), "{words:?}: {}", err(&output));
     }

@@ -18,7 +18,7 @@ use crate::process::Daemon;
 use crate::restore::{Restore, Wals};
 use crate::running::{Link, Process, holds_files, processes};
 use crate::scenario::{self, chapters, write_chapter};
-use crate::sshd::Sshd;
+use crate::sshd::{Manners, Sshd};
 use crate::tools::PostgresRelease;
 
 /// Begins to keep a site.
@@ -166,7 +166,9 @@ impl Soak {
     fn new() -> Self {
         let lab = Lab::new();
         let scenario = scenario::two_timelines();
-        let sshd = Sshd::start(&lab.join("sshd"), &scenario.primary.barman);
+        // Its primary is not the one that the gate there serves.
+        let manners = Manners { has_shell: true, ..Manners::default() };
+        let sshd = Sshd::start_with(&lab.join("sshd"), &scenario.primary.barman, &manners);
         let mut primary = PrimaryCatalog::create(&lab.join("frankfurt"), "main").expect("a primary");
         primary.first_day().expect("its first day");
         let directory = lab.directory("site");

@@ -44,7 +44,13 @@ const VERSIONS: &[&str] =
     &["echo 'rsync  version 3.1.3  protocol version 31'", "echo 'openrsync: protocol version 29'"];
 
 /// What the primary's Barman does.
-const BARMAN: &[&str] = &["echo 'ERROR: something' >&2; exit 3", "kill -9 $$", "exit 255", "sleep 60"];
+const BARMAN: &[&str] = &[
+    "echo 'ERROR: something' >&2; exit 3",
+    "echo 'antipode gate: the server main is refused: this key serves billing' >&2; exit 1",
+    "kill -9 $$",
+    "exit 255",
+    "sleep 60",
+];
 
 /// Where the primary has its WAL, as its Barman says.
 const DIRECTORIES: &[&str] = &["wals", "/srv/../wals", "/srv/\u{202e}slaw"];

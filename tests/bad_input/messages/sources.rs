@@ -28,9 +28,10 @@ const NO_MESSAGES: [&str; 17] = [
 ];
 
 /// What takes more than a few lines to cause, and where that is done.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
     ("free space on this file system and apply again", "tests/bad_input/disk.rs"),
     ("the address in", "src/hooks/tests.rs"),
+    ("antipode gate:", "tests/gate/commands.rs"),
 ];
 
 /// What nobody can cause at will, and when it is told.
