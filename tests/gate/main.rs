@@ -91,7 +91,7 @@ impl Ground {
     }
 
     /// Whatever is told of the host's own directories comes out of no answer, and nothing of the primary changed.
-    fn assert_nothing_got_out(&self, what: &str, output: &Output, arrived: &Path) {
+    fn assert_nothing_got_out(what: &str, output: &Output, arrived: &Path) {
         let told = [&output.stdout[..], &output.stderr[..]].concat();
         assert!(!String::from_utf8_lossy(&told).contains(SECRET), "{what}: {}", String::from_utf8_lossy(&told));
         for file in files(arrived) {

@@ -68,7 +68,7 @@ fn no_name_and_no_filter_reaches_what_the_key_does_not_serve() {
             let into = ground.path("into");
             let from = ground.remote(from);
             let output = ground.rsync(&[&NAMED[..], &["-d", &from, into.to_str().unwrap()]].concat(), names);
-            ground.assert_nothing_got_out(&format!("{way}: {names}"), &output, &into);
+            Ground::assert_nothing_got_out(&format!("{way}: {names}"), &output, &into);
         }
         for options in [
             &["-r", "--copy-links"][..],
@@ -88,7 +88,7 @@ fn no_name_and_no_filter_reaches_what_the_key_does_not_serve() {
         ] {
             let into = ground.path("into");
             let output = ground.rsync(&[options, &[&ground.remote(&data), into.to_str().unwrap()]].concat(), "");
-            ground.assert_nothing_got_out(&format!("{way}: {options:?}"), &output, &into);
+            Ground::assert_nothing_got_out(&format!("{way}: {options:?}"), &output, &into);
         }
         // And back: nothing can be written.
         let planted = ground.path("plant");
@@ -149,7 +149,7 @@ fn a_directory_that_becomes_a_link_while_it_is_copied_leads_nowhere() {
                 &[&NAMED[..], &[&ground.remote(&ground.data()), into.to_str().unwrap()]].concat(),
                 "swapped/secret\0",
             );
-            ground.assert_nothing_got_out("swapped", &output, &into);
+            Ground::assert_nothing_got_out("swapped", &output, &into);
         }
         ended.store(true, Ordering::Relaxed);
         swapping.join().unwrap()
