@@ -74,7 +74,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     async fn new(site: &'a Site) -> Result<Self, Error> {
-        let own = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
+        let own = SiteConf::read(&site.catalog)?;
         let declared = site.catalog.barman;
         let installed = if declared.is_some() { None } else { version::installed().await };
         let barman = VersionSigns { declared, installed, ..VersionSigns::default() }.decide();

@@ -163,7 +163,7 @@ fn names(site: &Site) -> BTreeSet<ServerName> {
 }
 
 fn backups_here(site: &Site, replica: &ServerName) -> Vec<BackupId> {
-    let conf = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref());
+    let conf = SiteConf::read(&site.catalog);
     let store = conf.and_then(|conf| conf.store(replica));
     let bases = store.ok().and_then(|store| store.list(Place::Bases.into()).ok()).unwrap_or_default();
     bases.iter().filter_map(|entry| entry.name.parse().ok()).collect()

@@ -55,7 +55,7 @@ fn note_at_work(history: &mut History, site: &Site) -> Result<(), Error> {
     if history.runs.iter().all(|run| run.ended != Ended::Unknown) {
         return Ok(());
     }
-    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let barman = SiteConf::read(&site.catalog)?;
     history.note_at_work(|name| {
         let store = barman.store(&name.parse().ok()?).ok()?;
         // Who may not read the lock is not told of who holds it.

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use rustix::fs::Mode;
+
 use crate::cli::SiteFile;
 use crate::diag::{Diagnostic, Diagnostics, Span};
 use crate::error::{Error, Kind};
 use crate::plan;
+use crate::site::model::Group;
 use crate::site::{self, LineNumbers, Loaded, Quotes, Site};
+use crate::store::Readers;
 
 use super::terminal::{self, Terminal};
 
@@ -49,7 +53,10 @@ impl Source {
     /// What it declares; its mistakes go to stderr as they are.
     pub fn declared(self, terminal: &Terminal) -> Result<Declared, Error> {
         match self.load() {
-            Ok(Loaded { site, lines }) => Ok(Declared { site, lines, source: self }),
+            Ok(Loaded { site, lines }) => {
+                keep_from_others(&site);
+                Ok(Declared { site, lines, source: self })
+            }
             Err(mistakes) => Err(self.refuse(&mistakes, terminal)),
         }
     }
@@ -62,6 +69,15 @@ impl Source {
         let what = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
         Error::new(Kind::Invalid, format!("{} has {what}", self.name))
     }
+}
+
+/// From now on nothing that this program makes is for more users than the catalog is, whatever umask it was started with.
+fn keep_from_others(site: &Site) {
+    let readers = match site.catalog.group {
+        Group::None => Readers::Owner,
+        Group::Read => Readers::Group,
+    };
+    rustix::process::umask(Mode::from_raw_mode(readers.umask()));
 }
 
 /// Finds and reads the site file.

@@ -314,7 +314,7 @@ impl Session {
 
     /// The site's own Barman, which says where each catalog is.
     pub fn site_conf(&self) -> Result<SiteConf, SiteConfError> {
-        SiteConf::read(&self.site.catalog.path, self.site.catalog.config.as_deref())
+        SiteConf::read(&self.site.catalog)
     }
 
     /// Hangs up.

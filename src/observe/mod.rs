@@ -101,7 +101,7 @@ pub async fn observe<'a>(
     terms: Terms<'_>,
     each: Each<'_>,
 ) -> Result<(), SiteConfError> {
-    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let barman = SiteConf::read(&site.catalog)?;
     let name = name_of_catalog(&site.catalog.path, terms.purpose);
     let observer = Observer { site, call, to_copy, terms, missing_conf: barman.missing.clone(), name };
     let mut by_primary: BTreeMap<&str, Vec<AtSite<'_>>> = BTreeMap::new();

@@ -61,7 +61,7 @@ pub fn unclaimed(
     site: &Site,
     is_claimed: impl Fn(&ServerName) -> bool,
 ) -> Result<BTreeMap<ServerName, Unclaimed>, Error> {
-    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?;
+    let barman = SiteConf::read(&site.catalog)?;
     let mut unclaimed = BTreeMap::new();
     for name in home::servers(&site.catalog.path)?.into_iter().filter(|name| !is_claimed(name)) {
         let (dirs, own) = barman.server(&name)?;

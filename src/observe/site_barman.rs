@@ -9,7 +9,8 @@ use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
-use crate::store::{Posix, Store};
+use crate::site::model::{Catalog, Group};
+use crate::store::{Posix, Readers, Store};
 
 use super::inventory::{SiteBarman, SiteSection};
 
@@ -66,6 +67,7 @@ impl From<SiteConfError> for Error {
 #[derive(Debug)]
 pub struct SiteConf {
     catalog: PathBuf,
+    readers: Readers,
     conf: Option<(PathBuf, BarmanConf)>,
     /// The barman.conf that was named and does not exist.
     pub missing: Option<PathBuf>,
@@ -74,8 +76,16 @@ pub struct SiteConf {
 impl SiteConf {
     /// Reads barman.conf and the files that it includes. Without `config`, and where that does not exist as no Barman is
     /// here, Barman's defaults hold.
-    pub fn read(catalog: &Path, config: Option<&Path>) -> Result<Self, SiteConfError> {
-        let site = Self { catalog: catalog.to_owned(), conf: None, missing: None };
+    pub fn read(catalog: &Catalog) -> Result<Self, SiteConfError> {
+        let readers = match catalog.group {
+            Group::None => Readers::Owner,
+            Group::Read => Readers::Group,
+        };
+        Self::read_of(&catalog.path, catalog.config.as_deref(), readers)
+    }
+
+    fn read_of(catalog: &Path, config: Option<&Path>, readers: Readers) -> Result<Self, SiteConfError> {
+        let site = Self { catalog: catalog.to_owned(), readers, conf: None, missing: None };
         let Some(path) = config else { return Ok(site) };
         if is_missing(path) {
             return Ok(Self { missing: Some(path.to_owned()), ..site });
@@ -122,7 +132,7 @@ impl SiteConf {
     /// A server's catalog at the site.
     pub fn store(&self, server: &ServerName) -> Result<Arc<dyn Store>, SiteConfError> {
         let store = Posix::new(self.server(server)?.0).of_catalog(&self.catalog);
-        Ok(Arc::new(store.locking_in(&self.lock_directory()?)))
+        Ok(Arc::new(store.locking_in(&self.lock_directory()?).read_by(self.readers)))
     }
 
     /// The directory whose `*.conf` files belong to barman.conf.
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn without_a_config_the_defaults_hold() {
-        let site = SiteConf::read(Path::new("/b"), None).unwrap();
+        let site = SiteConf::read_of(Path::new("/b"), None, Readers::Owner).unwrap();
         let name = "main".parse().unwrap();
         let (dirs, own) = site.server(&name).unwrap();
         assert_eq!(dirs, ServerDirs::of_catalog(Path::new("/b"), name));
@@ -219,7 +229,7 @@ mod tests {
     fn a_site_without_barman_may_name_its_barman_conf() {
         let home = tempfile::tempdir().unwrap();
         let named = home.path().join("none.conf");
-        let site = SiteConf::read(home.path(), Some(&named)).unwrap();
+        let site = SiteConf::read_of(home.path(), Some(&named), Readers::Owner).unwrap();
         let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
         assert_eq!((dirs.backup_directory, own), (home.path().join("main"), SiteBarman::default()));
         assert_eq!((site.lock_directory().unwrap().as_path(), site.missing), (home.path(), Some(named)));
@@ -231,7 +241,7 @@ mod tests {
         let conf = write(home.path(), "barman.conf", &main_file(home.path()));
         write(home.path(), "conf.d/a.conf", "[main]\nactive = off\nprimary_ssh_command = ssh x\nwals_directory = /w\n");
         write(home.path(), "conf.d/b.conf.off", "[broken");
-        let site = SiteConf::read(home.path(), Some(&conf)).unwrap();
+        let site = SiteConf::read_of(home.path(), Some(&conf), Readers::Owner).unwrap();
         let (dirs, own) = site.server(&"main".parse().unwrap()).unwrap();
         assert_eq!(dirs.wals_directory, Path::new("/w"));
         let retention_policy = Some("REDUNDANCY 2".to_owned());
@@ -245,14 +255,14 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_is_named() {
         let home = tempfile::tempdir().unwrap();
-        let error = Error::from(SiteConf::read(home.path(), Some(home.path())).unwrap_err());
+        let error = Error::from(SiteConf::read_of(home.path(), Some(home.path()), Readers::Owner).unwrap_err());
         assert!(error.message.starts_with(&format!("{} cannot be read", home.path().display())), "{error}");
         assert!(error.hint.unwrap().contains("`catalog.config`"));
         let broken = write(home.path(), "broken.conf", "[barman\n");
-        let error = SiteConf::read(home.path(), Some(&broken)).unwrap_err().to_string();
+        let error = SiteConf::read_of(home.path(), Some(&broken), Readers::Owner).unwrap_err().to_string();
         assert!(error.contains("broken.conf"), "{error}");
         let other = write(home.path(), "other.conf", "[barman]\nbarman_home = /somewhere/else\n");
-        let error = SiteConf::read(home.path(), Some(&other)).unwrap_err().to_string();
+        let error = SiteConf::read_of(home.path(), Some(&other), Readers::Owner).unwrap_err().to_string();
         assert!(error.contains("`barman_home` /somewhere/else"), "{error}");
     }
 }

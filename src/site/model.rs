@@ -64,6 +64,17 @@ pub struct Catalog {
     pub barman: Option<BarmanVersion>,
     /// How long a look at the files here is believed while their directories show no change; zero: not at all.
     pub deep_every: Duration,
+    /// What the group of its files may do.
+    pub group: Group,
+}
+
+/// What the group of a catalog's files may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Nothing.
+    None,
+    /// Read them.
+    Read,
 }
 
 /// A Barman installation that has the data.

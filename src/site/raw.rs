@@ -85,6 +85,18 @@ pub(super) struct RawCatalog {
     /// Barman here told. Default 1d.
     #[serde(default)]
     pub deep_every: Interval,
+    /// What the group of the catalog's files may do: `none`, or `read` them. Nobody but the owner writes there, and other users
+    /// read nothing, whatever modes the primary has. Default `none`.
+    #[serde(default)]
+    pub group: RawGroup,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawGroup {
+    #[default]
+    None,
+    Read,
 }
 
 /// Exactly one of `ssh`, `ssh_command` and `path` says how it is reached.

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::access::access;
 use super::model::{
-    Auto, Catalog, Compress, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site, Timeouts,
-    Transfer, WalsFrom,
+    Auto, Catalog, Compress, Group, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site,
+    Timeouts, Transfer, WalsFrom,
 };
 use super::path::{KeyPath, LineNumbers};
 use super::raw::{
-    RawCompress, RawDenied, RawMirror, RawOverrun, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule, RawSchedule,
-    RawSelection, RawSite, RawWalsFrom, RawWindow,
+    RawCompress, RawDenied, RawGroup, RawMirror, RawOverrun, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule,
+    RawSchedule, RawSelection, RawSite, RawWalsFrom, RawWindow,
 };
 use super::scalars::{LocalServer, Rate};
 use super::suggest::did_you_mean;
@@ -44,6 +44,10 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         config: raw.config.map(|config| config.0),
         barman: raw.barman.0,
         deep_every: raw.deep_every.0,
+        group: match raw.group {
+            RawGroup::None => Group::None,
+            RawGroup::Read => Group::Read,
+        },
     });
     let primaries = primaries(raw.primaries, catalog.as_ref().map(|catalog| catalog.path.as_path()), context);
     let replicas: BTreeMap<ServerName, Replica> =

@@ -24,6 +24,7 @@ pub mod pedigree;
 pub mod place;
 pub mod posix;
 pub mod program;
+mod readers;
 #[cfg(test)]
 pub mod recording;
 pub mod repairs;
@@ -48,6 +49,7 @@ use locks::{Lock, LockError, LockKind};
 pub use place::{At, Place};
 pub use posix::Posix;
 pub use posix::disk::Since;
+pub use readers::Readers;
 pub use root::Root;
 
 /// Whether to go on with something that takes long.
@@ -140,6 +142,8 @@ pub trait Store: Send + Sync {
     /// Makes the links by which PostgreSQL finds the tablespaces of a backup, in a tree that is its base or will be.
     fn link_tablespaces(&self, tree: Place, id: BackupId, oids: &[u32]) -> Result<(), ChangeError>;
 
+    /// Gives files that were written, and all below directories, the modes that [`Readers`] say, whatever they came with.
+    fn settle_modes(&self, written: &[At<'_>]) -> Result<(), ChangeError>;
     /// Makes a directory and all above it.
     fn make(&self, place: Place) -> Result<(), ChangeError>;
     /// Replaces a file, or makes it with all above it.

@@ -18,7 +18,7 @@ use super::cache::{Cache, Cached, Use};
 use super::entry::{CatalogError, ChangeError, Entry, Found};
 use super::locks::{Lock, LockError, LockKind};
 use super::place::{At, Place};
-use super::{GoOn, Room, Sharing, Store, Volume};
+use super::{GoOn, Readers, Room, Sharing, Store, Volume};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
@@ -32,6 +32,7 @@ pub struct Posix {
     home: PathBuf,
     /// `barman_lock_directory`
     locks: PathBuf,
+    readers: Readers,
     /// Whether bases and WAL are on the file system of `backup_directory`.
     inside: OnceLock<(bool, bool)>,
     /// What tells of lost writes, from the first time that it was asked for.
@@ -42,7 +43,14 @@ impl Posix {
     /// The catalog in these directories, with the home and the locks of its Barman where they are by default.
     pub fn new(dirs: ServerDirs) -> Self {
         let home = dirs.backup_directory.parent().unwrap_or(&dirs.backup_directory).to_owned();
-        Self { dirs, locks: home.clone(), home, inside: OnceLock::new(), disks: Default::default() }
+        Self {
+            dirs,
+            locks: home.clone(),
+            readers: Readers::Owner,
+            home,
+            inside: OnceLock::new(),
+            disks: Default::default(),
+        }
     }
 
     /// A directory that is one server's, whatever its name.
@@ -69,6 +77,12 @@ impl Posix {
     #[must_use]
     pub fn locking_in(self, locks: &Path) -> Self {
         Self { locks: locks.to_owned(), ..self }
+    }
+
+    /// The same with these readers.
+    #[must_use]
+    pub fn read_by(self, readers: Readers) -> Self {
+        Self { readers, ..self }
     }
 
     fn places(&self) -> Places<'_> {
@@ -205,6 +219,12 @@ impl Store for Posix {
     fn link_tablespaces(&self, tree: Place, id: BackupId, oids: &[u32]) -> Result<(), ChangeError> {
         let tree = self.path(tree);
         links::link(&tree, &self.dirs.base(id), oids).map_err(ChangeError::doing("link the tablespaces of", &tree))
+    }
+
+    fn settle_modes(&self, written: &[At<'_>]) -> Result<(), ChangeError> {
+        self.paths(written)
+            .iter()
+            .try_for_each(|path| self.readers.settle(path).map_err(ChangeError::doing("set the modes of", path)))
     }
 
     fn make(&self, place: Place) -> Result<(), ChangeError> {

@@ -293,6 +293,10 @@ impl Store for Recording {
         self.change(format!("link {tree:?} {oids:?}"), || self.inner.link_tablespaces(tree, id, oids), some)
     }
 
+    fn settle_modes(&self, written: &[At<'_>]) -> Result<(), ChangeError> {
+        self.change_of(Touch::Look, format!("settle modes {written:?}"), || self.inner.settle_modes(written), |_| ())
+    }
+
     fn make(&self, place: Place) -> Result<(), ChangeError> {
         self.change_in_steps(format!("make {place:?}"), || self.inner.make(place))
     }

@@ -22,6 +22,7 @@ mod inventories;
 mod lost_line;
 mod messages;
 mod mirrors;
+mod modes;
 mod own_barman;
 mod pedigree;
 mod programs;

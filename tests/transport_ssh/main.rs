@@ -297,7 +297,7 @@ async fn files_arrive_once_and_missing_ones_are_told() {
     assert_eq!(names(&target), ["0000 it's 2", "000000010000000000000001", "2.history"]);
     assert_eq!(counter.get(), wals.iter().map(|name| name.len() as u64).sum::<u64>());
     let (there, here) = (source.join("2.history").metadata().unwrap(), target.join("2.history").metadata().unwrap());
-    assert_eq!((here.mode() & 0o7777, here.mtime()), (0o640, there.mtime()));
+    assert_eq!((here.mode() & 0o7777, here.mtime()), (0o600, there.mtime()));
 
     let counter = ByteCounter::default();
     connection.files.fetch(&request, &counter, &CancellationToken::new()).await.unwrap();

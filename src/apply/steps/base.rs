@@ -223,7 +223,8 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     let (id, oids) = (copy.id, copy.tablespaces.clone());
     blocking(move || {
         paths::remove_scratch(&tree).map_err(ChangeError::doing("remove temporary files of", &tree))?;
-        Ok(store.link_tablespaces(place, id, &oids)?)
+        store.link_tablespaces(place, id, &oids)?;
+        Ok(store.settle_modes(&[place.into()])?)
     })
     .await?;
     writing.sync().await?;

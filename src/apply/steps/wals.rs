@@ -321,9 +321,10 @@ impl Placing {
         self.staged.believe_wals(names);
     }
 
-    /// Makes durable what arrived.
+    /// Makes durable what arrived, with modes of ours.
     fn sync(&self, entries: &[WalEntry]) -> Result<(), ChangeError> {
         let arrived: Vec<At<'_>> = entries.iter().map(|entry| Place::Arrived(entry.name).into()).collect();
+        self.store.settle_modes(&arrived)?;
         self.staged.sync(Volume::Wals, self.since, &arrived)
     }
 

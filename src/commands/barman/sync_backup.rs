@@ -52,7 +52,7 @@ pub async fn run(arguments: &cli::SyncBackup, terminal: &Terminal, interrupt: &I
 
 /// Whether another process copies this backup: it is not waited for.
 fn is_locked(site: &Site, server: &ServerName, id: BackupId) -> Result<bool, Error> {
-    let store = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref())?.store(server)?;
+    let store = SiteConf::read(&site.catalog)?.store(server)?;
     // A lock that cannot be looked at is judged by the apply.
     Ok(store.is_locked(LockKind::SyncBackup(id)).unwrap_or(false))
 }

@@ -7,7 +7,7 @@
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,9 @@ const COMPARED: usize = 1 << 20;
 /// The longest sleep, so that an interruption is noticed.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Everything but setuid, setgid and sticky.
-const MODE: u32 = 0o777;
+/// What a file and a directory come with: who else may read them here is decided when they are whole.
+const FILE: u32 = 0o600;
+const DIRECTORY: u32 = 0o700;
 
 /// Copies entries one after the other, and keeps the account.
 pub(super) struct Copier<'a> {
@@ -69,19 +70,16 @@ impl<'a> Copier<'a> {
         self.done.missing.push(path);
     }
 
-    /// Makes a directory with the mode of the source; its time follows when it is full.
+    /// Makes a directory; its time follows when it is full.
     pub(super) fn directory(&self, path: &Path) -> Result<(), Error> {
-        let (source, target) = (self.request.from.join(path), self.request.into.join(path));
+        let target = self.request.into.join(path);
         let made = match fs::symlink_metadata(&target) {
             Ok(metadata) if metadata.is_dir() => Ok(()),
             Ok(_) => fs::remove_file(&target).and_then(|()| fs::create_dir(&target)),
             Err(_) => fs::create_dir(&target),
         };
-        made.and_then(|()| {
-            let permissions = fs::symlink_metadata(&source).map_or(0o700, |metadata| metadata.mode());
-            fs::set_permissions(&target, Permissions::from_mode(permissions & MODE | 0o700))
-        })
-        .map_err(|error| failure(self.primary, &target, &error))
+        made.and_then(|()| fs::set_permissions(&target, Permissions::from_mode(DIRECTORY)))
+            .map_err(|error| failure(self.primary, &target, &error))
     }
 
     /// Gives a directory the time of the source.
@@ -286,7 +284,7 @@ fn open_partial(path: &Path) -> io::Result<File> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
         }
-        match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
+        match fs::DirBuilder::new().recursive(true).mode(DIRECTORY).create(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -298,18 +296,17 @@ fn open_partial(path: &Path) -> io::Result<File> {
 struct Stamp {
     size: u64,
     modified: std::time::SystemTime,
-    mode: u32,
 }
 
 impl Stamp {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        Ok(Self { size: metadata.len(), modified: metadata.modified()?, mode: metadata.mode() })
+        Ok(Self { size: metadata.len(), modified: metadata.modified()? })
     }
 
-    /// Gives a file of ours the mode and time.
+    /// Gives a file of ours its mode, and the time.
     fn put_on(&self, file: &File) -> io::Result<()> {
-        file.set_permissions(Permissions::from_mode(self.mode & MODE | 0o600))?;
+        file.set_permissions(Permissions::from_mode(FILE))?;
         file.set_times(FileTimes::new().set_modified(self.modified))
     }
 

@@ -93,7 +93,7 @@ async fn files_keep_time_and_mode_and_missing_ones_are_told() {
     assert_eq!(fetched.missing, ["gone", "link", "sub dir"].map(PathBuf::from));
     assert_eq!(bench.names(), ["a", "it's b"]);
     let (source, target) = (bench.source.join("a").metadata().unwrap(), bench.target.join("a").metadata().unwrap());
-    assert_eq!(target.permissions().mode() & 0o7777, 0o640);
+    assert_eq!(target.permissions().mode() & 0o7777, 0o600);
     assert_eq!(target.modified().unwrap(), source.modified().unwrap());
     // Nothing is copied twice.
     assert_eq!(bench.fetch(&request).await.unwrap().transferred, 0);

@@ -22,8 +22,8 @@ const PAGE: u32 = 8192;
 const COPYING: [&str; 9] = [
     "--times",
     "--perms",
-    // No setuid from outside; and what we cannot read and replace ourselves is of no use here.
-    "--chmod=ug-s,Du+rwx,Fu+rw",
+    // What modes the primary has is its own matter: who else may read it here is decided when it is whole.
+    "--chmod=D0700,F0600",
     "--no-owner",
     "--no-group",
     // Times to the nanosecond: by default a file that changed within the same second, in its content only, is skipped.
