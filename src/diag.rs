@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::barman::ids::{is_unprintable, printable};
+use crate::barman::secret::{with_secrets_covered, without_secrets};
 
 /// The version of the JSON form; it changes when a reader of the last one would be misled.
 pub const FORMAT_VERSION: u32 = 1;
@@ -69,7 +70,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error that is about the whole file until it is placed.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        let message = printable(&message.into());
+        let message = without_secrets(&printable(&message.into()));
         Self { severity: Severity::Error, code, message, path: None, span: None, label: None, help: None }
     }
 
@@ -84,14 +85,14 @@ impl Diagnostic {
     /// Adds a few words under the marked text.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(without_secrets(&label.into()));
         self
     }
 
     /// Adds what to write instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(printable(&help.into()));
+        self.help = Some(without_secrets(&printable(&help.into())));
         self
     }
 }
@@ -133,7 +134,7 @@ impl Diagnostics {
         let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler =
             GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width).with_context_lines(1);
-        let source = NamedSource::new(&self.source_name, harmless(text));
+        let source = NamedSource::new(&self.source_name, harmless(&with_secrets_covered(text)));
         let mut out = String::new();
         for (i, diagnostic) in self.list.iter().enumerate() {
             if i > 0 {

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::barman::secret::without_secrets;
 use crate::cli;
 use crate::english::count;
 use crate::error::{Error, Exit, Kind};
@@ -82,7 +84,7 @@ fn summary(translation: &Translation) -> String {
         count(translation.primaries as u64, "primary")
     );
     for remark in &translation.remarks {
-        told.push_str(&format!("  {}\n", clean(remark)));
+        told.push_str(&format!("  {}\n", clean(&without_secrets(remark))));
     }
     told
 }
@@ -96,10 +98,10 @@ fn next_steps(path: &Path) -> String {
     )
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that is not there yet, and that its owner alone may read: the way to a primary may hold a secret.
 fn write_new(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |error| Error::io(format_args!("cannot write {}", path.display()), error);
-    let mut file = match File::create_new(path) {
+    let mut file = match File::options().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(exists(path)),
         file => file.map_err(failed)?,
     };

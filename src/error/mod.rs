@@ -13,6 +13,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::barman::secret::without_secrets;
 use crate::barman::words::telling_line;
 
 pub use kind::{Kind, Retry};
@@ -77,15 +78,15 @@ pub struct Error {
 struct Said(String);
 
 impl Error {
-    /// An error with nothing to advise.
+    /// An error with nothing to advise. No secret that its message quotes is in it.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: without_secrets(&message.into()), hint: None, source: None }
     }
 
-    /// Adds what to do next.
+    /// Adds what to do next, without the secrets that it quotes.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(without_secrets(&hint.into()));
         self
     }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Store;
 use crate::barman::ids::{BackupId, ServerName, is_unprintable};
+use crate::barman::secret::without_secrets;
 use crate::error::{Error, Kind};
 
 /// How often a busy lock is tried again.
@@ -221,7 +222,7 @@ impl Holder {
     pub fn by(content: &[u8]) -> Option<Self> {
         let pid = std::str::from_utf8(content).ok()?.trim().parse().ok()?;
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok().map(|bytes| {
-            let words = String::from_utf8_lossy(&bytes).replace('\0', " ");
+            let words = without_secrets(&String::from_utf8_lossy(&bytes).replace('\0', " "));
             words.trim().chars().map(|c| if is_unprintable(c) { ' ' } else { c }).take(200).collect()
         });
         Some(Self { pid, command: command.filter(|command: &String| !command.is_empty()) })

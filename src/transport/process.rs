@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::secret::without_secrets;
+
 use super::activity::{self, Allowance};
 use super::text::Tail;
 
@@ -92,7 +94,7 @@ pub(super) async fn run(
     task: Task<'_>,
     mut on_output: impl FnMut(&[u8]) + Send,
 ) -> io::Result<Ended> {
-    tracing::debug!(command = ?command.as_std(), "starts");
+    tracing::debug!(command = %without_secrets(&format!("{:?}", command.as_std())), "starts");
     let Task { input, scratch, silence, cancel } = task;
     let mut group = Group::spawn(command, scratch)?;
     let id = group.id;

@@ -1,14 +1,14 @@
 //! Text from elsewhere, made harmless for a terminal.
 
 use crate::barman::ids::is_unprintable;
-use crate::barman::secret::without_passwords;
+use crate::barman::secret::without_secrets;
 
 /// How much of a program's stderr an error carries.
 const SHOWN: usize = 64 * 1024;
 
 /// The end of what a program wrote, without escape sequences, control characters and white space at its ends.
 ///
-/// Lines stay lines; passwords are masked. What is not UTF-8 or not printable becomes U+FFFD.
+/// Lines stay lines; secrets are masked. What is not UTF-8 or not printable becomes U+FFFD.
 pub(super) fn printable_tail(bytes: &[u8]) -> String {
     let bytes = &bytes[bytes.len().saturating_sub(SHOWN)..];
     let text = String::from_utf8_lossy(bytes);
@@ -29,7 +29,7 @@ pub(super) fn printable_tail(bytes: &[u8]) -> String {
             c => shown.push(c),
         }
     }
-    without_passwords(shown.trim())
+    without_secrets(shown.trim())
 }
 
 /// Keeps the last `limit` bytes of what is pushed.

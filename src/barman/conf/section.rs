@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::super::ids::ServerName;
 use super::super::layout::ServerDirs;
+use super::super::secret::without_secrets;
 use super::super::version::BarmanVersion;
 use super::NOTHING_TO_SYNC;
 
@@ -59,7 +60,8 @@ impl ReplicaSection<'_> {
         }
         let mut lines = Lines { barman, text: format!("{MARK}; what is changed here is lost.\n[{name}]\n") };
         lines.add("description", &format!("copy of {} at {}, kept by antipode", self.server, self.primary));
-        let command = self.ssh.map(shell_words::join);
+        // Nobody runs it: it tells Barman, and a person, where the copy comes from.
+        let command = self.ssh.map(|words| without_secrets(&shell_words::join(words)));
         if let Some(command) = command.as_deref().filter(|command| command.contains(char::is_control)) {
             return Err(self.unwritable(format!("the ssh command {command:?}")));
         }

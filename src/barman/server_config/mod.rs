@@ -8,7 +8,7 @@ use super::conf::values::SectionValues;
 use super::conf::{BarmanConf, ConfError};
 use super::ids::ServerName;
 use super::python_literal::Literal;
-use super::secret::{MASK, without_command_secrets, without_passwords};
+use super::secret::{MASK, without_secrets};
 use super::version::BarmanVersion;
 
 pub use keys::is_inherited;
@@ -265,10 +265,7 @@ fn redacted(key: &str, value: &Literal) -> Literal {
     Literal::Str(match key {
         // Whatever the command is, its purpose is to print the secret.
         "encryption_passphrase_command" => MASK.to_owned(),
-        key if key.ends_with("_command") || key.ends_with("_script") || key.ends_with("_filter") => {
-            without_command_secrets(text)
-        }
-        _ => without_passwords(text),
+        _ => without_secrets(text),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::SyncInfoError;
 use crate::barman::ids::is_unprintable;
-use crate::barman::secret::without_passwords;
+use crate::barman::secret::without_secrets;
 
 /// The keys of the answer; it starts with one of them, whatever the order in which a Python wrote them.
 const TOP_KEYS: [&[u8]; 6] =
@@ -46,6 +46,6 @@ fn json_start(stdout: &[u8]) -> Option<usize> {
 /// Enough of a foreign text for a message, harmless on a terminal.
 pub(super) fn excerpt(text: &str) -> String {
     // What is masked may be longer than what is shown: the whole text is looked at, up to a bound.
-    let text = without_passwords(&text.chars().take(4096).collect::<String>());
+    let text = without_secrets(&text.chars().take(4096).collect::<String>());
     text.chars().take(200).map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
 }

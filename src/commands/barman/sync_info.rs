@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::barman::conf::BarmanConf;
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
-use crate::barman::secret::without_passwords;
+use crate::barman::secret::without_secrets;
 use crate::barman::server_config::ServerConfig;
 use crate::barman::sync_info::listing::{Known, Listing, ListingError};
 use crate::barman::sync_info::write::{Answer, WriteError};
@@ -166,12 +166,4 @@ fn print_answer(stdout: &[u8]) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// A line of JSON without passwords; only a few of a million speak of one.
-fn without_secrets(line: &str) -> String {
-    if line.contains("://") || line.to_ascii_lowercase().contains("pass") {
-        return without_passwords(line);
-    }
-    line.to_owned()
 }

@@ -7,6 +7,7 @@ use super::SCHEMA_LINE;
 use super::from_barman::{Draft, DraftPrimary, DraftReplica};
 use super::settings::NotTaken;
 use crate::barman::ids::is_unprintable;
+use crate::barman::secret::without_secrets;
 
 /// Comments are no wider.
 const WIDTH: usize = 110;
@@ -48,7 +49,7 @@ pub fn write(draft: &Draft) -> String {
     if !draft.left_out.is_empty() {
         text += "\n# Left out:\n";
         for (name, why) in &draft.left_out {
-            text += &comment(0, &format!("- {name}: {why}"));
+            text += &comment(0, &without_secrets(&format!("- {name}: {why}")));
         }
     }
     text
@@ -57,7 +58,7 @@ pub fn write(draft: &Draft) -> String {
 fn primary_text(primary: &DraftPrimary, config: &str) -> String {
     let mut text = format!("  {}:\n", yaml::scalar(&primary.name));
     for (words, why) in &primary.access.left_out {
-        text += &comment(4, &format!("`{words}` of primary_ssh_command is left out: {why}"));
+        text += &comment(4, &without_secrets(&format!("`{words}` of primary_ssh_command is left out: {why}")));
     }
     text += &format!("    {}\n", primary.access.line());
     if primary.forwards_config {
