@@ -295,7 +295,7 @@ impl<'a> ReplicaRun<'a> {
 
     /// Notes what a copy found of a backup at the primary.
     pub fn note_finding(&self, id: BackupId, finding: Finding) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(id, finding);
+        finding.note(self.found.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default());
     }
 
     /// What was found so far.

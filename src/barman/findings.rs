@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::ids::BackupId;
 
 /// The version of the form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What was found of each backup.
-pub type Findings = BTreeMap<BackupId, Finding>;
+pub type Findings = BTreeMap<BackupId, Vec<Finding>>;
 
 /// What was found of a backup at the primary when it was copied last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,23 @@ pub enum Finding {
         /// The first, below the directory of the backup.
         first: String,
     },
+    /// It has files that its manifest does not list.
+    Unlisted {
+        /// How many.
+        count: u64,
+        /// The first, below the directory of the backup.
+        first: String,
+    },
+}
+
+impl Finding {
+    /// Notes it in the place of another of its sort. What was refused has nothing else that is worth to be told.
+    pub fn note(self, of_backup: &mut Vec<Self>) {
+        let sort = std::mem::discriminant(&self);
+        let is_refused = matches!(self, Self::Refused(_));
+        of_backup.retain(|known| !is_refused && std::mem::discriminant(known) != sort);
+        of_backup.push(self);
+    }
 }
 
 /// The form of the file.
@@ -58,14 +75,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_sort_of_finding_is_noted_once_and_a_refusal_alone() {
+        let links = |count| Finding::LinksLeftOut { count, first: "a".to_owned() };
+        let mut noted = Vec::new();
+        for finding in [links(1), Finding::Unlisted { count: 1, first: "b".to_owned() }, links(2)] {
+            finding.note(&mut noted);
+        }
+        assert_eq!(noted, [Finding::Unlisted { count: 1, first: "b".to_owned() }, links(2)]);
+        let refused = Finding::Refused("it is none".to_owned());
+        refused.clone().note(&mut noted);
+        assert_eq!(noted, [refused]);
+    }
+
+    #[test]
     fn findings_are_read_as_they_are_written_and_nothing_else_is() {
         let findings = Findings::from([
-            ("20261121T030000".parse().unwrap(), Finding::Refused("global/pg_control is missing".to_owned())),
-            ("20261122T030000".parse().unwrap(), Finding::LinksLeftOut { count: 2, first: "data/a.conf".to_owned() }),
+            ("20261121T030000".parse().unwrap(), vec![Finding::Refused("global/pg_control is missing".to_owned())]),
+            (
+                "20261122T030000".parse().unwrap(),
+                vec![
+                    Finding::LinksLeftOut { count: 2, first: "data/a.conf".to_owned() },
+                    Finding::Unlisted { count: 1, first: "data/x".to_owned() },
+                ],
+            ),
         ]);
         let text = String::from_utf8(write(&findings)).unwrap();
         assert_eq!(parse(text.as_bytes()), Some(findings));
-        for other in ["", "{}", &text[..text.len() / 2], &text.replace("\"format_version\":1", "\"format_version\":2")]
+        for other in ["", "{}", &text[..text.len() / 2], &text.replace("\"format_version\":2", "\"format_version\":1")]
         {
             assert_eq!(parse(other.as_bytes()), None, "{other}");
         }

@@ -1,7 +1,9 @@
 //! Finding and reading the site file.
 
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use rustix::fs::Mode;
 
@@ -83,11 +85,15 @@ fn keep_from_others(site: &Site) {
 /// Finds and reads the site file.
 pub fn read(arguments: &SiteFile) -> Result<Source, Error> {
     let path = find(arguments)?;
-    let bytes = fs::read(&path).map_err(|error| {
+    let bytes = read_bounded(&path).map_err(|error| {
         Error::io(format_args!("cannot read the site file {}", path.display()), error)
             .hint("name it with -f FILE or ANTIPODE_FILE")
     })?;
     let name = path.display().to_string();
+    if bytes.len() as u64 > LONGEST {
+        let message = format!("{name} has more than {} MiB and is no site file", LONGEST >> 20);
+        return Err(Error::new(Kind::Invalid, message).hint("name the site file with -f FILE or ANTIPODE_FILE"));
+    }
     Ok(match String::from_utf8(bytes) {
         Ok(text) => Source { name, text, unreadable: None },
         Err(error) => {
@@ -95,6 +101,16 @@ pub fn read(arguments: &SiteFile) -> Result<Source, Error> {
             Source { name, unreadable: Some(not_utf8(&text, error.utf8_error().valid_up_to())), text }
         }
     })
+}
+
+/// More than a site of ten thousand replicas says.
+const LONGEST: u64 = 8 << 20;
+
+/// The content of a file, and of one that is too long the first byte more. It may be a pipe.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A site file that holds what it should.

@@ -325,6 +325,15 @@ pub enum Note {
         /// The first, below the directory of the backup.
         first: String,
     },
+    /// A backup that is here with files that its manifest does not list.
+    Unlisted {
+        /// The backup.
+        backup: BackupId,
+        /// How many.
+        count: u64,
+        /// The first, below the directory of the backup.
+        first: String,
+    },
     /// Another file of this site worked on the replica last, and still would.
     OtherFile {
         /// The file.

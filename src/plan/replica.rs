@@ -123,7 +123,7 @@ impl Planner<'_> {
         plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, &after.branches());
         plan.notes = self.notes(&backups, &wals);
         plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
-        plan.notes.extend(self.links_left_out());
+        plan.notes.extend(self.found_in_copies());
         plan.notes.extend(looked_earlier(self.here));
         plan.notes.extend(self.accepted_in_vain().map(|pattern| Note::AcceptsNothing(pattern.to_string())));
         let blockers = guard::blockers(self.replica, self.primary, self.here, &backups, plan.after.full_backups);
@@ -205,22 +205,28 @@ impl Planner<'_> {
         let planned = |id: &BackupId| {
             actions.iter().filter_map(|action| action.change.effect().copied()).any(|copy| copy.id == *id)
         };
-        let refused = self.here.findings.iter().filter_map(|(id, finding)| match finding {
-            Finding::Refused(why) if planned(id) => Some(Warning::RefusedBefore { backup: *id, why: why.clone() }),
-            Finding::Refused(_) | Finding::LinksLeftOut { .. } => None,
+        let refused = self.findings().filter_map(|(id, finding)| match finding {
+            Finding::Refused(why) if planned(&id) => Some(Warning::RefusedBefore { backup: id, why: why.clone() }),
+            Finding::Refused(_) | Finding::LinksLeftOut { .. } | Finding::Unlisted { .. } => None,
         });
         refused.collect()
     }
 
-    fn links_left_out(&self) -> Vec<Note> {
+    fn findings(&self) -> impl Iterator<Item = (BackupId, &Finding)> {
+        self.here.findings.iter().flat_map(|(id, found)| found.iter().map(|finding| (*id, finding)))
+    }
+
+    /// What the copies of backups found that are here.
+    fn found_in_copies(&self) -> Vec<Note> {
         let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
-        let left_out = self.here.findings.iter().filter_map(|(id, finding)| match finding {
-            Finding::LinksLeftOut { count, first } if here.contains(id) => {
-                Some(Note::LinksLeftOut { backup: *id, count: *count, first: first.clone() })
+        let found = self.findings().filter(|(id, _)| here.contains(id)).filter_map(|(backup, finding)| match finding {
+            Finding::LinksLeftOut { count, first } => {
+                Some(Note::LinksLeftOut { backup, count: *count, first: first.clone() })
             }
-            Finding::Refused(_) | Finding::LinksLeftOut { .. } => None,
+            Finding::Unlisted { count, first } => Some(Note::Unlisted { backup, count: *count, first: first.clone() }),
+            Finding::Refused(_) => None,
         });
-        left_out.collect()
+        found.collect()
     }
 
     /// What is accepted although nothing of it would wait otherwise.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::barman::backup_info::Status;
-use crate::barman::ids::ServerName;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::wal::WalName;
 use crate::barman::wal_set::WalRange;
 use crate::plan::reason::{Blocker, HeldPrune, Note, Warning};
@@ -157,6 +157,18 @@ pub fn suspended(suspension: &Suspension) -> String {
     text
 }
 
+fn unlisted(backup: BackupId, n: u64, first: &str) -> String {
+    format!(
+        "backup {backup} has {} that its backup_manifest does not list, {}{}: {} not there when PostgreSQL made the \
+         backup; see at the primary who put {} there before it is restored",
+        count(n, "file"),
+        if n == 1 { "" } else { "the first " },
+        clean(first),
+        if n == 1 { "it was" } else { "they were" },
+        if n == 1 { "it" } else { "them" },
+    )
+}
+
 /// What the user should know.
 pub fn note(note: &Note) -> String {
     match note {
@@ -246,6 +258,7 @@ pub fn note(note: &Note) -> String {
             if *n == 1 { "it is" } else { "they are" },
             if *n == 1 { "it leads" } else { "they lead" },
         ),
+        Note::Unlisted { backup, count, first } => unlisted(*backup, *count, first),
         Note::OtherFile { file, ended } => format!(
             "another file of this site has this replica too, {}{}; one file is enough",
             clean(file),

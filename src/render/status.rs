@@ -400,8 +400,12 @@ fn to_know(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
         )
     };
     let warnings = lacking.chain(plan.warnings.iter().filter(is_grave).map(advice::warning));
-    let is_told =
-        |note: &&Note| matches!(note, Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. } | Note::Unproven { .. });
+    let is_told = |note: &&Note| {
+        matches!(
+            note,
+            Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. } | Note::Unlisted { .. } | Note::Unproven { .. }
+        )
+    };
     let notes = plan.notes.iter().filter(is_told).map(advice::note);
     let warnings = warnings.map(|sentence| Remark { label: "warning", sentence });
     warnings.chain(notes.map(|sentence| Remark { label: "note", sentence }))

@@ -355,7 +355,7 @@ fn write(path: &Path, content: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Compare;
+    use crate::transport::{Compare, Limit};
 
     #[tokio::test]
     async fn a_cut_line_leaves_a_partial_file_and_the_next_call_works() {
@@ -372,6 +372,7 @@ mod tests {
             bandwidth: None,
             taps: Vec::new(),
             compress: false,
+            limit: Limit::of([1 << 40]),
         };
         let (counter, cancel) = (ByteCounter::default(), CancellationToken::new());
         let error = connection.files.fetch(&request, &counter, &cancel).await.unwrap_err();

@@ -208,6 +208,52 @@ pub struct Fetch {
     pub taps: Vec<PathBuf>,
     /// Whether bytes are compressed on their way, where there is one.
     pub compress: bool,
+    /// How much may come, whatever the primary sends.
+    pub limit: Limit,
+}
+
+/// How much a copy may bring. It is kept while bytes come: what a primary said of a size need not be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Bytes of its largest file.
+    pub largest: u64,
+    /// Bytes of all its files.
+    pub all: u64,
+    /// Whether a file that is larger there is left out like one that is missing. Otherwise it is an error.
+    pub skips: bool,
+}
+
+impl Limit {
+    /// So many bytes may always come: small files come with what is said of them.
+    const SOME: u64 = 1 << 20;
+
+    /// What files of these sizes need.
+    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Self {
+        let none = Self { largest: Self::SOME, all: Self::SOME, skips: false };
+        sizes.into_iter().fold(none, |limit, size| Self {
+            largest: limit.largest.max(size),
+            all: limit.all.saturating_add(size),
+            ..limit
+        })
+    }
+
+    /// What so many files need that are read here, of which none is larger than this.
+    pub fn of_files(count: usize, largest: u64) -> Self {
+        let all = largest.saturating_mul(count as u64).max(Self::SOME);
+        Self { largest: largest.max(Self::SOME), all, skips: true }
+    }
+
+    /// The error of a copy that brought more.
+    fn exceeded(self, primary: &str, from: &Path) -> Error {
+        let from = from.display().to_string();
+        let message = format!(
+            "primary {primary}: more came of {} than there was: files of up to {} bytes, {} in all",
+            from.escape_debug(),
+            self.largest,
+            self.all
+        );
+        Error::new(Kind::Untrusted, message).hint("see what the primary has there; what came is not used")
+    }
 }
 
 /// How a file that is here already is compared with the primary's.

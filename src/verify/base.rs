@@ -31,8 +31,6 @@ use trees::{Listed, OnDisk};
 
 /// Where a base has its manifest.
 pub const MANIFEST: &str = "data/backup_manifest";
-/// More than the manifest of ten million files.
-const MAX_MANIFEST: u64 = 4 << 30;
 /// What a base may lack of its announced size: a twentieth, as Barman counts some files of its own in, and not less than this.
 const SLACK: u64 = 1 << 20;
 
@@ -114,8 +112,7 @@ pub fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<V
 
 /// The manifest of a base; `None` when there is none, or it is damaged.
 pub fn manifest(base: Root<'_>) -> Result<Option<Manifest>, CatalogError> {
-    let bytes = base.read(Path::new(MANIFEST), MAX_MANIFEST)?;
-    Ok(bytes.and_then(|bytes| Manifest::parse(&bytes).ok()))
+    Ok(base.open(Path::new(MANIFEST))?.and_then(|file| Manifest::read(file).ok()))
 }
 
 /// Whether a base consists of archives, or should: a tree that was compressed on its way is none.
@@ -123,6 +120,14 @@ pub fn is_archived(base: Root<'_>, announced: &Announced) -> Result<bool, Catalo
     let names = base.names(Path::new("data"))?;
     let says_so = announced.packing != Packing::Plain;
     Ok(archive::of("base", &names).is_some() || (says_so && !names.iter().any(|name| name == "PG_VERSION")))
+}
+
+/// The files of a base that its manifest does not list, where it has one: how many, and the first.
+pub fn unlisted_files(base: Root<'_>, announced: &Announced) -> Result<Option<(u64, PathBuf)>, CatalogError> {
+    if announced.is_snapshot || is_archived(base, announced)? {
+        return Ok(None);
+    }
+    manifest(base)?.map_or(Ok(None), |manifest| tree::unlisted(base, &manifest))
 }
 
 /// How closely a base is looked at.
@@ -138,9 +143,12 @@ fn examine(base: Root<'_>, announced: &Announced, scrutiny: &Scrutiny<'_>) -> Re
     let mut faults = if is_archived(base, announced)? {
         archives(base, announced, scrutiny)?
     } else {
-        match base.read(Path::new(MANIFEST), MAX_MANIFEST)? {
-            Some(bytes) => match Manifest::parse(&bytes) {
-                Ok(manifest) => listed(base, announced, &manifest, bytes.len() as u64, scrutiny)?,
+        match base.open(Path::new(MANIFEST))? {
+            Some(file) => match Manifest::read(file) {
+                Ok(manifest) => {
+                    let own_size = base.size(Path::new(MANIFEST))?.unwrap_or(0);
+                    listed(base, announced, &manifest, own_size, scrutiny)?
+                }
                 Err(error) => vec![Fault::new(MANIFEST, error.into())],
             },
             None => unlisted(base, announced)?,

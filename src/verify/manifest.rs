@@ -7,6 +7,7 @@
 mod read;
 
 use std::collections::BTreeMap;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use super::checksum::{Algorithm, Checksum};
 use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Timeline};
+use crate::store::File;
 
 /// The content of a `backup_manifest`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,23 +82,53 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads a manifest after its own checksum was found right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        verify_own_checksum(bytes)?;
-        read::read(bytes)
+        Self::of(Cursor::new(bytes))
+    }
+
+    /// The same for one that is in a file: it is read twice, and never held as a whole.
+    pub fn read(file: File) -> Result<Self, ManifestError> {
+        Self::of(file)
+    }
+
+    fn of(mut file: impl Read + Seek) -> Result<Self, ManifestError> {
+        let unreadable = |error: io::Error| ManifestError::Shape(error.to_string());
+        verify_own_checksum(&mut file)?;
+        file.rewind().map_err(unreadable)?;
+        read::read(BufReader::with_capacity(READ_AT_ONCE, file))
     }
 }
 
+/// What is read of a manifest at a time.
+const READ_AT_ONCE: usize = 1 << 20;
+
+/// More than its last line has.
+const LONGEST_LAST_LINE: u64 = 1 << 10;
+
 /// The checksum on the last line covers all the lines before it (PostgreSQL `verify_manifest_checksum`).
-fn verify_own_checksum(bytes: &[u8]) -> Result<(), ManifestError> {
-    let body = bytes.strip_suffix(b"\n").ok_or(ManifestError::CutOff)?;
+fn verify_own_checksum(file: &mut (impl Read + Seek)) -> Result<(), ManifestError> {
+    let unreadable = |error: io::Error| ManifestError::Shape(error.to_string());
+    let length = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
+    let tail_at = length.saturating_sub(LONGEST_LAST_LINE);
+    file.seek(SeekFrom::Start(tail_at)).map_err(unreadable)?;
+    let mut tail = Vec::new();
+    file.take(LONGEST_LAST_LINE).read_to_end(&mut tail).map_err(unreadable)?;
+    let body = tail.strip_suffix(b"\n").ok_or(ManifestError::CutOff)?;
     let newline = body.iter().rposition(|b| *b == b'\n').ok_or(ManifestError::CutOff)?;
-    let (covered, last) = body.split_at(newline + 1);
-    let last = std::str::from_utf8(last).map_err(|_| ManifestError::CutOff)?;
+    let last = std::str::from_utf8(&body[newline + 1..]).map_err(|_| ManifestError::CutOff)?;
     let expected = last
         .strip_prefix("\"Manifest-Checksum\": \"")
         .and_then(|rest| rest.strip_suffix("\"}"))
         .ok_or(ManifestError::CutOff)?;
+    file.rewind().map_err(unreadable)?;
     let mut hasher = super::checksum::Hasher::new(Algorithm::Sha256);
-    hasher.update(covered);
+    let mut covered = file.take(tail_at + newline as u64 + 1);
+    let mut buffer = vec![0; READ_AT_ONCE];
+    loop {
+        match covered.read(&mut buffer).map_err(unreadable)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
     let found = hasher.finish().to_string();
     if found.eq_ignore_ascii_case(expected) {
         return Ok(());

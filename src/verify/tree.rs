@@ -46,6 +46,43 @@ pub fn verify(base: Root<'_>, manifest: &Manifest, go_on: GoOn<'_>) -> Result<Ve
     Ok(faults)
 }
 
+/// The files of a base that its manifest does not list, but for those that none lists (`pg_verifybackup` passes over the
+/// same) and what is Barman's: how many there are, and the first.
+pub fn unlisted(base: Root<'_>, manifest: &Manifest) -> Result<Option<(u64, PathBuf)>, CatalogError> {
+    let (mut directories, mut count, mut first) = (vec![PathBuf::new()], 0, None);
+    while let Some(directory) = directories.pop() {
+        for entry in base.list(&directory)? {
+            let path = directory.join(entry.file_name());
+            if OURS.iter().any(|own| path == Path::new(own)) {
+                continue;
+            }
+            if entry.kind.is_dir() {
+                directories.push(path);
+            } else if entry.kind.is_file() && !is_listed(&path, manifest) {
+                count += 1;
+                first = first.filter(|first| *first < path).or(Some(path));
+            }
+        }
+    }
+    Ok(first.map(|first| (count, first)))
+}
+
+/// What lies in a base and is none of the cluster's.
+const OURS: [&str; 3] = ["backup.info", ".backup.lock", "annotations"];
+
+/// Whether a manifest lists what is stored at a path, or would not.
+fn is_listed(stored: &Path, manifest: &Manifest) -> bool {
+    const NEVER: [&str; 4] = ["backup_manifest", "postgresql.auto.conf", "recovery.signal", "standby.signal"];
+    match stored.strip_prefix("data") {
+        Ok(path) => {
+            NEVER.iter().any(|never| path == Path::new(never))
+                || path.starts_with("pg_wal")
+                || manifest.files.contains_key(path)
+        }
+        Err(_) => manifest.files.contains_key(&Path::new("pg_tblspc").join(stored)),
+    }
+}
+
 fn size_fault(found: Option<u64>, file: &ManifestFile) -> Option<FaultKind> {
     match found {
         Some(found) if found == file.size => None,

@@ -15,6 +15,7 @@ mod buckets;
 mod disk;
 mod estimates;
 mod gone;
+mod growth;
 mod hostile_files;
 mod hostile_names;
 mod hostile_wal;

@@ -47,7 +47,7 @@ fn nothing_that_comes_is_for_others_or_written_by_the_group_whatever_the_primary
         let info = bench.catalog().join("main/meta/20261122T030000-backup.info");
         let readable = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(readable(&info), file);
-        for base in ["main/base/20261122T030000/data/PG_VERSION", "main/wals/xlog.db"] {
+        for base in ["main/base/20261122T030000/data/PG_VERSION", "main/wals/main-xlog.db"] {
             assert_eq!(readable(&bench.catalog().join(base)), file, "{base}");
         }
         bench.antipode(&["plan", "--detailed-exitcode"]).expect(0);

@@ -80,7 +80,7 @@ pub async fn plan_and_apply(
     between: impl FnOnce(&Plan, &mut Connections),
 ) -> (Plan, Summary) {
     home::prepare(&site.catalog.path).unwrap();
-    let barman = SiteConf::read(&site.catalog.path, site.catalog.config.as_deref()).unwrap();
+    let barman = SiteConf::read(&site.catalog).unwrap();
     let take = |name| RunLock::take((with.stores)(&barman.server(name).unwrap().0), name, LOCK_TIMEOUT);
     let run_locks = try_join_all(site.replicas.keys().map(take)).await.unwrap();
     let mut connections = call(site).await;

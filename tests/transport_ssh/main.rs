@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antipode::error::{Error, Kind, Retry};
 use antipode::site::model::{Access, Primary};
-use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, Look, Part, What};
+use antipode::transport::{self, ByteCounter, Compare, Connection, Fetch, Fetched, Limit, Look, Part, What};
 use support::sshd::Sshd;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ fn files(from: &Path, into: &Path, paths: &[&str], flatten: bool) -> Fetch {
         bandwidth: None,
         taps: Vec::new(),
         compress: false,
+        limit: Limit::of([1 << 40]),
     }
 }
 

@@ -227,9 +227,21 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
         Ok(store.settle_modes(&[place.into()])?)
     })
     .await?;
+    note_unlisted(job, copy, writing).await?;
     writing.sync().await?;
     writing.staged.believe(copy.id);
     Ok(transferred)
+}
+
+/// Notes what came that nothing proves: files that the manifest does not list.
+async fn note_unlisted(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(), Error> {
+    let announced = Announced::of(&copy.info);
+    let unlisted = writing.look(move |base| Ok(verify::unlisted_files(base, &announced)?)).await?;
+    if let Some((count, first)) = unlisted {
+        let first = first.display().to_string().escape_debug().to_string();
+        job.run.note_finding(copy.id, Finding::Unlisted { count, first });
+    }
+    Ok(())
 }
 
 /// Brings what is not there yet, and looks at all of it. What does not verify is brought once more.

@@ -24,7 +24,7 @@ use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive, xlogdb as listed};
-use crate::transport::{Compare, Fetch, Fetched, What, blocking};
+use crate::transport::{Compare, Fetch, Fetched, Limit, What, blocking};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start};
@@ -185,7 +185,8 @@ async fn try_commit(
         return Ok(Shipped { refused, ..Shipped::default() });
     }
     let is_plain = entries.iter().all(|entry| entry.compression.is_none() && entry.encryption.is_none());
-    let fetched = match bring(job, &place, entries.iter().map(|entry| entry.name), is_plain, piece).await {
+    let fetched = match bring(job, &place, entries.iter().map(|entry| (entry.name, entry.size)), is_plain, piece).await
+    {
         Ok(fetched) => fetched,
         Err(failure) => return salvage(job, place, entries, refused, failure).await,
     };
@@ -215,29 +216,31 @@ async fn reachable(run: &ReplicaRun<'_>, entries: Vec<WalEntry>) -> Result<(Vec<
     .await
 }
 
-/// Brings WAL files under temporary names. Those that an earlier run left there come first, compared by content.
+/// Brings WAL files of these sizes under temporary names. Those that an earlier run left there come first, compared by content.
 async fn bring(
     job: Job<'_>,
     place: &Placing,
-    names: impl Iterator<Item = WalName>,
+    files: impl Iterator<Item = (WalName, u64)>,
     is_plain: bool,
     piece: Option<Piece>,
 ) -> Result<Fetched, Error> {
-    let (left, fresh): (Vec<WalName>, Vec<WalName>) = names.partition(|name| place.is_left(*name));
+    let (left, fresh): (Vec<_>, Vec<_>) = files.partition(|(name, _)| place.is_left(*name));
     let (store, doubted) = (Arc::clone(&place.store), left.clone());
     blocking(move || {
         store.make(Place::Arrivals)?;
-        let doubted: Vec<At<'_>> = doubted.into_iter().map(|name| Place::Arrived(name).into()).collect();
+        let doubted: Vec<At<'_>> = doubted.into_iter().map(|(name, _)| Place::Arrived(name).into()).collect();
         Ok(store.reread(&doubted)?)
     })
     .await?;
     let mut fetched = Fetched::default();
-    for (names, compare) in [(left, Compare::Content), (fresh, Compare::Times)] {
-        if names.is_empty() {
+    for (files, compare) in [(left, Compare::Content), (fresh, Compare::Times)] {
+        if files.is_empty() {
             continue;
         }
+        let limit = Limit::of(files.iter().map(|(_, size)| *size));
+        let names: Vec<WalName> = files.into_iter().map(|(name, _)| name).collect();
         let compress = job.run.compresses(is_plain);
-        let part = job.fetch(Fetch { compress, ..place.request(&names, compare) }, piece).await?;
+        let part = job.fetch(Fetch { compress, limit, ..place.request(&names, compare) }, piece).await?;
         place.believe(&names);
         fetched.transferred += part.transferred;
         fetched.missing.extend(part.missing);
@@ -308,6 +311,7 @@ impl Placing {
             bandwidth: None,
             taps: Vec::new(),
             compress: false,
+            limit: Limit::of([]),
         }
     }
 
@@ -428,7 +432,7 @@ pub async fn ship_history(job: Job<'_>, timeline: Timeline, entry: Option<WalEnt
         return Err(Error::new(Kind::Damaged, format!("{name} not placed: {why}")));
     }
     let place = Placing::begin(job.run, BTreeSet::new()).await?;
-    let fetched = bring(job, &place, std::iter::once(name), true, None).await?;
+    let fetched = bring(job, &place, std::iter::once((name, size)), true, None).await?;
     if !fetched.missing.is_empty() {
         return Err(Error::new(Kind::Stale, format!("{name} is no longer at the primary")).hint("plan again"));
     }

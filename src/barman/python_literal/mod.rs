@@ -3,6 +3,8 @@
 
 mod json;
 
+pub use json::Allowance;
+
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 

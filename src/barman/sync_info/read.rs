@@ -13,7 +13,7 @@ use super::frame::excerpt;
 use super::{SyncConfig, SyncInfo, SyncInfoError};
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, InvalidId};
-use crate::barman::python_literal::Literal;
+use crate::barman::python_literal::{Allowance, Literal};
 use crate::barman::wal_entry::{Mtime, WalEntry};
 
 pub(super) fn read(json: &[u8]) -> Result<SyncInfo, SyncInfoError> {
@@ -147,7 +147,8 @@ impl Shape for Top {
                 }
                 TopKey::Backups => {
                     trace.at(Spot::Key("backups"));
-                    info.backups = map.next_value_seed(Object(trace, Backups))?;
+                    info.backups =
+                        map.next_value_seed(Object(trace, Backups(Allowance::new(MOST_VALUES, MOST_TEXT))))?;
                     backups = true;
                 }
                 TopKey::Wals => {
@@ -173,8 +174,15 @@ impl Shape for Top {
     }
 }
 
+/// Keys and values of all backups: more than those of fifty thousand have.
+const MOST_VALUES: usize = 3 << 20;
+/// Bytes of their texts.
+const MOST_TEXT: usize = 64 << 20;
+/// WAL files in an answer. Where there are more, they are known by xlog.db.
+const MOST_WALS: usize = 2 << 20;
+
 /// The map of backups by id.
-struct Backups;
+struct Backups(Allowance);
 
 impl Shape for Backups {
     type Value = std::collections::BTreeMap<BackupId, BackupInfo>;
@@ -185,7 +193,7 @@ impl Shape for Backups {
         while let Some(id) = map.next_key_seed(Name::new(trace))? {
             let id = id.ok_or_else(|| A::Error::custom("a backup has no id"))?;
             trace.at(Spot::Backup(id));
-            backups.insert(id, map.next_value_seed(Object(trace, Backup))?);
+            backups.insert(id, map.next_value_seed(Object(trace, Backup(&self.0)))?);
             trace.at(Spot::Key("backups"));
         }
         Ok(backups)
@@ -193,15 +201,16 @@ impl Shape for Backups {
 }
 
 /// One backup.
-struct Backup;
+struct Backup<'a>(&'a Allowance);
 
-impl Shape for Backup {
+impl Shape for Backup<'_> {
     type Value = BackupInfo;
     const EXPECTED: &'static str = "a backup";
 
     fn read<'de, A: MapAccess<'de>>(self, _: &Trace, mut map: A) -> Result<BackupInfo, A::Error> {
         let mut info = BackupInfo::default();
-        while let Some((key, value)) = map.next_entry::<String, Literal>()? {
+        while let Some(key) = map.next_key_seed(self.0.text())? {
+            let value = map.next_value_seed(self.0.literal())?;
             info.set_from_json(&key, &value);
         }
         Ok(info)
@@ -231,6 +240,9 @@ impl<'de> Visitor<'de> for Wals<'_> {
         loop {
             self.0.at(Spot::Wal(wals.len(), ""));
             match seq.next_element_seed(Object(self.0, Wal(wals.len())))? {
+                Some(_) if wals.len() == MOST_WALS => {
+                    return Err(A::Error::custom(format_args!("more than {MOST_WALS} WAL files")));
+                }
                 Some(wal) => wals.push(wal),
                 None => return Ok(wals),
             }
@@ -370,9 +382,9 @@ impl SyncConfig {
                 at("compression");
                 self.compression = map.next_value_seed(Name::new(trace))?;
             }
-            ConfigKey::BackupMethod => self.backup_method = text(map.next_value()?),
-            ConfigKey::BackupCompression => self.backup_compression = text(map.next_value()?),
-            ConfigKey::RetentionPolicy => self.retention_policy = text(map.next_value()?),
+            ConfigKey::BackupMethod => self.backup_method = text(map)?,
+            ConfigKey::BackupCompression => self.backup_compression = text(map)?,
+            ConfigKey::RetentionPolicy => self.retention_policy = text(map)?,
             ConfigKey::Other => {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -382,11 +394,12 @@ impl SyncConfig {
 }
 
 /// A text that is only shown: made harmless, and left out if it is none.
-fn text(value: Literal) -> Option<String> {
-    match value {
+fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
+    let few = Allowance::new(1 << 10, 64 << 10);
+    Ok(match map.next_value_seed(few.literal())? {
         Literal::Str(text) if !text.is_empty() => Some(excerpt(&text)),
         _ => None,
-    }
+    })
 }
 
 /// Reads a string into a checked type; null and the empty string are `None`.

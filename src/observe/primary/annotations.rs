@@ -34,7 +34,10 @@ pub async fn add(
         |id: BackupId| Layout::readable().map(|layout| [layout.keep(&dirs, id), layout.delete_this(&dirs, id)]);
     let ids = there.backups.keys().copied();
     let paths = ids.flat_map(|id| of_backup(id).into_iter().flatten().filter(move |path| may_be(id, path)));
-    let found = Annotations::fetch(fetcher, &dirs, paths.collect()).await?;
+    // One that is far too long is not fetched to be passed over.
+    let size = |path: &PathBuf| seen.backups.get(path).map_or(0, |sight| sight.size);
+    let (paths, too_long): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| size(path) <= MAX_SIZE);
+    let found = Annotations::fetch(fetcher, &dirs, paths).await?;
     for (id, backup) in &mut there.backups {
         for [keep, delete_this] in of_backup(*id) {
             match found.read(&keep).map(|bytes| Keep::parse(&bytes)) {
@@ -42,9 +45,15 @@ pub async fn add(
                 Some(Err(error)) => {
                     there.notes.push(format!("the keep annotation of backup {id} is passed over: {error}"));
                 }
+                None if too_long.contains(&keep) => {
+                    let bytes = size(&keep);
+                    there
+                        .notes
+                        .push(format!("the keep annotation of backup {id} is passed over: it has {bytes} bytes"));
+                }
                 None => {}
             }
-            backup.going_away |= found.read(&delete_this).is_some();
+            backup.going_away |= found.read(&delete_this).is_some() || too_long.contains(&delete_this);
         }
     }
     Ok(())

@@ -291,6 +291,11 @@ async fn add_histories(
     // What tells nothing here may be spoilt.
     let is_known = |history: &&HistoryFile, size| history.size == size && !history.ancestors.is_empty();
     let known = |timeline: &Timeline, size: u64| here.histories.get(timeline).filter(|history| is_known(history, size));
+    let too_long = sizes.iter().filter(|(_, size)| **size > MAX_HISTORY);
+    let told = |(timeline, size): (&Timeline, &u64)| {
+        format!("{} is left out: it has {size} bytes, and PostgreSQL writes a few hundred", name(*timeline))
+    };
+    there.notes.extend(too_long.map(told));
     let missing = sizes.iter().filter(|(timeline, size)| known(timeline, **size).is_none() && **size <= MAX_HISTORY);
     let paths = missing.map(|(timeline, _)| name(*timeline).into()).collect();
     let files = fetcher.fetch(&there.directories.wals_directory, paths, MAX_HISTORY).await?;

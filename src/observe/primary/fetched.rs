@@ -8,13 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::transport::bandwidth::Bandwidth;
-use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, PrivateDir, What};
+use crate::transport::{ByteCounter, Compare, Fetch, Fetched, Files, Limit, PrivateDir, What};
 
+use crate::store::File;
 use crate::store::cache::Cache;
 use crate::store::posix::files;
-
-/// So many bytes may always come: small files come with what rsync says of them.
-const SOME: u64 = 1 << 20;
 
 /// Fetches files that are read.
 pub struct Fetcher<'a> {
@@ -46,7 +44,7 @@ enum Directory {
 pub enum FetchError {
     /// The transfer failed.
     Transport(Error),
-    /// What came has no place here, or more came than may.
+    /// What came has no place here.
     Here(Error),
 }
 
@@ -126,7 +124,7 @@ impl Fetcher<'_> {
         largest: u64,
         basis: Option<&Path>,
     ) -> Result<Fetched, FetchError> {
-        let most = largest.saturating_mul(paths.len() as u64).max(SOME);
+        let limit = Limit::of_files(paths.len(), largest);
         let request = Fetch {
             from: from.to_owned(),
             into: into.to_owned(),
@@ -136,26 +134,9 @@ impl Fetcher<'_> {
             bandwidth: self.bandwidth.limit(),
             taps: self.bandwidth.tap().map_err(FetchError::Here)?.into_iter().collect(),
             compress: false,
+            limit,
         };
-        self.fetch_at_most(most, &request).await
-    }
-
-    /// Fetches so many bytes at the most.
-    async fn fetch_at_most(&self, most: u64, request: &Fetch) -> Result<Fetched, FetchError> {
-        let (counter, cut_off) = (ByteCounter::default(), self.cancel.child_token());
-        let too_much = cut_off.clone();
-        let _listening = counter.listen(move |all| {
-            if all > most {
-                too_much.cancel();
-            }
-        });
-        let fetched = self.files.fetch(request, &counter, &cut_off).await;
-        if counter.get() > most {
-            let from = request.from.display();
-            let message = format!("more than {most} bytes came of {from}, and files there are not so large");
-            let error = Error::new(Kind::Untrusted, message).hint("see what the primary has there");
-            return Err(FetchError::Here(error));
-        }
+        let fetched = self.files.fetch(&request, &ByteCounter::default(), self.cancel).await;
         fetched.map_err(FetchError::Transport)
     }
 }
@@ -208,6 +189,12 @@ impl FetchedFiles {
         // The cache may still have what the primary lost.
         let is_there = !self.missing.contains(path);
         is_there.then(|| files::read(&directory.join(path), limit).ok().flatten())?
+    }
+
+    /// A file for reading; `None` when the primary does not have it as a regular file.
+    pub fn open(&self, path: &Path) -> Option<File> {
+        let directory = self.directory.as_ref().filter(|_| !self.missing.contains(path))?;
+        files::open(&directory.path().join(path)).ok().flatten()
     }
 
     /// The cache that the files are in, if they are in one.

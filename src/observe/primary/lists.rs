@@ -25,7 +25,7 @@ use super::sights::Sight;
 use crate::store::cache::{Cache, NOTE};
 
 /// The longest list that is read: more than the lines of as many files as an archive may have.
-const MAX_SIZE: u64 = 512 << 20;
+const MAX_SIZE: u64 = 320 << 20;
 
 /// More than what is remembered of the longest list.
 const MAX_NOTE: u64 = MAX_SIZE;
@@ -71,6 +71,7 @@ impl FetchedLists {
         if seen.is_empty() {
             return Ok(Self { from, names, files: FetchedFiles::default(), were_seen: true, list: None });
         }
+        check_sizes(seen)?;
         let is_here = |cache: &Cache| seen.iter().all(|(name, sight)| cache.has(name, sight.size, sight.mtime));
         let cache = match cache {
             Some(cache) if is_kept && is_here(&cache) => {
@@ -110,6 +111,7 @@ impl FetchedLists {
         if names.iter().all(is_here) {
             return Ok(Self { from, names, ..self });
         }
+        check_sizes(seen)?;
         let mut files = self.files;
         if seen.is_empty() {
             files = FetchedFiles::default();
@@ -200,6 +202,14 @@ fn lines(bytes: &mut Vec<u8>, memory: &mut ListMemory) -> Result<ListRead, Error
     }
     let list = XlogDbFile::of(bytes, memory.parse(bytes));
     Ok(ListRead { fault: list.is_faulty().then(|| FAULT.to_owned()), last: list.last, entries: list.entries })
+}
+
+/// Refuses a list that is too long, before any of it comes.
+fn check_sizes(seen: &BTreeMap<PathBuf, Sight>) -> Result<(), Error> {
+    if seen.values().any(|sight| sight.size > MAX_SIZE) {
+        return Err(too_long(&format!("has more than {} MiB", MAX_SIZE >> 20)));
+    }
+    Ok(())
 }
 
 fn too_long(what: &str) -> Error {

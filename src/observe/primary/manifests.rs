@@ -13,8 +13,8 @@ use crate::verify::manifest::{Manifest, ManifestError};
 use super::fetched::Fetcher;
 use crate::store::cache::Cache;
 
-/// More than the manifest of ten million files.
-const MAX_MANIFEST: u64 = 4 << 30;
+/// More than the manifest of two million files. A backup with a longer one is copied in full.
+const MAX_MANIFEST: u64 = 512 << 20;
 
 /// The manifests that a primary has.
 type Manifests = BTreeMap<BackupId, Result<Manifest, ManifestError>>;
@@ -55,7 +55,7 @@ async fn fetch(
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
     let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), MAX_MANIFEST, cache).await?;
     let reading = tokio::task::spawn_blocking(move || {
-        let manifest = |id: BackupId| Some((id, Manifest::parse(&files.read(&path(&id), MAX_MANIFEST)?)));
+        let manifest = |id: BackupId| Some((id, Manifest::read(files.open(&path(&id))?)));
         let manifests: Manifests = ids.into_iter().filter_map(manifest).collect();
         let whole: BTreeSet<BackupId> =
             manifests.iter().filter(|(_, manifest)| manifest.is_ok()).map(|(id, _)| *id).collect();

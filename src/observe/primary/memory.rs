@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::ids::{BackupId, ServerName};
@@ -152,12 +153,13 @@ impl Memory {
     }
 }
 
-/// Whom a primary is, and what is asked of it.
+/// Who a primary is, and what is asked of it, as a digest: the way to it may hold a secret.
 fn question(primary: &Primary, server: &ServerName) -> String {
     let to = match &primary.access {
         Access::Ssh { words } => words.join(" "),
         Access::Path(home) => home.display().to_string(),
     };
     let config = primary.barman_config.as_deref().unwrap_or_default();
-    [to.as_str(), &primary.barman_command.join(" "), config, server.as_str()].join("\n")
+    let question = [to.as_str(), &primary.barman_command.join(" "), config, server.as_str()].join("\n");
+    Sha256::digest(question).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -228,6 +228,8 @@ fn every_warning_says_what_to_do() {
         Note::AcceptsNothing("main/wal/00000001000001A300000008".to_owned()),
         Note::LinksLeftOut { backup: id("1016"), count: 1, first: "data/postgresql.conf".to_owned() },
         Note::LinksLeftOut { backup: id("1017"), count: 2, first: "data/pg_hba.conf".to_owned() },
+        Note::Unlisted { backup: id("1016"), count: 1, first: "data/base/5/evil".to_owned() },
+        Note::Unlisted { backup: id("1017"), count: 3, first: "data/evil.conf".to_owned() },
         Note::GoingAway(id("1012")),
         Note::CloudSnapshot(id("1013")),
         Note::OrphanedBase(id("1014")),

@@ -41,6 +41,8 @@ pub(super) struct Copier<'a> {
     bucket: Bucket,
     taps: Taps,
     done: Fetched,
+    /// Bytes of all files so far.
+    come: u64,
 }
 
 impl<'a> Copier<'a> {
@@ -55,7 +57,7 @@ impl<'a> Copier<'a> {
         fs::read_dir(&request.from).map_err(|error| failure(primary, &request.from, &error))?;
         let taps = Taps::open(&request.taps).map_err(|error| failure(primary, &request.into, &error))?;
         let (stop, bucket) = (Box::new(stop), Bucket::new(request.bandwidth));
-        Ok(Self { primary, request, counter, stop, bucket, taps, done: Fetched::default() })
+        Ok(Self { primary, request, counter, stop, bucket, taps, done: Fetched::default(), come: 0 })
     }
 
     /// What was done.
@@ -128,6 +130,15 @@ impl<'a> Copier<'a> {
             return Ok(());
         };
         let wanted = Stamp::of(&source).map_err(|error| failure(self.primary, path, &error))?;
+        let limit = self.request.limit;
+        if limit.skips && wanted.size > limit.largest {
+            self.vanished(path.to_owned());
+            return Ok(());
+        }
+        self.come = self.come.saturating_add(wanted.size);
+        if wanted.size > limit.largest || self.come > limit.all {
+            return Err(limit.exceeded(self.primary, &self.request.from.join(path)));
+        }
         match self.is_here(&source, &target, &wanted) {
             Ok(true) => return Ok(()),
             Ok(false) => {}

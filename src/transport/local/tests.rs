@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::site::model::{Access, Timeouts};
-use crate::transport::Compare;
+use crate::transport::{Compare, Limit};
 
 /// A source with a few files, and an empty target.
 struct Bench {
@@ -54,6 +54,7 @@ impl Bench {
             bandwidth: None,
             taps: Vec::new(),
             compress: false,
+            limit: Limit::of([1 << 40]),
         }
     }
 

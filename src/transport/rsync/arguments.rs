@@ -96,6 +96,9 @@ pub(super) fn fetch_arguments(request: &Fetch, way: &Way, scratch: Option<&Path>
         What::Files { flatten, .. } => {
             arguments.extend(listed);
             arguments.push(if *flatten { "--no-relative" } else { "--no-implied-dirs" }.into());
+            if request.limit.skips {
+                arguments.push(format!("--max-size={}", request.limit.largest).into());
+            }
         }
         What::Directories { exclude } => {
             arguments.extend(["--recursive", "--links", "--safe-links"].map(OsString::from));
@@ -193,7 +196,7 @@ fn shell_text<'a>(words: impl Iterator<Item = &'a OsString>) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Part;
+    use crate::transport::{Limit, Part};
 
     fn way(version: [u32; 3]) -> Way {
         Way {
@@ -213,6 +216,7 @@ mod tests {
             bandwidth: None,
             taps: Vec::new(),
             compress: false,
+            limit: Limit::of([1 << 40]),
         }
     }
 

@@ -228,10 +228,15 @@ impl Files for RsyncFiles {
         let lease = self.lease_for_copy(cancel).await?;
         let way = self.way_of_copy(&lease, request).await?;
         let arguments = fetch_arguments(request, &way, Some(scratch.path()));
-        let mut progress = Progress::new(counter);
+        let end = cancel.child_token();
+        let mut progress = Progress::at_most(counter, request.limit.all, end.clone());
         let (input, silence) = (files_from(&request.what), self.silence(request.compare));
-        let task = Task { input, scratch: Some(scratch), silence, cancel };
-        let ended = self.run(&lease, rsync().args(arguments), task, |bytes| progress.read(bytes)).await?;
+        let task = Task { input, scratch: Some(scratch), silence, cancel: &end };
+        let mut command = within(request.limit.largest);
+        let ended = self.run(&lease, command.args(arguments), task, |bytes| progress.read(bytes)).await?;
+        if progress.is_exceeded() && !cancel.is_cancelled() {
+            return Err(request.limit.exceeded(self.primary(), &request.from));
+        }
         let paths = match &request.what {
             What::Files { paths, .. } => paths.as_slice(),
             What::Directories { .. } | What::Part(_) => &[],

@@ -23,6 +23,7 @@ const EPERM: i32 = 1;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
+const EFBIG: i32 = 27;
 
 /// Nothing came, from rsync's own view or from ours.
 const SILENT: &str = "it fell silent for longer than `timeouts.idle`";
@@ -163,13 +164,14 @@ fn lost(code: i32, stderr: &str) -> Option<&'static str> {
     }
 }
 
-/// Our own disk comes first: whatever else is said follows from it.
+/// Our own disk comes first, and what a file may be: whatever else is said follows from it.
 fn full_or_read_only(complaints: &[Complaint], asked: Asked<'_>) -> Option<Error> {
     complaints.iter().filter(|complaint| complaint.side == Side::Here).find_map(|complaint| {
         let (kind, what) = match complaint.errno {
             ENOSPC => (Kind::NoSpace, "the file system here is full"),
             EDQUOT => (Kind::NoSpace, "the quota here is used up"),
             EROFS => (Kind::ReadOnly, "the file system here is read-only"),
+            EFBIG => (Kind::Untrusted, "more came of a file than there was"),
             _ => return None,
         };
         let path = printable_tail(complaint.path.to_string_lossy().as_bytes());

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::transport::ByteCounter;
 
 /// A longer line is none that is understood here.
@@ -20,12 +22,24 @@ pub(super) struct Progress<'a> {
     received: u64,
     refused: Vec<PathBuf>,
     line: Vec<u8>,
+    /// How many bytes may come, and what ends the copy that brings more.
+    limit: Option<(u64, CancellationToken)>,
 }
 
 impl<'a> Progress<'a> {
     /// Counts from here on.
     pub(super) fn new(counter: &'a ByteCounter) -> Self {
-        Self { counter, before: 0, counted: 0, received: 0, refused: Vec::new(), line: Vec::new() }
+        Self { counter, before: 0, counted: 0, received: 0, refused: Vec::new(), line: Vec::new(), limit: None }
+    }
+
+    /// The same for a copy that is ended when more comes than this.
+    pub(super) fn at_most(counter: &'a ByteCounter, bytes: u64, end: CancellationToken) -> Self {
+        Self { limit: Some((bytes, end)), ..Self::new(counter) }
+    }
+
+    /// Whether more came than may.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.limit.as_ref().is_some_and(|(most, _)| self.counted > *most)
     }
 
     /// The same for a copy that appends to a file that has so many bytes already.
@@ -37,6 +51,11 @@ impl<'a> Progress<'a> {
     pub(super) fn came(&mut self, bytes: u64) {
         self.counter.add(bytes.saturating_sub(self.counted));
         self.counted = self.counted.max(bytes);
+        if let Some((most, end)) = &self.limit
+            && bytes > *most
+        {
+            end.cancel();
+        }
     }
 
     /// Takes what came.

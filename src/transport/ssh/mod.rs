@@ -23,8 +23,8 @@ pub(super) use master::{Lease, Masters};
 use super::BarmanCommands;
 use super::text::{Tail, printable_tail};
 
-/// The longest answer that is believed: five million WAL segments.
-const ANSWER_LIMIT: usize = 1 << 30;
+/// The longest answer that is believed: more than a million WAL segments. Longer archives are known by their xlog.db.
+const ANSWER_LIMIT: usize = 256 << 20;
 
 /// Runs Barman at a primary.
 pub(super) struct SshBarman {
@@ -148,7 +148,8 @@ impl SshBarman {
     }
 
     fn too_long(&self, what: &str) -> Error {
-        let message = format!("primary {}: {what} answered more than 1 GiB", self.masters.primary());
+        let message =
+            format!("primary {}: {what} answered more than {} MiB", self.masters.primary(), ANSWER_LIMIT >> 20);
         Error::new(Kind::Untrusted, message)
     }
 }

@@ -13,7 +13,7 @@ use crate::verify::manifest::Manifest;
 use crate::verify::tar;
 
 use super::cluster::{self, MAX_SMALL, Tree};
-use super::{Announced, MANIFEST, MAX_MANIFEST, Packing};
+use super::{Announced, MANIFEST, Packing};
 
 /// Compressions of archives, by what their names end in.
 const SUFFIXES: [(&str, Option<Compression>); 6] = [
@@ -108,8 +108,8 @@ pub(super) fn look(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, 
             Ok(()) => {}
         }
     }
-    if let Some(bytes) = base.read(Path::new(MANIFEST), MAX_MANIFEST)?
-        && let Err(error) = Manifest::parse(&bytes)
+    if let Some(file) = base.open(Path::new(MANIFEST))?
+        && let Err(error) = Manifest::read(file)
     {
         faults.push(Fault::new(MANIFEST, error.into()));
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -18,9 +19,12 @@ use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Timeline};
 use crate::verify::checksum::{Checksum, decode_hex};
 
-pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+/// More files than a cluster has.
+const MAX_FILES: usize = 4 << 20;
+
+pub(super) fn read(source: impl Read) -> Result<Manifest, ManifestError> {
     let problem = RefCell::new(None);
-    let manifest = Root(&problem).deserialize(&mut serde_json::Deserializer::from_slice(bytes));
+    let manifest = Root(&problem).deserialize(&mut serde_json::Deserializer::from_reader(source));
     // serde's errors are texts; a typed one is kept aside.
     manifest.map_err(|error| problem.take().unwrap_or_else(|| shape_error(&error)))
 }
@@ -127,6 +131,9 @@ impl<'de> Visitor<'de> for Files<'_, '_> {
                 return Err(A::Error::custom(why));
             }
             let file = raw.file().map_err(|why| A::Error::custom(format_args!("{}: {why}", path.display())))?;
+            if self.1.files.len() == MAX_FILES {
+                return Err(A::Error::custom(format_args!("it lists more than {MAX_FILES} files")));
+            }
             if self.1.files.insert(path.clone(), file).is_some() {
                 self.0.replace(Some(ManifestError::Path { path, why: "it is listed twice" }));
                 return Err(A::Error::custom("a path is listed twice"));

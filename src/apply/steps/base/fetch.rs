@@ -1,5 +1,6 @@
 //! Bringing the files of a base that are not here yet, over as many streams as there are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,16 +17,19 @@ use crate::error::{Error, Kind};
 use crate::plan::action::BackupCopy;
 use crate::plan::cost::{compress, delta};
 use crate::store::{Found, Place, Root, Volume};
-use crate::transport::{Compare, Fetch, Fetched, RemoteFile, What, blocking, paths};
+use crate::transport::{Compare, Fetch, Fetched, Limit, RemoteFile, What, blocking, paths};
 use crate::verify::base::{self as verify, Announced};
+
+/// What may come of a small backup besides what its backup.info says.
+const MARGIN: u64 = 64 << 20;
 
 /// The files of a base at the primary, compared with what is here.
 #[derive(Default)]
 struct Compared {
     /// Those that are not here as they are there.
     absent: Vec<Wanted>,
-    /// The paths of the others.
-    present: Vec<PathBuf>,
+    /// The others.
+    present: Vec<RemoteFile>,
 }
 
 /// Brings what is not there. With files reused from another backup, or a base that was published once, times tell
@@ -33,7 +37,7 @@ struct Compared {
 /// be verified afterwards is compared with the primary's.
 pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
     let is_compared = writing.staged.doubts(copy.id) && !proves_content(copy, writing).await?;
-    let directories = Portion::of(What::Directories { exclude: excluded(&copy.tablespaces) });
+    let directories = Portion::of_directories(excluded(&copy.tablespaces));
     let (compared, mut transferred) =
         tokio::try_join!(compare(job, copy, writing), transfer(job, copy, writing, directories))?;
     let Compared { absent, present } = compared;
@@ -44,7 +48,7 @@ pub async fn fetch(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result
     transferred += fetch_files(job, copy, writing, &absent).await?;
     if is_compared {
         let had_parts = absent.into_iter().filter(|wanted| matches!(wanted.begun, Begun::Parts(_)));
-        let joined = had_parts.map(|wanted| wanted.file.path).collect();
+        let joined = had_parts.map(|wanted| wanted.file).collect();
         transferred += compare_content(job, copy, writing, joined).await?;
     }
     Ok(transferred)
@@ -55,13 +59,12 @@ async fn compare_content(
     job: Job<'_>,
     copy: &BackupCopy,
     writing: &Writing,
-    paths: Vec<PathBuf>,
+    files: Vec<RemoteFile>,
 ) -> Result<u64, Error> {
-    if paths.is_empty() {
+    if files.is_empty() {
         return Ok(0);
     }
-    let what = What::Files { paths, flatten: false };
-    transfer(job, copy, writing, Portion { compare: Compare::Content, ..Portion::of(what) }).await
+    transfer(job, copy, writing, Portion { compare: Compare::Content, ..Portion::of_files(&files) }).await
 }
 
 /// The room for the files that are not here. Where there is too little nothing is begun, so that WAL still has some.
@@ -116,8 +119,8 @@ async fn fetch_files(job: Job<'_>, copy: &BackupCopy, writing: &Writing, mut fil
         let (now, later) = files.split_at(count);
         if now.is_empty() {
             let piece = job.piece(&writing.into, &first.path, first.size).ok_or_else(Error::limit_reached)?;
-            let what = What::Files { paths: vec![first.path.clone()], flatten: false };
-            transferred += transfer(job, copy, writing, Portion { piece: Some(piece), ..Portion::of(what) }).await?;
+            let first = Portion::of_files(std::slice::from_ref(first));
+            transferred += transfer(job, copy, writing, Portion { piece: Some(piece), ..first }).await?;
             files = rest;
         } else {
             transferred += fetch_beside(job, copy, writing, now).await?;
@@ -131,6 +134,8 @@ async fn fetch_files(job: Job<'_>, copy: &BackupCopy, writing: &Writing, mut fil
 async fn fetch_beside(job: Job<'_>, copy: &BackupCopy, writing: &Writing, files: &[Wanted]) -> Result<u64, Error> {
     let streams = job.run.moving.share.streams;
     let queue = Queue::new(files.to_vec(), streams);
+    let sizes: BTreeMap<&Path, u64> =
+        files.iter().map(|wanted| (wanted.file.path.as_path(), wanted.file.size)).collect();
     let manner = |wanted: &Wanted| {
         let pays = delta::pays(wanted.file.size, wanted.older, job.run.line_rate());
         if pays { Manner::Delta } else { Manner::Whole }
@@ -139,7 +144,10 @@ async fn fetch_beside(job: Job<'_>, copy: &BackupCopy, writing: &Writing, files:
         let mut transferred = 0;
         while let Some(turn) = job.run.turn_unless(job.urgency, queue.drained()).await? {
             let brought = match queue.draw(manner, job.run.moving.line.round_trip()) {
-                Some(Draw::Files { paths, manner }) => fetch_drawn(job, copy, writing, turn, (paths, manner)).await,
+                Some(Draw::Files { paths, manner }) => {
+                    let limit = Limit::of(paths.iter().filter_map(|path| sizes.get(path.as_path()).copied()));
+                    fetch_drawn(job, copy, writing, turn, (paths, manner, limit)).await
+                }
                 Some(Draw::Part(file, bytes)) => parts::fetch(job, copy, writing, turn, (file, bytes, &queue)).await,
                 None => break,
             };
@@ -155,11 +163,11 @@ async fn fetch_drawn(
     copy: &BackupCopy,
     writing: &Writing,
     turn: Turn,
-    (paths, manner): (Vec<PathBuf>, Manner),
+    (paths, manner, limit): (Vec<PathBuf>, Manner, Limit),
 ) -> Result<u64, Error> {
     let compress = job.run.compresses(paths.iter().all(|path| compress::is_plain(&path.to_string_lossy())));
     let what = What::Files { paths, flatten: false };
-    let request = Fetch { compress, ..request(job, copy, writing, what, manner) };
+    let request = Fetch { compress, limit, ..request(job, copy, writing, what, manner) };
     settled(job, copy, job.fetch_in(turn, request).await)
 }
 
@@ -168,17 +176,25 @@ struct Portion {
     what: What,
     compare: Compare,
     piece: Option<Piece>,
+    limit: Limit,
 }
 
 impl Portion {
-    fn of(what: What) -> Self {
-        Self { what, compare: Compare::Times, piece: None }
+    fn of_directories(exclude: Vec<PathBuf>) -> Self {
+        let what = What::Directories { exclude };
+        Self { what, compare: Compare::Times, piece: None, limit: Limit::of([]) }
+    }
+
+    fn of_files(files: &[RemoteFile]) -> Self {
+        let paths = files.iter().map(|file| file.path.clone()).collect();
+        let what = What::Files { paths, flatten: false };
+        Self { what, compare: Compare::Times, piece: None, limit: Limit::of(files.iter().map(|file| file.size)) }
     }
 }
 
 async fn transfer(job: Job<'_>, copy: &BackupCopy, writing: &Writing, portion: Portion) -> Result<u64, Error> {
-    let Portion { what, compare, piece } = portion;
-    let request = Fetch { compare, ..request(job, copy, writing, what, Manner::Whole) };
+    let Portion { what, compare, piece, limit } = portion;
+    let request = Fetch { compare, limit, ..request(job, copy, writing, what, Manner::Whole) };
     settled(job, copy, job.fetch(request, piece).await)
 }
 
@@ -194,6 +210,7 @@ pub fn request(job: Job<'_>, copy: &BackupCopy, writing: &Writing, what: What, m
         bandwidth: None,
         taps: Vec::new(),
         compress: false,
+        limit: Limit::of([]),
     }
 }
 
@@ -224,6 +241,7 @@ fn tablespace_links(copy: &BackupCopy) -> Vec<PathBuf> {
 
 async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Compared, Error> {
     let listed = list(job, copy).await?;
+    check_announced(copy, &listed)?;
     let (links, knows_times) = (tablespace_links(copy), copy.reuse.is_none() && !writing.is_base());
     let from = copy.reuse.as_ref().map(|reuse| Place::Base(reuse.from));
     let (store, place, into) = (Arc::clone(&writing.store), writing.place, writing.into.clone());
@@ -233,7 +251,7 @@ async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<C
             let is_same =
                 |found: Found| found.size() == Some(file.size) && (!knows_times || found.modified == file.mtime);
             if store.look(place.below(&file.path))?.is_some_and(is_same) {
-                compared.present.push(file.path);
+                compared.present.push(file);
                 continue;
             }
             let older = match from {
@@ -245,6 +263,25 @@ async fn compare(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<C
         Ok(compared)
     };
     blocking(compare).await
+}
+
+/// Refuses a backup that has grown far beyond what its backup.info says. A manifest that was made later is a part of what
+/// may come besides.
+fn check_announced(copy: &BackupCopy, listed: &[RemoteFile]) -> Result<(), Error> {
+    let Some(announced) = Announced::of(&copy.info).size else { return Ok(()) };
+    let found = listed.iter().map(|file| file.size).fold(0, u64::saturating_add);
+    if found <= announced.saturating_add((announced / 8).max(MARGIN)) {
+        return Ok(());
+    }
+    let largest = listed.iter().max_by_key(|file| file.size).map(|file| file.path.display().to_string());
+    let message = format!(
+        "backup {} has {} at the primary now, and its backup.info says {}; its largest file is {}",
+        copy.id,
+        count(found, "byte"),
+        exact(announced),
+        largest.unwrap_or_default().escape_debug()
+    );
+    Err(Error::new(Kind::Untrusted, message).hint("nothing of it was copied; see at the primary who wrote into it"))
 }
 
 /// The files of the backup at the primary, but for Barman's own.
