@@ -88,7 +88,7 @@ fn unobserved(plan: &mut ReplicaPlan, replica: &Replica, here: &ReplicaInventory
     let view = recovery::before(None, here, &segments, now);
     plan.before = view.recovery();
     plan.after = plan.before;
-    plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, &view.branches());
+    plan.shortfalls = shortfall::alone(&replica.policy, here, &segments, view.branches());
     plan.notes = view.other_branches().into_iter().map(Note::OtherBranch).collect();
     plan.notes.extend(wal::unproven_here(here));
     plan.notes.extend(looked_earlier(here));
@@ -120,7 +120,7 @@ impl Planner<'_> {
         let after = recovery::after(self.primary, self.here, &backups, &wals.after, self.now);
         plan.after = after.recovery();
         let (policy, diffs) = (&self.replica.policy, (&backups, &wals));
-        plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, &after.branches());
+        plan.shortfalls = shortfall::remaining(policy, self.primary, self.here, diffs, after.branches());
         plan.notes = self.notes(&backups, &wals);
         plan.notes.extend(after.other_branches().into_iter().map(Note::OtherBranch));
         plan.notes.extend(self.found_in_copies());
@@ -202,11 +202,12 @@ impl Planner<'_> {
 
     /// What an apply refused, and what is planned again.
     fn refused_before(&self, actions: &[Action]) -> Vec<Warning> {
-        let planned = |id: &BackupId| {
-            actions.iter().filter_map(|action| action.change.effect().copied()).any(|copy| copy.id == *id)
-        };
+        let copied = actions.iter().filter_map(|action| action.change.effect().copied());
+        let planned: BTreeSet<BackupId> = copied.map(|copy| copy.id).collect();
         let refused = self.findings().filter_map(|(id, finding)| match finding {
-            Finding::Refused(why) if planned(&id) => Some(Warning::RefusedBefore { backup: id, why: why.clone() }),
+            Finding::Refused(why) if planned.contains(&id) => {
+                Some(Warning::RefusedBefore { backup: id, why: why.clone() })
+            }
             Finding::Refused(_) | Finding::LinksLeftOut { .. } | Finding::Unlisted { .. } => None,
         });
         refused.collect()

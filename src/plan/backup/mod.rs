@@ -152,6 +152,9 @@ fn published(local: &LocalBackup) -> Option<&Published> {
     local.published.as_ref().filter(|published| published.facts.status == Status::Done)
 }
 
+/// So many unreadable backups are not judged one by one.
+const MANY_UNREADABLE: usize = 50;
+
 /// A week: no backup is taken for so long.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -250,7 +253,7 @@ impl Ends<'_> {
         candidates.iter().filter_map(orphan).collect()
     }
 
-    /// Each is judged as if it alone were readable.
+    /// Each is judged as if it alone were readable, and many as if all of them were.
     fn unreadable(&self, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
         let is_lost = |id: &BackupId, backup: &PrimaryBackup| {
             backup.base == BaseKind::Unreadable
@@ -259,18 +262,19 @@ impl Ends<'_> {
                 && !candidates.contains_key(id)
         };
         let unreadable = self.primary.backups.iter().filter(|(id, backup)| is_lost(id, backup));
-        let wanted = unreadable.filter(|(id, backup)| {
-            let candidate = Candidate {
-                end_time: backup.facts.end_time,
-                parent: backup.facts.parent,
-                keep: self.keep(**id),
-                is_whole: true,
-            };
+        let candidate = |(id, backup): (&BackupId, &PrimaryBackup)| {
+            let (end_time, parent) = (backup.facts.end_time, backup.facts.parent);
+            (*id, Candidate { end_time, parent, keep: self.keep(*id), is_whole: true })
+        };
+        let unreadable: Vec<(BackupId, Candidate)> = unreadable.map(candidate).collect();
+        let together = if unreadable.len() > MANY_UNREADABLE { unreadable.len() } else { 1 };
+        let wanted = unreadable.chunks(together).flat_map(|some| {
             let mut all = candidates.clone();
-            all.insert(**id, candidate);
-            select(&self.policy.backups, &all, now).contains(*id)
+            all.extend(some.iter().copied());
+            let selected = select(&self.policy.backups, &all, now);
+            some.iter().map(|(id, _)| *id).filter(move |id| selected.contains(id))
         });
-        wanted.map(|(id, _)| *id).collect()
+        wanted.collect()
     }
 
     /// The backups here that may be deleted, however many at once.
@@ -308,7 +312,7 @@ impl Ends<'_> {
     }
 
     fn kept(&self, selected: &BTreeSet<BackupId>, prunes: &Prunes) -> BTreeMap<BackupId, Kept> {
-        let is_pruned = |id: &BackupId| prunes.now.iter().any(|(pruned, _)| pruned == id);
+        let pruned: BTreeSet<BackupId> = prunes.now.iter().map(|(id, _)| *id).collect();
         let kept =
             |id: BackupId, facts: &BackupFacts, copy| (id, Kept { facts: facts.clone(), copy, keep: self.keep(id) });
         let here = self.here();
@@ -316,7 +320,7 @@ impl Ends<'_> {
             let facts = &self.primary.backups.get(id)?.facts;
             Some(kept(*id, facts, Some(copy_reason(self.replica.backups.get(id)))))
         });
-        let staying = here.iter().filter(|(id, _)| !is_pruned(id)).map(|(id, facts)| kept(*id, facts, None));
+        let staying = here.iter().filter(|(id, _)| !pruned.contains(id)).map(|(id, facts)| kept(*id, facts, None));
         staying.chain(copied).collect()
     }
 
@@ -341,9 +345,9 @@ impl Ends<'_> {
     fn leftovers(&self, kept: &BTreeMap<BackupId, Kept>) -> (Vec<(BackupId, Reason)>, Vec<Note>) {
         let (mut zombies, mut notes) = (Vec::new(), Vec::new());
         let unpublished = self.replica.backups.iter().filter(|(_, local)| published(local).is_none());
+        let parents: BTreeSet<BackupId> = kept.values().filter_map(|kept| kept.facts.parent).collect();
         for (id, local) in unpublished.filter(|(id, _)| !kept.contains_key(id)) {
-            let is_parent = kept.values().any(|kept| kept.facts.parent == Some(*id));
-            match self.zombie_reason(*id, local).filter(|_| local.keep.is_none() && !is_parent) {
+            match self.zombie_reason(*id, local).filter(|_| local.keep.is_none() && !parents.contains(id)) {
                 Some(reason) => zombies.push((*id, reason)),
                 None if is_usable_at(self.primary, *id) || self.is_gone(*id) => notes.push(Note::OrphanedBase(*id)),
                 // It is not DONE at the primary either, which a note says already.
@@ -396,29 +400,44 @@ fn copy_reason(local: Option<&LocalBackup>) -> Reason {
 
 /// A backup stays as long as one that builds on it does.
 fn spare_parents(allowed: &mut BTreeMap<BackupId, Reason>, here: &BTreeMap<BackupId, &BackupFacts>) {
-    loop {
-        let staying = here.iter().filter(|(id, _)| !allowed.contains_key(id));
-        let spared: Vec<BackupId> =
-            staying.filter_map(|(_, facts)| facts.parent).filter(|parent| allowed.contains_key(parent)).collect();
-        if spared.is_empty() {
-            return;
+    let mut staying: Vec<BackupId> = here.keys().copied().filter(|id| !allowed.contains_key(id)).collect();
+    while let Some(id) = staying.pop() {
+        let parent = here.get(&id).and_then(|facts| facts.parent);
+        if let Some(parent) = parent.filter(|parent| allowed.remove(parent).is_some()) {
+            staying.push(parent);
         }
-        allowed.retain(|id, _| !spared.contains(id));
     }
 }
 
 /// Oldest chain first, and within a chain every child before what it builds on, so that any beginning of the list
 /// can be deleted by itself.
 fn children_first(allowed: &BTreeMap<BackupId, Reason>, here: &BTreeMap<BackupId, &BackupFacts>) -> Vec<BackupId> {
-    let parent = |id: &BackupId| here.get(id)?.parent.filter(|parent| allowed.contains_key(parent));
-    let mut keyed: Vec<(BackupId, usize, BackupId)> = allowed
-        .keys()
-        .map(|id| {
-            // The chain is at most as long as there are backups, even if its parents go in a circle.
-            let chain: Vec<BackupId> = std::iter::successors(Some(*id), parent).take(here.len() + 1).collect();
-            (chain.last().copied().unwrap_or(*id), chain.len(), *id)
-        })
-        .collect();
+    let parent = |id: BackupId| here.get(&id)?.parent.filter(|parent| allowed.contains_key(parent));
+    // Of each backup the full one that it builds on, and how far that is.
+    let mut known: BTreeMap<BackupId, (BackupId, usize)> = BTreeMap::new();
+    for id in allowed.keys() {
+        let (mut walked, mut at) = (Vec::new(), *id);
+        let mut seen = BTreeSet::new();
+        let (full, mut length) = loop {
+            if let Some(found) = known.get(&at) {
+                break *found;
+            }
+            // Parents may go in a circle.
+            let Some(parent) = parent(at).filter(|parent| !seen.contains(parent)) else {
+                known.insert(at, (at, 1));
+                break (at, 1);
+            };
+            seen.insert(at);
+            walked.push(at);
+            at = parent;
+        };
+        for id in walked.into_iter().rev() {
+            length += 1;
+            known.insert(id, (full, length));
+        }
+    }
+    let mut keyed: Vec<(BackupId, usize, BackupId)> =
+        known.into_iter().map(|(id, (full, length))| (full, length, id)).collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
     keyed.into_iter().map(|(_, _, id)| id).collect()
 }

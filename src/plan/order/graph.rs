@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::barman::ids::BackupId;
+use crate::barman::wal::Timeline;
+use crate::barman::wal_set::WalRange;
 
 use crate::plan::action::kinds::{Effect, Prerequisite};
 use crate::plan::action::{Action, BackupCopy, WalBatch};
@@ -106,6 +108,7 @@ impl<'a> Builder<'a> {
     fn connect(mut self, graph: &mut StepGraph) {
         let actions = std::mem::take(&mut self.actions);
         let groundwork: Vec<Placed> = actions.iter().copied().filter(|(action, _)| is_groundwork(action)).collect();
+        let index = Index::of(&actions);
         let makes_room = |action: &Action| action.reason == Reason::NoRoom;
         let room: Vec<Placed> = actions.iter().copied().filter(|(action, _)| makes_room(action)).collect();
         for (_, at) in actions.iter().filter(|(action, _)| !makes_room(action)) {
@@ -123,11 +126,15 @@ impl<'a> Builder<'a> {
                     self.edge(at.begin, at.end, Dependency::Needs);
                     self.needs(at.begin, &groundwork, |other| other.change.effect() == Effect::Server);
                     self.needs(at.end, &groundwork, |_| true);
-                    self.connect_publication(at.end, copy, &actions);
-                    self.connect_basis(at.begin, copy, &actions);
+                    self.connect_publication(at.end, copy, &index);
+                    self.connect_basis(at.begin, copy, &index);
                 }
-                Prerequisite::Basis(copy) => self.connect_basis(at.begin, copy, &actions),
-                Prerequisite::Published(id) => self.needs(at.begin, earlier, |other| published(other) == Some(id)),
+                Prerequisite::Basis(copy) => self.connect_basis(at.begin, copy, &index),
+                Prerequisite::Published(id) => {
+                    for (_, end) in index.published(id).filter(|(place, _)| *place < i) {
+                        self.edge(end, at.begin, Dependency::Needs);
+                    }
+                }
                 Prerequisite::AllThatComes(id) => {
                     self.needs(at.begin, earlier, |other| {
                         let effect = other.change.effect();
@@ -161,16 +168,64 @@ impl<'a> Builder<'a> {
     }
 
     /// A backup appears after what makes it consistent, and after what it builds on.
-    fn connect_publication(&mut self, publish: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
-        for (action, other) in actions {
-            let dependency = match action.change.effect() {
-                Effect::WalsCome(batch) => needs_batch(copy, batch).then_some(Dependency::Needs),
-                Effect::History(timeline) => {
-                    copy.needed.is_some_and(|needed| timeline <= needed.timeline).then_some(Dependency::Needs)
-                }
-                Effect::BackupComes(parent) => (copy.parent == Some(parent.id)).then_some(Dependency::Needs),
-                // Both write the parent's backup.info: the child's name is added to what is repaired first.
-                Effect::Info(id, _) => (copy.parent == Some(id)).then_some(Dependency::After),
+    fn connect_publication(&mut self, publish: NodeIndex, copy: &BackupCopy, index: &Index) {
+        for end in index.batches(copy) {
+            self.edge(end, publish, Dependency::Needs);
+        }
+        let histories =
+            copy.needed.into_iter().flat_map(|needed| index.histories.range(..=(needed.timeline, usize::MAX)));
+        for end in histories.map(|(_, end)| *end) {
+            self.edge(end, publish, Dependency::Needs);
+        }
+        for (_, end) in copy.parent.into_iter().flat_map(|parent| index.published(parent)) {
+            self.edge(end, publish, Dependency::Needs);
+        }
+        // Both write the parent's backup.info: the child's name is added to what is repaired first.
+        for end in copy.parent.iter().filter_map(|parent| index.infos.get(parent)).flatten() {
+            self.edge(*end, publish, Dependency::After);
+        }
+    }
+
+    /// A backup is copied after the one that it takes files from, whatever became of that.
+    fn connect_basis(&mut self, begin: NodeIndex, copy: &BackupCopy, index: &Index) {
+        for (_, end) in copy.reuse.iter().flat_map(|reuse| index.published(reuse.from)) {
+            self.edge(end, begin, Dependency::After);
+        }
+    }
+}
+
+/// The ends of a replica's actions, by what others wait for: a plan may have a hundred thousand.
+#[derive(Default)]
+struct Index {
+    /// By the backup that is published, with the action's place.
+    published: BTreeMap<BackupId, Vec<(usize, NodeIndex)>>,
+    /// By the backup whose backup.info is written.
+    infos: BTreeMap<BackupId, Vec<NodeIndex>>,
+    /// By timeline and place.
+    histories: BTreeMap<(Timeline, usize), NodeIndex>,
+    /// Batches of numbered segments by timeline, in the order of their first; each with the last of all up to it.
+    batches: BTreeMap<Timeline, Vec<Batch>>,
+    /// Batches with segments that have no number, by the backup that needs them.
+    unnumbered: BTreeMap<BackupId, Vec<NodeIndex>>,
+}
+
+/// A batch of numbered segments.
+struct Batch {
+    range: WalRange,
+    /// The last segment of this one and all before it.
+    up_to: u64,
+    end: NodeIndex,
+}
+
+impl Index {
+    fn of(actions: &[Placed<'_>]) -> Self {
+        let mut index = Self::default();
+        for (place, (action, at)) in actions.iter().enumerate() {
+            match action.change.effect() {
+                Effect::BackupComes(copy) => index.published.entry(copy.id).or_default().push((place, at.end)),
+                Effect::Info(id, _) => index.infos.entry(id).or_default().push(at.end),
+                Effect::History(timeline) => drop(index.histories.insert((timeline, place), at.end)),
+                Effect::WalsCome(batch) => index.add_batch(batch, at.end),
                 Effect::Server
                 | Effect::List
                 | Effect::FilesCome(_)
@@ -178,36 +233,49 @@ impl<'a> Builder<'a> {
                 | Effect::Keep(..)
                 | Effect::WalsGo(..)
                 | Effect::BackupGoes { .. }
-                | Effect::StagingGoes(_) => None,
-            };
-            if let Some(dependency) = dependency {
-                self.edge(other.end, publish, dependency);
+                | Effect::StagingGoes(_) => {}
             }
         }
+        for batches in index.batches.values_mut() {
+            batches.sort_by_key(|batch| batch.range.first);
+            let mut up_to = 0;
+            for batch in batches {
+                up_to = batch.range.last.max(up_to);
+                batch.up_to = up_to;
+            }
+        }
+        index
     }
 
-    /// A backup is copied after the one that it takes files from, whatever became of that.
-    fn connect_basis(&mut self, begin: NodeIndex, copy: &BackupCopy, actions: &[Placed<'_>]) {
-        let basis = copy.reuse.as_ref().map(|reuse| reuse.from);
-        for (_, other) in actions.iter().filter(|(action, _)| basis.is_some() && published(action) == basis) {
-            self.edge(other.end, begin, Dependency::After);
+    fn add_batch(&mut self, batch: &WalBatch, end: NodeIndex) {
+        match (batch.range, batch.needed_by) {
+            (Some(range), _) => {
+                self.batches.entry(range.timeline).or_default().push(Batch { range, up_to: range.last, end });
+            }
+            (None, Some(id)) if batch.entries.iter().any(|entry| entry.name.segment().is_some()) => {
+                self.unnumbered.entry(id).or_default().push(end);
+            }
+            (None, _) => {}
         }
     }
-}
 
-/// Whether a backup is not consistent without a batch.
-fn needs_batch(copy: &BackupCopy, batch: &WalBatch) -> bool {
-    let overlaps = batch.range.zip(copy.needed).is_some_and(|(range, needed)| range.overlaps(needed));
-    // Segments without a number in the replica's segment size are in no range.
-    let unnumbered = || batch.range.is_none() && batch.entries.iter().any(|entry| entry.name.segment().is_some());
-    overlaps || (batch.needed_by == Some(copy.id) && unnumbered())
+    fn published(&self, id: BackupId) -> impl Iterator<Item = (usize, NodeIndex)> + '_ {
+        self.published.get(&id).into_iter().flatten().copied()
+    }
+
+    /// The batches without which a backup is not consistent. Segments without a number in the replica's segment size are
+    /// in no range.
+    fn batches(&self, copy: &BackupCopy) -> impl Iterator<Item = NodeIndex> + '_ {
+        let overlapping = copy.needed.into_iter().flat_map(|needed| {
+            let batches = self.batches.get(&needed.timeline).map_or(&[][..], Vec::as_slice);
+            let begun = batches.partition_point(|batch| batch.range.first <= needed.last);
+            let before = batches[..begun].iter().rev().take_while(move |batch| batch.up_to >= needed.first);
+            before.filter(move |batch| batch.range.overlaps(needed)).map(|batch| batch.end)
+        });
+        overlapping.chain(self.unnumbered.get(&copy.id).into_iter().flatten().copied())
+    }
 }
 
 fn is_groundwork(action: &Action) -> bool {
     action.change.effect().is_groundwork()
-}
-
-/// The backup that an action publishes.
-fn published(action: &Action) -> Option<BackupId> {
-    action.change.effect().published().map(|copy| copy.id)
 }

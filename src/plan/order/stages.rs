@@ -24,10 +24,9 @@ pub fn stages(kept: &BTreeMap<BackupId, Kept>) -> Vec<Stage> {
     let mut stages = Vec::new();
     let mut placed = BTreeSet::new();
     for id in kept.keys().rev() {
-        for id in chain(*id, kept) {
-            if placed.insert(id) {
-                stages.push(Stage::Backup(id));
-            }
+        for id in chain(*id, kept, &placed) {
+            placed.insert(id);
+            stages.push(Stage::Backup(id));
         }
         stages.push(Stage::After(*id));
     }
@@ -35,11 +34,17 @@ pub fn stages(kept: &BTreeMap<BackupId, Kept>) -> Vec<Stage> {
     stages
 }
 
-/// A backup after all that it builds on, the full one first.
-fn chain(id: BackupId, kept: &BTreeMap<BackupId, Kept>) -> Vec<BackupId> {
+/// A backup after all that it builds on, the full one first, but for those that have their place and all before them.
+fn chain(id: BackupId, kept: &BTreeMap<BackupId, Kept>, placed: &BTreeSet<BackupId>) -> Vec<BackupId> {
     let parent = |id: &BackupId| kept.get(id)?.facts.parent.filter(|parent| kept.contains_key(parent));
-    // A chain is at most as long as there are backups, even if its parents go in a circle.
-    let mut chain: Vec<BackupId> = std::iter::successors(Some(id), parent).take(kept.len()).collect();
+    let mut chain = Vec::new();
+    // Parents may go in a circle.
+    let mut seen = BTreeSet::new();
+    let mut next = Some(id).filter(|id| !placed.contains(id));
+    while let Some(id) = next.filter(|id| seen.insert(*id)) {
+        chain.push(id);
+        next = parent(&id).filter(|parent| !placed.contains(parent));
+    }
     chain.reverse();
     chain
 }
@@ -56,6 +61,19 @@ pub struct Division {
 /// A place in the WAL: before a segment, or after it.
 type Bound = (Segment, bool);
 
+/// What a stage does at a place in the WAL.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// It begins to need what follows.
+    Begins,
+    /// It needs no more.
+    Ends,
+    /// What follows is its own, unless one that is more urgent has it.
+    Follows,
+    /// Nothing: what it says it needs runs backwards.
+    Nothing,
+}
+
 impl Division {
     /// Divides the WAL among the stages. Of two backups that need one segment, the one whose stage is first gets it.
     pub fn new(stages: &[Stage], kept: &BTreeMap<BackupId, Kept>) -> Self {
@@ -63,18 +81,41 @@ impl Division {
             let facts = &kept.get(id)?.facts;
             Some(((facts.begin_wal?, false), (facts.end_wal?, true)))
         };
-        let covers = |stage: &Stage, at: Bound| match stage {
-            Stage::Backup(id) => span(id).is_some_and(|(first, last)| first <= at && at < last),
-            Stage::After(id) => span(id).is_some_and(|(_, last)| last <= at),
-            Stage::Rest => true,
-        };
         let rest = stages.len().saturating_sub(1);
-        let bounds: BTreeSet<Bound> = kept.keys().filter_map(span).flat_map(|(first, last)| [first, last]).collect();
-        let place = |at: Bound| {
-            let needs = |stage: &Stage| matches!(stage, Stage::Backup(_)) && covers(stage, at);
-            stages.iter().position(needs).or_else(|| stages.iter().position(|stage| covers(stage, at))).unwrap_or(rest)
-        };
-        Self { bounds: bounds.into_iter().map(|at| (at, place(at))).collect(), rest }
+        // Where stages begin and end to have the WAL, in the order of the WAL.
+        let mut changes: BTreeMap<Bound, Vec<(Turn, usize)>> = BTreeMap::new();
+        for (place, stage) in stages.iter().enumerate() {
+            let mut note = |at, turn| changes.entry(at).or_default().push((turn, place));
+            match stage {
+                Stage::Backup(id) => {
+                    if let Some((first, last)) = span(id) {
+                        let needs = first < last;
+                        note(first, if needs { Turn::Begins } else { Turn::Nothing });
+                        note(last, if needs { Turn::Ends } else { Turn::Nothing });
+                    }
+                }
+                Stage::After(id) => {
+                    if let Some((_, last)) = span(id) {
+                        note(last, Turn::Follows);
+                    }
+                }
+                Stage::Rest => {}
+            }
+        }
+        let (mut needing, mut following) = (BTreeSet::new(), rest);
+        let mut bounds = Vec::with_capacity(changes.len());
+        for (at, turns) in changes {
+            for (turn, place) in turns {
+                match turn {
+                    Turn::Begins => drop(needing.insert(place)),
+                    Turn::Ends => drop(needing.remove(&place)),
+                    Turn::Follows => following = following.min(place),
+                    Turn::Nothing => {}
+                }
+            }
+            bounds.push((at, needing.first().copied().unwrap_or(following)));
+        }
+        Self { bounds, rest }
     }
 
     /// The number of a segment's stage.

@@ -12,6 +12,7 @@ pub mod promise;
 pub mod shortfall;
 pub mod window;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -94,6 +95,8 @@ pub struct View<'a> {
     /// What xlog.db here says.
     lines: &'a WalList,
     now: Timestamp,
+    /// The branches, once they were asked for.
+    branches: OnceCell<Vec<Branch>>,
 }
 
 /// A branch beside the one that is judged.
@@ -225,14 +228,24 @@ impl<'a> View<'a> {
         known.sort_by_key(|facts| facts.id);
         let mut ancestry = histories.clone();
         ancestry.extend(primary.into_iter().flat_map(|there| &there.histories).map(|(t, h)| (*t, h.clone())));
-        Self { whole, known, segments, histories, ancestry, primary, lines: &here.xlogdb.entries, now }
+        Self {
+            whole,
+            known,
+            segments,
+            histories,
+            ancestry,
+            primary,
+            lines: &here.xlogdb.entries,
+            now,
+            branches: OnceCell::new(),
+        }
     }
 
     /// What it comes to.
     pub fn recovery(&self) -> Recovery {
         let recoverable = recoverable(self.whole.iter().copied(), self.segments);
         let branches = self.branches();
-        let judged = self.judged(&branches, &recoverable);
+        let judged = self.judged(branches, &recoverable);
         let window = judged.map(|(_, reach)| reach.window);
         let to = judged.and_then(|(_, reach)| self.to(&reach));
         Recovery {
@@ -250,7 +263,7 @@ impl<'a> View<'a> {
     pub fn other_branches(&self) -> Vec<OtherBranch> {
         let recoverable = recoverable(self.whole.iter().copied(), self.segments);
         let branches = self.branches();
-        let judged = self.judged(&branches, &recoverable).map_or(0, |(place, _)| place);
+        let judged = self.judged(branches, &recoverable).map_or(0, |(place, _)| place);
         let others = branches.iter().enumerate().filter(|(place, _)| *place != judged);
         let other = |(_, branch): (usize, &Branch)| OtherBranch {
             timeline: branch.timeline(),
@@ -261,7 +274,11 @@ impl<'a> View<'a> {
     }
 
     /// Every branch that has WAL, that which grew last first.
-    pub fn branches(&self) -> Vec<Branch> {
+    pub fn branches(&self) -> &[Branch] {
+        self.branches.get_or_init(|| self.found_branches())
+    }
+
+    fn found_branches(&self) -> Vec<Branch> {
         branches(Signs {
             backups: &self.known,
             histories: &self.ancestry,

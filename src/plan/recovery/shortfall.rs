@@ -224,7 +224,13 @@ impl Remains<'_> {
         let unreadable = self.unreadable.iter().map(|id| Shortfall::BackupUnreadable { backup: *id });
         let orphans = self.orphans.iter().map(|(id, parent)| Shortfall::ParentMissing { backup: *id, parent: *parent });
         let mut shortfalls: Vec<Shortfall> = self.of_kept().into_iter().chain(unreadable).chain(orphans).collect();
-        let is_told = |name: &&WalName| !name.segment().is_some_and(|segment| self.makes_consistent(segment));
+        let spans = self.kept.values().filter_map(|kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?)));
+        let spans = wanted::disjoint(spans.collect());
+        let makes_consistent = |segment: Segment| {
+            let begun = spans.partition_point(|(first, _)| *first <= segment);
+            begun.checked_sub(1).and_then(|at| spans.get(at)).is_some_and(|(_, last)| segment <= *last)
+        };
+        let is_told = |name: &&WalName| !name.segment().is_some_and(makes_consistent);
         let mut gone = self.gone.iter().filter(is_told);
         if let Some(first) = gone.next() {
             shortfalls.push(Shortfall::WalGone { count: 1 + gone.count() as u64, first: *first });
@@ -307,10 +313,5 @@ impl Remains<'_> {
 
     fn will_be_whole(&self, id: BackupId) -> bool {
         self.primary.is_some_and(|primary| backup::is_usable_at(primary, id)) || self.here.is_whole(id)
-    }
-
-    fn makes_consistent(&self, segment: Segment) -> bool {
-        let spans = self.kept.values().filter_map(|kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?)));
-        spans.into_iter().any(|(first, last)| first <= segment && segment <= last)
     }
 }

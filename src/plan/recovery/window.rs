@@ -116,17 +116,21 @@ pub fn recoverable<'a>(
 ) -> BTreeMap<BackupId, &'a BackupFacts> {
     let mut candidates: BTreeMap<BackupId, &BackupFacts> =
         backups.into_iter().filter(|facts| is_consistent(facts, segments)).map(|facts| (facts.id, facts)).collect();
-    loop {
-        let orphans: BTreeSet<BackupId> = candidates
-            .values()
-            .filter(|facts| facts.parent.is_some_and(|parent| !candidates.contains_key(&parent)))
-            .map(|facts| facts.id)
-            .collect();
-        if orphans.is_empty() {
-            return candidates;
+    let mut children: BTreeMap<BackupId, Vec<BackupId>> = BTreeMap::new();
+    for facts in candidates.values() {
+        if let Some(parent) = facts.parent {
+            children.entry(parent).or_default().push(facts.id);
         }
-        candidates.retain(|id, _| !orphans.contains(id));
     }
+    let lost = children.keys().filter(|parent| !candidates.contains_key(parent));
+    let mut lost: Vec<BackupId> = lost.copied().collect();
+    while let Some(parent) = lost.pop() {
+        for orphan in children.remove(&parent).unwrap_or_default() {
+            candidates.remove(&orphan);
+            lost.push(orphan);
+        }
+    }
+    candidates
 }
 
 fn is_consistent(facts: &BackupFacts, segments: &Segments) -> bool {

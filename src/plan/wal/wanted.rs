@@ -147,8 +147,9 @@ fn claims(primary: &PrimaryInventory, kept: &BTreeMap<BackupId, Kept>) -> BTreeM
     kept.chain(snapshots).collect()
 }
 
-/// The same spans in order, overlapping ones melted into one.
-fn disjoint(mut spans: Vec<(Segment, Segment)>) -> Vec<(Segment, Segment)> {
+/// The same spans in order, overlapping ones melted into one, and none that runs backwards.
+pub fn disjoint(mut spans: Vec<(Segment, Segment)>) -> Vec<(Segment, Segment)> {
+    spans.retain(|(first, last)| first <= last);
     spans.sort_unstable();
     let mut disjoint: Vec<(Segment, Segment)> = Vec::with_capacity(spans.len());
     for (first, last) in spans {
