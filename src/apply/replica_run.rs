@@ -178,8 +178,14 @@ impl<'a> ReplicaRun<'a> {
         self.store.local(place.into())
     }
 
-    /// Locks the server and removes what killed runs left in the way.
+    /// Locks the server and removes what killed runs left in the way, where all of it is ours alone.
     pub async fn begin(&self) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        let keep_to_us = move || {
+            store.followed_links()?;
+            Ok(store.shut_group_out()?)
+        };
+        blocking(keep_to_us).await?;
         let locks = locks::server(self).await?;
         leftovers::clear(self).await?;
         *self.server() = Some(locks);

@@ -1,6 +1,7 @@
 //! The site's end of a replica: its catalog, told for the Barman that will read it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::barman::backup_info::Status;
@@ -22,7 +23,11 @@ pub fn inventory(
     version: BarmanVersion,
 ) -> ReplicaInventory {
     let broken = disk.backups.broken().map(|(id, why)| format!("the backup.info of {id} cannot be used: {why}"));
-    let notes = broken.chain(disk.notes()).collect();
+    let followed = match store.followed_links() {
+        Ok(links) => links.iter().map(|(link, leads_to)| followed(link, leads_to)).collect(),
+        Err(error) => vec![format!("nothing can be applied: {error}")],
+    };
+    let notes = broken.chain(disk.notes()).chain(followed).collect();
     let backups = disk.backups.by_id.into_iter();
     ReplicaInventory {
         exists: disk.exists,
@@ -48,6 +53,12 @@ pub fn inventory(
         notes,
         directories,
     }
+}
+
+/// What is said of a link that this user made where a disk may be.
+fn followed(link: &Path, leads_to: &Path) -> String {
+    let (link, leads_to) = (link.display(), leads_to.display());
+    format!("{link} is a symbolic link, and is followed: what is written there goes to {leads_to}")
 }
 
 /// Tells what a Barman of this version has in hand of one backup.

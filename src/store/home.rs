@@ -1,11 +1,12 @@
 //! A whole catalog, `barman_home`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::posix::ours::{self, NotOurs, Stage};
 use super::posix::{durable, files, places};
 use rustix::fs::Access;
 
@@ -42,7 +43,7 @@ pub enum HomeError {
     /// It cannot be written.
     #[error("the catalog {} cannot be written: {source}", home.display())]
     Io {
-        /// `barman_home`
+        /// `barman_home`, or our own directory in it.
         home: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -115,8 +116,9 @@ pub fn prepare(home: &Path) -> Result<(), HomeError> {
         fs::create_dir(home).map_err(|source| not_made(home, source))?;
     }
     let own = home.join(places::OWN_DIRECTORY);
-    durable::create_directory(&own).map_err(io)?;
-    fs::set_permissions(&own, Permissions::from_mode(0o700)).map_err(io)?;
+    ours::check([Stage { directory: home, may_be_link: true }, Stage { directory: &own, may_be_link: false }])
+        .map_err(|NotOurs { directory, why }| HomeError::Io { home: directory, source: why })?;
+    durable::create_private_directory(&own).map_err(io)?;
     pedigree::name(home).map(drop).map_err(io)
 }
 

@@ -54,6 +54,9 @@ impl LockKind {
     }
 }
 
+/// A link in the place of a lock would have its target written to.
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -126,8 +129,15 @@ impl Lock {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let mut options = OpenOptions::new();
-            let file =
-                options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+            let file = options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(NO_LINK)
+                .open(path)
+                .map_err(io)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -156,7 +166,7 @@ impl Lock {
     /// Whether somebody holds a lock. It is not taken: for an instant it is shared, which only somebody notices who asks
     /// for it in that instant.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
+        let file = match OpenOptions::new().read(true).custom_flags(NO_LINK).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
@@ -206,7 +216,7 @@ impl Drop for Lock {
 /// Whether this file is still the one at the path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
-    match std::fs::metadata(path) {
+    match std::fs::symlink_metadata(path) {
         Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -294,6 +304,16 @@ mod tests {
             let hint = error.hint.unwrap_or_default();
             assert!(advice.map_or(hint.is_empty(), |advice| hint.contains(advice)), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, target) = (at(&directory), directory.path().join("target"));
+        std::fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(matches!(Lock::try_acquire(&path), Err(LockError::Io { .. })));
+        assert_eq!(std::fs::read(&target).unwrap(), b"precious");
     }
 
     #[test]

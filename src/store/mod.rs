@@ -115,6 +115,11 @@ pub trait Store: Send + Sync {
     fn list(&self, at: At<'_>) -> Result<Vec<Entry>, CatalogError>;
     /// A regular file for reading; `None` when there is none, or something else is in its place.
     fn open(&self, at: At<'_>) -> Result<Option<File>, CatalogError>;
+    /// The links on the way to what is written, each of them ours at a place where a disk may be, with where they lead. An
+    /// error for any other, and for a directory that somebody else owns or everybody may write.
+    fn followed_links(&self) -> Result<Vec<(PathBuf, PathBuf)>, ChangeError>;
+    /// Takes from the group what it may write of the directories that are there.
+    fn shut_group_out(&self) -> Result<(), ChangeError>;
     /// Backups of which an earlier run left something in staging.
     fn staged(&self) -> Result<BTreeSet<BackupId>, CatalogError>;
     /// The tablespaces of a backup that are here and that no link leads to.

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod durable;
 pub mod files;
 mod links;
+pub mod ours;
 pub mod places;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
 use disk::{Disk, Since};
+use ours::{NotOurs, Stage};
 use places::Places;
 
 /// The catalog of one server on a file system of this host.
@@ -124,6 +126,27 @@ impl Posix {
         Ok(disk)
     }
 
+    /// Where what is written lies, each of which people may link to another disk.
+    fn disk_directories(&self) -> [&Path; 5] {
+        let dirs = &self.dirs;
+        let below = [&dirs.basebackups_directory, &dirs.wals_directory, &dirs.xlogdb_directory].map(PathBuf::as_path);
+        let [bases, wals, lists] = below;
+        [&self.home, &dirs.backup_directory, bases, wals, lists]
+    }
+
+    /// Where nobody has a reason to put a link.
+    fn own_directories(&self) -> [PathBuf; 6] {
+        let dirs = &self.dirs;
+        [
+            self.home.join(places::OWN_DIRECTORY),
+            dirs.meta_directory.clone(),
+            places::own(dirs),
+            places::staging_inside(dirs),
+            places::trash_inside(dirs),
+            self.path(Place::Arrivals),
+        ]
+    }
+
     /// What waits to be deleted, wherever it does.
     fn trash(&self) -> Result<Vec<PathBuf>, CatalogError> {
         let inside = files::list(&places::trash_inside(&self.dirs))?.into_iter();
@@ -154,6 +177,20 @@ impl Store for Posix {
     fn open(&self, at: At<'_>) -> Result<Option<File>, CatalogError> {
         let path = self.path(at);
         files::open(&path).map_err(CatalogError::at(&path))
+    }
+
+    fn followed_links(&self) -> Result<Vec<(PathBuf, PathBuf)>, ChangeError> {
+        let own = self.own_directories();
+        let disks = self.disk_directories().map(|directory| Stage { directory, may_be_link: true });
+        let own = own.iter().map(|directory| Stage { directory, may_be_link: false });
+        ours::check(disks.into_iter().chain(own))
+            .map_err(|NotOurs { directory, why }| ChangeError::doing("write below", &directory)(why))
+    }
+
+    fn shut_group_out(&self) -> Result<(), ChangeError> {
+        let own = self.own_directories();
+        let all = self.disk_directories().into_iter().chain(own.iter().map(PathBuf::as_path));
+        ours::shut_group_out(all).map_err(ChangeError::doing("set the modes of", &self.dirs.backup_directory))
     }
 
     fn staged(&self) -> Result<BTreeSet<BackupId>, CatalogError> {

@@ -236,6 +236,14 @@ impl Store for Recording {
         self.look(at, "open", || self.inner.open(at))
     }
 
+    fn followed_links(&self) -> Result<Vec<(PathBuf, PathBuf)>, ChangeError> {
+        self.inner.followed_links()
+    }
+
+    fn shut_group_out(&self) -> Result<(), ChangeError> {
+        self.inner.shut_group_out()
+    }
+
     fn staged(&self) -> Result<BTreeSet<BackupId>, CatalogError> {
         self.look(Place::Own.into(), "staged", || self.inner.staged())
     }

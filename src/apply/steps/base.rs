@@ -125,6 +125,7 @@ async fn begin_repair(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(
     let damaged = if let Reason::FilesDamaged(files) = &job.action.reason { files.clone() } else { Vec::new() };
     blocking(move || {
         store.make(place)?;
+        check_directory(store.as_ref(), place)?;
         if !repairs::noted(store.as_ref(), id)?.is_empty() {
             staged.doubt(id);
             store.reread(&[place.into()])?;
@@ -132,6 +133,16 @@ async fn begin_repair(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(
         Ok(repairs::note(store.as_ref(), id, &damaged)?)
     })
     .await
+}
+
+/// What is written into a base stays in the catalog.
+fn check_directory(store: &dyn Store, place: Place) -> Result<(), Error> {
+    if store.is_directory(place)? {
+        return Ok(());
+    }
+    let path = store.local(place.into());
+    let message = format!("{} is a symbolic link, and nothing is written through it", path.display());
+    Err(Error::new(Kind::Untrusted, message).hint("put a directory there; another disk belongs in the place of `base`"))
 }
 
 /// Removes files; a directory in the place of one stays.
@@ -169,6 +180,7 @@ async fn prepare(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Er
             }
         }
         store.make(place)?;
+        check_directory(store, place)?;
         if staged.doubts(id) {
             store.reread(&[place.into()])?;
         }

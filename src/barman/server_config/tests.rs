@@ -87,8 +87,8 @@ fn an_old_barman_prints_its_own_keys_and_words() {
 fn no_secret_is_shown() {
     let main = config("main", "3.19.1");
     for (key, value) in [
-        ("conninfo", "'host=x password=*** user=b'"),
-        ("streaming_conninfo", "'host=x password=*** user=b'"),
+        ("conninfo", "\"host=x password='***' user=b\""),
+        ("streaming_conninfo", "\"host=x password='***' user=b\""),
         ("ssh_command", "'sshpass -p *** ssh postgres@x'"),
         ("encryption_passphrase_command", "'***'"),
         ("pre_backup_script", "'notify --token ***'"),

@@ -160,9 +160,10 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     sync_directory(above)
 }
 
-/// Makes a directory that is nobody else's business, mode 0700.
+/// Makes a directory that is nobody else's business, mode 0700. A link to one is none.
 pub fn create_private_directory(path: &Path) -> io::Result<()> {
     create_directory(path)?;
+    files::check_ours(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 

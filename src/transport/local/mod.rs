@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
+use crate::barman::ids::BackupId;
 use crate::error::{Error, Kind};
 use crate::site::model::Primary;
 
@@ -42,6 +43,7 @@ impl LocalFiles {
 impl Files for LocalFiles {
     async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
         paths::check_directory(&self.primary, directory)?;
+        check_base(&self.primary, directory)?;
         let (primary, directory, cancel) = (self.primary.clone(), directory.to_owned(), self.cancel.clone());
         blocking(move || list(&primary, &directory, &cancel)).await
     }
@@ -59,6 +61,7 @@ impl Files for LocalFiles {
         cancel: &CancellationToken,
     ) -> Result<Fetched, Error> {
         paths::check_directory(&self.primary, &request.from)?;
+        check_base(&self.primary, &request.from)?;
         // A child: when this future is dropped, the copying thread must end too.
         let cancel = cancel.child_token();
         let _ends_with_us = cancel.clone().drop_guard();
@@ -70,6 +73,18 @@ impl Files for LocalFiles {
         })
         .await
     }
+}
+
+/// Refuses the directory of a backup that is a link: whatever it leads to, Barman did not put it there. Above it are the
+/// places where people put disks.
+fn check_base(primary: &str, directory: &Path) -> Result<(), Error> {
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if name.parse::<BackupId>().is_err() || !is_link(directory) {
+        return Ok(());
+    }
+    let message = format!("primary {primary}: {} is a symbolic link, and is not followed", directory.display());
+    Err(Error::new(Kind::Untrusted, message).hint("see who made it; another disk belongs in the place of `base`"))
 }
 
 fn list(primary: &str, root: &Path, cancel: &CancellationToken) -> Result<Vec<RemoteFile>, Error> {
