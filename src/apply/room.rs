@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn room(device: u64, free: u64) -> Room {
-        Room { device, free, size: 1000 }
+        Room { device, free, size: 1000, reserve: 0 }
     }
 
     #[test]

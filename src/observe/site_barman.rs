@@ -9,8 +9,8 @@ use crate::barman::conf::{BarmanConf, ConfError};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::ServerDirs;
 use crate::error::{Error, Kind};
-use crate::site::model::{Catalog, Group};
-use crate::store::{Posix, Readers, Store};
+use crate::site::model::{self as site, Catalog, Group};
+use crate::store::{Posix, Readers, Reserve, Store};
 
 use super::inventory::{SiteBarman, SiteSection};
 
@@ -68,6 +68,7 @@ impl From<SiteConfError> for Error {
 pub struct SiteConf {
     catalog: PathBuf,
     readers: Readers,
+    reserve: Reserve,
     conf: Option<(PathBuf, BarmanConf)>,
     /// The barman.conf that was named and does not exist.
     pub missing: Option<PathBuf>,
@@ -81,11 +82,17 @@ impl SiteConf {
             Group::None => Readers::Owner,
             Group::Read => Readers::Group,
         };
-        Self::read_of(&catalog.path, catalog.config.as_deref(), readers)
+        let reserve = match catalog.reserve {
+            site::Reserve::Usual => Reserve::Usual,
+            site::Reserve::Bytes(bytes) => Reserve::Bytes(bytes),
+            site::Reserve::Percent(percent) => Reserve::Percent(percent),
+        };
+        let read = Self::read_of(&catalog.path, catalog.config.as_deref(), readers)?;
+        Ok(Self { reserve, ..read })
     }
 
     fn read_of(catalog: &Path, config: Option<&Path>, readers: Readers) -> Result<Self, SiteConfError> {
-        let site = Self { catalog: catalog.to_owned(), readers, conf: None, missing: None };
+        let site = Self { catalog: catalog.to_owned(), readers, reserve: Reserve::Usual, conf: None, missing: None };
         let Some(path) = config else { return Ok(site) };
         if is_missing(path) {
             return Ok(Self { missing: Some(path.to_owned()), ..site });
@@ -132,7 +139,7 @@ impl SiteConf {
     /// A server's catalog at the site.
     pub fn store(&self, server: &ServerName) -> Result<Arc<dyn Store>, SiteConfError> {
         let store = Posix::new(self.server(server)?.0).of_catalog(&self.catalog);
-        Ok(Arc::new(store.locking_in(&self.lock_directory()?).read_by(self.readers)))
+        Ok(Arc::new(store.locking_in(&self.lock_directory()?).read_by(self.readers).leaving(self.reserve)))
     }
 
     /// The directory whose `*.conf` files belong to barman.conf.

@@ -16,7 +16,7 @@ use crate::barman::wal_list::WalList;
 use crate::error::{Error, Kind};
 use crate::plan::backup;
 use crate::site::model::{
-    Access, Catalog, Compress, Group, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
+    Access, Catalog, Compress, Group, Policy, Protect, Prune, Reserve, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
 use crate::transport::bandwidth::Bandwidths;
 use crate::transport::fake::{FakePrimary, Fault};
@@ -114,6 +114,7 @@ impl World {
             barman: Some("3.19.1".parse().unwrap()),
             deep_every: Duration::ZERO,
             group: Group::None,
+            reserve: Reserve::Usual,
         };
         let site = Site {
             name: "lisbon".into(),

@@ -66,6 +66,19 @@ pub struct Catalog {
     pub deep_every: Duration,
     /// What the group of its files may do.
     pub group: Group,
+    /// What no backup takes of the disks here.
+    pub reserve: Reserve,
+}
+
+/// What no backup takes of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserve {
+    /// A twentieth, and at most 10 GiB.
+    Usual,
+    /// So many bytes.
+    Bytes(u64),
+    /// This part, in percent.
+    Percent(u8),
 }
 
 /// What the group of a catalog's files may do.

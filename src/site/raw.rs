@@ -13,7 +13,8 @@ use super::model::Auto;
 use super::raw_hooks::RawOn;
 use super::scalars::{
     AbsolutePath, Accepted, Barman, Command, Cron, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
-    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Retention, ServerPattern, SshCommand, System, Zone,
+    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Reserve, Retention, ServerPattern, SshCommand,
+    System, Zone,
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
@@ -89,6 +90,9 @@ pub(super) struct RawCatalog {
     /// read nothing, whatever modes the primary has. Default `none`.
     #[serde(default)]
     pub group: RawGroup,
+    /// What no backup takes of the disks here, so that WAL still has room, and whoever else lives on them: `10GiB`, `5%` or
+    /// `none`. Default `5%` of a disk, and at most 10 GiB.
+    pub reserve: Option<Reserve>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]

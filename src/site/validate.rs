@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::access::access;
 use super::model::{
-    Auto, Catalog, Compress, Group, Mirror, Policy, Primary, Protect, Prune, Replica, Reuse, Rule, Selection, Site,
-    Timeouts, Transfer, WalsFrom,
+    Auto, Catalog, Compress, Group, Mirror, Policy, Primary, Protect, Prune, Replica, Reserve, Reuse, Rule, Selection,
+    Site, Timeouts, Transfer, WalsFrom,
 };
 use super::path::{KeyPath, LineNumbers};
 use super::raw::{
     RawCompress, RawDenied, RawGroup, RawMirror, RawOverrun, RawPolicy, RawPrimary, RawReplica, RawReuse, RawRule,
     RawSchedule, RawSelection, RawSite, RawWalsFrom, RawWindow,
 };
-use super::scalars::{LocalServer, Rate};
+use super::scalars::{self, LocalServer, Rate};
 use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
 use crate::diag::Diagnostic;
@@ -47,6 +47,11 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         group: match raw.group {
             RawGroup::None => Group::None,
             RawGroup::Read => Group::Read,
+        },
+        reserve: match raw.reserve {
+            None => Reserve::Usual,
+            Some(scalars::Reserve::Bytes(bytes)) => Reserve::Bytes(bytes),
+            Some(scalars::Reserve::Percent(percent)) => Reserve::Percent(percent),
         },
     });
     let primaries = primaries(raw.primaries, catalog.as_ref().map(|catalog| catalog.path.as_path()), context);

@@ -73,6 +73,31 @@ pub struct Room {
     pub free: u64,
     /// Bytes that it has in all.
     pub size: u64,
+    /// Bytes that no base may take: the last of the disk is for WAL, and for whoever else lives on it.
+    pub reserve: u64,
+}
+
+/// How much of a disk is left free, whatever is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reserve {
+    /// A twentieth of it, and at most 10 GiB.
+    #[default]
+    Usual,
+    /// So many bytes.
+    Bytes(u64),
+    /// This part of it, in percent.
+    Percent(u8),
+}
+
+impl Reserve {
+    /// Its bytes on a disk of this size.
+    pub fn of(self, size: u64) -> u64 {
+        match self {
+            Self::Usual => (size / 20).min(10 << 30),
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => size / 100 * u64::from(percent),
+        }
+    }
 }
 
 /// How a file of one backup comes into another that has the same.

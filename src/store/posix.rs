@@ -19,7 +19,7 @@ use super::cache::{Cache, Cached, Use};
 use super::entry::{CatalogError, ChangeError, Entry, Found};
 use super::locks::{Lock, LockError, LockKind};
 use super::place::{At, Place};
-use super::{GoOn, Readers, Room, Sharing, Store, Volume};
+use super::{GoOn, Readers, Reserve, Room, Sharing, Store, Volume};
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
@@ -35,6 +35,7 @@ pub struct Posix {
     /// `barman_lock_directory`
     locks: PathBuf,
     readers: Readers,
+    reserve: Reserve,
     /// Whether bases and WAL are on the file system of `backup_directory`.
     inside: OnceLock<(bool, bool)>,
     /// What tells of lost writes, from the first time that it was asked for.
@@ -49,6 +50,7 @@ impl Posix {
             dirs,
             locks: home.clone(),
             readers: Readers::Owner,
+            reserve: Reserve::Usual,
             home,
             inside: OnceLock::new(),
             disks: Default::default(),
@@ -124,6 +126,12 @@ impl Posix {
         let disk = Arc::new(Disk::open(directory).map_err(ChangeError::doing("begin to write in", directory))?);
         *slot = Some(Arc::clone(&disk));
         Ok(disk)
+    }
+
+    /// The same that leaves so much of its disks free.
+    #[must_use]
+    pub fn leaving(self, reserve: Reserve) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Where what is written lies, each of which people may link to another disk.
@@ -205,10 +213,11 @@ impl Store for Posix {
     }
 
     fn room(&self, volume: Volume) -> Option<Room> {
-        files::room(match volume {
+        let directory = match volume {
             Volume::Bases => &self.dirs.basebackups_directory,
             Volume::Wals => &self.dirs.wals_directory,
-        })
+        };
+        files::room(directory, self.reserve)
     }
 
     fn cache(&self, kept: Cached, purpose: Use) -> Option<Cache> {

@@ -20,6 +20,7 @@ mod hostile_files;
 mod hostile_names;
 mod hostile_wal;
 mod inventories;
+mod links;
 mod lost_line;
 mod messages;
 mod mirrors;

@@ -93,3 +93,14 @@ fn usage_errors_exit_with_1() {
     in_directory(None, &["--help"]).expect(0);
     in_directory(None, &["--version"]).expect(0);
 }
+
+#[test]
+fn what_is_far_too_long_for_a_site_file_is_refused_before_it_is_read() {
+    let bench = Bench::start();
+    let huge = bench.path("huge.yaml");
+    fs::File::create(&huge).unwrap().set_len(300 << 20).unwrap();
+    for file in ["/dev/zero", huge.to_str().unwrap()] {
+        let refused = bench.antipode(&["validate", "-f", file]);
+        refused.expect(1).says(&["has more than 8 MiB and is no site file"]);
+    }
+}

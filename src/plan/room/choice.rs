@@ -11,6 +11,8 @@ pub struct Space {
     pub free: u64,
     /// Bytes of them that are kept for WAL to come.
     pub reserve: u64,
+    /// Bytes of these that no backup may use.
+    pub least: u64,
 }
 
 /// What one replica asks for.
@@ -112,7 +114,10 @@ impl<'a> Choice<'a> {
         let base = wish.bytes.saturating_add(wish.staged).saturating_add(lost);
         // What makes a replica recoverable at all needs no more than that; what follows comes as far as there is room.
         let least = if is_recoverable { wal } else { wish.needed };
-        let reserve = |space: usize| if is_recoverable { reserve(self.spaces, space) } else { 0 };
+        let reserve = |space: usize| {
+            let space = self.spaces.get(space).copied().unwrap_or_default();
+            if is_recoverable { space.reserve } else { space.least }
+        };
         let left = |space: usize| self.left.get(space).copied().unwrap_or_default();
         let shares = demand.bases == demand.wals;
         let needed = base.saturating_add(if shares { least } else { 0 }).saturating_add(reserve(demand.bases));
@@ -145,7 +150,7 @@ impl<'a> Choice<'a> {
         for (demand, verdicts) in self.demands.iter().zip(&mut self.verdicts) {
             for (wish, verdict) in demand.wishes.iter().zip(verdicts) {
                 let Verdict::DoesNotFit { makes_room, .. } = verdict else { continue };
-                let kept = wish.staged.saturating_add(reserve(self.spaces, demand.bases));
+                let kept = wish.staged.saturating_add(self.spaces.get(demand.bases).map_or(0, |space| space.reserve));
                 let left = self.left.get(demand.bases).copied().unwrap_or_default();
                 *makes_room = wish.staged > 0 && kept > left;
                 if !*makes_room {
@@ -154,10 +159,6 @@ impl<'a> Choice<'a> {
             }
         }
     }
-}
-
-fn reserve(spaces: &[Space], space: usize) -> u64 {
-    spaces.get(space).map_or(0, |space| space.reserve)
 }
 
 fn change(left: &mut [u64], space: usize, by: impl FnOnce(u64) -> u64) {
@@ -183,7 +184,7 @@ mod tests {
     /// What becomes of the wishes of one replica on a disk with so much free, of which 10 are kept.
     fn of_one(free: u64, wal: u64, is_recoverable: bool, wishes: &[Wish]) -> Vec<Verdict> {
         let demand = Demand { wal, is_recoverable, wishes: wishes.to_vec(), ..Demand::default() };
-        choose(&[Space { free, reserve: 10 }], &[demand]).remove(0)
+        choose(&[Space { free, reserve: 10, least: 0 }], &[demand]).remove(0)
     }
 
     #[test]
@@ -240,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_a_disk_is_for_no_backup_not_even_the_first() {
+        let wish = Wish { bytes: 95, ..Wish::default() };
+        for (is_recoverable, least, fits) in [(false, 0, true), (false, 5, true), (false, 6, false), (true, 0, true)] {
+            let demand = Demand { is_recoverable, wishes: vec![wish], ..Demand::default() };
+            let verdicts = choose(&[Space { free: 100, reserve: 5.max(least), least }], &[demand]).remove(0);
+            assert_eq!(verdicts[0] == Verdict::Fits, fits, "{is_recoverable} {least}");
+        }
+    }
+
+    #[test]
     fn replicas_of_one_disk_share_it_and_the_newest_of_each_come_first() {
         let demand = |bases, wishes: &[Wish]| Demand {
             bases,
@@ -248,7 +259,7 @@ mod tests {
             wishes: wishes.to_vec(),
             ..Demand::default()
         };
-        let spaces = [Space { free: 100, reserve: 10 }, Space { free: 30, reserve: 10 }];
+        let spaces = [Space { free: 100, reserve: 10, least: 0 }, Space { free: 30, reserve: 10, least: 0 }];
         let both = [demand(0, &[wish(40, 5), wish(40, 5)]), demand(0, &[wish(45, 5)])];
         assert_eq!(choose(&spaces, &both), [vec![FITS, misses(50, 15)], vec![FITS]]);
         // WAL on a disk of its own can be what is short.

@@ -7,6 +7,7 @@
 //! - *What is kept* for WAL to come is what the primaries archived in a day, at least four segments, and at most a tenth
 //!   of the file system. WAL that comes may use all of it but a hundredth of the file system, which Barman's own files
 //!   need.
+//! - *The last of a disk* is no room for any base (`catalog.reserve`).
 //! - *A deletion is no room yet.* Good backups go when what takes their place is here: one of those that the selection
 //!   leaves out is spared for each that does not fit.
 //! - *A base that another program left* counts nothing: how much of it is here is seen when its copy begins, where each
@@ -71,7 +72,7 @@ struct Disk {
 
 impl Disk {
     fn space(self) -> Space {
-        Space { free: self.room.free, reserve: self.kept }
+        Space { free: self.room.free, reserve: self.kept.max(self.room.reserve), least: self.room.reserve }
     }
 }
 
@@ -108,7 +109,7 @@ impl Disks {
         }
         let fits = |(device, disk): (&u64, &Disk)| {
             let need = needs.get(device).copied().unwrap_or_default();
-            need == 0 || need.saturating_add(disk.kept) <= disk.room.free
+            need == 0 || need.saturating_add(disk.kept.max(disk.room.reserve)) <= disk.room.free
         };
         self.0.iter().all(fits)
     }

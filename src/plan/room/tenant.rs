@@ -71,7 +71,8 @@ impl Tenant<'_> {
     pub fn keep(&mut self, kept: u64) {
         let is_recoverable = self.plan.before.window.is_some();
         if let Some(target) = &mut self.plan.target {
-            target.reserve = if is_recoverable { rounded_down(kept) } else { 0 };
+            let least = self.rooms.bases.reserve;
+            target.reserve = if is_recoverable { rounded_down(kept.max(least)) } else { rounded_down(least) };
         }
     }
 

@@ -101,7 +101,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
 
 /// One file system of sixteen tebibytes with so much free.
 pub fn rooms(free: u64) -> Rooms {
-    let room = Room { device: 1, free, size: 16 << 40 };
+    let room = Room { device: 1, free, size: 16 << 40, reserve: 0 };
     Rooms { bases: room, wals: room }
 }
 

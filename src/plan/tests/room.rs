@@ -21,7 +21,7 @@ const TWO: &str = "@20 1/04..05 size=104857600 @21 1/08..0A size=104857600 | 1/0
 
 /// So many MiB are free of 400, of which 40 are kept for WAL.
 fn with_free(case: Case, free: u64) -> Case {
-    let room = Room { device: 1, free: free * MIB, size: 400 * MIB };
+    let room = Room { device: 1, free: free * MIB, size: 400 * MIB, reserve: 0 };
     case.with(|case| case.here.rooms = Some(Rooms { bases: room, wals: room }))
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub(super) use names::{
     AbsolutePath, Accepted, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System,
 };
-pub(super) use sizes::{Percent, Rate};
+pub(super) use sizes::{Percent, Rate, Reserve};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
 pub(super) use times::{Cron, Interval, Length, Objective, Retention, Zone};
 pub(super) use web::Webhook;
@@ -121,6 +121,7 @@ scalars!(
     Percent,
     Rate,
     RemotePath,
+    Reserve,
     Retention,
     ServerPattern,
     SshCommand,

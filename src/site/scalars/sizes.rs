@@ -1,4 +1,4 @@
-//! Rates and percentages.
+//! Rates, percentages and room.
 
 use bytesize::ByteSize;
 
@@ -44,6 +44,42 @@ impl Scalar for Rate {
             Ok(size) if size.as_u64() > 0 => Ok(Self(Some(size.as_u64()))),
             _ => Err(mistake("it is zero")),
         }
+    }
+}
+
+/// How much of a disk is left free: `10GiB`, `5%`, `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) enum Reserve {
+    /// So many bytes.
+    Bytes(u64),
+    /// This part of it, in percent.
+    Percent(u8),
+}
+
+impl Scalar for Reserve {
+    const FORMAT: &'static str = "reserve";
+
+    fn pattern() -> String {
+        let percent = Percent::pattern();
+        let percent = percent.trim_start_matches('^').trim_end_matches('$');
+        format!("^(none|{percent}|(?=.*[1-9])[0-9]{{1,6}}(\\.[0-9]{{1,3}})? ?({}))$", RATE_UNITS.join("|"))
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if text == "none" {
+            return Ok(Self::Bytes(0));
+        }
+        if text.ends_with('%') {
+            return Percent::parse(text).map(|percent| Self::Percent(percent.0));
+        }
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
+        let unit = unit.strip_prefix(' ').unwrap_or(unit);
+        let size = format!("{number}{unit}").parse::<ByteSize>().map(|size| size.as_u64()).unwrap_or_default();
+        if size == 0 || !RATE_UNITS.contains(&unit) || !is_short_decimal(number) {
+            let help = "write bytes with a unit or a part of the disk, as in `10GiB` or `5%`, or `none`";
+            return Err(Mistake::new(format!("`{text}` is not an amount of room"), help));
+        }
+        Ok(Self::Bytes(size))
     }
 }
 
@@ -110,6 +146,18 @@ mod tests {
             assert_eq!(rate(bad), None, "{bad:?}");
         }
         assert!(Rate::parse("80MiB").unwrap_err().help.contains("`80MiB/s`"));
+    }
+
+    #[test]
+    fn reserves() {
+        let reserve = |text: &str| Reserve::parse(text).ok();
+        assert_eq!(reserve("10GiB"), Some(Reserve::Bytes(10 << 30)));
+        assert_eq!(reserve("1.5 GiB"), Some(Reserve::Bytes(3 << 29)));
+        assert_eq!(reserve("5%"), Some(Reserve::Percent(5)));
+        assert_eq!(reserve("none"), Some(Reserve::Bytes(0)));
+        for bad in ["", "5", "0GiB", "101%", "5 %", "10GiB/s", "10Gbit", "-1GiB", "GiB", "1.GiB"] {
+            assert_eq!(reserve(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

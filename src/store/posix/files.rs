@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::store::Room;
 use crate::store::entry::{CatalogError, Entry, Found};
+use crate::store::{Reserve, Room};
 
 /// The entries of a directory in no order; none when it is not there.
 pub fn list(directory: &Path) -> Result<Vec<Entry>, CatalogError> {
@@ -86,11 +86,12 @@ pub fn check_ours(directory: &Path) -> io::Result<()> {
 }
 
 /// The room on the file system of a directory, or of the nearest one above it that exists.
-pub fn room(directory: &Path) -> Option<Room> {
+pub fn room(directory: &Path, reserve: Reserve) -> Option<Room> {
     directory.ancestors().find_map(|path| {
         let (system, found) = (rustix::fs::statvfs(path).ok()?, fs::metadata(path).ok()?);
         let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
-        Some(Room { device: found.dev(), free: bytes(system.f_bavail), size: bytes(system.f_blocks) })
+        let size = bytes(system.f_blocks);
+        Some(Room { device: found.dev(), free: bytes(system.f_bavail), size, reserve: reserve.of(size) })
     })
 }
 
