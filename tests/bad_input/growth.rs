@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::bench::{Bench, which};
+use crate::bench::{Bench, Finished, run, which};
 
 const BACKUP: &str = "20261122T030000";
 
@@ -73,4 +73,78 @@ fn a_sender_that_sends_more_than_it_told_is_cut_off() {
     let largest =
         walkdir::WalkDir::new(bench.catalog()).into_iter().map(|entry| entry.unwrap().metadata().unwrap().len());
     assert!(largest.max().unwrap() < 64 << 20, "{applied}");
+}
+
+/// Runs `plan`, and tells the most memory that a process of it held, in bytes.
+fn plan_measured(bench: &Bench) -> (Finished, u64) {
+    const MEASURE: &str = "import resource, subprocess, sys\n\
+        code = subprocess.run(sys.argv[1:]).returncode\n\
+        print('most', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)\n\
+        sys.exit(code)";
+    let asked = bench.command(&["plan"]);
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", MEASURE]).arg(asked.get_program()).arg("plan").current_dir(bench.path("")).env_clear();
+    for (name, value) in asked.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let ran = run(&mut command);
+    let most = ran.output.lines().find_map(|line| line.strip_prefix("most ")).expect("it is printed");
+    let most = most.parse::<u64>().unwrap() << 10;
+    (ran, most)
+}
+
+#[test]
+fn no_answer_costs_more_memory_than_is_there_for_all() {
+    const MOST: u64 = 512 << 20;
+    let bench = Bench::start();
+    for name in ["yes", "head", "tr"] {
+        symlink(which(name), bench.path("bin").join(name)).unwrap();
+    }
+    let backup = |key: &str, repeated: &str, mib: usize| {
+        let bytes = mib << 20;
+        format!(
+            "printf '%s' '{{\"last_position\":0,\"last_name\":\"\",\"backups\":{{\"{BACKUP}\":{{\"{key}\":'; \
+             printf '%s' '{}'; yes '{repeated}' | tr -d '\\n' | head -c {bytes}",
+            if repeated == "a" { "\"" } else { "[" }
+        )
+    };
+    let wal = "{\"name\":\"000000010000000000000001\",\"size\":1,\"time\":1},";
+    let wals = format!("printf '%s' '{{\"backups\":{{}},\"wals\":['; yes '{wal}' | head -c {}", 250 << 20);
+    for (what, script, said) in [
+        ("a list that does not end", backup("copy_stats", "0,", 600), "answered more than 256 MiB"),
+        ("a long list", backup("copy_stats", "0,", 100), "far more to say"),
+        ("a long text", backup("error", "a", 250), "sync-info"),
+        ("unknown keys", backup("x", "{\"a\":[]},", 100), "far more to say"),
+        ("ten million WAL files", wals, "WAL files"),
+    ] {
+        bench.runs("main", &script);
+        let (planned, most) = plan_measured(&bench);
+        println!("{what}: {} MiB in {:?}", most >> 20, planned.took);
+        planned.expect(1).says(&[said]);
+        assert!(most < MOST, "{what}: {} MiB\n{planned}", most >> 20);
+    }
+}
+
+#[test]
+#[ignore = "measures"]
+fn no_list_of_wal_costs_more_memory_than_is_there_for_all() {
+    let bench = Bench::start();
+    let lines = |from: u32, to: u32, odd: bool| {
+        let size = |n: u32| if odd { n * 7 % 1_000_003 } else { 16 << 20 };
+        let line = move |n: u32| format!("00000001{:08X}{:08X}\t{}\t1795352352.{n}\tNone\n", n / 256, n % 256, size(n));
+        (from..to).map(line).collect::<String>()
+    };
+    for (what, odd, count) in
+        [("regular", false, 4_000_000), ("with odd sizes", true, 4_000_000), ("too long", true, 6_000_000)]
+    {
+        let path = bench.path("primary/main/wals/main-xlog.db");
+        let mut file = File::create(&path).unwrap();
+        for from in (0..count).step_by(100_000) {
+            std::io::Write::write_all(&mut file, lines(from, from + 100_000, odd).as_bytes()).unwrap();
+        }
+        drop(file);
+        let (planned, most) = plan_measured(&bench);
+        println!("{what}: {} MiB in {:?}, {:?}", most >> 20, planned.took, planned.code);
+        fs::remove_file(&path).unwrap();
+    }
 }

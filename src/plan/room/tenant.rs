@@ -55,6 +55,9 @@ pub fn tenants<'a>(plan: &'a mut Plan, replicas: &'a [Replica], observation: &'a
     tenants.collect()
 }
 
+/// Of so many backups it is worked out exactly which WAL comes only because of them.
+const WEIGHED_EXACTLY: usize = 64;
+
 impl Tenant<'_> {
     /// Bytes of WAL that the primary archived in its last day.
     pub fn archived_in_a_day(&self) -> u64 {
@@ -86,16 +89,20 @@ impl Tenant<'_> {
     /// What it asks for.
     pub fn demand(&self, disks: &Disks, now: Timestamp) -> Demand {
         let batches = self.plan.actions.iter().filter_map(|action| action.change.effect().shipped());
-        let wals: Vec<(Segment, u64)> =
+        let mut wals: Vec<(Segment, u64)> =
             batches.flat_map(|b| &b.entries).filter_map(|e| Some((segment_of(e.name)?, e.size))).collect();
-        let bytes = |is_meant: &dyn Fn(Segment) -> bool| -> u64 {
+        wals.sort_unstable();
+        let sum = |wals: &[(Segment, u64)], is_meant: &dyn Fn(Segment) -> bool| -> u64 {
             wals.iter().filter(|(segment, _)| is_meant(*segment)).map(|(_, size)| size).sum()
         };
+        let bytes = |is_meant: &dyn Fn(Segment) -> bool| sum(&wals, is_meant);
         let copies: Vec<Effect<'_>> = self.copies().collect();
         let ids: Vec<BackupId> = copies.iter().filter_map(|effect| Some(effect.copied()?.id)).collect();
-        let place = |id: BackupId| ids.iter().position(|other| *other == id);
+        let places: BTreeMap<BackupId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let place = |id: BackupId| places.get(&id).copied();
+        let all = self.all_kept(now);
         let mut taken = BTreeSet::new();
-        let mut before = self.asked_by(&taken, now);
+        let mut before = self.asked_by(&all, &taken);
         let mut demand = Demand {
             bases: disks.place(self.rooms.bases),
             wals: disks.place(self.rooms.wals),
@@ -107,14 +114,21 @@ impl Tenant<'_> {
             let mut wish = self.wish(*effect);
             if let Some(copy) = effect.published() {
                 taken.insert(*id);
-                let after = self.asked_by(&taken, now);
-                let span = self.span(*id);
-                let makes_consistent = |segment| span.is_some_and(|(first, last)| first <= segment && segment <= last);
+                let needed = self.span(*id).map_or(&[][..], |(first, last)| {
+                    let begins = wals.partition_point(|(segment, _)| *segment < first);
+                    let ends = wals.partition_point(|(segment, _)| *segment <= last);
+                    wals.get(begins..ends).unwrap_or_default()
+                });
                 wish.parent = copy.parent.and_then(place);
                 wish.basis = copy.reuse.as_ref().and_then(|reuse| Some((place(reuse.from)?, self.reused(copy))));
-                wish.needed = bytes(&|segment| makes_consistent(segment) && !before.has(segment));
-                wish.wal = bytes(&|segment| after.has(segment) && !before.has(segment));
-                before = after;
+                wish.needed = sum(needed, &|segment| !before.has(segment));
+                // What follows the very old ones is cut by itself, where it does not fit.
+                wish.wal = wish.needed;
+                if taken.len() <= WEIGHED_EXACTLY {
+                    let after = self.asked_by(&all, &taken);
+                    wish.wal = bytes(&|segment| after.has(segment) && !before.has(segment));
+                    before = after;
+                }
             }
             demand.wishes.push(wish);
         }
@@ -127,7 +141,7 @@ impl Tenant<'_> {
         if out.unfit.is_empty() {
             return;
         }
-        let asked = self.asked_by(&out.taken, now);
+        let asked = self.asked_by(&self.all_kept(now), &out.taken);
         let names = Names { replica: &self.plan.name, segment_size: self.segment_size() };
         let staging = |id: &BackupId| names.action(Change::RemoveStaging { id: *id }, Reason::NoRoom);
         let mut actions: Vec<Action> = out.makes_room.iter().map(staging).collect();
@@ -238,12 +252,16 @@ impl Tenant<'_> {
         facts.begin_wal.zip(facts.end_wal)
     }
 
-    /// The WAL that is asked for when of the backups which are to come only these do.
-    fn asked_by(&self, taken: &BTreeSet<BackupId>, now: Timestamp) -> Asked {
+    /// The backups that the site will have if all that are to come do.
+    fn all_kept(&self, now: Timestamp) -> BTreeMap<BackupId, Kept> {
+        backup::diff(&self.replica.policy, self.primary, &self.observed.replica, now).kept
+    }
+
+    /// The WAL that is asked for when of the backups which are to come only these do, of all that there would be.
+    fn asked_by(&self, all: &BTreeMap<BackupId, Kept>, taken: &BTreeSet<BackupId>) -> Asked {
         let comes: BTreeSet<BackupId> = self.copies().filter_map(|e| Some(e.published()?.id)).collect();
-        let mut kept: BTreeMap<BackupId, Kept> =
-            backup::diff(&self.replica.policy, self.primary, &self.observed.replica, now).kept;
-        kept.retain(|id, _| !comes.contains(id) || taken.contains(id));
+        let stays = |(id, _): &(&BackupId, &Kept)| !comes.contains(id) || taken.contains(id);
+        let kept: BTreeMap<BackupId, Kept> = all.iter().filter(stays).map(|(id, kept)| (*id, kept.clone())).collect();
         // Where nothing will be recoverable, WAL is of no use.
         let is_of_use = !kept.is_empty() || comes.is_empty();
         Asked(is_of_use.then(|| Wanted::new(&self.replica.policy, self.primary, &kept)))
