@@ -28,14 +28,16 @@ const NO_MESSAGES: [&str; 17] = [
 ];
 
 /// What takes more than a few lines to cause, and where that is done.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("free space on this file system and apply again", "tests/bad_input/disk.rs"),
     ("the address in", "src/hooks/tests.rs"),
     ("antipode gate:", "tests/gate/commands.rs"),
+    ("more came of a file than there was", "tests/bad_input/growth.rs"),
+    ("answered more than", "tests/bad_input/growth.rs"),
 ];
 
 /// What nobody can cause at will, and when it is told.
-const BY_CHANCE: [(&str, &str); 18] = [
+const BY_CHANCE: [(&str, &str); 17] = [
     ("the file system is mounted read-only", "when that happens during a run"),
     ("needs a home directory, and none is known", "to a user whom the system does not know"),
     ("it became shorter while it was copied", "when the primary writes a file at that moment"),
@@ -53,7 +55,6 @@ const BY_CHANCE: [(&str, &str); 18] = [
     ("the bandwidth cannot be limited:", "where the temporary directory fills up during a run, or has no FIFOs"),
     ("set TMPDIR to a directory that can be written", "then too"),
     ("whoever limits the bandwidth has ended", "to the rsync of a run that is killed"),
-    ("answered more than 1 GiB", "to whoever waits for so much"),
 ];
 
 /// The texts of a program, without its tests, its comments and what the compiler reads.
