@@ -144,7 +144,7 @@ fn site() -> TempDir {
     let conf = format!("[barman]\nbarman_home = {home}/catalog\nconfiguration_files_directory = {home}/conf.d\n");
     fs::write(at.join("barman.conf"), conf).unwrap();
     let site = format!(
-        "version: 1\nsite: x\ncatalog: {{path: {home}/catalog, config: {home}/barman.conf, deep_every: always, barman: '3.19.1'}}\n\
+        "version: 1\nsite: x\ncatalog: {{path: {home}/catalog, config: {home}/barman.conf, deep_every: always, reserve: none, barman: '3.19.1'}}\n\
          primaries: {{fra: {{path: {home}/primary}}}}\nreplicas: {{archive: {{primary: fra}}, main: {{primary: fra}}}}\n"
     );
     fs::write(at.join("antipode.yaml"), site).unwrap();

@@ -231,7 +231,7 @@ fn does_the_same(one: &Plan, other: &Plan) -> bool {
 /// A site that wants all backups of one server.
 fn site_file(site: &Path, primary: &Path) -> String {
     format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"{}\", deep_every: always}}\nprimaries:\n  \
+        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"{}\", deep_every: always, reserve: none}}\nprimaries:\n  \
          frankfurt: {{path: {}}}\nreplicas:\n  {SERVER}: {{primary: frankfurt}}\n",
         quoted(site),
         catalog::BARMAN,

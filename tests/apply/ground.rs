@@ -98,7 +98,7 @@ impl Ground {
     /// A site with these replicas, a line of the site file each.
     pub fn site_of(&self, catalog: &Path, replicas: &str) -> TestSite {
         let text = format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always}}\nprimaries:\n  \
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always, reserve: none}}\nprimaries:\n  \
              frankfurt: {{path: {}}}\nreplicas:\n  {replicas}\n",
             catalog.display(),
             self.primary().display()

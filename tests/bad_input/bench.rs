@@ -125,7 +125,7 @@ impl Bench {
     /// A site file with this ssh command, and more lines for the primary `frankfurt`.
     pub fn site_with(&self, ssh_command: &str, more: &str) -> String {
         format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, barman: '3.19.1'}}\nprimaries:\n  frankfurt:\n    \
+            "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, reserve: none, barman: '3.19.1'}}\nprimaries:\n  frankfurt:\n    \
              ssh_command: {ssh_command}\n    barman: {{command: '{}'}}\n{more}",
             self.catalog().display(),
             self.path("bin/barman").display(),

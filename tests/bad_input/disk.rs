@@ -38,7 +38,7 @@ fn directory() -> tempfile::TempDir {
     demo::write_whole(&directory.path().join("primary"));
     fs::create_dir(directory.path().join("catalog")).unwrap();
     let site = format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: '{at}/catalog', deep_every: always, barman: '3.19.1'}}\n\
+        "version: 1\nsite: lisbon\ncatalog: {{path: '{at}/catalog', deep_every: always, reserve: none, barman: '3.19.1'}}\n\
          primaries: {{frankfurt: {{path: '{at}/primary'}}}}\nreplicas: {{main: {{primary: frankfurt}}}}\n"
     );
     fs::write(directory.path().join("antipode.yaml"), site).unwrap();

@@ -82,7 +82,7 @@ fn bench() -> Bench {
     let program = env!("CARGO_BIN_EXE_antipode");
     bench.runs("main", &format!("exec {program} sync-info main -c {}", conf.display()));
     let by_path = format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, barman: '3.19.1'}}\nprimaries: {{frankfurt: {{path: '{}'}}}}\n\
+        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, reserve: none, barman: '3.19.1'}}\nprimaries: {{frankfurt: {{path: '{}'}}}}\n\
          replicas: {{main: {{primary: frankfurt}}}}\n",
         bench.catalog().display(),
         home.display()

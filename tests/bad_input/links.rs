@@ -14,7 +14,7 @@ fn by_path() -> Bench {
     let bench = Bench::start();
     let (catalog, primary) = (bench.catalog(), bench.path("primary"));
     bench.declare(&format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, barman: '3.19.1'}}\n\
+        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', deep_every: always, reserve: none, barman: '3.19.1'}}\n\
          primaries: {{frankfurt: {{path: '{}'}}}}\nreplicas: {{main: {{primary: frankfurt}}}}\n",
         catalog.display(),
         primary.display()

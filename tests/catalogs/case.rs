@@ -94,7 +94,7 @@ impl Case {
     /// The site file.
     pub fn site_file(&self, catalog: &std::path::Path, primary: &std::path::Path) -> String {
         format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"{}\", deep_every: always}}\nprimaries:\n  \
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"{}\", deep_every: always, reserve: none}}\nprimaries:\n  \
              frankfurt: {{path: {}}}\nreplicas:\n  main:\n    primary: frankfurt\n{}",
             catalog.display(),
             self.here.version(),

@@ -42,7 +42,7 @@ impl Hop {
         );
         ACCOUNT.write(&config, conf);
         let site = format!(
-            "version: 1\nsite: {name}\ncatalog:\n  path: {}\n  config: {}\n  barman: \"{}\"\n  deep_every: always\n\
+            "version: 1\nsite: {name}\ncatalog:\n  path: {}\n  config: {}\n  barman: \"{}\"\n  deep_every: always\n  reserve: none\n\
              primaries:\n  above:\n{primary}replicas:\n  {SERVER}: {{primary: above}}\n",
             home.display(),
             config.display(),

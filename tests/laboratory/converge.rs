@@ -27,6 +27,7 @@ catalog:
   config: {config}
   barman: \"{version}\"
   deep_every: always
+  reserve: none
 primaries:
   frankfurt:
     ssh_command: {ssh}

@@ -23,7 +23,7 @@ impl Place {
         let mut primary = PrimaryCatalog::create(&path("frankfurt"), "main").unwrap();
         primary.first_day().unwrap();
         let site = format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always}}\nprimaries:\n  \
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always, reserve: none}}\nprimaries:\n  \
              frankfurt: {{path: {}}}\nreplicas:\n  main: {{primary: frankfurt, objective: {{rpo: 15m}}}}\n",
             path("lisbon").display(),
             path("frankfurt").display()

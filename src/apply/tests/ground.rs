@@ -194,7 +194,7 @@ fn second_day(primary: &mut PrimaryCatalog) {
 
 fn site(home: &Path, wanted: &str) -> Site {
     let text = format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
+        "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", deep_every: always, reserve: none}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
          replicas:\n  main: {{primary: frankfurt{wanted}}}\n",
         home.join("site").display(),
         home.join("primary").display()
