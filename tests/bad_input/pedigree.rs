@@ -17,7 +17,7 @@ fn answer_for(bench: &Bench, catalog: &str) {
 /// A site of a catalog whose primary is another one on this host.
 fn site(catalog: &Path, primary: &Path) -> String {
     format!(
-        "version: 1\nsite: porto\ncatalog: {{path: '{}', barman: '3.19.1'}}\nprimaries: {{lisbon: {{path: '{}'}}}}\n\
+        "version: 1\nsite: porto\ncatalog: {{path: '{}', barman: '3.19.1', reserve: none}}\nprimaries: {{lisbon: {{path: '{}'}}}}\n\
          replicas: {{main: {{primary: lisbon}}}}\n",
         catalog.display(),
         primary.display(),

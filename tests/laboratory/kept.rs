@@ -178,7 +178,7 @@ impl Soak {
         ACCOUNT.write(&conf, format!("[barman]\nbarman_home = {}\n[main]\n{SERVER}", home.display()));
         let replicas: String = (0..20).map(|n| format!("  r{n:02}: {{primary: frankfurt, server: main}}\n")).collect();
         let text = format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {home}, barman: \"3.19.1\"}}\nprimaries:\n  frankfurt:\n    \
+            "version: 1\nsite: lisbon\ncatalog: {{path: {home}, barman: \"3.19.1\", reserve: none}}\nprimaries:\n  frankfurt:\n    \
              ssh_command: {ssh}\n    barman: {{command: {program} -c {conf}}}\n\
              defaults: {{schedule: {{every: 10s, jitter: 5s}}}}\nreplicas:\n{replicas}",
             home = directory.join("home").display(),

@@ -48,7 +48,7 @@ impl Ground {
     /// The text of a site file.
     pub fn site(&self, more: &str) -> String {
         format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\"}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
+            "version: 1\nsite: lisbon\ncatalog: {{path: {}, barman: \"3.19.1\", reserve: none}}\nprimaries:\n  frankfurt: {{path: {}}}\n\
              defaults: {{schedule: {{every: 1s, jitter: 1s}}}}\nreplicas:\n  main: {{primary: frankfurt, {more}}}\n",
             self.path("lisbon").display(),
             self.path("frankfurt").display()

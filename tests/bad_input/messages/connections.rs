@@ -80,7 +80,7 @@ fn told(cause: &str, script: &str, what: &str) -> Told {
         None => "ssh_command: ssh -p 2222 barman@fra".to_owned(),
     };
     let site = format!(
-        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', barman: '3.19.1'}}\nprimaries:\n  \
+        "version: 1\nsite: lisbon\ncatalog: {{path: '{}', barman: '3.19.1', reserve: none}}\nprimaries:\n  \
          fra: {{{access}, timeouts: {{connect: 1s, idle: 1s}}}}\nreplicas: {{main: {{primary: fra}}}}\n",
         at.join("catalog").display()
     );

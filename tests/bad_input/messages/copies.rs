@@ -156,7 +156,7 @@ fn each_directory_that_cannot_be_read_is_told() {
     let site = |path: &str| {
         let catalog = bench.catalog();
         bench.declare(&format!(
-            "version: 1\nsite: lisbon\ncatalog: {{path: '{}', barman: '3.19.1'}}\nprimaries:\n  \
+            "version: 1\nsite: lisbon\ncatalog: {{path: '{}', barman: '3.19.1', reserve: none}}\nprimaries:\n  \
              fra: {{path: '{path}'}}\nreplicas: {{main: {{primary: fra}}}}\n",
             catalog.display()
         ));
