@@ -99,7 +99,9 @@ fn a_catalog_that_everybody_may_write_is_refused() {
 
 #[test]
 fn a_backup_of_a_path_that_is_a_link_is_not_copied() {
-    for (place, said) in [("", "is a symbolic link, and is not followed"), ("data", "does not verify")] {
+    let refused =
+        "is a symbolic link, and is not followed hint: see who made it; another disk belongs in the place of `base`";
+    for (place, said) in [("", refused), ("data", "does not verify")] {
         let bench = by_path();
         let secret = bench.path("secret");
         plant(

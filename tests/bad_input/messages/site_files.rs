@@ -38,6 +38,7 @@ const MISTAKES: &[(&str, &str)] = &[
     // Kinds of values.
     ("catalog: {path: /b}", "catalog:"),
     ("catalog: {path: /b}", "catalog: /b"),
+    ("catalog: {path: /b}", "catalog: {path: /b, reserve: 5GB/s}"),
     ("version: 1", "version: 2"),
     ("version: 1", "version: \"1\""),
     ("version: 1", "version: 1.0"),
