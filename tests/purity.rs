@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 23] = [
+const DIRECTIONS: [(&str, &[&str]); 24] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
