@@ -7,10 +7,9 @@ use clap::{Args, ValueEnum, ValueHint};
 /// Arguments of `gate`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples, each in front of a site's public key in ~/.ssh/authorized_keys of the primary's barman user:\n  \
-                  restrict,command=\"antipode gate --server main\" ssh-ed25519 …\n  \
-                  restrict,command=\"antipode gate --server main --server billing --log /var/log/barman/gate.log\" ssh-ed25519 …\n  \
-                  restrict,command=\"antipode gate --all --barman /usr/bin/barman\" ssh-ed25519 …\n\n\
+    after_help = "Examples:\n  antipode gate --server main\n  antipode gate --server main --server billing\n  antipode gate --all --log /tmp/gate.log\n\n\
+                  In front of a site's public key in ~/.ssh/authorized_keys of the primary's user:\n  \
+                  restrict,command=\"antipode gate --server main\" ssh-ed25519 AAAAC3Nza... barman@lisbon\n\n\
                   Exit codes: those of what was asked for; 1 when it is refused."
 )]
 #[command(group = clap::ArgGroup::new("served").required(true))]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +12,9 @@ use crate::error::{Error, Exit};
 use crate::progress;
 
 use super::terminal;
+
+/// Signals that come within this are one.
+const ONE: Duration = Duration::from_millis(300);
 
 /// Said of the second signal.
 const AT_ONCE: &str =
@@ -44,6 +49,9 @@ impl Interrupt {
                 }
                 watched.code.store(exit.code(), Ordering::SeqCst);
                 watched.token.cancel();
+                // timeout(1) sends a signal to the program and at once to its group, and means one.
+                tokio::time::sleep(ONE).await;
+                let _same = (interrupts.recv().now_or_never(), terminations.recv().now_or_never());
             }
         });
         Ok(watch)

@@ -14,7 +14,7 @@ use crate::process::Finished;
 use crate::restore::{Restore, Wals};
 use crate::scenario::{self, chapters, write_chapter};
 use crate::site::Site;
-use crate::sshd::Sshd;
+use crate::sshd::{Manners, Sshd};
 use crate::sync_info::replace_barman;
 use crate::tools::{BarmanVersion, PostgresRelease};
 
@@ -209,7 +209,8 @@ fn a_passive_node_of_barmans_own_copies_from_a_site_in_the_middle() {
     let frankfurt = Sshd::start(&lab.join("s1"), &scenario.primary.barman);
     let lisbon = Hop::new(&lab, "lisbon", version, &behind(&frankfurt, "barman"));
     lisbon.converge();
-    let sshd = Sshd::start(&lab.join("s2"), &lisbon.barman);
+    let manners = Manners { has_shell: true, ..Manners::default() };
+    let sshd = Sshd::start_with(&lab.join("s2"), &lisbon.barman, &manners);
     // Barman asks for `barman`, and finds Antipode under that name.
     replace_barman(&lab.join("s2"), &lisbon.barman, "barman");
     let mut porto = Site::new(&lab, version, &scenario.primary, &sshd);
