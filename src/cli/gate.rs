@@ -23,7 +23,7 @@ pub struct Gate {
     /// Serve only what is below this directory, whatever barman.conf says
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
-    /// Have this Barman answer `sync-info` and `list-servers` [default: Antipode answers]
+    /// Have this Barman answer `sync-info` [default: Antipode answers]
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::ExecutablePath)]
     pub barman: Option<PathBuf>,
     /// The rsync that sends [default: the first in /usr/local/bin, /usr/bin and /bin]

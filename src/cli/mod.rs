@@ -260,8 +260,8 @@ pub enum Command {
     /// The forced command of a site's key at a primary: what a site may ask for, and nothing else
     ///
     /// Stands in front of the site's public key in authorized_keys of the primary, with `restrict`. It lets the site ask for
-    /// `sync-info` and `list-servers --minimal`, which it answers itself or has a Barman answer, and for the files of the
-    /// servers that it names, by rsync as the side that sends. Everything else is refused, with a line on stderr that says
+    /// `sync-info`, which it answers itself or has a Barman answer, for the names of these servers, as `list-servers --minimal`
+    /// tells them, and for their files, by rsync as the side that sends. Everything else is refused, with a line on stderr that says
     /// why, which the site shows, and a line in the system's log or in the file of `--log`. The site needs no setting for it.
     ///
     /// rsync runs with an empty environment, and can open nothing but the directories of these servers and write nothing: the
