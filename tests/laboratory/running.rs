@@ -125,7 +125,8 @@ impl Link {
     /// Panics when a program that serves this site's copies still runs after some seconds.
     #[track_caller]
     pub fn assert_no_orphans(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        // A connection stays for five seconds after the last command at its other end.
+        let deadline = Instant::now() + Duration::from_secs(30);
         let port = format!("-p\0{}", self.sshd.port());
         let catalog = self.site.catalog().display().to_string();
         loop {
