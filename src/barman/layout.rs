@@ -61,6 +61,17 @@ impl ServerDirs {
         }
     }
 
+    /// Each of them, whether it is below another or not.
+    pub fn all(&self) -> [&Path; 5] {
+        [
+            &self.backup_directory,
+            &self.basebackups_directory,
+            &self.wals_directory,
+            &self.xlogdb_directory,
+            &self.meta_directory,
+        ]
+    }
+
     /// The base of a backup: `data/` and the tablespaces are in it.
     pub fn base(&self, id: BackupId) -> PathBuf {
         self.basebackups_directory.join(id.as_str())

@@ -141,7 +141,7 @@ fn sender(sending: &Sending, bounds: &Bounds, arguments: &cli::Gate) -> Result<C
     let confined = jail::confine(&program, &sending.directory, bounds, arguments.confine)?;
     let mut command = Command::new(&program);
     command.env_clear().env("PATH", PATH.join(":")).env("LC_ALL", "C");
-    command.args(["--server", "--sender"]).args(&sending.options).args(confined.options);
+    command.args(["--server", "--sender"]).args(&sending.options).args(confined);
     command.arg(".").arg(&sending.directory);
     Ok(command)
 }
@@ -149,7 +149,6 @@ fn sender(sending: &Sending, bounds: &Bounds, arguments: &cli::Gate) -> Result<C
 fn rsync() -> Result<PathBuf, Error> {
     let found = PATH.iter().map(|directory| Path::new(directory).join("rsync")).find(|program| program.exists());
     found.ok_or_else(|| {
-        // What a shell says, and a site understands: its exit code is that of any error.
         Error::new(Kind::ProgramMissing, "there is no program `rsync` at the primary").hint("install it there")
     })
 }

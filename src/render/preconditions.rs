@@ -193,13 +193,6 @@ fn forbidden(blocker: &Blocker) -> String {
 
 /// Every directory that a change may touch.
 fn directories(dirs: &ServerDirs) -> String {
-    let all = [
-        &dirs.backup_directory,
-        &dirs.basebackups_directory,
-        &dirs.wals_directory,
-        &dirs.xlogdb_directory,
-        &dirs.meta_directory,
-    ];
-    let paths = all.map(|path| path.display().to_string());
+    let paths = dirs.all().map(|path| path.display().to_string());
     format!("{} of {}", paths.join(", "), dirs.server)
 }

@@ -123,14 +123,7 @@ pub fn check_conf(file: &ConfFile, asked: Option<&Path>) -> Result<(), Refusal> 
 /// Where the files of a server are. A link to another disk is followed where Barman's users make one: at the server itself,
 /// and at the directories that barman.conf names.
 fn directories(dirs: &ServerDirs) -> Vec<PathBuf> {
-    let all = [
-        &dirs.backup_directory,
-        &dirs.basebackups_directory,
-        &dirs.wals_directory,
-        &dirs.xlogdb_directory,
-        &dirs.meta_directory,
-    ];
-    let mut real: Vec<PathBuf> = all.into_iter().filter_map(|path| nearest(path)).collect();
+    let mut real: Vec<PathBuf> = dirs.all().into_iter().filter_map(nearest).collect();
     real.sort();
     real.dedup_by(|path, above| path.starts_with(above));
     real

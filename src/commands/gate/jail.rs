@@ -23,13 +23,6 @@ use crate::gate::{Refusal, shown};
 use super::Denied;
 use super::bounds::{Bounds, Place};
 
-/// What rsync is told besides what was asked for.
-#[derive(Debug, Default)]
-pub struct Confined {
-    /// Options.
-    pub options: Vec<OsString>,
-}
-
 /// Where programs have their libraries, and what the loader and the C library read.
 const LIBRARIES: [&str; 6] = ["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
 const SETTINGS: [&str; 5] =
@@ -39,8 +32,9 @@ const SETTINGS: [&str; 5] =
 /// keeps those that it knows.
 const RIGHTS: ABI = ABI::V5;
 
-/// Confines this process, and the rsync that it becomes, to what a request for this directory may read.
-pub fn confine(program: &Path, directory: &Path, bounds: &Bounds, how: Confinement) -> Result<Confined, Denied> {
+/// Confines this process, and the rsync that it becomes, to what a request for this directory may read; gives what rsync
+/// is told for it.
+pub fn confine(program: &Path, directory: &Path, bounds: &Bounds, how: Confinement) -> Result<Vec<OsString>, Denied> {
     let place = bounds.place(directory)?;
     let is_wanted = |other| how == other || how == Confinement::Auto;
     if is_wanted(Confinement::Kernel) {
@@ -49,7 +43,7 @@ pub fn confine(program: &Path, directory: &Path, bounds: &Bounds, how: Confineme
             Place::Above => bounds.all(),
         };
         if by_kernel(program, &read, listed)? {
-            return Ok(Confined::default());
+            return Ok(Vec::new());
         }
     }
     let Place::Server(directories) = place else {
@@ -62,11 +56,11 @@ pub fn confine(program: &Path, directory: &Path, bounds: &Bounds, how: Confineme
     {
         let mut option = OsString::from("--confine-root=");
         option.push(root);
-        return Ok(Confined { options: vec![option] });
+        return Ok(vec![option]);
     }
     if is_wanted(Confinement::Look) {
         look(directory, &directories)?;
-        return Ok(Confined::default());
+        return Ok(Vec::new());
     }
     let message = "nothing here confines rsync as `--confine` of this key's line wants it";
     Err(Error::new(Kind::Refused, message).hint("`--confine auto` takes what this host has").into())
