@@ -1,5 +1,6 @@
 """Two ends on one machine: a PostgreSQL, a Barman that backs it up, an sshd, and sites that copy."""
 
+import collections
 import json
 import os
 import pwd
@@ -14,7 +15,7 @@ import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 PG = Path(sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]) if Path("/usr/lib/postgresql").is_dir() else None
-TAIL = 1 << 20
+TAIL = 1 << 20  # of what a command prints, more or less
 USER = pwd.getpwuid(os.getuid()).pw_name
 
 
@@ -24,10 +25,11 @@ def run(*command, check=True, env=None, **options):
     ran = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, env={**os.environ, **(env or {})}, **options
     )
-    said = b""
-    # Of hundreds of megabytes the end is enough; to hold all of them as text would be timed, too.
-    for piece in iter(lambda: ran.stdout.read(TAIL), b""):
-        said = (said + piece)[-TAIL:]
+    said = collections.deque(maxlen=TAIL >> 16)
+    # Of hundreds of megabytes the end is enough; to put all of them together would be timed, too.
+    while piece := ran.stdout.read(1 << 16):
+        said.append(piece)
+    said = b"".join(said)
     _, status, used = os.wait4(ran.pid, 0)
     ran.returncode = os.waitstatus_to_exitcode(status)
     measure.note_memory(used.ru_maxrss)

@@ -121,6 +121,11 @@ pub trait Files: Send + Sync {
     /// Lists all regular files below a directory of the primary, an absolute path, in the order of their paths.
     async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error>;
 
+    /// Lists as [`Files::list`] a directory that has many directories: two may walk it at the same time.
+    async fn list_wide(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        self.list(directory).await
+    }
+
     /// Looks at files and directories by their names, all at once, in the order of their paths. What is not there is left
     /// out, as are links and special files.
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error>;

@@ -56,6 +56,10 @@ impl Files for Patient<dyn Files> {
         self.ask(|| self.inner.list(directory)).await
     }
 
+    async fn list_wide(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        self.ask(|| self.inner.list_wide(directory)).await
+    }
+
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
         self.ask(|| self.inner.look(request)).await
     }

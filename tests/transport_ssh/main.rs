@@ -172,6 +172,25 @@ async fn files_come_from_below_where_a_login_begins_and_are_missing_there_by_nam
 }
 
 #[tokio::test]
+async fn a_wide_directory_that_two_list_is_the_same_as_when_one_does() {
+    let sshd = Sshd::start();
+    let directories = ["0000000100000000", "000000010000000A", "7", "8", "old", "[7]", "new\nline", "é", " ", "a!"];
+    for directory in directories {
+        for name in ["1", "8/9", "x y/7"] {
+            sshd.write(&format!("wals/{directory}/{name}"), directory);
+        }
+    }
+    sshd.write("wals/00000002.history", "beside them");
+    let connection = open(&sshd, &sshd.primary()).await.unwrap();
+    let wide = connection.files.list_wide(&sshd.path("wals")).await.unwrap();
+    assert_eq!(wide.len(), 3 * directories.len() + 1);
+    assert_eq!(wide, connection.files.list(&sshd.path("wals")).await.unwrap());
+    let missing = connection.files.list_wide(&sshd.path("nope")).await.unwrap_err();
+    assert_eq!(missing.kind, Kind::NotFound, "{missing}");
+    connection.close().await;
+}
+
+#[tokio::test]
 async fn a_listing_is_of_regular_files_with_every_byte_of_their_names() {
     let sshd = Sshd::start();
     for name in ["src d'x/b", "src d'x/sub dir/a b", "src d'x/ lead", "src d'x/é.history"] {

@@ -211,7 +211,7 @@ async fn list(
         return Ok(Vec::new());
     }
     let on_disk: Vec<OnDisk> = if is_listed_whole(moved.len(), directories) {
-        fetcher.files.list(archive).await?.iter().filter_map(OnDisk::of_file).collect()
+        fetcher.files.list_wide(archive).await?.iter().filter_map(OnDisk::of_file).collect()
     } else {
         let directories = moved.iter().map(|directory| PathBuf::from(directory.to_string())).collect();
         let look = Look { from: archive.to_owned(), names: Vec::new(), directories };

@@ -57,11 +57,17 @@ pub(super) struct Way {
     pub(super) version: Version,
 }
 
-/// Lists a directory and all below it.
-pub(super) fn list_arguments(directory: &Path, way: &Way) -> Vec<OsString> {
+/// The directories in a listed one that a listing passes over: together the two halves list each directory once. The
+/// names of an archive's count upwards in hexadecimal digits, so that either has about as many.
+pub(super) const HALVES: [&str; 2] = ["/*[0-7]/", "/*[!0-7]/"];
+
+/// Lists a directory and all below it, but for the directories in it whose path a pattern of rsync's matches.
+pub(super) fn list_arguments(directory: &Path, passed_over: Option<&str>, way: &Way) -> Vec<OsString> {
     let mut arguments = common(way);
     // Sizes without separators; names with their bytes above 127 as they are. A million lines are not written one by one.
-    arguments.extend(["--outbuf=B", "--list-only", "--no-h", "--recursive", "--"].map(OsString::from));
+    arguments.extend(["--outbuf=B", "--list-only", "--no-h", "--recursive"].map(OsString::from));
+    arguments.extend(passed_over.map(|pattern| format!("--exclude={pattern}").into()));
+    arguments.push("--".into());
     arguments.push(source(directory, way));
     arguments
 }
@@ -226,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_remote_shell_is_one_quoted_word() {
-        let arguments = list_arguments(Path::new("/d"), &way([3, 5, 0]));
+        let arguments = list_arguments(Path::new("/d"), Some(HALVES[0]), &way([3, 5, 0]));
         assert_eq!(text(&arguments)[0], "-e");
         let shell = text(&arguments)[1];
         assert!(
@@ -245,7 +251,7 @@ mod tests {
             (r"/a\", r"none:/a\\/", r"none:/a\/"),
         ] {
             for (version, expected) in [([3, 2, 3], old), ([3, 2, 4], new)] {
-                let arguments = list_arguments(Path::new(directory), &way(version));
+                let arguments = list_arguments(Path::new(directory), None, &way(version));
                 assert_eq!(text(&arguments).last(), Some(&expected));
                 assert!(text(&arguments).contains(&"--no-protect-args"));
             }

@@ -35,9 +35,10 @@ use super::patience::Line;
 use super::process::{self, Ended, How, Task};
 use super::ssh::{Lease, Masters};
 use super::{
-    ByteCounter, Compare, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What, blocking, parts, taps,
+    ByteCounter, Compare, Fetch, Fetched, Files, Look, Part, RemoteEntry, RemoteFile, What, blocking, check_room,
+    parts, taps,
 };
-use arguments::{Way, fetch_arguments, list_arguments, look_arguments};
+use arguments::{HALVES, Way, fetch_arguments, list_arguments, look_arguments};
 use listing::Listing;
 use outcome::{Asked, judge};
 use progress::Progress;
@@ -98,6 +99,19 @@ impl RsyncFiles {
             listing.read(bytes);
         };
         self.run(lease, rsync().args(arguments), Task { input, scratch: None, silence, cancel }, read).await
+    }
+
+    /// Lists all below a directory, but for the directories in it that a pattern matches.
+    async fn list_without(&self, directory: &Path, passed_over: Option<&str>) -> Result<Vec<RemoteFile>, Error> {
+        paths::check_directory(self.primary(), directory)?;
+        let lease = self.masters.lease().await?;
+        let way = self.way(&lease, directory).await?;
+        let mut listing = Listing::of_files(self.primary());
+        let arguments = list_arguments(directory, passed_over, &way);
+        let ended = self.list_into(&mut listing, &lease, arguments, Vec::new()).await?;
+        let asked = Asked { primary: self.primary(), directory, paths: &[] };
+        judge(&ended, asked)?;
+        listing.files()
     }
 
     /// Brings a part of a file: rsync appends to what is here, and the system lets the file grow to the end of the part.
@@ -182,15 +196,18 @@ impl RsyncFiles {
 #[async_trait]
 impl Files for RsyncFiles {
     async fn list(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
-        paths::check_directory(self.primary(), directory)?;
-        let lease = self.masters.lease().await?;
-        let way = self.way(&lease, directory).await?;
-        let mut listing = Listing::of_files(self.primary());
-        let arguments = list_arguments(directory, &way);
-        let ended = self.list_into(&mut listing, &lease, arguments, Vec::new()).await?;
-        let asked = Asked { primary: self.primary(), directory, paths: &[] };
-        judge(&ended, asked)?;
-        listing.files()
+        self.list_without(directory, None).await
+    }
+
+    async fn list_wide(&self, directory: &Path) -> Result<Vec<RemoteFile>, Error> {
+        let [first, second] = HALVES.map(|half| self.list_without(directory, Some(half)));
+        let (mut files, others) = tokio::try_join!(first, second)?;
+        files.extend(others);
+        // What lies beside the directories is in both.
+        files.sort();
+        files.dedup();
+        check_room(self.primary(), files.len())?;
+        Ok(files)
     }
 
     async fn look(&self, request: &Look) -> Result<Vec<RemoteEntry>, Error> {
