@@ -88,11 +88,19 @@ fn the_examples_run() {
         let output = match command.as_str() {
             // It goes on until it is told to end.
             "run" => place.shell(&format!("timeout --preserve-status -s TERM 5 {line}")),
+            _ if line.ends_with(" --watch") => {
+                let watched = format!("timeout --foreground --preserve-status -s INT 5 {line}");
+                place.shell(&format!("TERM=xterm script -qec '{watched}' /dev/null"))
+            }
             _ if line == "antipode apply" => place.shell_with_yes(&line),
             _ => place.shell(&line),
         };
         let said = String::from_utf8_lossy(&output.stderr);
-        let expected = if line.ends_with("--detailed-exitcode") { 2 } else { 0 };
+        let expected = match line.rsplit(' ').next() {
+            Some("--detailed-exitcode") => 2,
+            Some("--watch") => 130,
+            _ => 0,
+        };
         assert_eq!(output.status.code(), Some(expected), "{line}: {}\n{said}", output.status);
         run += 1;
     }

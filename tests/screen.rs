@@ -72,6 +72,40 @@ fn ground(bandwidth: &str) -> TempDir {
     directory
 }
 
+#[test]
+fn who_watches_sees_windows_what_runs_and_the_last_runs_until_it_is_ended() {
+    let directory = ground("1MiB/s");
+    let run = env!("CARGO_BIN_EXE_antipode");
+    let watch = format!(
+        "trap : INT; {run} status -f kept/antipode.yaml --watch=1s; code=$?; echo; echo ended with $code; sleep 60"
+    );
+    let screen = Screen::open(directory.path(), 120, &watch);
+    screen.until("Status: ");
+    let mut apply = antipode();
+    apply.args(["apply", "-q", "-f", "kept/antipode.yaml", "--auto-approve"]).current_dir(directory.path());
+    let mut apply = apply.spawn().unwrap();
+    screen.until("      copying backup/");
+    assert!(apply.wait().unwrap().success());
+    let all = screen.until("Status: 1 in sync.");
+    let last = all.last().unwrap();
+    assert!(last.iter().any(|line| line.starts_with("main  2026-") && line.contains('┿') && line.ends_with(" now")));
+    assert!(last.iter().any(|line| line.contains("  apply, ")), "{last:#?}");
+    let keys = screen.tmux().args(["send-keys", "C-c"]).output().unwrap();
+    assert!(keys.status.success(), "{keys:?}");
+    screen.until("ended with 130");
+}
+
+#[test]
+fn what_is_no_terminal_is_not_drawn_on() {
+    let directory = ground("1GiB/s");
+    let mut status = antipode();
+    status.args(["status", "-f", "kept/antipode.yaml", "--watch"]).current_dir(directory.path());
+    let output = status.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("standard output is none") && output.stdout.is_empty(), "{told}");
+}
+
 fn antipode() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antipode"));
     command.env_remove("ANTIPODE_FILE").env_remove("COLUMNS");

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::pulse::Note;
 use crate::error::Error;
 use crate::plan::status::ongoing::Ongoing;
 use crate::store::locks::{Holder, LockKind};
@@ -12,6 +13,9 @@ use crate::store::{Place, Store};
 
 /// More than the id of a process has.
 const MAX_ID: u64 = 64;
+
+/// More than its steps have.
+const MAX_NOTE: u64 = 64 << 10;
 
 /// The run that is at work on a server, if there is one.
 pub fn ongoing(store: &dyn Store) -> Result<Option<Ongoing>, Error> {
@@ -21,11 +25,16 @@ pub fn ongoing(store: &dyn Store) -> Result<Option<Ongoing>, Error> {
     let Some(began) = modified(store, Place::RunLock)? else { return Ok(None) };
     let last_progress = modified(store, Place::Progress)?.map_or(began, |beat| beat.max(began));
     let holder = store.read(Place::RunLock, MAX_ID)?.and_then(|content| Holder::by(&content));
+    // Until it has noted anything, the note of an earlier run lies there.
+    let note = store.read(Place::Progress, MAX_NOTE).ok().flatten();
+    let note = note.and_then(|note| serde_json::from_slice::<Note>(&note).ok());
+    let its_own = note.filter(|note| holder.as_ref().is_some_and(|holder| holder.pid == note.pid));
     Ok(Some(Ongoing {
         pid: holder.as_ref().map(|holder| holder.pid),
         command: holder.and_then(|holder| holder.command),
         began,
         last_progress,
+        doing: its_own.map(|note| note.doing).unwrap_or_default(),
     }))
 }
 
@@ -43,6 +52,7 @@ mod tests {
 
     use crate::apply::pulse::beat;
     use crate::barman::layout::ServerDirs;
+    use crate::plan::status::ongoing::Doing;
     use crate::store::{Posix, home};
 
     fn set(path: &Path, time: &str) {
@@ -65,13 +75,16 @@ mod tests {
         let running = ongoing(&main).unwrap();
         assert_eq!((running.pid, running.last_progress), (Some(std::process::id()), running.began));
         assert_eq!(ongoing(&other), None, "it is at work on the one server");
-        beat(&main);
+        beat(&main, Vec::new());
         set(&progress, "2026-11-22T10:20:00Z");
         let now = "2026-11-22T12:10:00Z".parse().unwrap();
         let running = ongoing(&main).unwrap();
         assert_eq!((running.age(now), running.idle(now), running.hangs(now)), (7800, 6600, true));
-        beat(&main);
+        let began = running.began;
+        let step = Doing { what: "copying backup/1".to_owned(), arrived: 1, total: 2, began };
+        beat(&main, vec![step.clone()]);
         let running = ongoing(&main).unwrap();
+        assert_eq!(running.doing, [step]);
         assert!(!running.hangs(Timestamp::now()), "{running:?}");
         // What an earlier run left says nothing of this one.
         set(&progress, "2026-11-20T00:00:00Z");

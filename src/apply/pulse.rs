@@ -1,4 +1,5 @@
-//! How an apply shows others that it goes on: a note beside the run's own lock, whose time is that of the last progress.
+//! How an apply shows others that it goes on: a note beside the run's own lock, whose time is that of the last progress,
+//! and which has the steps that run.
 //!
 //! What arrives and ends is noted there, beside what somebody else is told.
 
@@ -7,17 +8,35 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::events::{Event, Listener};
 use crate::plan::action::Address;
+use crate::plan::status::ongoing::Doing;
 use crate::store::{Place, Store};
 use crate::transport::ByteCounter;
 
 /// How often it is looked whether bytes arrived.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Notes that the run goes on. A catalog that takes no note, as its disk is full by now, only leaves others without it.
-pub fn beat(store: &dyn Store) {
-    if let Err(error) = store.write(Place::Progress, b"") {
+/// More steps than these are not noted.
+const STEPS: usize = 16;
+
+/// What a run notes of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// The id of its process.
+    pub pid: u32,
+    /// What it does.
+    pub doing: Vec<Doing>,
+}
+
+/// Notes that the run goes on, and what it does. A catalog that takes no note, as its disk is full by now, only leaves
+/// others without it.
+pub fn beat(store: &dyn Store, doing: Vec<Doing>) {
+    let note = serde_json::to_vec(&Note { pid: std::process::id(), doing }).unwrap_or_default();
+    if let Err(error) = store.write(Place::Progress, &note) {
         tracing::debug!("the progress is not noted: {error}");
     }
 }
@@ -31,6 +50,9 @@ pub struct Beating<'a> {
 
 /// What arrives for one step.
 struct Arriving {
+    what: String,
+    total: u64,
+    began: Timestamp,
     counter: ByteCounter,
     seen: u64,
 }
@@ -46,8 +68,20 @@ impl Arriving {
 impl<'a> Beating<'a> {
     /// Begins to note.
     pub fn new(told: &'a dyn Listener, store: Arc<dyn Store>) -> Self {
-        beat(store.as_ref());
+        beat(store.as_ref(), Vec::new());
         Self { told, store, running: Mutex::default() }
+    }
+
+    /// Notes what runs.
+    fn beat(&self) {
+        let doing = |step: &Arriving| Doing {
+            what: step.what.clone(),
+            arrived: step.counter.get().min(step.total),
+            total: step.total,
+            began: step.began,
+        };
+        let running = self.running().values().take(STEPS).map(doing).collect();
+        beat(self.store.as_ref(), running);
     }
 
     /// Notes what arrives, as long as it is polled.
@@ -56,7 +90,7 @@ impl<'a> Beating<'a> {
             tokio::time::sleep(EVERY).await;
             // All of them, so that none is taken for progress the next time.
             if self.running().values_mut().filter_map(|step| step.has_grown().then_some(())).count() > 0 {
-                beat(self.store.as_ref());
+                self.beat();
             }
         }
     }
@@ -70,14 +104,15 @@ impl<'a> Beating<'a> {
 impl Listener for Beating<'_> {
     fn notice(&self, event: &Event) {
         match event {
-            Event::Started { address, counter, .. } => {
-                let step = Arriving { counter: counter.clone(), seen: counter.get() };
+            Event::Started { address, deed, total, counter } => {
+                let (what, began) = (deed.at_work_on(address), Timestamp::now());
+                let step = Arriving { what, total: *total, began, counter: counter.clone(), seen: counter.get() };
                 self.running().insert(address.clone(), step);
-                beat(self.store.as_ref());
+                self.beat();
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
                 self.running().remove(address);
-                beat(self.store.as_ref());
+                self.beat();
             }
             // To try again is no progress.
             Event::Retrying { .. } | Event::Interrupted => {}
@@ -93,7 +128,8 @@ mod tests {
     #[test]
     fn bytes_are_progress_once() {
         let counter = ByteCounter::default();
-        let mut step = Arriving { counter: counter.clone(), seen: 0 };
+        let (what, began) = ("copying xlog.db".to_owned(), Timestamp::UNIX_EPOCH);
+        let mut step = Arriving { what, total: 5, began, counter: counter.clone(), seen: 0 };
         assert!(!step.has_grown());
         counter.add(5);
         assert!(step.has_grown() && !step.has_grown());

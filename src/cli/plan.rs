@@ -164,7 +164,7 @@ pub struct Apply {
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  antipode status\n  antipode status main\n  antipode status -q\n  antipode status --format json\n\nExit codes: 0 every objective is kept; 2 an objective is missed, a replica is not recoverable, or one without an objective is incomplete; 1 an error."
+    after_help = "Examples:\n  antipode status\n  antipode status main\n  antipode status -q\n  antipode status --watch\n  antipode status --format json\n\nExit codes: 0 every objective is kept; 2 an objective is missed, a replica is not recoverable, or one without an objective is incomplete; 1 an error."
 )]
 pub struct Status {
     /// Which site file.
@@ -177,8 +177,21 @@ pub struct Status {
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
     /// How closely the backups here are looked at; what is not is told as the last plan or apply found it, with the time
-    #[arg(long, value_enum, default_value_t = Depth::Everything)]
-    pub depth: Depth,
+    /// [default: everything; with `--watch`, lists]
+    #[arg(long, value_enum)]
+    pub depth: Option<Depth>,
+    /// Go on looking until Ctrl-C, every 10 s or as often as is said, and show on the terminal besides: each recovery
+    /// window as a bar in time, what runs, and the last runs
+    #[arg(
+        long,
+        value_name = "EVERY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10s",
+        value_parser = parse_pause,
+        conflicts_with_all = ["format", "metrics"]
+    )]
+    pub watch: Option<Duration>,
     /// Write how the site stands into this file, `.prom` for Prometheus' node_exporter
     #[arg(
         long,
@@ -224,6 +237,12 @@ pub(super) fn parse_textfile(text: &str) -> Result<PathBuf, String> {
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let length: jiff::SignedDuration = text.parse().map_err(|_| "expected a form such as 30s or 10m".to_owned())?;
     Duration::try_from(length).map_err(|_| "it is negative".to_owned())
+}
+
+/// A length of time of a second or more.
+fn parse_pause(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if length >= Duration::from_secs(1) { Ok(length) } else { Err("expected 1s or more".to_owned()) }
 }
 
 /// A size as people write it: `500MB`, `50GiB`.

@@ -51,7 +51,7 @@ fn check_names(named: &[String], site: &Site, history: &History) -> Result<(), E
 }
 
 /// A run without an end that still holds its locks is at work.
-fn note_at_work(history: &mut History, site: &Site) -> Result<(), Error> {
+pub(super) fn note_at_work(history: &mut History, site: &Site) -> Result<(), Error> {
     if history.runs.iter().all(|run| run.ended != Ended::Unknown) {
         return Ok(());
     }

@@ -35,6 +35,7 @@ mod status;
 mod suspend;
 mod terminal;
 mod validate;
+mod watch;
 
 use std::env;
 use std::path::Path;

@@ -1,10 +1,12 @@
 //! `antipode status`: how each replica stands, and whether its objective is kept. Nothing is changed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::apply;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::cli::{self, TextOrJson};
 use crate::cycle::{self, Session};
 use crate::error::{Error, Exit};
@@ -29,6 +31,9 @@ use super::terminal::{self, Terminal};
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Status, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
+    if let Some(every) = arguments.watch {
+        return super::watch::run(arguments, every, terminal, interrupt).await;
+    }
     let metrics = arguments.metrics.as_deref().map(|path| MetricsFile::begin(path, "status"));
     let told = tell_for(arguments, terminal, interrupt, metrics.as_ref()).await;
     match metrics {
@@ -61,12 +66,7 @@ async fn tell(
     if let Some(metrics) = metrics {
         metrics.is_of(&session.site);
     }
-    let depth = match arguments.depth {
-        cli::Depth::Lists => Depth::Lists,
-        cli::Depth::Changed => Depth::Changed,
-        cli::Depth::Everything => Depth::Everything,
-    };
-    let stand = stand(session, &arguments.replicas, depth).await?;
+    let stand = stand(session, &arguments.replicas, depth(arguments.depth, Depth::Everything)).await?;
     let told = Told { status: &stand.status, plan: &stand.plan, now: stand.now, quiet: terminal.quiet };
     match arguments.format {
         TextOrJson::Text => {
@@ -85,12 +85,24 @@ async fn tell(
     Ok(exit)
 }
 
+/// How closely it is looked, where nothing else is asked for.
+pub(super) fn depth(asked: Option<cli::Depth>, otherwise: Depth) -> Depth {
+    match asked {
+        Some(cli::Depth::Lists) => Depth::Lists,
+        Some(cli::Depth::Changed) => Depth::Changed,
+        Some(cli::Depth::Everything) => Depth::Everything,
+        None => otherwise,
+    }
+}
+
 /// How a site stood when it was looked at.
 pub struct Stand {
     /// How each replica stands.
     pub status: SiteStatus,
     /// The plan that this was told from.
     pub plan: Plan,
+    /// The backups of each replica here, with the times that they ended.
+    pub backups: BTreeMap<ServerName, Vec<(BackupId, Option<Timestamp>)>>,
     /// When.
     pub now: Timestamp,
     /// How long both ends were looked at.
@@ -118,7 +130,8 @@ pub async fn stand(session: &mut Session, named: &[String], depth: Depth) -> Res
         status.keeper = Some(Keeper { pid, command });
         leave_to_person(&mut status, &plan, &session.replicas, &observation, now);
     }
-    Ok(Stand { status, plan, now, observing })
+    let backups = observation.replicas.iter().map(|(name, seen)| (name.clone(), seen.replica.ends())).collect();
+    Ok(Stand { status, plan, backups, now, observing })
 }
 
 /// Notes of each replica what is left to a person where the site is kept by itself.

@@ -71,6 +71,12 @@ impl Terminal {
         Self { quiet: false, ..self }
     }
 
+    /// The same where only what went wrong is told.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// How a plan is laid out on stdout.
     pub fn style(self) -> render::Style {
         render::Style { colour: self.colour(), width: width(), verbose: self.verbose > 0 }
@@ -159,6 +165,16 @@ pub fn width_on_stderr() -> Option<u16> {
 fn width_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
     columns.or_else(|| rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col)).filter(|w| *w > 0)
+}
+
+/// Whether stdout is a terminal that can be drawn on.
+pub fn can_be_drawn_on() -> bool {
+    rustix::termios::isatty(stdout::handle()) && std::env::var_os("TERM").is_some_and(|name| name != "dumb")
+}
+
+/// Lines of stdout, where it is a terminal that says so.
+pub fn rows() -> Option<u16> {
+    rustix::termios::tcgetwinsize(stdout::handle()).ok().map(|size| size.ws_row).filter(|rows| *rows > 0)
 }
 
 /// Tells whoever watches which line is waited for.

@@ -30,8 +30,7 @@ impl Look<'_> {
     pub fn plan(&self, session: &Session, replica: &Replica, leave: Leave, follower: &dyn Follower) -> Plan {
         let Self { observation, at, took } = *self;
         let observed = observation.replicas.get(&replica.name);
-        let backups = observed.into_iter().flat_map(|observed| observed.replica.published());
-        let backups = backups.map(|facts| (facts.id, facts.end_time)).collect();
+        let backups = observed.map(|observed| observed.replica.ends()).unwrap_or_default();
         let plan = session.cycle(replica).plan(observation, at);
         let status = status(&plan, std::slice::from_ref(replica), observation, at);
         let whole = status.replicas.into_iter().zip(plan.replicas.clone()).next();

@@ -147,7 +147,8 @@ fn what_is_copied_no_longer_and_a_run_that_is_at_work_are_told() {
         holds,
     });
     let began: Timestamp = "2026-11-29T20:00:00Z".parse().unwrap();
-    status.replicas[1].ongoing = Some(Ongoing { pid: None, command: None, began, last_progress: began });
+    status.replicas[1].ongoing =
+        Some(Ongoing { pid: None, command: None, began, last_progress: began, doing: Vec::new() });
     let text = told(situation, &status);
     for sample in [
         "antipode_replica_vanished{site=\"lisbon\",replica=\"web\",primary=\"frankfurt\",cause=\"not-declared\"} 1",

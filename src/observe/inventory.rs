@@ -234,6 +234,11 @@ impl ReplicaInventory {
             .map(|published| &published.facts)
             .filter(|facts| facts.status == Status::Done)
     }
+
+    /// These with the times that they ended.
+    pub fn ends(&self) -> Vec<(BackupId, Option<Timestamp>)> {
+        self.published().map(|facts| (facts.id, facts.end_time)).collect()
+    }
 }
 
 /// Another site that has a replica in the same directory.

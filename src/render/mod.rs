@@ -33,6 +33,7 @@ mod reason;
 mod recorded;
 mod refusal;
 mod remarks;
+mod scale;
 pub mod status;
 pub mod status_json;
 pub mod summary;
@@ -40,6 +41,7 @@ mod table;
 mod tree;
 pub mod units;
 mod vanished;
+pub mod watch;
 mod windows;
 
 use std::num::NonZeroUsize;

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::plan::status::ongoing::Ongoing;
+use crate::plan::status::ongoing::{Doing, Ongoing};
 
 use crate::barman::ids::ServerName;
 
 use super::ink::clean;
 use super::remarks::Remark;
-use super::units::duration;
+use super::units::{bytes, duration, rate};
 use crate::english::list;
 
 /// The replicas of one run are named as long as they are no more than this.
@@ -23,6 +23,15 @@ pub fn ongoing(run: &Ongoing, now: Timestamp) -> String {
     };
     let (age, idle) = (duration(run.age(now)), duration(run.idle(now)));
     format!("{process} has been at work here for {age}; last progress {idle} ago")
+}
+
+/// `copying backup/20261122T030000: 3.0 GiB of 12.0 GiB, 51.2 MiB/s, for 1 min`
+pub fn doing(step: &Doing, now: Timestamp) -> String {
+    let seconds = step.age(now);
+    let came = (step.total > 0).then(|| format!("{} of {}", bytes(step.arrived), bytes(step.total)));
+    let fast = step.arrived.checked_div(seconds).filter(|rate| *rate > 0).map(rate);
+    let told: Vec<String> = [came, fast].into_iter().flatten().chain([format!("for {}", duration(seconds))]).collect();
+    format!("{}: {}", clean(&step.what), told.join(", "))
 }
 
 /// What a status says of them, of each process once: a warning of those replicas where somebody should look after it.
@@ -76,6 +85,7 @@ mod tests {
             command: Some("antipode apply".to_owned()),
             began: at("2026-11-22T10:00:00Z"),
             last_progress: at("2026-11-22T10:20:00Z"),
+            doing: Vec::new(),
         };
         let told = |run: &Ongoing, now: &str| {
             let remark = remark(run, at(now));
@@ -96,6 +106,7 @@ mod tests {
             command: Some("antipode cron".to_owned()),
             began: at("2026-11-22T10:00:00Z"),
             last_progress: at(last),
+            doing: Vec::new(),
         };
         let (new, old) = ("2026-11-22T12:09:30Z", "2026-11-22T10:20:00Z");
         let runs = [("a", 7, new), ("b", 7, old), ("c", 7, "2026-11-22T12:09:00Z"), ("d", 8, new)];

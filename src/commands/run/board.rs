@@ -17,9 +17,10 @@ use crate::plan::ReplicaPlan;
 use crate::plan::action::Address;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::SiteStatus;
+use crate::plan::status::ongoing::Doing;
 use crate::plan::status::vanished::Unclaimed;
 use crate::render;
-use crate::render::page::{Doing, Failing, Kept, Page, Run, page};
+use crate::render::page::{Failing, Kept, Page, Run, page};
 use crate::transport::ByteCounter;
 
 /// So many runs of a replica are shown.
@@ -62,7 +63,7 @@ struct Step {
     what: String,
     total: u64,
     counter: ByteCounter,
-    since: Instant,
+    began: Timestamp,
 }
 
 impl Board {
@@ -140,9 +141,8 @@ impl Board {
         match event {
             Event::Started { address, deed, total, counter } => {
                 let Some(of_replica) = known.of_address(address) else { return };
-                let thing = address.as_str().split_once('/').map_or(address.as_str(), |(_, thing)| thing);
-                let what = format!("{} {thing}", deed.doing);
-                let step = Step { what, total: *total, counter: counter.clone(), since: Instant::now() };
+                let (what, began) = (deed.at_work_on(address), Timestamp::now());
+                let step = Step { what, total: *total, counter: counter.clone(), began };
                 of_replica.doing.insert(address.clone(), step);
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
@@ -267,7 +267,7 @@ impl OfReplica {
             what: step.what.clone(),
             arrived: step.counter.get().min(step.total),
             total: step.total,
-            seconds: step.since.elapsed().as_secs(),
+            began: step.began,
         });
         Kept {
             observed: looked.at,

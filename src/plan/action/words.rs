@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Address;
+
 /// What an action comes to, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -45,6 +47,12 @@ pub struct Deed {
 }
 
 impl Deed {
+    /// What is being done, without the name of the replica: `copying backup/20261122T030000`.
+    pub fn at_work_on(self, address: &Address) -> String {
+        let thing = address.as_str().split_once('/').map_or(address.as_str(), |(_, thing)| thing);
+        format!("{} {thing}", self.doing)
+    }
+
     /// The words for before, while and when it is done.
     pub const fn new(to_do: &'static str, doing: &'static str, done: &'static str) -> Self {
         Self { to_do, doing, done }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A run that is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -20,6 +20,30 @@ pub struct Ongoing {
     /// When bytes last arrived or a step last began or ended.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub last_progress: Timestamp,
+    /// What it does, as it noted it last.
+    pub doing: Vec<Doing>,
+}
+
+/// A step that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Doing {
+    /// What, in words: `copying backup/20261122T030000`.
+    pub what: String,
+    /// Bytes that arrived.
+    pub arrived: u64,
+    /// Bytes that are to arrive; 0 where that is none.
+    pub total: u64,
+    /// When it began.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub began: Timestamp,
+}
+
+impl Doing {
+    /// Seconds since it began.
+    pub fn age(&self, now: Timestamp) -> u64 {
+        seconds(self.began, now)
+    }
 }
 
 impl Ongoing {

@@ -10,13 +10,15 @@ use crate::barman::ids::BackupId;
 use crate::plan::ReplicaPlan;
 use crate::plan::cost::totals::Totals;
 use crate::plan::scope::leave::Waiting;
+use crate::plan::status::ongoing::Doing;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 
 use super::ink::clean;
+use super::ongoing;
 use super::remarks::Remark;
 use super::status::reasons;
 use super::to_do;
-use super::units::{bytes, duration, rate, timestamp};
+use super::units::{duration, timestamp};
 use super::vanished;
 use crate::english::{count, list};
 
@@ -72,19 +74,6 @@ pub struct Failing {
     pub since: Timestamp,
     /// How often in a row.
     pub times: u32,
-}
-
-/// A step that runs.
-#[derive(Debug, Clone)]
-pub struct Doing {
-    /// What, in words: `copying backup/20261122T030000`.
-    pub what: String,
-    /// Bytes that arrived.
-    pub arrived: u64,
-    /// Bytes that are to arrive; 0 where that is none.
-    pub total: u64,
-    /// Seconds since it began.
-    pub seconds: u64,
 }
 
 /// An apply that ended.
@@ -306,17 +295,10 @@ impl Shown<'_> {
 
     fn doing(&self) -> Markup {
         html! {
-            @for Doing { what, arrived, total, seconds } in &self.kept.doing {
+            @for step in &self.kept.doing {
                 div class="doing" {
-                    p {
-                        (clean(what))
-                        @if *total > 0 {
-                            ": " (bytes(*arrived)) " of " (bytes(*total))
-                            @if *seconds > 0 { ", " (rate(arrived / seconds)) }
-                        }
-                        ", for " (duration(*seconds))
-                    }
-                    @if *total > 0 { progress max=(total) value=(arrived) aria-label=(clean(what)) {} }
+                    p { (ongoing::doing(step, self.now)) }
+                    @if step.total > 0 { progress max=(step.total) value=(step.arrived) aria-label=(clean(&step.what)) {} }
                 }
             }
         }

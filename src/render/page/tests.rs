@@ -62,7 +62,7 @@ fn what_runs_waits_fails_and_was_done_is_told() {
             what: "copying backup/20261122T030000".into(),
             arrived: 3 << 30,
             total: 12 << 30,
-            seconds: 60,
+            began: now - std::time::Duration::from_secs(60),
         });
         kept[0].runs.push(Run {
             ended: now,
