@@ -28,6 +28,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often the notes of what is suspended are looked at: one file of each replica.
 const NOTES: Duration = Duration::from_secs(3);
 
+/// How often it is looked at what is here that no replica copies.
+const REST: Duration = Duration::from_secs(15);
+
 /// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
 const FAREWELL: Duration = Duration::from_secs(7);
 
@@ -55,6 +58,8 @@ pub struct Controller {
     suspended: BTreeMap<ServerName, Suspension>,
     /// When the notes of what is suspended are looked at again.
     sees_suspended: Timestamp,
+    /// When it is looked again at what no replica copies.
+    sees_rest: Timestamp,
     /// By the primary's name.
     regimes: BTreeMap<String, Regime>,
     turns: JoinSet<()>,
@@ -85,6 +90,7 @@ impl Controller {
             replicas: BTreeMap::new(),
             suspended: BTreeMap::new(),
             sees_suspended: Timestamp::MIN,
+            sees_rest: Timestamp::MIN,
             regimes: BTreeMap::new(),
             turns: JoinSet::new(),
             reports: unbounded_channel(),
@@ -173,6 +179,7 @@ impl Controller {
         let soonest = mirrored.map(|primary| primary.refresh_after).min();
         self.asks_again = soonest.map_or(Timestamp::MAX, |length| later(now, length));
         self.regimes.clear();
+        self.sees_rest = Timestamp::MIN;
         self.follower.keeps(&self.session);
         for error in &self.session.unresolved {
             self.follower.site_error(error);
@@ -184,6 +191,12 @@ impl Controller {
         if now >= self.sees_suspended || later(now, NOTES) < self.sees_suspended {
             self.see_suspended();
             self.sees_suspended = later(now, NOTES);
+        }
+        if now >= self.sees_rest || later(now, REST) < self.sees_rest {
+            self.sees_rest = later(now, REST);
+            let (follower, session) = (Arc::clone(&self.follower), Arc::clone(&self.session));
+            // Whoever detaches a server, or removes its directory, does not tell us.
+            tokio::task::spawn_blocking(move || follower.rest(&session));
         }
         self.stop_what_may_not_run();
         if now >= self.asks_again && self.following.is_none() {

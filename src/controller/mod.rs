@@ -50,6 +50,8 @@ pub trait Follower: Send + Sync {
     fn ending(&self);
     /// What is kept from now on.
     fn keeps(&self, session: &Session);
+    /// It may have changed what is here that no replica copies.
+    fn rest(&self, session: &Session);
     /// Something is wrong with the site as a whole.
     fn site_error(&self, error: &Error);
     /// What a replica's state is now, where it is another one than before.

@@ -59,6 +59,9 @@ fn the_page_and_the_metrics_tell_what_is_done_and_forget_what_is_kept_no_longer(
         verdict("twin") && !verdict("main")
     });
     kept.until("what is here of it is told", || get(&address, "/").1.contains("main is copied no longer"));
+    let (code, told) = ground.told(&["detach", "main"]);
+    assert_eq!(code, 0, "{told}");
+    kept.until("nobody is warned of it", || !get(&address, "/").1.contains("main is copied no longer"));
 }
 
 #[test]

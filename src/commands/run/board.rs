@@ -104,8 +104,6 @@ impl Board {
 
     /// These are kept from now on; nothing stays of others.
     pub fn keeps(&self, session: &Session) {
-        // Where the catalog cannot be listed, nobody knows of any.
-        let unclaimed = session.unclaimed().unwrap_or_default();
         let mut known = self.known();
         let mut earlier = std::mem::take(&mut known.replicas);
         known.replicas = session
@@ -119,10 +117,16 @@ impl Board {
             })
             .collect();
         known.site.clone_from(&session.site.name);
-        known.unclaimed = unclaimed;
         known.unresolved = session.unresolved.iter().map(|error| error.message.clone()).collect();
         known.site_error = None;
         known.ledger.retain(session.replicas.iter().map(|replica| (&replica.name, replica.primary.as_str())));
+    }
+
+    /// What is here that no replica copies.
+    pub fn rest(&self, session: &Session) {
+        // Where the catalog cannot be listed, nobody knows of any.
+        let unclaimed = session.unclaimed().unwrap_or_default();
+        self.known().unclaimed = unclaimed;
     }
 
     /// Something is wrong with the site as a whole, until it is declared anew.

@@ -135,6 +135,10 @@ impl Follower for Told {
         Service::status(&what);
     }
 
+    fn rest(&self, session: &Session) {
+        self.board.rest(session);
+    }
+
     fn site_error(&self, error: &Error) {
         self.board.site_error(error);
         self.terminal.error(error);
