@@ -48,13 +48,20 @@ fn post(address: &Address, event: &[u8], limit: Duration) -> Result<(), Refusal>
         .build();
     let agent = Agent::new_with_config(config);
     let answer = agent.post(address.secret()).header("content-type", "application/json").send(event);
-    let answer = answer.map_err(|error| Refusal { message: error.to_string(), may_pass: true })?;
+    let answer = answer.map_err(|error| Refusal { may_pass: !is_untrusted(&error), message: error.to_string() })?;
     let status = answer.status();
     if status.is_success() {
         return Ok(());
     }
     let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
     Err(Refusal { message: format!("it answered {status}"), may_pass })
+}
+
+/// Whether it is no one whom this machine trusts. That ends when somebody does something about it.
+fn is_untrusted(error: &ureq::Error) -> bool {
+    // What the handshake finds comes as an error of reading.
+    let is_found_reading = matches!(error, ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData);
+    is_found_reading || matches!(error, ureq::Error::Rustls(_) | ureq::Error::Tls(_))
 }
 
 /// The address that a file has.

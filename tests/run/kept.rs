@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -60,14 +60,14 @@ impl Ground {
         self.directory.path().join(name)
     }
 
-    /// Runs a command of antipode to its end.
-    pub fn antipode(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+    /// Runs a command of antipode to its end: its exit code, and all that it prints.
+    pub fn told(&self, arguments: &[&str]) -> (i32, String) {
+        self.told_with(arguments, &[])
     }
 
-    /// Its exit code and all that it prints.
-    pub fn told(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.antipode(arguments);
+    /// The same with more of the environment.
+    pub fn told_with(&self, arguments: &[&str], environment: &[(&str, &Path)]) -> (i32, String) {
+        let output = self.command(arguments).envs(environment.iter().copied()).output().unwrap();
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         (output.status.code().unwrap(), text)
     }

@@ -5,4 +5,5 @@ mod kept;
 mod listen;
 mod service;
 mod site_file;
+mod web;
 mod work;
