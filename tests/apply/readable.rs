@@ -1,6 +1,6 @@
 //! What every moment of a catalog must be: one that Barman reads without an error, and believes nothing untrue of.
 
-use std::fs;
+use std::fs::{self, Metadata};
 
 use antipode::barman::backup_info::{BackupInfo, Status};
 use antipode::barman::ids::BackupId;
@@ -34,6 +34,26 @@ pub fn assert_readable(dirs: &ServerDirs) {
         let faults = tree::verify(Root::new(&store, Place::Base(id)), &manifest(dirs, id), &|| true).unwrap();
         assert_eq!(faults, [], "{id} is DONE and does not verify");
     }
+}
+
+/// As before, and each WAL file that is listed is, byte for byte, the one of a primary.
+pub fn assert_whole(dirs: &ServerDirs, primary: &ServerDirs) {
+    assert_readable(dirs);
+    for entry in assert_xlogdb(dirs).entries().iter() {
+        let [here, there] = [dirs, primary].map(|dirs| fs::read(dirs.wal(entry.name)).unwrap());
+        assert!(here == there, "{} is listed and not what the primary has", entry.name);
+    }
+}
+
+/// The bytes of what is listed: of WAL files, and of backups that are DONE.
+pub fn published_bytes(dirs: &ServerDirs) -> u64 {
+    let wals: u64 = assert_xlogdb(dirs).entries().iter().map(|entry| entry.size).sum();
+    let files = published(dirs).into_iter().flat_map(|(id, _)| walkdir::WalkDir::new(dirs.base(id)));
+    wals + files
+        .map(|entry| entry.unwrap().metadata().unwrap())
+        .filter(Metadata::is_file)
+        .map(|found| found.len())
+        .sum::<u64>()
 }
 
 fn assert_xlogdb(dirs: &ServerDirs) -> XlogDb {
