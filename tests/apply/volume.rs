@@ -90,6 +90,44 @@ impl Drop for Volume {
     }
 }
 
+/// A file system in memory that has as much room as it is given.
+pub struct Memory {
+    directory: PathBuf,
+}
+
+impl Memory {
+    /// With room for all.
+    pub fn mount(directory: &Path) -> Self {
+        fs::create_dir(directory).unwrap();
+        let memory = Self { directory: directory.to_owned() };
+        run("mount", &["-t", "tmpfs", "-o", "size=256M,mode=755", "none", memory.path()]);
+        memory
+    }
+
+    /// With room for so many bytes and files more, or for all.
+    pub fn leave(&self, bytes_and_files: Option<(u64, u64)>) {
+        let (bytes, files) = bytes_and_files.unwrap_or((256 << 20, 1 << 20));
+        // Whoever writes meanwhile may need more than there was a moment ago.
+        let is_done = (0..100).any(|_| {
+            let found = rustix::fs::statvfs(&self.directory).unwrap();
+            let used = (found.f_blocks - found.f_bfree) * found.f_frsize;
+            let room = format!("remount,size={},nr_inodes={}", used + bytes, found.f_files - found.f_ffree + files);
+            Command::new("mount").args(["-o", &room, self.path()]).output().unwrap().status.success()
+        });
+        assert!(is_done, "{} cannot be made smaller", self.path());
+    }
+
+    fn path(&self) -> &str {
+        self.directory.to_str().unwrap()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", self.path()]).status();
+    }
+}
+
 /// Runs a program, which must succeed.
 #[track_caller]
 pub fn run(program: &str, arguments: &[&str]) {
