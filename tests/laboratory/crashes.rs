@@ -17,11 +17,11 @@ use crate::scenario;
 use crate::sshd::Manners;
 
 /// Files of other backups would make up for what is lost.
-const NO_REUSE: &str = "transfer: {reuse: none}";
+pub const NO_REUSE: &str = "transfer: {reuse: none}";
 
 /// A real Barman reads the catalog; what it lists as DONE verifies; what xlog.db lists is there.
 #[track_caller]
-fn judge(barman: &Barman) {
+pub fn judge(barman: &Barman) {
     if !barman.server_directory().exists() {
         return;
     }
@@ -42,7 +42,7 @@ fn judge(barman: &Barman) {
 }
 
 /// What an apply sends that nobody interrupts.
-fn undisturbed(primary: &crate::primary::Primary) -> u64 {
+pub fn undisturbed(primary: &crate::primary::Primary) -> u64 {
     let lab = Lab::new();
     let mut link = Link::with(&lab, primary, &[], &Manners { counts: true, ..Manners::default() });
     link.replica_keys = NO_REUSE;

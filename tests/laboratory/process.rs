@@ -137,6 +137,11 @@ impl Daemon {
         rustix::process::kill_process(self.pid(), signal).expect("send a signal");
     }
 
+    /// Sends a signal to the program and those of its children that it shares its process group with.
+    pub fn signal_group(&self, signal: Signal) {
+        kill_process_group(self.pid(), signal).expect("send a signal to a process group");
+    }
+
     /// Waits for its end after [`Daemon::signal`].
     #[track_caller]
     pub fn wait_for_end(&mut self) -> ExitStatus {

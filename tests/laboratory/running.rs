@@ -26,9 +26,19 @@ pub struct Process {
 impl Process {
     /// Ends it without asking.
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         // It may have ended by itself meanwhile.
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process id");
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
+    }
+
+    /// Whether it still runs, or waits to run.
+    pub fn is_there(&self) -> bool {
+        Path::new("/proc").join(self.pid.to_string()).join("exe").exists()
     }
 
     /// Whether that process started it, or started what did.
