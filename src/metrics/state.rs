@@ -230,7 +230,7 @@ impl OfReplica<'_, '_, '_> {
 }
 
 /// What can be wrong with what no apply brings.
-const CAUSES: [&str; 6] = ["damaged", "gone", "no-backup", "no-room", "parent", "unreadable"];
+const CAUSES: [&str; 7] = ["damaged", "gone", "held", "no-backup", "no-room", "parent", "unreadable"];
 
 /// What is wrong with something that no apply brings, and how many things it is.
 fn lacking(shortfall: &Shortfall) -> (&'static str, u64) {
@@ -240,6 +240,7 @@ fn lacking(shortfall: &Shortfall) -> (&'static str, u64) {
         Shortfall::WalDamaged { count, .. } => ("damaged", *count),
         Shortfall::WalMissing { ranges, .. } | Shortfall::WalHole { ranges, .. } => ("gone", segments(ranges)),
         Shortfall::WalGone { count, .. } => ("gone", *count),
+        Shortfall::WalHeld { .. } => ("held", 1),
         Shortfall::NoBackup { .. } => ("no-backup", 1),
         Shortfall::NoRoom { .. } => ("no-room", 1),
         Shortfall::NoRoomForWal { count, .. } => ("no-room", *count),

@@ -355,6 +355,10 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
             let nobody = if replica.target.is_some() { "neither end has" } else { "there is no whole" };
             format!("backup {backup} is not recoverable: {nobody} {segments} that it needs, {names}; take a new backup")
         }
+        Shortfall::WalHeld { backup, first } => format!(
+            "backup {backup} is not copied: WAL segment {first}, which it needs, is another's here than at the primary, which \
+             may have been put back to an earlier state; a person has to say which one is right"
+        ),
         Shortfall::WalDamaged { count: 1, first } => {
             format!("WAL segment {first} is damaged here, and {other_end}; take a new backup")
         }

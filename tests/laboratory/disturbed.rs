@@ -79,7 +79,9 @@ impl Copying<'_> {
             // Between two copies there is nobody, and whoever was done with its work is not missed.
             if !hit.iter().any(Process::is_there) {
                 hit = victim.found(link, id);
-                hit.iter().for_each(|process| process.signal(signal));
+                for process in &hit {
+                    process.signal(signal);
+                }
             }
             Self::losses(link) > before
         });
@@ -153,10 +155,7 @@ fn an_apply_goes_on_that_was_frozen_itself_and_what_a_killed_process_group_left_
     let link = link(&lab, primary);
     let mut copying = Copying { apply: link.start_copying(), link: &link };
     for whole_group in [false, true] {
-        let send = |signal| match whole_group {
-            true => copying.apply.signal_group(signal),
-            false => copying.apply.signal(signal),
-        };
+        let send = |signal| if whole_group { copying.apply.signal_group(signal) } else { copying.apply.signal(signal) };
         send(Signal::STOP);
         sleep(LONG);
         judge(&link.site.coexisting);

@@ -2,6 +2,7 @@
 
 pub(super) mod reuse;
 pub mod selection;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::keep::Keep;
+use crate::barman::wal::Segment;
 use crate::observe::inventory::{
     BackupFacts, BaseKind, BaseState, LocalBackup, PrimaryBackup, PrimaryInventory, Published, ReplicaInventory,
 };
@@ -19,6 +21,7 @@ use super::held::{self, HeldKey};
 use super::order::stages::{Stage, stages};
 use super::reason::{HeldPrune, Note, Reason};
 use selection::{Candidate, select};
+use waiting::waiting;
 
 /// What becomes of the backups of one replica.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +42,8 @@ pub struct BackupDiff {
     pub unreadable: Vec<BackupId>,
     /// Published backups whose backup.info differs from the primary's in what a restore rests on, which nobody accepted.
     pub held: BTreeMap<BackupId, Vec<HeldKey>>,
+    /// Backups that would be wanted if their WAL were not held, each with the first segment that it waits for.
+    pub waiting: Vec<(BackupId, Segment)>,
     /// The deletion that waits for a person, as it is of more backups than one plan may delete.
     pub prune_held: Option<HeldPrune>,
     /// What is not done, and why.
@@ -58,7 +63,7 @@ pub struct Kept {
 
 /// Compares what the primary has with what the site has, and both with what is wanted.
 pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInventory, now: Timestamp) -> BackupDiff {
-    let ends = Ends { policy, primary, replica };
+    let ends = Ends::new(policy, primary, replica);
     let candidates = ends.candidates();
     let selected = select(&policy.backups, &candidates, now);
     let prunes = ends.prunes(&selected);
@@ -74,6 +79,7 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         stale_staging: ends.stale_staging(&kept),
         orphans: ends.orphans(&candidates),
         unreadable: ends.unreadable(&candidates, now),
+        waiting: ends.waiting(now),
         held: ends.held(),
         prune_held: prunes.waits,
         notes,
@@ -102,7 +108,7 @@ pub fn candidates(
     primary: &PrimaryInventory,
     replica: &ReplicaInventory,
 ) -> BTreeMap<BackupId, Candidate> {
-    Ends { policy, primary, replica }.candidates()
+    Ends::new(policy, primary, replica).candidates()
 }
 
 /// The backups that are wanted, of those that the primary and the site have together.
@@ -112,7 +118,7 @@ pub fn selected(
     replica: &ReplicaInventory,
     now: Timestamp,
 ) -> BTreeSet<BackupId> {
-    select(&policy.backups, &Ends { policy, primary, replica }.candidates(), now)
+    select(&policy.backups, &Ends::new(policy, primary, replica).candidates(), now)
 }
 
 /// The backups that the site will have once some are removed and others are copied, whatever a plan of now would do.
@@ -122,7 +128,7 @@ pub fn staying(
     replica: &ReplicaInventory,
     [removed, copied]: [&BTreeSet<BackupId>; 2],
 ) -> BTreeMap<BackupId, Kept> {
-    let ends = Ends { policy, primary, replica };
+    let ends = Ends::new(policy, primary, replica);
     let there = copied.iter().filter_map(|id| Some((*id, &primary.backups.get(id)?.facts)));
     let here = ends.here().into_iter().filter(|(id, _)| !removed.contains(id));
     let kept =
@@ -195,9 +201,15 @@ struct Ends<'a> {
     policy: &'a Policy,
     primary: &'a PrimaryInventory,
     replica: &'a ReplicaInventory,
+    /// Backups at the primary that have to wait, as WAL that they need is held.
+    waiting: BTreeMap<BackupId, Segment>,
 }
 
-impl Ends<'_> {
+impl<'a> Ends<'a> {
+    fn new(policy: &'a Policy, primary: &'a PrimaryInventory, replica: &'a ReplicaInventory) -> Self {
+        Self { waiting: waiting(policy, primary, replica), policy, primary, replica }
+    }
+
     /// What is known of each backup that the site's Barman lists as good: the primary's word counts where it has it, and
     /// does not contradict what a restore here rests on.
     fn here(&self) -> BTreeMap<BackupId, &BackupFacts> {
@@ -229,12 +241,18 @@ impl Ends<'_> {
         !self.primary.backups.contains_key(&id)
     }
 
-    /// The whole set that the selection is made over: what the primary and the site have together.
+    /// The whole set that the selection is made over: what the primary and the site have together. What has to wait takes
+    /// nobody's place.
     fn candidates(&self) -> BTreeMap<BackupId, Candidate> {
+        self.candidates_but(|id| self.waiting.contains_key(&id))
+    }
+
+    /// The same without some of those that are at the primary alone.
+    fn candidates_but(&self, is_left_out: impl Fn(BackupId) -> bool) -> BTreeMap<BackupId, Candidate> {
         // What may be deleted because the primary no longer has it must not use up a place in the selection.
         let is_leaving = |id| self.policy.prune.gone_at_primary && self.is_gone(id) && self.keep(id).is_none();
         let here = self.here().into_iter().filter(|(id, _)| !is_leaving(*id));
-        let there = self.primary.backups.iter().filter(|(_, backup)| is_usable(backup));
+        let there = self.primary.backups.iter().filter(|(id, backup)| is_usable(backup) && !is_left_out(**id));
         let there = there.map(|(id, backup)| (*id, &backup.facts));
         let candidate = |(id, facts): (BackupId, &BackupFacts)| {
             let is_whole = is_usable_at(self.primary, id) || self.replica.is_whole(id);
@@ -242,6 +260,15 @@ impl Ends<'_> {
         };
         // Of one that both have, what is known of the one here counts.
         there.chain(here).map(candidate).collect()
+    }
+
+    /// Those of the waiting ones that would be copied.
+    fn waiting(&self, now: Timestamp) -> Vec<(BackupId, Segment)> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let wanted = select(&self.policy.backups, &self.candidates_but(|_| false), now);
+        self.waiting.iter().filter(|(id, _)| wanted.contains(id)).map(|(id, segment)| (*id, *segment)).collect()
     }
 
     fn orphans(&self, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<(BackupId, BackupId)> {

@@ -66,6 +66,14 @@ pub enum Shortfall {
         /// What is missing.
         ranges: Vec<WalRange>,
     },
+    /// A backup that is not copied, as WAL that it or its parent needs is held: it is whole here, and another's at the
+    /// primary.
+    WalHeld {
+        /// The backup.
+        backup: BackupId,
+        /// The first such segment.
+        first: WalName,
+    },
     /// Segments that are damaged here, and that the primary does not have.
     WalDamaged {
         /// How many.
@@ -130,6 +138,7 @@ impl Shortfall {
             | Self::ParentNotRecoverable { backup, .. }
             | Self::WalUnknown { backup }
             | Self::WalMissing { backup, .. }
+            | Self::WalHeld { backup, .. }
             | Self::NoRoom { backup, .. } => Some(*backup),
             Self::WalDamaged { .. }
             | Self::WalGone { .. }
@@ -156,6 +165,7 @@ pub fn remaining(
         kept: &backups.kept,
         orphans: &backups.orphans,
         unreadable: &backups.unreadable,
+        waiting: &backups.waiting,
         segments: &wals.after,
         broken: &wals.broken,
         gone: &wals.gone,
@@ -180,6 +190,7 @@ pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, bran
         kept: &kept,
         orphans: &orphans,
         unreadable: &[],
+        waiting: &[],
         segments,
         broken: &broken,
         gone: &[],
@@ -211,6 +222,8 @@ struct Remains<'a> {
     orphans: &'a [(BackupId, BackupId)],
     /// Backups that are wanted and make no sense at the primary.
     unreadable: &'a [BackupId],
+    /// Backups that are wanted and wait for a held segment.
+    waiting: &'a [(BackupId, Segment)],
     /// The whole segments that will be here.
     segments: &'a Segments,
     /// Wanted segments that are damaged here and not to be had.
@@ -223,7 +236,13 @@ impl Remains<'_> {
     fn shortfalls(&self) -> Vec<Shortfall> {
         let unreadable = self.unreadable.iter().map(|id| Shortfall::BackupUnreadable { backup: *id });
         let orphans = self.orphans.iter().map(|(id, parent)| Shortfall::ParentMissing { backup: *id, parent: *parent });
-        let mut shortfalls: Vec<Shortfall> = self.of_kept().into_iter().chain(unreadable).chain(orphans).collect();
+        let held = |(backup, first): &(BackupId, Segment)| Shortfall::WalHeld {
+            backup: *backup,
+            first: WalName::Segment(*first),
+        };
+        let waiting = self.waiting.iter().map(held);
+        let mut shortfalls: Vec<Shortfall> =
+            self.of_kept().into_iter().chain(unreadable).chain(orphans).chain(waiting).collect();
         let spans = self.kept.values().filter_map(|kept| Some((kept.facts.begin_wal?, kept.facts.end_wal?)));
         let spans = wanted::disjoint(spans.collect());
         let makes_consistent = |segment: Segment| {

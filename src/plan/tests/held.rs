@@ -8,6 +8,7 @@ use crate::observe::inventory::WholeWal;
 use crate::plan::action::Change;
 use crate::plan::held::{Difference, HeldFile, HeldKey};
 use crate::plan::reason::{Note, Reason};
+use crate::plan::recovery::shortfall::Shortfall;
 use crate::plan::status::Verdict;
 
 use super::case::{Case, case};
@@ -55,6 +56,31 @@ fn a_whole_segment_that_is_shorter_at_the_primary_is_held_and_the_rest_is_planne
     let next = case.after(&case.plan());
     assert_eq!(next.actions(), [""; 0]);
     assert_eq!(held(&next), held(&case));
+}
+
+#[test]
+fn a_backup_of_which_wal_is_another_here_waits_with_what_builds_on_it_and_takes_nobodys_place() {
+    let there = "@21 1/08..0A @22 1/0C..0D @23<22 1/10..11 @24 1/12..13 | 1/08..13 1/0D=7";
+    let here = "@21 1/08..0A | 1/08..0F";
+    let whole_here = |case: &mut Case| whole(case, "0D", None);
+    let case_of = || case(there, here).with(whole_here);
+    let plan = case_of().plan();
+    assert_eq!(case_of().actions(), ["+backup 24", "+wal 1/12..13", "+wal 1/10..11"]);
+    let waits = |day| Shortfall::WalHeld { backup: id(day), first: wal("1/0D") };
+    assert_eq!(plan.shortfalls, [waits("22"), waits("23")]);
+    assert_eq!(held(&case_of()), ["main/wal/00000001000000000000000D"]);
+    let next = case_of().after(&plan);
+    assert_eq!((next.actions(), next.plan().shortfalls), (vec![], plan.shortfalls));
+
+    let replacing =
+        case("@21 1/08..0A @22 1/0C..0D | 1/08..0F 1/0D=7", here).with(whole_here).last(1).prune_unselected();
+    assert_eq!((replacing.actions(), replacing.plan().after.backups), (vec![], 1), "what stays for it is not deleted");
+    let accepted = case_of().with(|case| accept(case, &["main/wal"]));
+    assert_eq!(accepted.plan().shortfalls, []);
+    assert_eq!(accepted.plan().after.backups, 4);
+    // One that is here already rests on what is here.
+    let both = case("@21 1/08..0A | 1/08..0F 1/09=7", "@21 1/08..0A | 1/08..0F").with(|case| whole(case, "09", None));
+    assert_eq!((both.plan().shortfalls, both.plan().before.backups), (vec![], 1));
 }
 
 #[test]

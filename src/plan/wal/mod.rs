@@ -8,18 +8,18 @@ pub(super) mod segment_size;
 pub(super) mod shipping;
 pub(super) mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::compression::Compression;
 use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
-use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_map::WalMap;
 use crate::barman::wal_set::WalRange;
 use crate::barman::xlogdb::FIVE_FIELDS;
 use crate::observe::inventory::XlogFinding;
-use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, WholeWal};
+use crate::observe::inventory::{PrimaryInventory, ReplicaInventory, Undescribed, WholeWal};
 use crate::site::model::Policy;
 use crate::verify::wal_form::WalForm;
 
@@ -213,6 +213,21 @@ impl Criteria<'_> {
         let encryption = if self.barman < FIVE_FIELDS { line.encryption } else { there.encryption };
         *line == WalEntry { encryption, ..*there }
     }
+}
+
+/// The segments that are whole here, are another's at the primary, and wait for a person, wanted or not.
+pub fn held_segments(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInventory) -> BTreeSet<Segment> {
+    let is_held = |name: WalName, whole: WholeWal| {
+        let (here, there) = (replica.wals.get(name)?, primary.wals.get(name)?);
+        let is_as_listed = match primary.undescribed.get(&name) {
+            Some(Undescribed::OtherSize { listed }) => here == *listed,
+            _ => false,
+        };
+        let is_on_offer = there.size > 0 && !primary.gone.contains(&name);
+        let differs = is_on_offer && here != there.size && !is_as_listed && !is_other_form(whole, &there);
+        (differs && !held::accepts_wal(policy, name)).then_some(name.segment()?)
+    };
+    replica.whole.iter().filter_map(|(name, whole)| is_held(*name, *whole)).collect()
 }
 
 /// Whether the primary stores a segment otherwise compressed or encrypted, so that its size must differ.

@@ -208,6 +208,7 @@ fn every_warning_says_what_to_do() {
         Shortfall::ParentMissing { backup: id("1008"), parent: id("1007") },
         Shortfall::ParentNotRecoverable { backup: id("1006"), parent: id("1005") },
         Shortfall::WalUnknown { backup: id("1004") },
+        Shortfall::WalHeld { backup: id("1003"), first: "00000001000001A300000007".parse().unwrap() },
         Shortfall::NoRoom { backup: id("1003"), needed: 412 * GIB, left: 100 * GIB },
         Shortfall::NoRoomForWal {
             count: 1,
