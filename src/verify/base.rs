@@ -18,6 +18,7 @@ pub mod archive;
 pub mod cluster;
 mod trees;
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::barman::backup_info::BackupInfo;
@@ -26,7 +27,7 @@ use crate::barman::ids::SystemId;
 use super::fault::{Fault, FaultKind};
 use super::manifest::Manifest;
 use super::tree;
-use crate::store::{CatalogError, GoOn, Root};
+use crate::store::{CatalogError, File, GoOn, Root};
 use trees::{Listed, OnDisk};
 
 /// Where a base has its manifest.
@@ -108,6 +109,31 @@ pub fn look(base: Root<'_>, announced: &Announced) -> Result<Vec<Fault>, Catalog
 /// What is wrong with a base, read whole as far as anything tells what is in it. Stops early when `go_on` says no.
 pub fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
     examine(base, announced, &Scrutiny::Content(go_on))
+}
+
+/// How the bytes of a file are read.
+pub trait Through: Sync {
+    /// A file from its beginning on.
+    fn read<'f>(&'f self, file: &'f File) -> io::Result<Box<dyn Read + 'f>>;
+}
+
+/// As fast as they come.
+struct Straight;
+
+impl Through for Straight {
+    fn read<'f>(&'f self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
+        Ok(Box::new(file))
+    }
+}
+
+/// What is wrong with the archives that a base consists of, read to their ends. What is encrypted proves nothing.
+pub fn prove_archives(
+    base: Root<'_>,
+    announced: &Announced,
+    go_on: GoOn<'_>,
+    through: &dyn Through,
+) -> Result<Vec<Fault>, CatalogError> {
+    archive::prove(base, announced, go_on, through)
 }
 
 /// The manifest of a base; `None` when there is none, or it is damaged.
@@ -196,7 +222,7 @@ fn archives(base: Root<'_>, announced: &Announced, scrutiny: &Scrutiny<'_>) -> R
     if let Scrutiny::Content(go_on) = scrutiny
         && faults.is_empty()
     {
-        faults = archive::prove(base, announced, *go_on)?;
+        faults = archive::prove(base, announced, *go_on, &Straight)?;
     }
     Ok(faults)
 }

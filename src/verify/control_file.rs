@@ -13,6 +13,8 @@ pub const LENGTH: usize = 8192;
 const FIRST_WITH_CRC32C: u32 = 960;
 /// Where PostgreSQL 13 to 16 have the checksum.
 const CRC_AT: usize = 288;
+/// The pages of a file of a relation (`RELSEG_SIZE`), as PostgreSQL is built unless told otherwise.
+const PAGES_PER_FILE: u32 = 131_072;
 /// No `ControlFileData` was ever as short as this.
 const SHORTEST: usize = 128;
 
@@ -101,13 +103,38 @@ impl ControlFile {
     }
 }
 
+/// Whether the pages of a cluster have checksums and are of `page_size` bytes, as its control file says; `None` when that
+/// does not show.
+pub fn has_page_checksums(bytes: &[u8], page_size: usize) -> Option<bool> {
+    let version = ControlFile::parse(bytes).ok()?.version;
+    let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    // `floatFormat`, behind which the sizes of a page and of a relation's files stand.
+    let float = 1_234_567.0_f64.to_le_bytes();
+    let sizes = bytes.windows(float.len()).position(|window| window == float)? + float.len();
+    let is_usual = number(sizes)? as usize == page_size && number(sizes + 4)? == PAGES_PER_FILE;
+    // `data_checksum_version` is followed by what makes up the difference to the checksum of the file.
+    let behind = match version {
+        ..=959 => return None,
+        960..=1001 => 4,
+        1002..=1799 => 36,
+        _ => 40,
+    };
+    let is_on = number(checksum_at(bytes)?.checked_sub(behind)?)?;
+    (is_on <= 1).then_some(is_on == 1 && is_usual)
+}
+
 /// Whether what comes last before the zeros is the checksum of what comes before it.
 fn has_its_checksum(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
+    checksum_at(bytes).is_some()
+}
+
+/// Where the checksum stands.
+fn checksum_at(bytes: &[u8]) -> Option<usize> {
+    let last = bytes.iter().rposition(|byte| *byte != 0)?;
     // A checksum may end in zeros, and four bytes may align the structure's end.
     let places = [last / 4 * 4, (last / 4 * 4).saturating_sub(4), last / 4 * 4 + 4];
-    places.into_iter().filter(|at| *at >= SHORTEST).any(|at| {
-        let (Some(covered), Some(stored)) = (bytes.get(..at), bytes.get(at..at + 4)) else { return false };
+    places.into_iter().filter(|at| *at >= SHORTEST).find(|at| {
+        let (Some(covered), Some(stored)) = (bytes.get(..*at), bytes.get(*at..at + 4)) else { return false };
         crc32c::crc32c(covered).to_le_bytes() == stored
     })
 }

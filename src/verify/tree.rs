@@ -1,6 +1,7 @@
 //! Whether the files of a base backup are those of its backup_manifest.
 
 use crate::store::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -53,7 +54,7 @@ pub fn unlisted(base: Root<'_>, manifest: &Manifest) -> Result<Option<(u64, Path
     while let Some(directory) = directories.pop() {
         for entry in base.list(&directory)? {
             let path = directory.join(entry.file_name());
-            if OURS.iter().any(|own| path == Path::new(own)) {
+            if is_barmans(&path) {
                 continue;
             }
             if entry.kind.is_dir() {
@@ -67,11 +68,35 @@ pub fn unlisted(base: Root<'_>, manifest: &Manifest) -> Result<Option<(u64, Path
     Ok(first.map(|first| (count, first)))
 }
 
-/// What lies in a base and is none of the cluster's.
-const OURS: [&str; 3] = ["backup.info", ".backup.lock", "annotations"];
+/// Whether what lies at a path below a base is Barman's, and none of the cluster's.
+pub fn is_barmans(path: &Path) -> bool {
+    ["backup.info", ".backup.lock", "annotations"].iter().any(|own| path == Path::new(own))
+}
+
+/// What a manifest says of the file that is stored at a path below the base; `None` when it does not list it.
+pub fn listed<'m>(stored: &Path, manifest: &'m Manifest) -> Option<&'m ManifestFile> {
+    match stored.strip_prefix("data") {
+        Ok(path) => manifest.files.get(path),
+        Err(_) => manifest.files.get(&Path::new("pg_tblspc").join(stored)),
+    }
+}
+
+/// What is wrong with a file that a manifest lists, read through `reader`; whether anything proves it, when nothing is.
+pub fn prove(file: &ManifestFile, size: u64, reader: impl Read) -> io::Result<Result<bool, FaultKind>> {
+    if let Some(what) = size_fault(Some(size), file) {
+        return Ok(Err(what));
+    }
+    let Some(expected) = &file.checksum else {
+        let mut reader = reader;
+        return io::copy(&mut reader, &mut io::sink()).map(|_| Ok(false));
+    };
+    let found = Checksum::of(expected.algorithm, reader)?;
+    let differs = || FaultKind::Checksum { found: found.to_string(), expected: expected.to_string() };
+    Ok(if found == *expected { Ok(true) } else { Err(differs()) })
+}
 
 /// Whether a manifest lists what is stored at a path, or would not.
-fn is_listed(stored: &Path, manifest: &Manifest) -> bool {
+pub fn is_listed(stored: &Path, manifest: &Manifest) -> bool {
     const NEVER: [&str; 4] = ["backup_manifest", "postgresql.auto.conf", "recovery.signal", "standby.signal"];
     match stored.strip_prefix("data") {
         Ok(path) => {

@@ -13,7 +13,7 @@ use crate::verify::manifest::Manifest;
 use crate::verify::tar;
 
 use super::cluster::{self, MAX_SMALL, Tree};
-use super::{Announced, MANIFEST, Packing};
+use super::{Announced, MANIFEST, Packing, Through};
 
 /// Compressions of archives, by what their names end in.
 const SUFFIXES: [(&str, Option<Compression>); 6] = [
@@ -79,11 +79,19 @@ impl Archive {
 
     /// What comes out of it.
     fn open(&self, base: Root<'_>) -> io::Result<Box<dyn Read>> {
+        self.decoded(self.file(base)?)
+    }
+
+    fn file(&self, base: Root<'_>) -> io::Result<File> {
         let opened = base.open(&self.path).map_err(|error| error.source)?;
-        let file = opened.ok_or_else(|| io::Error::other("it is no regular file"))?;
+        opened.ok_or_else(|| io::Error::other("it is no regular file"))
+    }
+
+    fn decoded<'r>(&self, stored: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+        let stored = io::BufReader::with_capacity(1 << 18, stored);
         match self.form().and_then(|(_, compression)| *compression) {
-            None => Ok(Box::new(io::BufReader::with_capacity(1 << 18, file))),
-            Some(compression) => decoded(file, compression),
+            None => Ok(Box::new(stored)),
+            Some(compression) => compression.decoder(stored),
         }
     }
 
@@ -91,10 +99,6 @@ impl Archive {
         let why: String = error.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
         Fault::new(self.path.clone(), FaultKind::Archive(why))
     }
-}
-
-fn decoded(file: File, compression: Compression) -> io::Result<Box<dyn Read>> {
-    compression.decoder(io::BufReader::with_capacity(1 << 18, file))
 }
 
 /// What is wrong with the archives from outside: one is missing, or empty, or does not begin as its name says.
@@ -123,7 +127,12 @@ fn is_of_the_system(error: &io::Error) -> bool {
 
 /// What is wrong with the content of archives that are there: each is read to its end, and compared with the manifest
 /// where there is one. What is encrypted proves nothing, and what depends on it is not judged.
-pub(super) fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> Result<Vec<Fault>, CatalogError> {
+pub(super) fn prove(
+    base: Root<'_>,
+    announced: &Announced,
+    go_on: GoOn<'_>,
+    through: &dyn Through,
+) -> Result<Vec<Fault>, CatalogError> {
     let (archives, mut faults) = Archive::all(base, announced)?;
     if archives.iter().any(|archive| archive.is_encrypted(announced)) {
         return Ok(faults);
@@ -131,7 +140,11 @@ pub(super) fn prove(base: Root<'_>, announced: &Announced, go_on: GoOn<'_>) -> R
     let manifest = super::manifest(base)?;
     let mut content = Content { manifest: manifest.as_ref(), ..Content::default() };
     for archive in &archives {
-        match archive.open(base).and_then(|reader| content.take(archive, reader, go_on)) {
+        let taken = archive.file(base).and_then(|file| {
+            let reader = archive.decoded(through.read(&file)?)?;
+            content.take(archive, reader, go_on)
+        });
+        match taken {
             Err(error) if is_of_the_system(&error) => return Err(CatalogError::at(&base.local(&archive.path))(error)),
             Err(error) => faults.push(archive.fault(&error)),
             Ok(()) => {}

@@ -1,0 +1,138 @@
+//! What the bytes of a WAL file prove when all of them are read.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use crate::barman::ids::SystemId;
+use crate::barman::wal::WalName;
+use crate::barman::wal_entry::WalEntry;
+use crate::store::File;
+
+use super::wal_file;
+use super::wal_form::WalForm;
+use super::wal_header::{Expected, Start, check};
+use super::wal_log;
+
+/// What reading all of a file came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It is what was written.
+    Proved,
+    /// It could be read, and nothing tells what it should be.
+    Unproven,
+    /// It is not what was written: why.
+    Damaged(String),
+}
+
+/// Reads a WAL file to its end. `line` is what xlog.db says of it; `systems` are those that it may be of, where they are
+/// known; `wrap` is what its bytes are read through. Errors are those of the system; damaged data is none.
+pub fn prove<'f, R: Read + 'f>(
+    name: WalName,
+    file: &'f File,
+    line: Option<&WalEntry>,
+    systems: &BTreeSet<SystemId>,
+    wrap: impl Fn(&'f File) -> io::Result<R>,
+) -> io::Result<Proof> {
+    let is_hidden = line.is_some_and(|line| WalForm::listed(line).is_hidden());
+    if matches!(name, WalName::History(_) | WalName::BackupLabel { .. }) {
+        let described = wal_file::describe(name, file)?;
+        let entry = if is_hidden { *line.unwrap_or(&described) } else { described };
+        let verified = wal_file::verify(&entry, file, |_| nothing_expected())?;
+        return Ok(match verified {
+            Ok(()) if is_hidden => Proof::Unproven,
+            Ok(()) => Proof::Proved,
+            Err(fault) => Proof::Damaged(fault.to_string()),
+        });
+    }
+    let (start, size) = (Start::read(wrap(file)?)?, file.metadata()?.len());
+    let Start::Header { header, compression } = start else {
+        if is_hidden {
+            io::copy(&mut wrap(file)?, &mut io::sink())?;
+            return Ok(Proof::Unproven);
+        }
+        let fault = check(name, size, &start, nothing_expected()).err().map(|fault| fault.to_string());
+        return Ok(Proof::Damaged(fault.unwrap_or_else(|| "it does not begin as WAL does".to_owned())));
+    };
+    let system = systems.first().copied().filter(|_| !systems.contains(&header.system));
+    if let Err(fault) = check(name, size, &start, Expected { system, ..nothing_expected() }) {
+        return Ok(Proof::Damaged(fault.to_string()));
+    }
+    let walked = match compression {
+        None => wal_log::walk(name, wrap(file)?)?,
+        Some(compression) => {
+            let walked = compression.decoder(wrap(file)?).and_then(|decoder| wal_log::walk(name, decoder));
+            match walked {
+                Ok(walked) => walked,
+                // Decoders report damage as errors too; only the system's have numbers.
+                Err(error) if error.raw_os_error().is_some() => return Err(error),
+                Err(_) => return Ok(Proof::Damaged("it does not decompress to its end".to_owned())),
+            }
+        }
+    };
+    Ok(match walked {
+        Ok(()) => Proof::Proved,
+        // Behind the end of the log such a file has what was in it before, as servers use old segments again.
+        Err(fault) if matches!(name, WalName::Partial(_)) && fault.is_after_start() => Proof::Unproven,
+        Err(fault) => Proof::Damaged(fault.to_string()),
+    })
+}
+
+fn nothing_expected() -> Expected {
+    Expected { system: None, segment_size: None, form: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::*;
+    use crate::barman::compression::Compression;
+    use crate::barman::wal::SegmentSize;
+    use crate::demo::wal::{gzip, segment};
+
+    const NAME: &str = "000000010000000000000007";
+
+    fn proof(bytes: &[u8]) -> Proof {
+        proof_of(NAME.parse().unwrap(), bytes)
+    }
+
+    fn proof_of(name: WalName, bytes: &[u8]) -> Proof {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let from_the_start = |mut file: &File| file.rewind();
+        prove(name, &file, None, &BTreeSet::new(), |file| from_the_start(file).map(|()| file)).unwrap()
+    }
+
+    #[test]
+    fn an_unfinished_segment_may_hold_anything_behind_the_end_of_its_log() {
+        let name: WalName = format!("{NAME}.partial").parse().unwrap();
+        let whole: WalName = NAME.parse().unwrap();
+        let mut plain = segment(SystemId(7), whole.segment().unwrap(), SegmentSize::new(1 << 20).unwrap()).unwrap();
+        assert_eq!(proof_of(name, &plain), Proof::Proved);
+        plain[8 * 8192..].fill(7);
+        assert_eq!(proof_of(name, &plain), Proof::Unproven);
+        assert!(matches!(proof_of(whole, &plain), Proof::Damaged(_)));
+        assert!(matches!(proof_of(name, &plain[100..]), Proof::Damaged(_)));
+    }
+
+    #[test]
+    fn a_compressed_segment_is_whole_when_the_same_comes_out_of_it_and_damaged_otherwise() {
+        let name: WalName = NAME.parse().unwrap();
+        let plain = segment(SystemId(7), name.segment().unwrap(), SegmentSize::new(1 << 20).unwrap()).unwrap();
+        let whole = gzip(&plain).unwrap();
+        assert_eq!((proof(&plain), proof(&whole)), (Proof::Proved, Proof::Proved));
+        // Behind its header, of which times and flags prove nothing.
+        for at in (10..whole.len()).step_by(97).chain(whole.len() - 8..whole.len()) {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            let mut out = Vec::new();
+            let decoded = Compression::Gzip.decoder(&*changed).unwrap().read_to_end(&mut out);
+            // In a run of zeros there are several ways to say the same.
+            let is_same = decoded.is_ok() && out == plain;
+            assert_eq!(proof(&changed) == Proof::Proved, is_same, "{at} of {}", whole.len());
+        }
+        for length in [0, 1, 20, whole.len() / 2, whole.len() - 1] {
+            assert!(matches!(proof(&whole[..length]), Proof::Damaged(_)), "{length} of {}", whole.len());
+        }
+    }
+}
