@@ -9,6 +9,7 @@ use divan::counter::ItemsCount;
 use jiff::Timestamp;
 
 use antipode::barman::conf::BarmanConf;
+use antipode::barman::damage::DamageNote;
 use antipode::barman::findings::Findings;
 use antipode::barman::layout::ServerDirs;
 use antipode::barman::server_config::ServerConfig;
@@ -127,6 +128,8 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         other_site: None,
         identity: None,
         last_apply: None,
+        damage: DamageNote::default(),
+        verified: None,
         findings: Findings::default(),
         notes: Vec::new(),
     };

@@ -66,6 +66,8 @@
 //! | line | the connection to a primary; one that was **lost** is waited for |
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
 //! | hook, event, occasion | who is told; what of; which of four things it is that happened |
+//! | damaged, unproven | read, and not what was written; read, and nothing tells what should be in it |
+//! | verify, scrub | to read what is here to its end; how, and what is read next |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
 //! # Where a change goes
@@ -86,6 +88,7 @@
 //! | what is asked of a primary, and how | [`transport`] (the ways), [`observe`] (the questions) |
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
+//! | what is read again, when, and what is kept of it | [`scrub`], and `damage` in [`store`] |
 //! | who is told of what happens, and how | [`hooks`], and `on` in [`site::hooks`] |
 //! | a metric | [`metrics`], and its row in docs/monitoring.md |
 //! | a format for programs | its type, and the list in [`schemas`] |
@@ -122,6 +125,7 @@ pub mod progress;
 pub mod render;
 pub mod schedule;
 pub mod schemas;
+pub mod scrub;
 pub mod site;
 pub mod stdout;
 pub mod store;

@@ -9,6 +9,7 @@ use crate::hooks::Event;
 use crate::progress::Record;
 use crate::render::history_json::HistoryDocument;
 use crate::render::status_json::StatusDocument;
+use crate::render::verification_json::VerificationDocument;
 use crate::{diag, plan_file, site};
 
 /// A format that has a schema.
@@ -24,6 +25,8 @@ pub enum Name {
     Events,
     /// What `history --format json` prints.
     History,
+    /// What `verify --format json` prints.
+    Verification,
     /// What hooks are told.
     Hook,
     /// What `validate --format json` prints.
@@ -40,6 +43,7 @@ impl Name {
             Self::Diagnostics => of_output::<diag::Report<'_>>(),
             Self::Events => of_output::<Record>(),
             Self::History => of_output::<HistoryDocument>(),
+            Self::Verification => of_output::<VerificationDocument>(),
             Self::Hook => of_output::<Event>(),
         }
     }
@@ -52,6 +56,7 @@ impl Name {
             Self::Status => "status.schema.json",
             Self::Events => "events.schema.json",
             Self::History => "history.schema.json",
+            Self::Verification => "verification.schema.json",
             Self::Hook => "hook.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }

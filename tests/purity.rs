@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 24] = [
+const DIRECTIONS: [(&str, &[&str]); 25] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
@@ -21,8 +21,9 @@ const DIRECTIONS: [(&str, &[&str]); 24] = [
     ("transport", &["barman", "error", "site", "user"]),
     ("observe", &["barman", "error", "schedule", "site", "store", "transport", "verify"]),
     ("plan", &["barman", "english", "error", "observe", "schedule", "site", "verify"]),
+    ("scrub", &["barman", "observe", "store", "verify"]),
     ("events", &["error", "plan", "transport"]),
-    ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "schedule", "site"]),
+    ("render", &["barman", "english", "error", "events", "journal", "observe", "plan", "schedule", "scrub", "site"]),
     ("metrics", &["barman", "error", "events", "plan"]),
     ("plan_file", &["barman", "error", "plan", "render"]),
     ("hooks", &["error", "journal", "plan", "render", "site", "transport"]),
@@ -43,7 +44,7 @@ const DIRECTIONS: [(&str, &[&str]); 24] = [
         ],
     ),
     ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "schedule", "site", "store", "transport"]),
-    ("controller", &["barman", "cycle", "error", "events", "observe", "plan", "schedule", "site"]),
+    ("controller", &["barman", "cycle", "error", "events", "observe", "plan", "schedule", "scrub", "site"]),
     ("progress", &["error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];

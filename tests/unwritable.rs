@@ -89,6 +89,8 @@ const PRINTING: &[&[&str]] = &[
     &["show", "plan.json", "--format", "json"],
     &["status"],
     &["status", "--format", "json"],
+    &["verify"],
+    &["verify", "--format", "json"],
     &["history"],
     &["history", "--format", "json"],
     &["explain", "main/xlog.db"],

@@ -1,10 +1,11 @@
 //! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
-//! in a catalog, in places that Barman ignores: `detachment`, `findings` and `last_apply`.
+//! in a catalog, in places that Barman ignores: `damage`, `detachment`, `findings`, `last_apply` and `verified`.
 
 pub mod backup_info;
 pub mod barman_time;
 pub mod compression;
 pub mod conf;
+pub mod damage;
 pub mod detachment;
 pub mod findings;
 pub mod history;
@@ -19,6 +20,7 @@ pub mod secret;
 pub mod server_config;
 pub mod sync_info;
 pub mod sync_wals;
+pub mod verified;
 pub mod version;
 pub mod wal;
 pub mod wal_entry;

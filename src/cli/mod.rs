@@ -7,6 +7,7 @@ mod gate;
 mod history;
 mod plan;
 mod run;
+mod verify;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
@@ -19,6 +20,7 @@ pub use gate::{Confinement, Gate};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
 pub use run::{Detach, Resume, Run, Suspend, Until};
+pub use verify::Verify;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -108,6 +110,16 @@ pub enum Command {
     /// replica can be recovered, 2 that one is not, 1 that it could not be found out: so it can be a monitoring check
     /// by itself. When a primary cannot be reached it says what the replica alone can prove.
     Status(Status),
+    /// Read what is on the disk here, and prove that it is what was written
+    ///
+    /// Every file of a backup is compared with its manifest, checksum by checksum; WAL is read page by page and record by
+    /// record, and decompressed to its end. What is damaged is noted: the next plan shows it and why, and repairs it from the
+    /// primary. What nothing tells the content of, such as an encrypted file, is read all the same and counted as unproven.
+    ///
+    /// Without a flag it reads what is new, and of the rest what was not read for the longest, as much as makes each byte be
+    /// read within `verify.every` of the site file. What was read is remembered by name, size, times and number in the file
+    /// system. No primary is asked, nothing but notes of our own is written, and no lock of Barman's is taken.
+    Verify(Verify),
     /// Tell what runs did: what each changed, why, how long it took, and who ran it
     ///
     /// Reads the journal of the catalog, the newest run first; no primary is asked. A run that changes something is in it

@@ -246,7 +246,7 @@ fn parse_pause(text: &str) -> Result<Duration, String> {
 }
 
 /// A size as people write it: `500MB`, `50GiB`.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = text.parse().map_err(|_| "expected a form such as 500MiB or 50GiB".to_owned())?;
     Ok(size.as_u64())
 }

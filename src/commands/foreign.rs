@@ -34,7 +34,6 @@ const COMMANDS: [(&str, &[&str]); 9] = [
             "show-backup",
             "show-server",
             "show-servers",
-            "verify",
             "verify-backup",
         ],
     ),

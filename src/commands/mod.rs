@@ -35,6 +35,7 @@ mod status;
 mod suspend;
 mod terminal;
 mod validate;
+mod verify;
 mod watch;
 
 use std::env;
@@ -152,6 +153,7 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Explain(arguments) => explain::run(&arguments, terminal, &interrupt).await,
         Command::Show(arguments) => plan::show_file(&arguments, terminal),
         Command::Status(arguments) => status::run(&arguments, terminal, &interrupt).await,
+        Command::Verify(arguments) => verify::run(&arguments, terminal, &interrupt).await,
         Command::History(arguments) => history::run(&arguments, terminal),
         Command::Run(arguments) => run::run(&arguments, terminal, &interrupt).await,
         Command::Suspend(arguments) => suspend::run(&arguments, terminal),

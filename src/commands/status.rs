@@ -200,6 +200,8 @@ mod tests {
             last_apply: None,
             last_apply_is_ahead: false,
             backups: BackupCounts::default(),
+            verified: None,
+            damaged: 0,
             ongoing: None,
             suspended: None,
             waits_for_person: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +15,12 @@ use crate::barman::ids::ServerName;
 use crate::cycle::Session;
 use crate::plan::scope::leave::Leave;
 use crate::schedule::{Overrun, Regime, Suspension, later, regime};
+use crate::scrub::Outcome;
 use crate::site::model::{Replica, Site};
 
 use super::Follower;
 use super::pause;
+use super::scrubbing::{Scrubbed, Scrubbing};
 use super::standing::{Report, Standing, State};
 use super::turn::{Due, Ends, Turn};
 
@@ -30,6 +32,9 @@ const NOTES: Duration = Duration::from_secs(3);
 
 /// How often it is looked at what is here that no replica copies.
 const REST: Duration = Duration::from_secs(15);
+
+/// A turn that takes longer than this applies something.
+const A_LOOK: Duration = Duration::from_secs(10);
 
 /// How long what runs may take to end well. Whoever asked for the end waits ten seconds.
 const FAREWELL: Duration = Duration::from_secs(7);
@@ -68,6 +73,7 @@ pub struct Controller {
     following: Option<JoinHandle<Session>>,
     /// When the mirrored primaries are asked again.
     asks_again: Timestamp,
+    scrubbing: Scrubbing,
 }
 
 /// A replica, and what is kept of it.
@@ -76,6 +82,8 @@ struct Kept {
     standing: Standing,
     /// Ends the apply of its turn, while it has one.
     turn: Option<Ends>,
+    /// When its last turn began.
+    began: Timestamp,
 }
 
 impl Controller {
@@ -96,6 +104,7 @@ impl Controller {
             reports: unbounded_channel(),
             following: None,
             asks_again: Timestamp::MIN,
+            scrubbing: Scrubbing::default(),
         }
     }
 
@@ -118,6 +127,7 @@ impl Controller {
                     }
                 }
                 Some(_) = self.turns.join_next() => {}
+                Some(done) = self.scrubbing.done() => self.verified(done),
                 _ = ticks.tick() => self.tick(Timestamp::now()),
             }
         }
@@ -167,7 +177,7 @@ impl Controller {
             stays
         });
         for (name, replica) in kept {
-            let new = || Kept { replica: replica.clone(), standing: Standing::due(now), turn: None };
+            let new = || Kept { replica: replica.clone(), standing: Standing::due(now), turn: None, began: now };
             let kept = self.replicas.entry(name).or_insert_with(new);
             // What failed may have been mended with it.
             if kept.replica != replica || kept.standing.failures > 0 {
@@ -204,6 +214,7 @@ impl Controller {
             self.follow();
         }
         self.begin_what_is_due(now);
+        self.verify(now);
         self.follower.alive();
     }
 
@@ -269,6 +280,7 @@ impl Controller {
             let leave = Leave { auto: kept.replica.policy.auto, backups: regime.backups, wals: regime.wals };
             let ends = Ends { cancel: self.cancel.child_token(), closing: CancellationToken::new() };
             kept.turn = Some(ends.clone());
+            kept.began = now;
             kept.standing.copies_backups = regime.backups;
             turns.entry(primary.clone()).or_default().push(Due { replica: kept.replica.clone(), leave, ends });
         }
@@ -281,6 +293,33 @@ impl Controller {
                 reports: self.reports.0.clone(),
             };
             self.turns.spawn(turn.take());
+        }
+    }
+
+    /// Verifies a replica with which all is well, as long as no apply of it is at work.
+    fn verify(&mut self, now: Timestamp) {
+        let is_applied = |kept: &Kept| kept.turn.is_some() && later(kept.began, A_LOOK) < now;
+        let may_be_read = |(name, kept): &(&ServerName, &Kept)| {
+            let is_denied = self.regimes.get(&kept.replica.primary).is_none_or(|regime| !regime.wals);
+            !is_applied(kept) && !is_denied && !self.suspended.contains_key(*name)
+        };
+        for (name, _) in self.replicas.iter().filter(|kept| !may_be_read(kept)) {
+            self.scrubbing.stop(name);
+        }
+        let well = self.replicas.iter().filter(may_be_read).filter(|(_, kept)| kept.standing.state == State::Well);
+        if let Some(replica) = self.scrubbing.next(well.map(|(_, kept)| &kept.replica)).cloned() {
+            self.scrubbing.begin(&self.session, &replica, self.cancel.child_token(), now);
+        }
+    }
+
+    /// A verification ended. What it found damaged is repaired by the next turn.
+    fn verified(&mut self, done: Result<Scrubbed, JoinError>) {
+        let now = Timestamp::now();
+        let Some(Scrubbed { replica, outcome }) = self.scrubbing.heard(done, now) else { return };
+        self.follower.verified(&replica, &outcome);
+        let is_good = outcome.as_ref().is_ok_and(Outcome::is_good);
+        if let Some(kept) = self.replicas.get_mut(&replica).filter(|_| !is_good) {
+            kept.standing.due = kept.standing.due.min(now);
         }
     }
 

@@ -10,13 +10,14 @@
 //! are due, and goes on with each as soon as it is observed: what one of them takes delays no other. Each is due again by
 //! its schedule or, when it failed, after a [`pause`]. What may be done without a person is decided by
 //! [`Leave`](crate::plan::scope::leave::Leave). While an apply goes on, which takes hours where a base is copied, its replica is
-//! looked at on its schedule all the same, and WAL that was archived since is brought beside it ([`meanwhile`]). Whoever
-//! follows hears of it as a [`Follower`].
+//! looked at on its schedule all the same, and WAL that was archived since is brought beside it ([`meanwhile`]). What lies
+//! here is verified as it goes, where no apply is at work ([`scrubbing`]). Whoever follows hears of it as a [`Follower`].
 
 mod keeper;
 mod look;
 mod meanwhile;
 mod pause;
+mod scrubbing;
 mod standing;
 mod turn;
 
@@ -37,6 +38,7 @@ use crate::events::{Listener, Summary};
 use crate::plan::Plan;
 use crate::plan::scope::leave::Waiting;
 use crate::schedule::Suspension;
+use crate::scrub::Outcome;
 
 /// What was done of each replica of a plan, while it is being done.
 pub type Work<'a> = BoxFuture<'a, Result<BTreeMap<ServerName, Summary>, Error>>;
@@ -66,6 +68,8 @@ pub trait Follower: Send + Sync {
     async fn recorded(&self, plan: &Plan, work: Work<'_>) -> Result<BTreeMap<ServerName, Summary>, Error>;
     /// WAL that was archived while an apply goes on was brought beside it, or could not be.
     fn meanwhile(&self, report: &Report);
+    /// What lies here of a replica was read, as far as it was due, or could not be.
+    fn verified(&self, replica: &ServerName, outcome: &Result<Outcome, Error>);
     /// A turn of a replica ended, and when the next one is due.
     fn report(&self, report: &Report, due: Timestamp);
 }

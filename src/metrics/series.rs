@@ -117,6 +117,16 @@ series! {
         "Things that are wanted and that no apply can bring, by what is wrong.";
     UNPROVEN: Gauge antipode_replica_unproven_wal_files(site replica primary)
         "WAL files into which nobody can look: only their sizes are known to be right.";
+    OLDEST_READ: Gauge antipode_replica_oldest_read_timestamp_seconds(site replica primary)
+        "When the file here was read to its end that was not read for the longest time.";
+    HERE_BYTES: Gauge antipode_replica_here_bytes(site replica primary)
+        "Bytes of what is here, as the last verification counted them.";
+    UNREAD_BYTES: Gauge antipode_replica_unread_bytes(site replica primary)
+        "Bytes of these that were never read to their end as they are.";
+    UNPROVEN_BYTES: Gauge antipode_replica_unproven_bytes(site replica primary)
+        "Bytes of these that were read, and of which nothing tells what should be in them.";
+    DISPROVED: Gauge antipode_replica_damaged_files(site replica primary)
+        "Files here that were read, are not what was written, and are not mended.";
     PLANNED: Gauge antipode_replica_planned_actions(site replica primary verb)
         "Actions that an apply would do now.";
     TO_COPY: Gauge antipode_replica_to_copy_bytes(site replica primary)

@@ -53,6 +53,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         replica.objectives();
         replica.backups();
         replica.run();
+        replica.verified();
         if let Some(plan) = state.plans.iter().find(|plan| plan.name == status.name) {
             replica.plan(plan);
         }
@@ -141,6 +142,19 @@ impl OfReplica<'_, '_, '_> {
             self.one(series::RUN_STARTED, began);
             self.one(series::RUN_PROGRESS, progress);
         }
+    }
+
+    /// How far what is here was read. That nothing is damaged, only reading shows.
+    fn verified(&mut self) {
+        let damaged = self.status.damaged;
+        if self.status.verified.is_some() || damaged > 0 {
+            self.one(series::DISPROVED, count(damaged));
+        }
+        let Some(verified) = self.status.verified else { return };
+        self.maybe(series::OLDEST_READ, verified.oldest.map(moment));
+        self.one(series::HERE_BYTES, count(verified.files.bytes));
+        self.one(series::UNREAD_BYTES, count(verified.unread.bytes));
+        self.one(series::UNPROVEN_BYTES, count(verified.unproven.bytes));
     }
 
     /// What a plan says of it. Where nothing could be planned, it is not known what is missing.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::compression::Compression;
+use crate::barman::damage::DamageNote;
 use crate::barman::detachment::Detachment;
 use crate::barman::findings::Findings;
 use crate::barman::history::HistoryFile;
@@ -18,6 +19,7 @@ use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::keep::Keep;
 use crate::barman::last_apply::LastApply;
 use crate::barman::layout::ServerDirs;
+use crate::barman::verified::Verified;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_list::WalList;
@@ -209,6 +211,10 @@ pub struct ReplicaInventory {
     pub other_site: Option<OtherSite>,
     /// What was said of it, if it is left alone for now.
     pub suspended: Option<Suspension>,
+    /// What was read here and is not what was written, although names, sizes and beginnings are as they should be.
+    pub damage: DamageNote,
+    /// How far what is here was read to its end; `None` where nobody knows.
+    pub verified: Option<Verified>,
     /// What applies found of its backups at the primary, as far as that was noted.
     pub findings: Findings,
     /// Things worth saying that stop nothing, safe to print.

@@ -49,6 +49,8 @@ pub fn inventory(
         last_apply: disk.last_apply,
         other_site: None,
         suspended: None,
+        damage: disk.damage,
+        verified: disk.verified,
         findings: disk.findings,
         notes,
         directories,

@@ -124,6 +124,7 @@ impl World {
             replicas: BTreeMap::from([(name, replica)]),
             mirrors: vec![],
             retired: BTreeSet::new(),
+            verify: crate::site::model::Verify { every: None, bandwidth: None },
             on: BTreeMap::new(),
         };
         Self { home, site, turns: Turns::default() }

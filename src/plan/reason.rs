@@ -58,6 +58,22 @@ pub enum Reason {
         #[schemars(with = "Vec<forms::PathForm>")]
         Vec<PathBuf>,
     ),
+    /// Files of a published backup that were read and are not what was written, perhaps beside others that are missing.
+    FilesDisproved {
+        /// All of them.
+        #[serde(with = "forms::paths")]
+        #[schemars(with = "Vec<forms::PathForm>")]
+        files: Vec<PathBuf>,
+        /// The first that was read, and what is wrong with it.
+        why: String,
+    },
+    /// WAL that was read to its end and is not what was written.
+    ContentDisproved {
+        /// How many files are damaged.
+        files: u64,
+        /// What is wrong with the first that was read, which is named where there are others.
+        why: String,
+    },
     /// What is wrong with xlog.db.
     XlogDb(Vec<XlogFinding>),
     /// Tablespaces that no link leads to: how many. Barman's own sync leaves the links out.
@@ -99,7 +115,18 @@ impl Reason {
 
     /// Whether something that is here is wrong, or is replaced.
     pub fn is_of_what_is_here(&self) -> bool {
-        matches!(self, Self::SizeDiffers { .. } | Self::ContentDamaged { .. } | Self::Accepted { .. })
+        matches!(
+            self,
+            Self::SizeDiffers { .. }
+                | Self::ContentDamaged { .. }
+                | Self::ContentDisproved { .. }
+                | Self::Accepted { .. }
+        )
+    }
+
+    /// The files of a published backup that are damaged; none for anything else.
+    pub fn damaged_files(&self) -> &[PathBuf] {
+        if let Self::FilesDamaged(files) | Self::FilesDisproved { files, .. } = self { files } else { &[] }
     }
 
     /// Whether something follows the primary rather than being repaired.

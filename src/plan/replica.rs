@@ -371,9 +371,21 @@ impl Planner<'_> {
             BaseState::Damaged { files } => (files.clone(), self.size_of(id, files)),
             BaseState::Complete | BaseState::Absent => (vec!["data".into()], copy.size),
         };
-        let reason = Reason::FilesDamaged(files);
+        let reason = self.damage_reason(id, files);
         let change = Change::RepairBackup(Box::new(BackupCopy { size, ..copy }));
         Some(self.names().action(change, reason))
+    }
+
+    /// Why files of a backup are brought anew: what was read of them tells more than that they are damaged.
+    fn damage_reason(&self, id: BackupId, files: Vec<PathBuf>) -> Reason {
+        let told = |file: &PathBuf| {
+            let spoilt = self.here.damage.bases.get(&id)?.get(file)?;
+            Some(format!("{}: {}", file.display().to_string().escape_debug(), spoilt.told()))
+        };
+        match files.iter().find_map(told) {
+            Some(why) => Reason::FilesDisproved { files, why },
+            None => Reason::FilesDamaged(files),
+        }
     }
 
     /// Bytes of these files of a backup, as far as the primary's manifest tells.

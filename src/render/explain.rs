@@ -11,7 +11,6 @@ use crate::plan::backup::selection::Selector;
 use crate::plan::explain::asked_by::AskedBy;
 use crate::plan::explain::{Explained, Explainer};
 use crate::plan::order::graph::Phase;
-use crate::plan::reason::Reason;
 use crate::plan::saved::preconditions::{Precondition, Side, Value};
 use crate::site::model::WalsFrom;
 use crate::site::{KeyPath, Quotes};
@@ -140,7 +139,7 @@ fn sentence(action: &Action) -> String {
 
 /// The files that an action is about, where the plan tells: a line each for what is damaged and what is reused.
 pub fn files(action: &Action) -> Vec<String> {
-    let damaged = if let Reason::FilesDamaged(files) = &action.reason { files.as_slice() } else { &[] };
+    let damaged = action.reason.damaged_files();
     let damaged =
         (damaged.len() > 1).then(|| format!("{} missing or damaged: {}", damaged.len(), named_files(damaged)));
     // Of those of a repair only the damaged ones matter, and they are named.

@@ -41,6 +41,8 @@ mod table;
 mod tree;
 pub mod units;
 mod vanished;
+pub mod verification;
+pub mod verification_json;
 pub mod watch;
 mod windows;
 

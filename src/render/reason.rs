@@ -91,6 +91,12 @@ fn of_reason(reason: &Reason, under: Option<BackupId>) -> String {
                 n => format!("{first} and {} more are missing or damaged", exact(n as u64 - 1)),
             }
         }
+        Reason::FilesDisproved { files, why } if files.len() < 2 => why.clone(),
+        Reason::FilesDisproved { files, why } => {
+            format!("{why}; and {} more missing or damaged", count(files.len() as u64 - 1, "file"))
+        }
+        Reason::ContentDisproved { files: 0 | 1, why } => why.clone(),
+        Reason::ContentDisproved { files, why } => format!("{why}; and {} more damaged", count(files - 1, "file")),
         Reason::XlogDb(findings) if findings.len() > SHORT_LIST => format!("{} things are wrong", findings.len()),
         Reason::XlogDb(findings) => findings.iter().map(|finding| xlogdb(*finding)).collect::<Vec<_>>().join(", "),
         Reason::EncodedTwice(keys) => format!("{} encoded twice by Barman's own sync", subject(keys, "was", "were")),

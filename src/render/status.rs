@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::barman::verified::Verified;
 use crate::plan::cost::totals::Totals;
 use crate::plan::reason::{Note, Warning};
 use crate::plan::recovery::Recovery;
@@ -14,7 +15,7 @@ use crate::plan::{Outcome, Plan, ReplicaPlan};
 use super::ink::{Ink, Line, width, wrap};
 use super::remarks::{self, Remark, labelled};
 use super::units::{bytes, duration, timestamp};
-use super::{Style, advice, human, ongoing, origin, vanished};
+use super::{Style, advice, human, ongoing, origin, vanished, verification};
 use crate::english::{count, list};
 
 /// The space between two columns.
@@ -84,6 +85,7 @@ fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
         .chain(origin::remarks(told.status, told.now))
         .chain(waiting(told.status))
         .chain(earlier_looks(told))
+        .chain(verified(told.status))
         .chain(unwatched(told.status));
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
     let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();
@@ -99,6 +101,25 @@ fn earlier_looks(told: Told<'_>) -> impl Iterator<Item = Remark> {
     let oldest = backups().filter_map(|backups| backups.wals_looked_at).min();
     let wals = oldest.map(|oldest| earlier(told, "the WAL", false, oldest));
     bases.into_iter().chain(wals)
+}
+
+/// Since when all that is here was read to its end, as far as anybody knows.
+fn verified(status: &SiteStatus) -> Option<Remark> {
+    let known: Vec<Verified> = status.replicas.iter().filter_map(|replica| replica.verified).collect();
+    let mut all = *known.first()?;
+    for one in known.iter().skip(1) {
+        all.oldest = all.oldest.into_iter().chain(one.oldest).min();
+        all.files += one.files;
+        all.unread += one.unread;
+        all.unproven += one.unproven;
+    }
+    let unknown = status.replicas.len() - known.len();
+    let of_others = if unknown == 0 {
+        String::new()
+    } else {
+        format!("; of {} nothing was read", count(unknown as u64, "other replica"))
+    };
+    Some(Remark::note(format!("{}{of_others}", verification::stands(&all))))
 }
 
 fn earlier(told: Told<'_>, what: &str, are_several: bool, oldest: Timestamp) -> Remark {
@@ -309,6 +330,7 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     let is_said = plan.warnings.iter().any(|warning| matches!(warning, Warning::BehindObjective { .. }));
     reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, &status.recovery)));
     reasons.extend(silent(status));
+    reasons.extend(status.verified.map(|verified| Remark::note(verification::stands(&verified))));
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
 }

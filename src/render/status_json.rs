@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::barman::verified::Verified;
 use crate::error::{Error, Kind};
 use crate::plan::cost::totals::Totals;
 use crate::plan::recovery::origin::Origin;
@@ -75,6 +76,10 @@ struct Replica {
     last_apply: Option<Timestamp>,
     /// Its backups, counted.
     backups: Backups,
+    /// How far what is here was read to its end by `verify`; null when nobody knows.
+    verified: Option<Verified>,
+    /// How many files here were read, are not what was written, and are not mended.
+    damaged_files: u64,
     /// The run that is at work on it; null when there is none.
     ongoing: Option<Ongoing>,
     /// What was said of it when it was suspended; null when it is not.
@@ -240,6 +245,8 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
             wanted: status.backups.wanted,
             at_primary: status.backups.at_primary,
         },
+        verified: status.verified,
+        damaged_files: status.damaged,
         ongoing: status.ongoing.clone(),
         suspended: status.suspended.clone(),
         waits_for_person: status.waits_for_person,

@@ -32,8 +32,19 @@ pub struct Site {
     pub mirrors: Vec<Mirror>,
     /// Servers that are copied no longer and whose directories stay, by their names at the site.
     pub retired: BTreeSet<ServerName>,
+    /// How what is here is read again.
+    pub verify: Verify,
     /// Who is told of what happens.
     pub on: Hooks,
+}
+
+/// How what is here is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verify {
+    /// Within what time each byte is read; `None`: nothing is read again by itself.
+    pub every: Option<Duration>,
+    /// Bytes per second that are read beside everything else; `None` is as fast as it goes.
+    pub bandwidth: Option<u64>,
 }
 
 impl Site {

@@ -13,8 +13,8 @@ use super::model::Auto;
 use super::raw_hooks::RawOn;
 use super::scalars::{
     AbsolutePath, Accepted, Barman, Command, Cron, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
-    Objective, OptionName, OptionValue, Percent, Rate, RemotePath, Reserve, Retention, ServerPattern, SshCommand,
-    System, Zone,
+    Objective, OptionName, OptionValue, Percent, Rate, ReadEvery, RemotePath, Reserve, Retention, ServerPattern,
+    SshCommand, System, Zone,
 };
 
 /// The desired state of one site: which replicas of which primaries this host keeps.
@@ -46,6 +46,9 @@ pub(super) struct Whole {
     /// Servers that are copied no longer and whose directories stay at this site: plans and statuses are silent about them.
     #[serde(default)]
     retired: Vec<LocalServer>,
+    /// How what is here is read again, so that rot is found before it is needed.
+    #[serde(default)]
+    verify: RawVerify,
     /// Who is told when something fails, recovers, is applied, or misses its objective.
     #[serde(default)]
     on: RawOn,
@@ -61,12 +64,23 @@ pub(super) struct RawSite {
     pub replicas: BTreeMap<String, RawReplica>,
     pub mirrors: Vec<RawMirror>,
     pub retired: Vec<LocalServer>,
+    pub verify: RawVerify,
     pub on: RawOn,
 }
 
 /// The schema of a map's keys.
 fn names<T: JsonSchema>() -> schemars::Schema {
     T::json_schema(&mut schemars::SchemaGenerator::default())
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawVerify {
+    /// Within what time each byte is read again by `antipode verify`, and by `antipode run` as it goes. `never`: only what
+    /// `antipode verify` is told to, and what is new. Default 30d.
+    pub every: ReadEvery,
+    /// How fast `antipode run` reads, in bytes per second with a unit. Default 50MiB/s.
+    pub bandwidth: Option<Rate>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::access::access;
 use super::model::{
     Auto, Catalog, Compress, Group, Mirror, Policy, Primary, Protect, Prune, Replica, Reserve, Reuse, Rule, Selection,
-    Site, Timeouts, Transfer, WalsFrom,
+    Site, Timeouts, Transfer, Verify, WalsFrom,
 };
 use super::path::{KeyPath, LineNumbers};
 use super::raw::{
@@ -18,6 +18,9 @@ use super::suggest::did_you_mean;
 use crate::barman::ids::ServerName;
 use crate::diag::Diagnostic;
 use crate::schedule::{Beat, Overrun, Permission, Schedule, Window};
+
+/// What is read in a second beside everything else, in bytes, where nothing says so: a disk hardly notices.
+const GENTLE: u64 = 50 << 20;
 
 /// What validation looks things up in, and where it puts the mistakes it finds.
 pub(super) struct Context<'a> {
@@ -59,8 +62,12 @@ pub(super) fn site(raw: RawSite, context: &mut Context<'_>) -> Option<Site> {
         raw.replicas.into_iter().filter_map(|(name, raw)| replica(&name, raw, context)).collect();
     let mirrors = mirrors(raw.mirrors, context);
     let retired = retired(raw.retired, &replicas, context);
+    let verify = Verify {
+        every: raw.verify.every.0,
+        bandwidth: raw.verify.bandwidth.map_or(Some(GENTLE), |Rate(bandwidth)| bandwidth),
+    };
     let (name, file, on) = (raw.site?.0, String::new(), raw.on.hooks());
-    Some(Site { name, file, catalog: catalog?, primaries, replicas, mirrors, retired, on })
+    Some(Site { name, file, catalog: catalog?, primaries, replicas, mirrors, retired, verify, on })
 }
 
 /// Who is copied is not retired.

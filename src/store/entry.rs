@@ -84,12 +84,19 @@ pub struct Found {
     pub stamp: Stamp,
     /// When its content was modified last, in whole seconds since 1970.
     pub modified: i64,
+    /// How many names it has.
+    pub links: u64,
 }
 
 impl Found {
     /// What metadata tells.
     pub fn of(metadata: &Metadata) -> Self {
-        Self { kind: metadata.file_type(), stamp: Stamp::of(metadata), modified: metadata.mtime() }
+        Self {
+            kind: metadata.file_type(),
+            stamp: Stamp::of(metadata),
+            modified: metadata.mtime(),
+            links: metadata.nlink(),
+        }
     }
 
     /// Its size; `None` when it is no regular file.
@@ -134,10 +141,15 @@ impl Entry {
 
     /// The stamp of a regular file; `None` when it is none, or has gone away since it was listed.
     pub fn stamp(&self) -> Result<Option<Stamp>, CatalogError> {
+        Ok(self.found()?.map(|found| found.stamp))
+    }
+
+    /// What a regular file is; `None` when it is none, or has gone away since it was listed.
+    pub fn found(&self) -> Result<Option<Found>, CatalogError> {
         // Relative to the open directory: a million files would resolve their paths a million times.
         let found =
             files::found(self.listed.metadata()).map_err(|error| CatalogError::at(&self.listed.path())(error))?;
-        Ok(found.filter(|found| found.kind.is_file()).map(|found| found.stamp))
+        Ok(found.filter(|found| found.kind.is_file()))
     }
 }
 
@@ -155,6 +167,11 @@ impl Stamp {
     /// Of a file.
     pub fn of(metadata: &Metadata) -> Self {
         Self { size: metadata.len(), inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
+    }
+
+    /// Its number in the file system.
+    pub fn inode(self) -> u64 {
+        self.inode
     }
 
     /// When it changed last, since 1970.

@@ -20,11 +20,16 @@ use crate::error::{Error, Kind};
 /// How often a busy lock is tried again.
 const POLL: Duration = Duration::from_millis(100);
 
+/// The name of the lock of the note of what is damaged.
+pub const DAMAGE_LOCK: &str = "damage.lock";
+
 /// A lock of a server: one of Barman's, or our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockKind {
     /// Our own: held as long as an Antipode is at work on the server.
     Run,
+    /// Our own: held while the note of what is damaged is changed, beside the note.
+    Damage,
     /// Held while cron works on a server; another cron skips that server.
     Cron,
     /// Held while WAL is copied; another `sync-wals` waits.
@@ -44,6 +49,7 @@ impl LockKind {
     pub fn path(self, directory: &Path, server: &ServerName) -> PathBuf {
         directory.join(match self {
             Self::Run => format!("{server}.lock"),
+            Self::Damage => DAMAGE_LOCK.to_owned(),
             Self::Cron => format!(".{server}-cron.lock"),
             Self::SyncWal => format!(".{server}-sync-wal.lock"),
             Self::SyncBackup(id) => format!(".{server}-{id}-sync-backup.lock"),

@@ -14,6 +14,7 @@
 //! has said that the disk kept it; until then nothing of it may be committed.
 
 pub mod cache;
+pub mod damage;
 mod entry;
 pub mod home;
 pub mod infos;
@@ -25,6 +26,7 @@ pub mod place;
 pub mod posix;
 pub mod program;
 mod readers;
+pub mod reading;
 #[cfg(test)]
 pub mod recording;
 pub mod repairs;

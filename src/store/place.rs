@@ -47,6 +47,12 @@ pub enum Place {
     LastApply,
     /// The note of what applies found of backups at the primary.
     Findings,
+    /// The note of what was read here and is not what was written.
+    Damage,
+    /// What is remembered of the files here that were read to their ends, and when.
+    Reads,
+    /// What the last verification came to.
+    Verified,
     /// The note that nobody copies the server here any more.
     Detached,
     /// The note of which files of a published base are being repaired.
@@ -76,7 +82,7 @@ impl Place {
     /// Whether what is written there is on the disk when that has succeeded. All is, but what may be gone or torn after
     /// a power cut, as it proves itself when it is read.
     pub fn is_durable(self) -> bool {
-        !matches!(self, Self::Looks | Self::List | Self::Memory | Self::Progress)
+        !matches!(self, Self::Looks | Self::List | Self::Memory | Self::Progress | Self::Reads | Self::Verified)
     }
 }
 

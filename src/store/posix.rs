@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cache::{Cache, Cached, Use};
 use super::entry::{CatalogError, ChangeError, Entry, Found};
-use super::locks::{Lock, LockError, LockKind};
+use super::locks::{DAMAGE_LOCK, Lock, LockError, LockKind};
 use super::place::{At, Place};
 use super::{GoOn, Readers, Reserve, Room, Sharing, Store, Volume};
 use crate::barman::ids::BackupId;
@@ -104,6 +104,7 @@ impl Posix {
     fn lock(&self, kind: LockKind) -> PathBuf {
         match kind {
             LockKind::Run => self.path(Place::RunLock),
+            LockKind::Damage => self.path(Place::Own.below(Path::new(DAMAGE_LOCK))),
             barmans => barmans.path(&self.locks, &self.dirs.server),
         }
     }
@@ -290,7 +291,15 @@ impl Store for Posix {
             return noted.map_err(ChangeError::doing("write", &path));
         }
         match (place, path.parent()) {
-            (Place::Unfinished | Place::LastApply | Place::Findings | Place::Detached | Place::Repairing(_), _) => {
+            (
+                Place::Unfinished
+                | Place::LastApply
+                | Place::Findings
+                | Place::Damage
+                | Place::Detached
+                | Place::Repairing(_),
+                _,
+            ) => {
                 self.make(Place::Own)?;
             }
             (_, Some(above)) => durable::create_directory(above).map_err(ChangeError::doing("create", above))?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
-use super::{CatalogError, Stamp, Store, parallel};
+use super::{CatalogError, Found, Stamp, Store, parallel};
 use crate::barman::ids::ServerName;
 use crate::barman::layout::wal_hash_directory;
 use crate::barman::wal::{Timeline, WalName};
@@ -132,6 +132,18 @@ pub struct HashDirectory {
     pub foreign: u64,
     /// As in [`WalFiles`].
     pub obstacles: BTreeSet<PathBuf>,
+}
+
+/// The WAL files in a directory that is named by these 16 digits, in no order; no file is opened.
+pub fn found(store: &dyn Store, hash: &str) -> Result<Vec<(WalName, Found)>, CatalogError> {
+    let mut files = Vec::new();
+    for entry in store.list(Place::Wals.below(Path::new(hash)))? {
+        let name: Option<WalName> = entry.name.parse().ok().filter(|_| entry.name.starts_with(hash));
+        if let Some((name, found)) = name.zip(entry.found()?) {
+            files.push((name, found));
+        }
+    }
+    Ok(files)
 }
 
 /// Reads a directory that is named by these 16 digits; no file is opened.

@@ -54,6 +54,7 @@ mod locks;
 mod meanwhile;
 mod output;
 mod renamed;
+mod rot;
 mod saved_plan;
 mod status;
 mod sync_info;

@@ -47,6 +47,24 @@ fn what_may_be_deleted_by_itself_is() {
 }
 
 #[test]
+fn what_rots_is_found_and_mended_by_itself() {
+    let ground = Ground::new("");
+    assert_eq!(ground.told(&["apply", "--auto-approve"]).0, 0);
+    let file = ground.path(&format!("lisbon/main/base/{FIRST_BACKUP}/data/base/5/1259"));
+    let (whole, before) = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap());
+    let mut rotten = whole.clone();
+    rotten[100] ^= 1;
+    fs::write(&file, rotten).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_modified(before.modified().unwrap()).unwrap();
+    let mut kept = ground.keep();
+    kept.says("main: damaged: backup ");
+    kept.until("it is mended", || fs::read(&file).is_ok_and(|now| now == whole));
+    kept.until("the repair is done", || ground.told(&["verify"]).0 == 0);
+    let (_, status) = ground.told(&["status"]);
+    assert!(status.contains("the oldest read was "), "{status}");
+}
+
+#[test]
 fn a_suspended_replica_is_left_alone_until_it_is_resumed() {
     let mut ground = Ground::new("");
     let mut kept = ground.keep();

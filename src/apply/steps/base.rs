@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::first_few;
 use crate::barman::findings::Finding;
 use crate::barman::ids::BackupId;
 use crate::error::{Error, Kind};
 use crate::plan::action::{BackupCopy, ReusedFiles};
-use crate::plan::reason::Reason;
 use crate::site::model::Reuse;
 use crate::store::staged::Staged;
 use crate::store::{At, CatalogError, ChangeError, Place, Root, Sharing, Since, Store, Volume};
-use crate::store::{infos, repairs};
+use crate::store::{damage, infos, repairs};
 use crate::transport::{RemoteFile, blocking, paths};
 use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
@@ -122,7 +123,7 @@ async fn repair_held(job: Job<'_>, copy: &BackupCopy) -> Result<u64, Error> {
 /// Notes what will be written. What an earlier repair left that did not come to its end is doubted.
 async fn begin_repair(job: Job<'_>, id: BackupId, writing: &Writing) -> Result<(), Error> {
     let (store, place, staged) = (Arc::clone(&writing.store), writing.place, Arc::clone(&writing.staged));
-    let damaged = if let Reason::FilesDamaged(files) = &job.action.reason { files.clone() } else { Vec::new() };
+    let damaged = job.action.reason.damaged_files().to_vec();
     blocking(move || {
         store.make(place)?;
         check_directory(store.as_ref(), place)?;
@@ -223,10 +224,14 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
         never = writing.write_back() => match never {},
     };
     if !faults.is_empty() {
-        let failure = damaged(copy.id, &faults);
+        let failure = damaged(copy.id, &faults, writing.is_base());
         job.run.note_finding(copy.id, Finding::Refused(first_few(faults.iter().map(told))));
         // What was published once stays as it is: without its broken manifest a base would look better than it is.
-        if !writing.is_base() {
+        if writing.is_base() {
+            let (store, id) = (Arc::clone(&writing.store), copy.id);
+            let faults = faults.into_iter().map(|fault| (fault.path, fault.what.to_string()));
+            blocking(move || Ok(damage::base_is_no_better(store.as_ref(), id, faults, Timestamp::now())?)).await?;
+        } else {
             discard(writing, faults).await?;
         }
         return Err(failure);
@@ -241,6 +246,8 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     .await?;
     note_unlisted(job, copy, writing).await?;
     writing.sync().await?;
+    let (store, id) = (Arc::clone(&writing.store), copy.id);
+    blocking(move || Ok(damage::base_is_good(store.as_ref(), id)?)).await?;
     writing.staged.believe(copy.id);
     Ok(transferred)
 }
@@ -258,7 +265,7 @@ async fn note_unlisted(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Re
 
 /// Brings what is not there yet, and looks at all of it. What does not verify is brought once more.
 async fn bring_and_check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(u64, Vec<Fault>), Error> {
-    discard(writing, spoilt(copy, writing).await?).await?;
+    remove_files(writing, spoilt(copy, writing).await?).await?;
     let mut transferred = fetch::fetch(job, copy, writing).await?;
     let mut faults = check(job, copy, writing).await?;
     if has_files(writing, &faults).await? {
@@ -269,16 +276,24 @@ async fn bring_and_check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> 
     Ok((transferred, faults))
 }
 
-/// What is here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
+/// The files that are here, of the right size perhaps, and wrong all the same: it would be taken for the right file. One of
 /// another size is brought anew anyway, and what is right in it need not be.
-async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
+async fn spoilt(copy: &BackupCopy, writing: &Writing) -> Result<Vec<PathBuf>, Error> {
     let announced = Announced::of(&copy.info);
     let look = move |base: Root<'_>| {
         let mut faults = verify::look(base, &announced)?;
         faults.retain(|fault| !matches!(fault.what, FaultKind::Size { .. }));
         Ok(faults)
     };
-    writing.look(look).await
+    let faults = writing.look(look).await?;
+    Ok(faults.into_iter().map(|fault| fault.path).chain(known_damage(writing).await?).collect())
+}
+
+/// The files of a published base that were read before and are not what was written.
+async fn known_damage(writing: &Writing) -> Result<Vec<PathBuf>, Error> {
+    let Place::Base(id) = writing.place else { return Ok(Vec::new()) };
+    let store = Arc::clone(&writing.store);
+    blocking(move || Ok(damage::of_base(store.as_ref(), id)?)).await
 }
 
 /// What is not as the primary's backup has it: by its manifest, or else by its list of files. And what is as it has it,
@@ -344,9 +359,14 @@ fn is_file(store: &dyn Store, at: At<'_>) -> Result<bool, CatalogError> {
     Ok(store.look(at)?.is_some_and(|found| !found.kind.is_dir()))
 }
 
-fn damaged(id: BackupId, faults: &[Fault]) -> Error {
-    Error::new(Kind::Damaged, format!("backup {id} does not verify: {}", first_few(faults.iter().map(told))))
-        .hint("it is not published; run `barman verify-backup` at the primary: the backup is damaged there")
+fn damaged(id: BackupId, faults: &[Fault], is_published: bool) -> Error {
+    let what = if is_published {
+        "it is damaged here, and what came in its place is no better"
+    } else {
+        "it is not published"
+    };
+    let hint = format!("{what}; run `barman verify-backup` at the primary: the backup is damaged there");
+    Error::new(Kind::Damaged, format!("backup {id} does not verify: {}", first_few(faults.iter().map(told)))).hint(hint)
 }
 
 fn told(fault: &Fault) -> String {

@@ -27,7 +27,7 @@ use crate::plan::order::graph::Phase;
 use crate::transport::blocking;
 
 use super::Job;
-use crate::store::{CatalogError, Place, Store, wals, xlogdb};
+use crate::store::{CatalogError, Place, Store, damage, wals, xlogdb};
 
 /// What is still not as it was planned.
 type Faults = Result<Vec<String>, CatalogError>;
@@ -162,6 +162,9 @@ impl Here {
             match wals::size(self.store.as_ref(), *name)? {
                 None => faults.push(format!("{name} is no file in the archive")),
                 Some(found) if found != *size => faults.push(format!("{name} has {found} bytes, not {size}")),
+                Some(_) if damage::has_wal(self.store.as_ref(), *name)? => {
+                    faults.push(format!("{name} is known to be damaged"));
+                }
                 Some(_) if unlisted.contains(name) => faults.push(format!("xlog.db does not list {name}")),
                 Some(_) => {}
             }

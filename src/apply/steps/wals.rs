@@ -4,6 +4,7 @@
 //! is reported by name and holds up no other.
 
 use std::collections::BTreeSet;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,11 +24,13 @@ use crate::observe::catalog::archive::begins;
 use crate::observe::catalog::xlogdb as list;
 use crate::plan::action::WalBatch;
 use crate::store::staged::Staged;
-use crate::store::{At, CatalogError, ChangeError, Place, Since, Store, Volume, wals as archive, xlogdb as listed};
+use crate::store::{At, CatalogError, ChangeError, File, Place, Since, Store, Volume};
+use crate::store::{damage, wals as archive, xlogdb as listed};
 use crate::transport::{Compare, Fetch, Fetched, Limit, What, blocking};
 use crate::verify::wal_file::{self, Beginning};
 use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start};
+use crate::verify::wal_proof::{self, Proof};
 
 use super::{Job, server};
 
@@ -131,6 +134,7 @@ fn describe(
 fn is_here(store: &dyn Store, entry: &WalEntry) -> bool {
     let has_size = archive::size(store, entry.name).is_ok_and(|found| found == Some(entry.size));
     has_size
+        && damage::has_wal(store, entry.name).is_ok_and(|is_damaged| !is_damaged)
         && match begins(store, entry.name) {
             Some(Beginning::Sound) => true,
             Some(Beginning::Opaque) => WalForm::listed(entry).is_hidden(),
@@ -283,6 +287,8 @@ struct Placing {
     since: Since,
     /// Those that only their content describes.
     undescribed: BTreeSet<WalName>,
+    /// Those that are damaged here although they begin as they should: what comes in their place is read to its end.
+    damaged: BTreeSet<WalName>,
 }
 
 impl Placing {
@@ -294,6 +300,7 @@ impl Placing {
             systems: run.systems.clone(),
             segment_sizes: target.segment_sizes.clone(),
             since: store.since(Volume::Wals)?,
+            damaged: damage::noted(store.as_ref())?.wals.into_keys().collect(),
             store,
             staged,
             undescribed,
@@ -343,7 +350,11 @@ impl Placing {
         }
         if !good.is_empty() {
             self.sync(&good)?;
-            self.store.publish_wals(&good.iter().map(|entry| entry.name).collect::<Vec<_>>())?;
+            let names: Vec<WalName> = good.iter().map(|entry| entry.name).collect();
+            self.store.publish_wals(&names)?;
+            if names.iter().any(|name| self.damaged.contains(name)) {
+                damage::wals_are_good(self.store.as_ref(), &names)?;
+            }
         }
         Ok((good, refused))
     }
@@ -373,8 +384,16 @@ impl Placing {
             let why = format!("it has {size} bytes, and had {} at the primary when it was planned", entry.size);
             return Ok(Some(why));
         }
-        let verified = wal_file::verify(entry, &file, |start| self.expected(start));
-        let verified = verified.map_err(|source| CatalogError { path: self.store.local(at), source })?;
+        let unreadable = |source| CatalogError { path: self.store.local(at), source };
+        let verified = wal_file::verify(entry, &file, |start| self.expected(start)).map_err(unreadable)?;
+        if verified.is_ok() && self.damaged.contains(&entry.name) {
+            let proof = wal_proof::prove(entry.name, &file, Some(entry), &self.systems, from_the_start);
+            let proof = proof.map_err(unreadable)?;
+            if let Proof::Damaged(why) = proof {
+                damage::wal_is_no_better(self.store.as_ref(), entry.name)?;
+                return Ok(Some(format!("it is damaged here, and what the primary sent in its place is too: {why}")));
+            }
+        }
         Ok(verified.err().map(|fault| fault.to_string()))
     }
 
@@ -394,6 +413,11 @@ impl Placing {
             form: None,
         }
     }
+}
+
+fn from_the_start(mut file: &File) -> io::Result<&File> {
+    file.rewind()?;
+    Ok(file)
 }
 
 /// What a whole batch came to: what failed is told with the names, what arrived is published all the same.

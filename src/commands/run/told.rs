@@ -15,7 +15,7 @@ use crate::commands::terminal::{self, Terminal};
 use crate::controller::{Follower, Looked, Report, State, Work};
 use crate::cycle::Session;
 use crate::english::count;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::events::{Event, Listener, Nobody, Summary};
 use crate::hooks::Missed;
 use crate::plan::Plan;
@@ -23,7 +23,9 @@ use crate::plan::action::address::Sort;
 use crate::plan::scope::leave::Waiting;
 use crate::progress::Lines;
 use crate::render;
+use crate::render::verification;
 use crate::schedule::Suspension;
+use crate::scrub::Outcome;
 
 use super::board::Board;
 use super::service::Service;
@@ -206,6 +208,20 @@ impl Follower for Told {
         if let Some(error) = &report.failure {
             let message = format!("{}: WAL that is archived meanwhile: {}", report.replica, error.message);
             self.terminal.error(&Error { message, ..error.clone() });
+        }
+    }
+
+    fn verified(&self, replica: &ServerName, outcome: &Result<Outcome, Error>) {
+        match outcome {
+            Ok(outcome) => {
+                for sentence in verification::wrong(outcome) {
+                    let error = Error::new(Kind::Damaged, format!("{replica}: {sentence}"));
+                    self.terminal.error(&error.hint("it is repaired from the primary where `auto` lets it be"));
+                }
+            }
+            Err(error) => {
+                self.terminal.error(&Error { message: format!("{replica}: {}", error.message), ..error.clone() });
+            }
         }
     }
 

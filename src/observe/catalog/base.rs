@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::BaseState;
-use crate::store::{CatalogError, Place, Root, Store, repairs};
+use crate::store::{CatalogError, Place, Root, Store, damage, repairs};
 use crate::verify::base::{Announced, look};
 
 use super::Depth;
@@ -23,7 +23,7 @@ pub fn state(store: &dyn Store, id: BackupId, announced: &Announced) -> Result<B
         return Ok(BaseState::Absent);
     }
     let faults = look(Root::new(store, Place::Base(id)), announced)?.into_iter().map(|fault| fault.path);
-    let files = damaged(faults.chain(repairs::noted(store, id)?));
+    let files = damaged(faults.chain(repairs::noted(store, id)?).chain(damage::of_base(store, id)?));
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 
@@ -45,6 +45,7 @@ pub fn judge(store: &dyn Store, id: BackupId, announced: &Announced, looks: &Loo
     if let Some(look) = looks.believed(id.as_str(), shown)
         && store.is_directory(Place::Base(id))?
         && !store.has(Place::Repairing(id))?
+        && damage::of_base(store, id)?.is_empty()
     {
         return Ok(Judged { state: BaseState::Complete, looked_at: Some(look.at), known_by: None });
     }

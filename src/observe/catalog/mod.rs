@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::barman::damage::DamageNote;
 use crate::barman::detachment::Detachment;
 use crate::barman::findings::{self, Findings};
 use crate::barman::history::HistoryFile;
@@ -23,13 +24,14 @@ use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::last_apply::LastApply;
 use crate::barman::layout::{DiskSign, VersionBounds, version_bounds};
 use crate::barman::sync_wals::SyncWals;
+use crate::barman::verified::Verified;
 use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_map::WalMap;
 use crate::barman::xlogdb::memory::ListMemory;
 use crate::observe::history;
 use crate::observe::inventory::Unsound;
 use crate::store::wals::{self, WalFiles};
-use crate::store::{CatalogError, Place, Root, Store};
+use crate::store::{CatalogError, Place, Root, Store, damage};
 
 use archive::Archive;
 use backups::Backups;
@@ -102,6 +104,10 @@ pub struct ServerOnDisk {
     pub staged: BTreeMap<BackupId, u64>,
     /// Our note of the last successful apply; `None` when it is absent or broken.
     pub last_apply: Option<LastApply>,
+    /// What was read here and is not what was written.
+    pub damage: DamageNote,
+    /// How far what is here was read to its end; `None` where nobody knows.
+    pub verified: Option<Verified>,
     /// Our note of what applies found of its backups at the primary; empty when it is absent or broken.
     pub findings: Findings,
 }
@@ -119,7 +125,11 @@ impl ServerOnDisk {
             archive = Archive::read(store, server, &mut looks)?;
             backups.judge_bases(store, &mut looks)?;
         }
-        let Archive { files: wals, unsound, looked_at: wals_looked_at } = archive;
+        let Archive { files: wals, mut unsound, looked_at: wals_looked_at } = archive;
+        let damage = damage::noted(store)?;
+        for name in damage.wals.keys().filter(|name| wals.sizes.contains(**name)) {
+            unsound.insert(*name, Unsound::Damaged);
+        }
         let mut list = remembered(store, looking);
         Ok(Self {
             exists: true,
@@ -135,6 +145,8 @@ impl ServerOnDisk {
             identity: read_small(store, Place::Identity, |bytes| Identity::parse(bytes).ok())?,
             staged: staged(store)?,
             last_apply: last_apply(store),
+            damage,
+            verified: read_small(store, Place::Verified, Verified::parse).ok().flatten(),
             findings: findings(store),
         })
     }

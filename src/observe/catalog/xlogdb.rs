@@ -111,7 +111,12 @@ impl XlogDbFile {
 
     /// Whether Barman's own readers stumble over it.
     pub fn is_faulty(&self) -> bool {
-        self.unreadable + self.unsorted + self.doubled > 0
+        self.disordered() > 0
+    }
+
+    /// How many lines are none, or not in their place.
+    pub fn disordered(&self) -> u64 {
+        self.unreadable + self.unsorted + self.doubled
     }
 
     fn findings(&self, version: BarmanVersion) -> impl Iterator<Item = XlogFinding> {

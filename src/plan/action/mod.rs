@@ -159,6 +159,10 @@ pub struct WalBatch {
     #[serde(with = "forms::names")]
     #[schemars(with = "String")]
     pub undescribed: BTreeSet<WalName>,
+    /// Those here that were read and are not what was written, with what is wrong with each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub disproved: BTreeMap<WalName, String>,
     /// The most urgent kept backup that is not consistent without them.
     pub needed_by: Option<BackupId>,
     /// Whether those here are whole, and a person lets the primary's replace them.
@@ -169,6 +173,12 @@ impl WalBatch {
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = WalName> {
         self.entries.iter().map(|entry| entry.name)
+    }
+
+    /// Those of some of its files that were read and are not what was written.
+    pub fn disproved_of(&self, entries: &[WalEntry]) -> BTreeMap<WalName, String> {
+        let why = |entry: &WalEntry| Some((entry.name, self.disproved.get(&entry.name)?.clone()));
+        if self.disproved.is_empty() { BTreeMap::new() } else { entries.iter().filter_map(why).collect() }
     }
 
     /// Stored bytes of all its files.

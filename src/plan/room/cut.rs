@@ -93,7 +93,8 @@ pub fn narrowed(batch: &WalBatch, names: Names<'_>, is_meant: impl Fn(&WalEntry)
         let is_in = |name: &WalName| entries.binary_search_by_key(name, |entry| entry.name).is_ok();
         let undescribed: BTreeSet<WalName> = batch.undescribed.iter().copied().filter(is_in).collect();
         let here = batch.here.iter().filter(|(name, _)| is_in(name)).map(|(name, size)| (*name, *size)).collect();
-        ship(names, WalBatch { range, entries, here, undescribed, ..*batch })
+        let disproved = batch.disproved_of(&entries);
+        ship(names, WalBatch { range, entries, here, undescribed, disproved, ..*batch })
     };
     runs.into_runs().map(part).collect()
 }

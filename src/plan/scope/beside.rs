@@ -116,7 +116,8 @@ fn rest(batch: &WalBatch, brought: &Brought, names: Names<'_>) -> Vec<Action> {
     let piece = |(range, entries): (_, Vec<crate::barman::wal_entry::WalEntry>)| {
         let undescribed = entries.iter().map(|entry| entry.name).filter(|name| batch.undescribed.contains(name));
         let undescribed = undescribed.collect();
-        ship(names, WalBatch { range, entries, undescribed, here: batch.here.clone(), ..*batch })
+        let (here, disproved) = (batch.here.clone(), batch.disproved_of(&entries));
+        ship(names, WalBatch { range, entries, here, undescribed, disproved, ..*batch })
     };
     runs.into_runs().map(piece).collect()
 }

@@ -90,6 +90,7 @@ fn cut_batch(batch: &WalBatch, side: impl Fn(WalName) -> Vec<bool>, size: Segmen
         entries: entries.to_vec(),
         here: entries.iter().filter_map(|e| Some((e.name, *batch.here.get(&e.name)?))).collect(),
         undescribed: entries.iter().map(|e| e.name).filter(|name| batch.undescribed.contains(name)).collect(),
+        disproved: batch.disproved_of(entries),
         needed_by: batch.needed_by,
         accepted: batch.accepted,
     };
@@ -121,8 +122,9 @@ fn joined_batch(one: &WalBatch, mut next: WalBatch) -> WalBatch {
     entries.append(&mut next.entries);
     let here = one.here.iter().map(|(name, size)| (*name, *size)).chain(next.here).collect();
     let undescribed = one.undescribed.iter().copied().chain(next.undescribed).collect();
+    let disproved = one.disproved.clone().into_iter().chain(next.disproved).collect();
     let (needed_by, accepted) = (one.needed_by, one.accepted);
-    WalBatch { range: joined_range(one.range, next.range), entries, here, undescribed, needed_by, accepted }
+    WalBatch { range: joined_range(one.range, next.range), entries, here, undescribed, disproved, needed_by, accepted }
 }
 
 fn joined_range(one: Option<WalRange>, next: Option<WalRange>) -> Option<WalRange> {

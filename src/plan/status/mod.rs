@@ -26,6 +26,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::barman::ids::ServerName;
+use crate::barman::verified::Verified;
 use crate::observe::inventory::{Observation, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation};
 use crate::schedule::Suspension;
 use crate::site::model::Replica;
@@ -99,6 +100,10 @@ pub struct ReplicaStatus {
     pub last_apply_is_ahead: bool,
     /// Its backups, counted.
     pub backups: BackupCounts,
+    /// How far what is here was read to its end; `None` where nobody knows.
+    pub verified: Option<Verified>,
+    /// How many files here were read, are not what was written, and are not mended.
+    pub damaged: u64,
     /// The run that is at work on it, if there is one.
     pub ongoing: Option<Ongoing>,
     /// What was said of it, if it is left alone for now.
@@ -262,6 +267,8 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         last_apply,
         last_apply_is_ahead: last_apply.is_some_and(|ended| is_ahead(ended, now)),
         backups: backups(replica, observed, now),
+        verified: here.verified,
+        damaged: here.damage.count() as u64,
         ongoing: None,
         suspended: here.suspended.clone(),
         waits_for_person: None,

@@ -1,6 +1,11 @@
 //! Which backups are copied, adopted, repaired and cleaned up.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::barman::backup_info::Status;
+use crate::barman::damage::{Seen, Spoilt};
 use crate::observe::inventory::BaseState;
 use crate::plan::action::{BackupCopy, Change};
 use crate::plan::reason::{Note, Reason};
@@ -172,6 +177,18 @@ fn damaged_files_are_repaired() {
     assert_eq!(damaged.plan().after.backups, 1);
     let absent = case(ONE, "@21 1/08..0A absent | 1/08..0F");
     assert_eq!(absent.reason("~backup 21"), Reason::FilesDamaged(vec!["data".into()]));
+}
+
+#[test]
+fn files_that_were_read_and_are_not_what_was_written_are_repaired_and_told_why() {
+    let read = case(ONE, "@21 1/08..0A damaged | 1/08..0F").with(|case| {
+        let seen = Seen { size: 8192, inode: 1, modified: 0 };
+        let (why, found) = ("block 17: its checksum is 3, not 4".to_owned(), Timestamp::UNIX_EPOCH);
+        let spoilt = Spoilt { why, found, seen, is_shared: false };
+        case.here.damage.bases.insert(id("21"), BTreeMap::from([("data/base/1/2".into(), spoilt)]));
+    });
+    let why = "data/base/1/2: block 17: its checksum is 3, not 4".to_owned();
+    assert_eq!(read.reason("~backup 21"), Reason::FilesDisproved { files: vec!["data/base/1/2".into()], why });
 }
 
 #[test]

@@ -164,6 +164,7 @@ pub fn batch(range: WalRange, needed_by: Option<&str>) -> WalBatch {
         entries,
         here: BTreeMap::new(),
         undescribed: BTreeSet::new(),
+        disproved: BTreeMap::new(),
         needed_by: needed_by.map(id),
         accepted: false,
     }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::barman::backup_info::{BackupInfo, Status};
+use crate::barman::damage::DamageNote;
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::keep::Keep;
@@ -89,6 +90,8 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         xlogdb: XlogDbState { entries: catalog.wals.values().map(line).collect(), findings: Vec::new() },
         wals: catalog.wals.values().map(|entry| (entry.name, entry.size)).collect(),
         unsound: WalMap::new(),
+        damage: DamageNote::default(),
+        verified: None,
         whole: BTreeMap::new(),
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),

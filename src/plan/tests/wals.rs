@@ -1,5 +1,8 @@
 //! Which WAL is shipped, and in which order. Names of tests are rows of the list of Barman's failings.
 
+use jiff::Timestamp;
+
+use crate::barman::damage::{Seen, Spoilt};
 use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_entry::WalEntry;
@@ -57,6 +60,26 @@ fn wal_that_is_damaged_here_is_shipped_again_whatever_its_size() {
     assert_eq!((lost.actions(), lost.plan().after.backups), (vec![], 0));
     let told = lost.plan().shortfalls;
     assert!(told.contains(&Shortfall::WalDamaged { count: 1, first: wal("1/09") }), "{told:?}");
+}
+
+#[test]
+fn wal_that_was_read_and_is_not_what_was_written_is_shipped_again_and_told_why() {
+    let read = |names: &[&str], is_shared| {
+        case(ONE, "@21 1/08..0A | 1/08..0F").with(|case| {
+            for name in names {
+                let seen = Seen { size: 16 << 20, inode: 1, modified: 0 };
+                let why = format!("page {} is no page of WAL", &name[2..]);
+                let spoilt = Spoilt { why, found: Timestamp::UNIX_EPOCH, seen, is_shared };
+                case.here.damage.wals.insert(wal(name), spoilt);
+                case.here.unsound.insert(wal(name), Unsound::Damaged);
+            }
+        })
+    };
+    let one = read(&["1/09"], false);
+    let why = "page 09 is no page of WAL".to_owned();
+    assert_eq!(one.reason("~wal 1/09"), Reason::ContentDisproved { files: 1, why });
+    let why = format!("{}: page 08 is no page of WAL; what the primary sent in its place is damaged too", wal("1/08"));
+    assert_eq!(read(&["1/08", "1/09"], true).reason("~wal 1/08..09"), Reason::ContentDisproved { files: 2, why });
 }
 
 #[test]

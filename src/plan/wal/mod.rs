@@ -11,6 +11,7 @@ pub(super) mod wanted;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::barman::compression::Compression;
+use crate::barman::damage::DamageNote;
 use crate::barman::history::HistoryFile;
 use crate::barman::version::BarmanVersion;
 use crate::barman::wal::{Segment, SegmentSize, Timeline, WalName};
@@ -106,15 +107,16 @@ pub fn diff(
     let accept = |(number, batches): (usize, Vec<WalBatch>)| {
         (number, batches.into_iter().map(|batch| WalBatch { accepted: true, ..batch }).collect())
     };
+    let here = (&replica.wals, &replica.damage);
     WalDiff {
         histories,
         held_histories,
         xlogdb: found.xlogdb_findings(replica),
         notes: found.notes().into_iter().chain(found.disorder.notes(&primary.directories.server)).collect(),
-        missing: found.missing.batches(&backups.stages, &WalMap::new(), &primary.undescribed),
-        differing: found.differing.batches(&backups.stages, &replica.wals, &primary.undescribed),
+        missing: found.missing.batches(&backups.stages, (&WalMap::new(), &DamageNote::default()), &primary.undescribed),
+        differing: found.differing.batches(&backups.stages, here, &primary.undescribed),
         accepted: {
-            let accepted = found.accepted.batches(&backups.stages, &replica.wals, &primary.undescribed);
+            let accepted = found.accepted.batches(&backups.stages, here, &primary.undescribed);
             accepted.into_iter().map(accept).collect()
         },
         held: found.held.into_runs().collect(),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::barman::damage::DamageNote;
 use crate::barman::wal::{SegmentSize, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::barman::wal_map::WalMap;
@@ -38,11 +39,12 @@ impl<'a> Shipment<'a> {
         }
     }
 
-    /// The batches of each stage, with what is here already and what the primary's list does not describe.
+    /// The batches of each stage, with what is here already, what of that is damaged, and what the primary's list does not
+    /// describe.
     pub fn batches(
         self,
         stages: &[Stage],
-        here: &WalMap<u64>,
+        (here, damage): (&WalMap<u64>, &DamageNote),
         undescribed: &BTreeMap<WalName, Undescribed>,
     ) -> BTreeMap<usize, Vec<WalBatch>> {
         let batches = |(number, runs): (usize, Runs<WalEntry>)| {
@@ -54,7 +56,10 @@ impl<'a> Shipment<'a> {
                 let here = entries.iter().filter_map(|entry| Some((entry.name, here.get(entry.name)?))).collect();
                 let names = entries.iter().map(|entry| entry.name);
                 let undescribed = names.filter(|name| undescribed.contains_key(name)).collect();
-                WalBatch { range, entries, here, undescribed, needed_by, accepted: false }
+                let why = |entry: &WalEntry| Some((entry.name, damage.wals.get(&entry.name)?.told()));
+                let disproved =
+                    if damage.wals.is_empty() { BTreeMap::new() } else { entries.iter().filter_map(why).collect() };
+                WalBatch { range, entries, here, undescribed, disproved, needed_by, accepted: false }
             };
             (number, runs.into_runs().map(batch).collect())
         };
@@ -79,6 +84,9 @@ fn repair_reason(batch: &WalBatch) -> Reason {
     let is_of_same_size = batch.entries.iter().any(|entry| batch.here.get(&entry.name) == Some(&entry.size));
     if batch.accepted {
         Reason::Accepted { here, there, files }
+    } else if let Some((name, why)) = batch.disproved.first_key_value() {
+        let why = if files > 1 { format!("{name}: {why}") } else { why.clone() };
+        Reason::ContentDisproved { files, why }
     } else if is_of_same_size {
         Reason::ContentDamaged { files }
     } else {

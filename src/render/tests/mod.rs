@@ -8,6 +8,7 @@ mod history;
 mod markdown;
 pub(crate) mod situations;
 mod status;
+mod verification;
 
 use std::num::NonZeroUsize;
 

@@ -44,6 +44,8 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
             at_primary: known(9),
             ..BackupCounts::default()
         },
+        verified: None,
+        damaged: 0,
         ongoing: None,
         suspended: None,
         waits_for_person: None,

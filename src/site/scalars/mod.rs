@@ -20,7 +20,7 @@ pub(super) use names::{
 };
 pub(super) use sizes::{Percent, Rate, Reserve};
 pub(super) use ssh::{Destination, Jump, OptionName, OptionValue, Salvaged, SshCommand, check_option, option_groups};
-pub(super) use times::{Cron, Interval, Length, Objective, Retention, Zone};
+pub(super) use times::{Cron, Interval, Length, Objective, ReadEvery, Retention, Zone};
 pub(super) use web::Webhook;
 
 /// What is wrong with a text.
@@ -116,6 +116,7 @@ scalars!(
     Name,
     Objective,
     Interval,
+    ReadEvery,
     OptionName,
     OptionValue,
     Percent,
@@ -239,6 +240,7 @@ mod tests {
         Name true,
         Objective true,
         Interval true,
+        ReadEvery true,
         OptionName true,
         OptionValue true,
         Percent true,

@@ -133,6 +133,29 @@ impl Scalar for Interval {
     }
 }
 
+/// Within what time each byte here is read again, or `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::site) struct ReadEvery(pub Option<Duration>);
+
+impl Default for ReadEvery {
+    /// 30 days.
+    fn default() -> Self {
+        Self(Some(Duration::from_secs(30 * 86_400)))
+    }
+}
+
+impl Scalar for ReadEvery {
+    const FORMAT: &'static str = "length-of-time-or-never";
+
+    fn pattern() -> String {
+        format!("^(never|{})$", length_pattern())
+    }
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if text == "never" { Ok(Self(None)) } else { Length::parse(text).map(|length| Self(Some(length.0))) }
+    }
+}
+
 /// A cron line, whatever clocks it is meant by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::site) struct Cron(String);

@@ -1,0 +1,121 @@
+//! `antipode verify`: what is on the disk here, read and proved.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::barman::ids::{ServerName, SystemId};
+use crate::cli::{self, TextOrJson};
+use crate::cycle;
+use crate::english::count;
+use crate::error::{Error, Exit, Kind};
+use crate::observe::{self, SiteConf};
+use crate::render::verification::{Told, verification};
+use crate::render::verification_json::verification_json;
+use crate::scrub::schedule::Asked;
+use crate::scrub::{Terms, scrub};
+use crate::site::Site;
+use crate::stdout;
+use crate::store::{Store, home};
+use crate::transport::blocking;
+
+use super::interrupt::Interrupt;
+use super::source;
+use super::terminal::Terminal;
+
+/// The share of what is read again where nothing is read again by itself: none that anybody lives to see.
+const NEVER: Duration = Duration::from_secs(1000 * 365 * 86_400);
+
+/// Runs the command.
+pub async fn run(arguments: &cli::Verify, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
+    let site = source::load(&arguments.site, terminal)?;
+    home::check(&site.catalog.path)?;
+    let conf = SiteConf::read(&site.catalog)?;
+    let names = replicas(&site, &arguments.replicas)?;
+    let until = arguments.max_time.map(|time| Instant::now() + time);
+    let (mut told, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        let store = conf.store(&name)?;
+        let systems = site.replicas.get(&name).map(|replica| replica.policy.accept_systems.clone());
+        let systems: Vec<SystemId> = systems.into_iter().flatten().collect();
+        match one(&site, arguments, (name.clone(), store, systems), until, interrupt).await {
+            Ok(one) => told.push(one),
+            Err(error) => errors.push(error.of(format_args!("replica {name}"))),
+        }
+        if interrupt.token.is_cancelled() {
+            break;
+        }
+    }
+    match arguments.format {
+        TextOrJson::Text => stdout::print(&verification(&told, terminal.style())),
+        TextOrJson::Json => stdout::print(&verification_json(&site.name, &told, &errors)),
+    }
+    if let Some(exit) = interrupt.exit() {
+        return Ok(exit);
+    }
+    for error in &errors {
+        terminal.error(error);
+    }
+    let bad = told.iter().filter(|told| !told.outcome.is_good()).count() as u64;
+    match (bad, errors.is_empty()) {
+        (0, true) => Ok(Exit::Done),
+        (0, false) => Ok(Exit::Error),
+        (bad, _) => Err(not_proved(bad)),
+    }
+}
+
+fn not_proved(replicas: u64) -> Error {
+    Error::new(Kind::Damaged, format!("{} not what was written", are(replicas)))
+        .hint("`antipode plan` shows what is repaired from the primary, `antipode apply` does it")
+}
+
+fn are(replicas: u64) -> String {
+    format!("{} {}", count(replicas, "replica"), if replicas == 1 { "is" } else { "are" })
+}
+
+async fn one(
+    site: &Site,
+    arguments: &cli::Verify,
+    (name, store, systems): (ServerName, Arc<dyn Store>, Vec<SystemId>),
+    until: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<Told, Error> {
+    let (every, cancel, bandwidth) = (site.verify.every.unwrap_or(NEVER), interrupt.token.clone(), arguments.bandwidth);
+    let asked = asked(arguments, every);
+    blocking(move || {
+        let begin = Instant::now();
+        let go_on = || !cancel.is_cancelled() && until.is_none_or(|until| Instant::now() < until);
+        let terms = Terms { asked, every, bandwidth, go_on: &go_on, systems: &systems, now: Timestamp::now() };
+        let outcome = scrub(store.as_ref(), &name, &terms)?;
+        Ok(Told { name, outcome, took: begin.elapsed() })
+    })
+    .await
+}
+
+fn asked(arguments: &cli::Verify, every: Duration) -> Asked {
+    match (arguments.all, arguments.since, arguments.sample) {
+        (true, ..) => Asked::All,
+        (_, Some(since), _) => Asked::NotSince(since),
+        (_, _, Some(percent)) => Asked::Sample(percent),
+        (false, None, None) => Asked::Share(every),
+    }
+}
+
+/// The replicas that are meant: those that the site file names, and those that a mirror left here.
+fn replicas(site: &Site, named: &[String]) -> Result<Vec<ServerName>, Error> {
+    let here = if site.mirrors.is_empty() {
+        Vec::new()
+    } else {
+        observe::copied_here(&site.catalog.path)?.into_keys().collect()
+    };
+    let mut known: Vec<ServerName> = site.replicas.keys().cloned().chain(here).collect();
+    known.sort();
+    known.dedup();
+    let texts: Vec<&str> = known.iter().map(ServerName::as_str).collect();
+    if let Some(unknown) = named.iter().find(|name| !texts.contains(&name.as_str())) {
+        return Err(cycle::unknown_server(unknown, &texts));
+    }
+    known.retain(|name| named.is_empty() || named.iter().any(|named| named == name.as_str()));
+    Ok(known)
+}

@@ -1,0 +1,195 @@
+//! Whether one file is what was written, read to its end.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::barman::ids::{BackupId, SystemId};
+use crate::barman::wal::{Lsn, WalName};
+use crate::barman::wal_entry::WalEntry;
+use crate::store::{At, CatalogError, File, Found, Place, Root, Store};
+use crate::verify::base::{self, MANIFEST};
+use crate::verify::control_file::has_page_checksums;
+use crate::verify::manifest::{Manifest, ManifestFile};
+use crate::verify::wal_proof::{self, Proof};
+use crate::verify::{page, tree};
+
+use super::disk::Base;
+use super::pace::Pace;
+use super::reads::{Came, Verdict};
+
+/// More than a control file has.
+const MAX_CONTROL: u64 = 8193;
+/// What the system says of a disk that does not give back what was written: EIO, EBADMSG, EUCLEAN.
+const ROTTEN: [i32; 3] = [5, 74, 117];
+
+/// What became of a file that was to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// It was read to its end, and nothing is wrong with it.
+    Good(Came),
+    /// It is not what was written: why.
+    Damaged(String),
+    /// It went away or was changed meanwhile, and nothing is said of it.
+    Changed,
+    /// It could not be opened or read, and nothing is known of it: why.
+    Unreadable(String),
+    /// There was no more time.
+    Stopped,
+}
+
+/// What tells what must be in the files of a base.
+pub enum Rule {
+    /// Its manifest.
+    Manifest(Box<Manifest>),
+    /// A manifest that is damaged: why.
+    Broken(String),
+    /// Its pages have checksums; what was written while the backup was taken proves nothing.
+    Pages(Option<RangeInclusive<Lsn>>),
+    /// It consists of archives, which are judged together.
+    Archives,
+    /// Nothing.
+    Nothing,
+}
+
+impl Rule {
+    /// That of a base.
+    pub fn of(store: &dyn Store, id: BackupId, base: &Base) -> Result<Self, CatalogError> {
+        let root = Root::new(store, Place::Base(id));
+        if base::is_archived(root, &base.announced)? {
+            return Ok(Self::Archives);
+        }
+        if let Some(file) = root.open(Path::new(MANIFEST))? {
+            return Ok(Manifest::read(file)
+                .map_or_else(|error| Self::Broken(error.to_string()), |manifest| Self::Manifest(Box::new(manifest))));
+        }
+        let control = root.read(Path::new("data/global/pg_control"), MAX_CONTROL)?.unwrap_or_default();
+        let has_checksums = has_page_checksums(&control, page::SIZE) == Some(true);
+        Ok(if has_checksums { Self::Pages(base.taken.clone()) } else { Self::Nothing })
+    }
+
+    /// A digest of the checksum that a file must have.
+    pub fn sum(&self, path: &Path) -> Option<NonZeroU64> {
+        let Self::Manifest(manifest) = self else { return None };
+        tree::listed(path, manifest).and_then(sum_of)
+    }
+
+    /// Whether a file is what it says. Errors are those of the system.
+    fn judge(&self, path: &Path, file: &File, pace: &Pace<'_>) -> io::Result<Judged> {
+        let size = file.metadata()?.len();
+        if path == Path::new(MANIFEST) {
+            return Ok(match self {
+                Self::Broken(why) => Judged::Damaged(why.clone()),
+                _ => Judged::Good((Verdict::Proved, None)),
+            });
+        }
+        let reader = pace.of(file)?;
+        match self {
+            Self::Manifest(manifest) => {
+                let Some(listed) = tree::listed(path, manifest) else { return unproven(reader) };
+                Ok(match tree::prove(listed, size, reader)? {
+                    Ok(true) => Judged::Good((Verdict::Proved, sum_of(listed))),
+                    Ok(false) => Judged::Good((Verdict::Unproven, None)),
+                    Err(fault) => Judged::Damaged(fault.to_string()),
+                })
+            }
+            Self::Pages(taken) if page::has_pages(in_cluster(path)) => {
+                let pages = page::read(path, taken.as_ref(), reader)?;
+                let came = if pages.has_unproven { Verdict::Unproven } else { Verdict::Proved };
+                Ok(pages.fault.map_or(Judged::Good((came, None)), |fault| Judged::Damaged(fault.to_string())))
+            }
+            Self::Pages(_) | Self::Broken(_) | Self::Archives | Self::Nothing => unproven(reader),
+        }
+    }
+}
+
+fn sum_of(listed: &ManifestFile) -> Option<NonZeroU64> {
+    let checksum = listed.checksum.as_ref()?;
+    let mut hasher = DefaultHasher::new();
+    (listed.size, checksum).hash(&mut hasher);
+    NonZeroU64::new(hasher.finish())
+}
+
+fn unproven(mut reader: impl io::Read) -> io::Result<Judged> {
+    io::copy(&mut reader, &mut io::sink())?;
+    Ok(Judged::Good((Verdict::Unproven, None)))
+}
+
+/// Where a file is below PGDATA, or below the directory of its tablespace.
+fn in_cluster(path: &Path) -> &Path {
+    let mut parts = path.components();
+    parts.next();
+    parts.as_path()
+}
+
+/// Reads a file of a base.
+pub fn of_base(
+    store: &dyn Store,
+    (id, path): (BackupId, &PathBuf),
+    listed: Found,
+    rule: &Rule,
+    pace: &Pace<'_>,
+) -> Judged {
+    read(store, Place::Base(id).below(path), listed, pace, |file| rule.judge(path, file, pace))
+}
+
+/// Reads a WAL file.
+pub fn wal(
+    store: &dyn Store,
+    name: WalName,
+    listed: Found,
+    line: Option<&WalEntry>,
+    systems: &BTreeSet<SystemId>,
+    pace: &Pace<'_>,
+) -> Judged {
+    read(store, Place::Wal(name).into(), listed, pace, |file| {
+        let proof = wal_proof::prove(name, file, line, systems, |file| pace.of(file))?;
+        Ok(match proof {
+            Proof::Proved => Judged::Good((Verdict::Proved, None)),
+            Proof::Unproven => Judged::Good((Verdict::Unproven, None)),
+            Proof::Damaged(why) => Judged::Damaged(why),
+        })
+    })
+}
+
+/// Judges a file that must be the one that was listed, before and after.
+fn read(
+    store: &dyn Store,
+    at: At<'_>,
+    listed: Found,
+    pace: &Pace<'_>,
+    judge: impl FnOnce(&File) -> io::Result<Judged>,
+) -> Judged {
+    if !pace.goes_on() {
+        return Judged::Stopped;
+    }
+    let file = match store.open(at) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Judged::Changed,
+        Err(error) => return failed(&error.source, pace),
+    };
+    let is_listed = || file.metadata().is_ok_and(|found| Found::of(&found).stamp == listed.stamp);
+    if !is_listed() {
+        return Judged::Changed;
+    }
+    let judged = judge(&file).unwrap_or_else(|error| failed(&error, pace));
+    let is_there = || matches!(store.look(at), Ok(Some(found)) if found.stamp == listed.stamp);
+    match judged {
+        // What is read in part looks damaged.
+        Judged::Damaged(_) | Judged::Unreadable(_) if !pace.goes_on() => Judged::Stopped,
+        judged if is_listed() && is_there() => judged,
+        _ => Judged::Changed,
+    }
+}
+
+fn failed(error: &io::Error, pace: &Pace<'_>) -> Judged {
+    let is_rot = error.raw_os_error().is_some_and(|number| ROTTEN.contains(&number));
+    match error {
+        _ if !pace.goes_on() => Judged::Stopped,
+        _ if is_rot => Judged::Damaged(format!("the disk does not give it back: {error}")),
+        _ => Judged::Unreadable(error.to_string()),
+    }
+}

@@ -1,0 +1,203 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::barman::layout::{Layout, ServerDirs};
+use crate::barman::verified::Amount;
+use crate::demo::catalog::FIRST_BACKUP;
+use crate::store::{Place, Posix};
+
+const DAY: Duration = Duration::from_hours(24);
+const FILE: &str = "data/base/5/1259";
+const WAL: &str = "000000010000000000000005";
+
+/// The catalog of the demo's primary, as if a site held it.
+struct Ground {
+    _home: tempfile::TempDir,
+    dirs: ServerDirs,
+    store: Posix,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        crate::demo::catalog::write(home.path()).unwrap();
+        let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
+        let store = Posix::new(dirs.clone());
+        store.make(Place::Own).unwrap();
+        Self { _home: home, dirs, store }
+    }
+
+    fn verify(&self, asked: Asked) -> Outcome {
+        self.verify_until(asked, &|| true)
+    }
+
+    fn verify_until(&self, asked: Asked, go_on: GoOn<'_>) -> Outcome {
+        let terms = Terms { asked, every: 30 * DAY, bandwidth: None, go_on, systems: &[], now: Timestamp::now() };
+        scrub(&self.store, &self.dirs.server, &terms).unwrap()
+    }
+
+    fn due(&self) -> Outcome {
+        self.verify(Asked::Share(30 * DAY))
+    }
+
+    fn of_base(&self) -> PathBuf {
+        self.dirs.base(FIRST_BACKUP.parse().unwrap()).join(FILE)
+    }
+
+    fn wal(&self) -> PathBuf {
+        self.dirs.wal(WAL.parse().unwrap())
+    }
+}
+
+fn subject() -> Subject {
+    Subject::OfBase(FIRST_BACKUP.parse().unwrap(), FILE.into())
+}
+
+/// Flips a bit, and keeps size and time of modification.
+fn rot(path: &Path, at: usize) {
+    let (mut content, before) = (fs::read(path).unwrap(), fs::metadata(path).unwrap());
+    content[at] ^= 1;
+    fs::write(path, content).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    assert_eq!(fs::metadata(path).unwrap().ino(), before.ino());
+}
+
+#[test]
+fn what_is_whole_is_read_once_and_then_nothing_is_due() {
+    let ground = Ground::new();
+    let first = ground.due();
+    assert!(first.is_good(), "{first:?}");
+    let standing = first.standing.unwrap();
+    assert_eq!((standing.files, standing.unread, standing.damaged), (first.read, Amount::default(), Amount::default()));
+    assert!(first.read.count > 20 && standing.oldest.is_some());
+    let again = ground.due();
+    assert_eq!((again.read, again.is_good()), (Amount::default(), true));
+    assert_eq!(ground.verify(Asked::All).read, first.read);
+}
+
+#[test]
+fn rot_is_found_noted_and_forgotten_when_the_file_is_what_was_written_again() {
+    let ground = Ground::new();
+    let (of_base, wal) = (fs::read(ground.of_base()).unwrap(), fs::read(ground.wal()).unwrap());
+    ground.due();
+    rot(&ground.of_base(), 100);
+    rot(&ground.wal(), 100);
+    let found = ground.due();
+    let subjects: Vec<&Subject> = found.damaged.iter().map(|damaged| &damaged.subject).collect();
+    assert_eq!(subjects, [&subject(), &Subject::Wal(WAL.parse().unwrap())]);
+    assert!(found.damaged[0].why.starts_with("its checksum is "), "{:?}", found.damaged[0]);
+    assert_eq!(damage::noted(&ground.store).unwrap().count(), 2);
+    let still = ground.due();
+    assert_eq!((still.read, still.damaged), (Amount::default(), found.damaged));
+    // Written in place, so that it is the same file.
+    fs::write(ground.of_base(), of_base).unwrap();
+    fs::write(ground.wal(), wal).unwrap();
+    let mended = ground.due();
+    assert!(mended.is_good(), "{mended:?}");
+    assert_eq!(mended.standing.unwrap().damaged, Amount::default());
+}
+
+#[test]
+fn damage_outlives_the_memory_of_what_was_read_and_that_memory_never_hides_it() {
+    let ground = Ground::new();
+    rot(&ground.of_base(), 100);
+    assert_eq!(ground.due().damaged.len(), 1);
+    fs::remove_file(ground.store.local(Place::Reads.into())).unwrap();
+    assert_eq!(damage::noted(&ground.store).unwrap().count(), 1);
+    assert_eq!(ground.due().damaged.len(), 1);
+    fs::remove_file(ground.store.local(Place::Damage.into())).unwrap();
+    let again = ground.due();
+    assert_eq!((again.read.count, again.damaged.len()), (1, 1), "what was found and is not noted is read again");
+}
+
+#[test]
+fn a_file_with_two_names_is_read_once_and_damaged_under_both() {
+    let ground = Ground::new();
+    let id: crate::barman::ids::BackupId = FIRST_BACKUP.parse().unwrap();
+    let other: crate::barman::ids::BackupId = "20991122T030000".parse().unwrap();
+    let first = ground.due();
+    for layout in Layout::readable() {
+        let info = layout.backup_info(&ground.dirs, id);
+        if info.exists() {
+            let to = layout.backup_info(&ground.dirs, other);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(info, to).unwrap();
+        }
+    }
+    link_all(&ground.dirs.base(id), &ground.dirs.base(other));
+    let shared = ground.due();
+    assert!(shared.is_good(), "{shared:?}");
+    assert!(shared.read.bytes < first.read.bytes / 4, "{:?} of {:?}", shared.read, first.read);
+    assert!(ground.verify(Asked::All).read.bytes < first.read.bytes + first.read.bytes / 4);
+    rot(&ground.of_base(), 100);
+    let found = ground.due();
+    assert_eq!(found.damaged.len(), 2, "{:?}", found.damaged);
+    assert_eq!(found.damaged[0].others, [Subject::OfBase(other, FILE.into())]);
+}
+
+fn link_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => link_all(&entry.path(), &to),
+            kind if kind.is_file() && entry.file_name() != "backup.info" => fs::hard_link(entry.path(), to).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_each_time_and_what_was_deleted_with_its_backup_is_not() {
+    let ground = Ground::new();
+    ground.due();
+    fs::remove_file(ground.of_base()).unwrap();
+    let missing = Difference::File(FIRST_BACKUP.parse().unwrap(), FILE.into());
+    for _ in 0..2 {
+        assert_eq!(ground.due().differences, BTreeSet::from([missing.clone()]));
+    }
+    fs::remove_dir_all(ground.dirs.base(FIRST_BACKUP.parse().unwrap()).join("data")).unwrap();
+    for layout in Layout::readable() {
+        let _absent_in_one = fs::remove_file(layout.backup_info(&ground.dirs, FIRST_BACKUP.parse().unwrap()));
+    }
+    assert!(ground.due().is_good());
+}
+
+#[test]
+fn a_list_that_does_not_say_what_is_on_the_disk_is_told() {
+    let ground = Ground::new();
+    fs::remove_file(ground.wal()).unwrap();
+    assert_eq!(ground.due().differences, BTreeSet::from([Difference::NotOnDisk(1)]));
+}
+
+#[test]
+fn what_there_is_no_time_for_is_left_to_the_next_verification() {
+    let ground = Ground::new();
+    let none = ground.verify_until(Asked::All, &|| false);
+    assert_eq!((none.read, none.ended, none.is_good()), (Amount::default(), Ended::OutOfTime, true));
+    assert_eq!(none.standing.unwrap().unread, none.standing.unwrap().files);
+    assert_eq!(ground.due().ended, Ended::Done);
+}
+
+#[test]
+fn without_a_manifest_nothing_tells_what_is_in_a_file() {
+    let ground = Ground::new();
+    fs::remove_file(ground.dirs.base(FIRST_BACKUP.parse().unwrap()).join("data/backup_manifest")).unwrap();
+    let found = ground.due();
+    assert!(found.is_good(), "{found:?}");
+    assert!(found.standing.unwrap().unproven.count > 10);
+}
+
+#[test]
+fn a_manifest_that_is_damaged_itself_proves_nothing() {
+    let ground = Ground::new();
+    let manifest = ground.dirs.base(FIRST_BACKUP.parse().unwrap()).join("data/backup_manifest");
+    rot(&manifest, 200);
+    let found = ground.due();
+    assert_eq!(found.damaged.len(), 1);
+    assert!(found.damaged[0].why.contains("backup_manifest"), "{:?}", found.damaged);
+}
