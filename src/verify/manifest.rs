@@ -69,6 +69,9 @@ pub enum ManifestError {
     /// It is no JSON, or of another shape.
     #[error("backup_manifest cannot be read: {0}")]
     Shape(String),
+    /// It lists more files, or longer paths, than there is room for.
+    #[error("backup_manifest lists too many files to be held in memory")]
+    TooLong,
     /// A file in it would leave the backup.
     #[error("backup_manifest names {path:?}: {why}")]
     Path {
@@ -82,21 +85,30 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads a manifest after its own checksum was found right.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        Self::of(Cursor::new(bytes))
+        Self::of(Cursor::new(bytes), &mut MOST_MEMORY.clone())
     }
 
     /// The same for one that is in a file: it is read twice, and never held as a whole.
     pub fn read(file: File) -> Result<Self, ManifestError> {
-        Self::of(file)
+        Self::read_within(file, &mut MOST_MEMORY.clone())
     }
 
-    fn of(mut file: impl Read + Seek) -> Result<Self, ManifestError> {
+    /// The same for one of several that are held together: it takes the bytes of memory that it needs from those that there
+    /// are, whether it is read or turns out to need more.
+    pub fn read_within(file: File, room: &mut u64) -> Result<Self, ManifestError> {
+        Self::of(file, room)
+    }
+
+    fn of(mut file: impl Read + Seek, room: &mut u64) -> Result<Self, ManifestError> {
         let unreadable = |error: io::Error| ManifestError::Shape(error.to_string());
         verify_own_checksum(&mut file)?;
         file.rewind().map_err(unreadable)?;
-        read::read(BufReader::with_capacity(READ_AT_ONCE, file))
+        read::read(BufReader::with_capacity(READ_AT_ONCE, file), room)
     }
 }
+
+/// The bytes of memory that one manifest takes at the most: three million files with short paths.
+const MOST_MEMORY: u64 = 448 << 20;
 
 /// What is read of a manifest at a time.
 const READ_AT_ONCE: usize = 1 << 20;

@@ -16,6 +16,10 @@ use crate::store::cache::Cache;
 /// More than the manifest of two million files. A backup with a longer one is copied in full.
 const MAX_MANIFEST: u64 = 512 << 20;
 
+/// The bytes of memory that the manifests of one replica take together, those of the newest backups first: two million
+/// files with short paths. A backup of which there is no more room for the manifest is copied in full.
+const MOST_MEMORY: u64 = 320 << 20;
+
 /// The manifests that a primary has.
 type Manifests = BTreeMap<BackupId, Result<Manifest, ManifestError>>;
 
@@ -30,7 +34,7 @@ pub async fn add(
     let is_cached = cache.is_some();
     let mut manifests = fetch(fetcher, bases, ids.clone(), cache).await?;
     let broken: BTreeSet<BackupId> =
-        manifests.iter().filter(|(_, manifest)| manifest.is_err()).map(|(id, _)| *id).collect();
+        manifests.iter().filter(|(_, manifest)| !is_as_sent(manifest)).map(|(id, _)| *id).collect();
     if is_cached && !broken.is_empty() {
         // What rotted in the cache may be whole at the primary.
         manifests.extend(fetch(fetcher, bases, broken, None).await?);
@@ -45,6 +49,11 @@ pub async fn add(
     Ok(())
 }
 
+/// Whether a manifest is what the primary sent, as far as was read of it.
+fn is_as_sent(manifest: &Result<Manifest, ManifestError>) -> bool {
+    matches!(manifest, Ok(_) | Err(ManifestError::TooLong))
+}
+
 /// Fetches and reads manifests. What is not a whole one does not stay in the cache.
 async fn fetch(
     fetcher: &Fetcher<'_>,
@@ -55,10 +64,11 @@ async fn fetch(
     let path = |id: &BackupId| PathBuf::from(id.as_str()).join(MANIFEST);
     let files = fetcher.fetch_cached(bases, ids.iter().map(path).collect(), MAX_MANIFEST, cache).await?;
     let reading = tokio::task::spawn_blocking(move || {
-        let manifest = |id: BackupId| Some((id, Manifest::read(files.open(&path(&id))?)));
-        let manifests: Manifests = ids.into_iter().filter_map(manifest).collect();
+        let mut room = MOST_MEMORY;
+        let mut manifest = |id: BackupId| Some((id, Manifest::read_within(files.open(&path(&id))?, &mut room)));
+        let manifests: Manifests = ids.into_iter().rev().filter_map(&mut manifest).collect();
         let whole: BTreeSet<BackupId> =
-            manifests.iter().filter(|(_, manifest)| manifest.is_ok()).map(|(id, _)| *id).collect();
+            manifests.iter().filter(|(_, manifest)| is_as_sent(manifest)).map(|(id, _)| *id).collect();
         if let Some(Err(error)) =
             files.cache().map(|cache| cache.keep_only(|name| whole.iter().any(|id| id.as_str() == name)))
         {

@@ -19,12 +19,13 @@ use crate::barman::ids::SystemId;
 use crate::barman::wal::{Lsn, Timeline};
 use crate::verify::checksum::{Checksum, decode_hex};
 
-/// More files than a cluster has.
-const MAX_FILES: usize = 4 << 20;
+/// The memory that a file takes besides its path.
+const BESIDES_PATH: u64 = 140;
 
-pub(super) fn read(source: impl Read) -> Result<Manifest, ManifestError> {
+/// Reads what takes no more memory than there is room for, and takes it from that.
+pub(super) fn read(source: impl Read, room: &mut u64) -> Result<Manifest, ManifestError> {
     let problem = RefCell::new(None);
-    let manifest = Root(&problem).deserialize(&mut serde_json::Deserializer::from_reader(source));
+    let manifest = Root(&problem, room).deserialize(&mut serde_json::Deserializer::from_reader(source));
     // serde's errors are texts; a typed one is kept aside.
     manifest.map_err(|error| problem.take().unwrap_or_else(|| shape_error(&error)))
 }
@@ -35,7 +36,7 @@ fn shape_error(error: &serde_json::Error) -> ManifestError {
 
 type Problem = RefCell<Option<ManifestError>>;
 
-struct Root<'p>(&'p Problem);
+struct Root<'p, 'r>(&'p Problem, &'r mut u64);
 
 #[derive(Deserialize)]
 #[serde(field_identifier)]
@@ -51,7 +52,7 @@ enum Key {
     Other,
 }
 
-impl<'de> DeserializeSeed<'de> for Root<'_> {
+impl<'de> DeserializeSeed<'de> for Root<'_, '_> {
     type Value = Manifest;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Manifest, D::Error> {
@@ -59,7 +60,7 @@ impl<'de> DeserializeSeed<'de> for Root<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Root<'_> {
+impl<'de> Visitor<'de> for Root<'_, '_> {
     type Value = Manifest;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,7 +73,7 @@ impl<'de> Visitor<'de> for Root<'_> {
             match key {
                 Key::Version => manifest.version = map.next_value()?,
                 Key::System => manifest.system = Some(SystemId(map.next_value()?)),
-                Key::Files => map.next_value_seed(Files(self.0, &mut manifest))?,
+                Key::Files => map.next_value_seed(Files(self.0, &mut manifest, self.1))?,
                 Key::WalRanges => {
                     let ranges: Vec<RawRange> = map.next_value()?;
                     manifest.wal_ranges = ranges.into_iter().map(RawRange::into_need).collect();
@@ -105,8 +106,8 @@ impl RawRange {
     }
 }
 
-/// Reads the files one by one into a manifest.
-struct Files<'p, 'm>(&'p Problem, &'m mut Manifest);
+/// Reads the files one by one into a manifest, as long as there is room.
+struct Files<'p, 'm>(&'p Problem, &'m mut Manifest, &'m mut u64);
 
 impl<'de> DeserializeSeed<'de> for Files<'_, '_> {
     type Value = ();
@@ -131,9 +132,12 @@ impl<'de> Visitor<'de> for Files<'_, '_> {
                 return Err(A::Error::custom(why));
             }
             let file = raw.file().map_err(|why| A::Error::custom(format_args!("{}: {why}", path.display())))?;
-            if self.1.files.len() == MAX_FILES {
-                return Err(A::Error::custom(format_args!("it lists more than {MAX_FILES} files")));
-            }
+            let takes = BESIDES_PATH + path.as_os_str().len() as u64;
+            let Some(left) = self.2.checked_sub(takes) else {
+                self.0.replace(Some(ManifestError::TooLong));
+                return Err(A::Error::custom("it is too long"));
+            };
+            *self.2 = left;
             if self.1.files.insert(path.clone(), file).is_some() {
                 self.0.replace(Some(ManifestError::Path { path, why: "it is listed twice" }));
                 return Err(A::Error::custom("a path is listed twice"));

@@ -56,6 +56,24 @@ fn damage_and_a_missing_end_are_found() {
 }
 
 #[test]
+fn manifests_that_are_held_together_take_no_more_memory_than_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("backup_manifest");
+    std::fs::write(&path, manifest(&[file("base/1"), file("base/2")].join(",\n"))).unwrap();
+    let open = || std::fs::File::open(&path).unwrap();
+    let mut room = 1000;
+    assert_eq!(Manifest::read_within(open(), &mut room).unwrap().files.len(), 2);
+    assert!(room < 1000);
+    while Manifest::read_within(open(), &mut room).is_ok() {}
+    assert_eq!(Manifest::read_within(open(), &mut room), Err(ManifestError::TooLong));
+    assert!(room < 300, "{room}");
+    // One long path is as much as many files.
+    std::fs::write(&path, manifest(&file(&"x".repeat(2000)))).unwrap();
+    assert_eq!(Manifest::read_within(open(), &mut 2000), Err(ManifestError::TooLong));
+    assert!(Manifest::read(open()).is_ok());
+}
+
+#[test]
 fn paths_that_leave_the_backup_are_refused() {
     for path in ["", "/etc/passwd", "../x", "base/../../x", "./x", "a\\u0000b"] {
         let error = Manifest::parse(&manifest(&file(path))).unwrap_err();
