@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Store;
+use super::posix::files::unless_stale;
 use crate::barman::ids::{BackupId, ServerName, is_unprintable};
 use crate::barman::secret::without_secrets;
 use crate::error::{Error, Kind};
@@ -135,15 +136,8 @@ impl Lock {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let mut options = OpenOptions::new();
-            let file = options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(NO_LINK)
-                .open(path)
-                .map_err(io)?;
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_LINK);
+            let file = unless_stale(|| options.open(path)).map_err(io)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -172,7 +166,7 @@ impl Lock {
     /// Whether somebody holds a lock. It is not taken: for an instant it is shared, which only somebody notices who asks
     /// for it in that instant.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match OpenOptions::new().read(true).custom_flags(NO_LINK).open(path) {
+        let file = match unless_stale(|| OpenOptions::new().read(true).custom_flags(NO_LINK).open(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };

@@ -94,9 +94,12 @@ impl Manifest {
     }
 
     /// The same for one of several that are held together: it takes the bytes of memory that it needs from those that there
-    /// are, whether it is read or turns out to need more.
+    /// are, and none if it cannot be read.
     pub fn read_within(file: File, room: &mut u64) -> Result<Self, ManifestError> {
-        Self::of(file, room)
+        let mut left = *room;
+        let manifest = Self::of(file, &mut left)?;
+        *room = left;
+        Ok(manifest)
     }
 
     fn of(mut file: impl Read + Seek, room: &mut u64) -> Result<Self, ManifestError> {

@@ -170,7 +170,7 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 /// Makes durable which names a directory holds.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     step()?;
-    File::open(path)?.sync_all()
+    files::unless_stale(|| File::open(path))?.sync_all()
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {

@@ -14,7 +14,7 @@ use crate::store::{Reserve, Room};
 /// The entries of a directory in no order; none when it is not there.
 pub fn list(directory: &Path) -> Result<Vec<Entry>, CatalogError> {
     let at = || CatalogError::at(directory);
-    let entries = match fs::read_dir(directory) {
+    let entries = match unless_stale(|| fs::read_dir(directory)) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
         Err(error) => return Err(at()(error)),
@@ -37,7 +37,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CatalogError> {
 pub fn open(path: &Path) -> io::Result<Option<File>> {
     // NONBLOCK keeps a named pipe from hanging the run before its kind is known.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, Mode::empty()) {
+    let opened = || match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => {
             let file = File::from(file);
             Ok(file.metadata()?.is_file().then_some(file))
@@ -45,6 +45,16 @@ pub fn open(path: &Path) -> io::Result<Option<File>> {
         // LOOP: a link. NXIO: a socket, or a pipe that nobody reads.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
+    };
+    unless_stale(opened)
+}
+
+/// Does something once more that met a name whose file was replaced on the server of a network file system, as its client
+/// still had the old one in mind (`ESTALE`). A second time is no chance.
+pub fn unless_stale<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => open(),
+        opened => opened,
     }
 }
 
@@ -97,4 +107,23 @@ pub fn room(directory: &Path, reserve: Reserve) -> Option<Room> {
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stale_is_opened_once_more_and_not_again() {
+        let tries = |errors: &[i32]| {
+            let mut left = errors.iter();
+            let opened = unless_stale(|| left.next().map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(*errno))));
+            (opened.map_err(|error| error.raw_os_error()), left.len())
+        };
+        let (stale, denied) = (Errno::STALE.raw_os_error(), Errno::ACCESS.raw_os_error());
+        assert_eq!(tries(&[]), (Ok(()), 0));
+        assert_eq!(tries(&[stale]), (Ok(()), 0));
+        assert_eq!(tries(&[stale, stale, stale]), (Err(Some(stale)), 1));
+        assert_eq!(tries(&[denied, stale]), (Err(Some(denied)), 1));
+    }
 }
