@@ -135,7 +135,7 @@ fn no_list_of_wal_costs_more_memory_than_is_there_for_all() {
         (from..to).map(line).collect::<String>()
     };
     for (what, odd, count) in
-        [("regular", false, 4_000_000), ("with odd sizes", true, 4_000_000), ("too long", true, 6_000_000)]
+        [("regular", false, 3_500_000), ("with odd sizes", true, 3_500_000), ("too long", true, 6_000_000)]
     {
         let path = bench.path("primary/main/wals/main-xlog.db");
         let mut file = File::create(&path).unwrap();

@@ -33,8 +33,8 @@ use super::lists::{FetchedLists, ListRead};
 use super::memory::{self, Memory};
 use super::sights::{Sight, Sights};
 
-/// The most WAL files that an archive may have: 64 TiB of segments of 16 MiB.
-pub(super) const MAX_FILES: usize = 4 << 20;
+/// The most WAL files that an archive may have: 53 TiB of segments of 16 MiB, whose lists fit into memory.
+pub(super) const MAX_FILES: usize = 3_500_000;
 
 /// Replaces what sync-info told of the archive by what is there, and adds every history file. Histories that are here
 /// with the same size are not fetched again. What is learnt of it spares the next run a part of that.
