@@ -108,6 +108,20 @@ impl<'a> Settled<'a> {
     }
 }
 
+/// One WAL file, whoever knows it.
+pub fn wal_file(primary: &PrimaryInventory, replica: &ReplicaInventory, name: WalName) -> WalFile {
+    let (there, line) = (primary.wals.get(name), replica.xlogdb.entries.get(name));
+    WalFile {
+        name,
+        there,
+        undescribed: primary.undescribed.get(&name).copied(),
+        here: replica.wals.get(name),
+        line,
+        whole: replica.whole.get(&name).copied(),
+        proof: proof(replica, name, there, line),
+    }
+}
+
 /// Every WAL file that somebody knows, in the order of the names. Without a primary the site alone is asked.
 pub fn wal_files<'a>(
     primary: Option<&'a PrimaryInventory>,

@@ -58,7 +58,8 @@ impl Held {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", content = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Difference {
-    /// WAL files that are whole here, and have another size at the primary.
+    /// WAL files that are whole here, and have another size at the primary; or the same, and a backup that comes needs one
+    /// that was archived at another time.
     Wals {
         /// The segments, as a range for readers; `None` when there is no whole segment among them.
         range: Option<WalRange>,

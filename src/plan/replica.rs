@@ -282,7 +282,9 @@ impl Planner<'_> {
             let on_disk = wal_files(Some(self.primary), self.here);
             let on_disk =
                 on_disk.filter(|file| file.here.is_some() && file.whole.is_none() && file.undescribed.is_none());
-            let known = on_disk.filter_map(|file| file.there).filter(|entry| entry.size > 0);
+            // Nor does a line of another file become the primary's.
+            let known = on_disk.filter(|file| !wal::is_line_of_another(file));
+            let known = known.filter_map(|file| file.there).filter(|entry| entry.size > 0);
             let change = Change::RepairXlogDb { entries: known.collect() };
             actions.push(names.action(change, Reason::XlogDb(wals.xlogdb.clone())));
         }

@@ -68,6 +68,9 @@ pub fn summary(replica: &ReplicaPlan) -> Option<String> {
 
 /// Whole segments, with their bytes here and at the primary.
 fn sizes(file: HeldFile) -> String {
+    if file.here == file.there {
+        return format!("here {}, archived at another time than the primary's", count(file.here, "byte"));
+    }
     format!("here {}, whole; {} at the primary", count(file.here, "byte"), exact(file.there))
 }
 

@@ -67,9 +67,19 @@ fn restored(site: &crate::site::Site, backup: &str, directory: &std::path::Path)
 
 #[test]
 fn a_primary_that_was_put_back_to_a_snapshot_replaces_nothing_and_what_it_makes_of_old_names_is_not_believed() {
+    put_back_to_a_snapshot("gzip");
+}
+
+#[test]
+fn wal_of_a_primary_that_was_put_back_is_told_by_its_time_where_it_has_the_same_size() {
+    put_back_to_a_snapshot("");
+}
+
+fn put_back_to_a_snapshot(compression: &str) {
     let lab = Lab::new();
     let scenario = scenario::two_timelines();
-    let primary = scenario.primary.copy_to(&lab.join("primary"));
+    let mut primary = scenario.primary.copy_to(&lab.join("primary"));
+    primary.barman.set("compression", compression);
     let snapshot = primary.copy_to(&lab.join("snapshot"));
     let (_sshd, site) = empty_site(&lab, &primary, BarmanVersion::Newest);
     let live = write_chapter(primary.start(), "before");

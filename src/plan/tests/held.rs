@@ -3,7 +3,7 @@
 
 use crate::barman::compression::Compression;
 use crate::barman::wal::{Segment, WalName};
-use crate::barman::wal_entry::WalEntry;
+use crate::barman::wal_entry::{Mtime, WalEntry};
 use crate::observe::inventory::WholeWal;
 use crate::plan::action::Change;
 use crate::plan::held::{Difference, HeldFile, HeldKey};
@@ -13,7 +13,7 @@ use crate::plan::status::Verdict;
 
 use super::case::{Case, case};
 use super::metadata::set;
-use super::notation::{id, segment};
+use super::notation::{edit, id, segment};
 
 const ONE: &str = "@21 1/08..0A | 1/08..0F";
 const SEGMENT: u64 = 16 << 20;
@@ -81,6 +81,28 @@ fn a_backup_of_which_wal_is_another_here_waits_with_what_builds_on_it_and_takes_
     // One that is here already rests on what is here.
     let both = case("@21 1/08..0A | 1/08..0F 1/09=7", "@21 1/08..0A | 1/08..0F").with(|case| whole(case, "09", None));
     assert_eq!((both.plan().shortfalls, both.plan().before.backups), (vec![], 1));
+}
+
+#[test]
+fn a_backup_waits_for_wal_of_the_same_size_that_was_archived_at_another_time() {
+    let archived = |case: &mut Case| {
+        edit(&mut case.here.xlogdb.entries, |lines| {
+            let line = lines.iter_mut().find(|line| line.name == wal("1/0D")).unwrap();
+            line.mtime = Mtime::new(line.mtime.seconds() - 600.0).unwrap();
+        });
+    };
+    let here = "@21 1/08..0A | 1/08..0F";
+    let both = case("@21 1/08..0A @22 1/0C..0D | 1/08..0F", here).with(archived);
+    assert_eq!((both.actions(), held(&both)), (vec![], vec!["main/wal/00000001000000000000000D".to_owned()]));
+    assert_eq!(both.plan().shortfalls, [Shortfall::WalHeld { backup: id("22"), first: wal("1/0D") }]);
+    let accepted = both.with(|case| accept(case, &["main/wal/00000001000000000000000D"]));
+    assert_eq!(accepted.reason("~wal 1/0D"), Reason::Accepted { here: SEGMENT, there: SEGMENT, files: 1 });
+    assert!(accepted.actions().contains(&"+backup 22".to_owned()), "{:?}", accepted.actions());
+    let next = accepted.after(&accepted.plan()).with(|case| case.replica.policy.accept.clear());
+    assert_eq!((next.actions(), held(&next), next.plan().shortfalls), (vec![], vec![], vec![]));
+    // As long as no backup needs it, the line keeps what it tells.
+    let alone = case("@21 1/08..0A | 1/08..0F", here).with(archived);
+    assert_eq!((alone.actions(), held(&alone)), (vec![], vec![]));
 }
 
 #[test]

@@ -90,8 +90,13 @@ pub fn diff(
     backups: &BackupDiff,
     size: SegmentSize,
 ) -> WalDiff {
-    let criteria =
-        Criteria { wanted: Wanted::new(policy, primary, &backups.kept), policy, primary, barman: replica.barman };
+    let criteria = Criteria {
+        wanted: Wanted::new(policy, primary, &backups.kept),
+        coming: coming(primary, backups),
+        policy,
+        primary,
+        barman: replica.barman,
+    };
     let places = Division::new(&backups.stages, &backups.kept);
     let mut found = Found::new(&places, size);
     found.now = Segments::of_sizes(replica.published().map(|facts| facts.segment_size));
@@ -131,6 +136,8 @@ pub fn diff(
 /// What the fate of a WAL file depends on.
 struct Criteria<'a> {
     wanted: Wanted,
+    /// What makes those backups consistent that come, or would if nothing of it were held: from a first to a last segment.
+    coming: Vec<(Segment, Segment)>,
     policy: &'a Policy,
     primary: &'a PrimaryInventory,
     /// The version of Barman to write for.
@@ -168,7 +175,7 @@ impl Criteria<'_> {
     fn fate(&self, file: &WalFile) -> Fate {
         // History files are few and always wanted: they are compared with the primary's directory, not with its list.
         let Some(segment) = segment_of(file.name) else { return Fate::Stays };
-        if !self.wanted.covers(segment) {
+        if !self.wanted.covers(segment) && !self.is_coming(segment) {
             return file.here.filter(|_| self.wanted.may_prune).map_or(Fate::Stays, Fate::Unneeded);
         }
         match (file.here, file.there.filter(|there| self.is_on_offer(there))) {
@@ -178,9 +185,21 @@ impl Criteria<'_> {
                 self.differing(file, here, there)
             }
             (Some(_), _) if !file.is_intact() => Fate::Broken,
+            (Some(here), Some(there)) if is_of_another_course(file) && self.is_coming(segment) => {
+                if held::accepts_wal(self.policy, file.name) {
+                    Fate::Accepted(there)
+                } else {
+                    Fate::Held(HeldFile { name: file.name, here, there: there.size })
+                }
+            }
             (None, None) if file.there.is_some() => Fate::Gone,
             _ => Fate::Stays,
         }
+    }
+
+    /// Whether a backup that comes, or would, needs a segment to be consistent.
+    fn is_coming(&self, segment: Segment) -> bool {
+        self.coming.iter().any(|(first, last)| *first <= segment && segment <= *last)
     }
 
     fn is_wanted(&self, name: WalName) -> bool {
@@ -210,14 +229,40 @@ impl Criteria<'_> {
         }
     }
 
-    /// Whether a line says what the primary says, as far as it can: older Barmans know no encryption.
+    /// Whether a line says what the primary says, as far as it can: older Barmans know no encryption. The time of another
+    /// file stays, as nothing else tells that it is another.
     fn is_same(&self, line: &WalEntry, there: &WalEntry) -> bool {
         let encryption = if self.barman < FIVE_FIELDS { line.encryption } else { there.encryption };
-        *line == WalEntry { encryption, ..*there }
+        let mtime = if is_of_another_time(line, there) { line.mtime } else { there.mtime };
+        *line == WalEntry { mtime, encryption, ..*there }
     }
 }
 
-/// The segments that are whole here, are another's at the primary, and wait for a person, wanted or not.
+/// Whether a line is of a file that has the size of the primary's and was archived at another time: of whatever file
+/// systems keep of a time, whole seconds are the least.
+pub fn is_of_another_time(line: &WalEntry, there: &WalEntry) -> bool {
+    line.size == there.size && (line.mtime.seconds() - there.mtime.seconds()).abs() >= 2.0
+}
+
+/// Whether the line of a file here tells of another time than the primary's.
+pub fn is_line_of_another(file: &WalFile) -> bool {
+    file.line.zip(file.there).is_some_and(|(line, there)| is_of_another_time(&line, &there))
+}
+
+/// Whether a whole segment here has the size of the primary's, and was archived at another time.
+pub fn is_of_another_course(file: &WalFile) -> bool {
+    let is_same_size = file.there.is_some_and(|there| file.here == Some(there.size));
+    file.name.segment().is_some() && is_same_size && file.is_intact() && is_line_of_another(file)
+}
+
+/// What makes those backups consistent that come, or would if nothing of it were held.
+fn coming(primary: &PrimaryInventory, backups: &BackupDiff) -> Vec<(Segment, Segment)> {
+    let copied = backups.kept.values().filter(|kept| kept.copy.is_some()).map(|kept| &kept.facts);
+    let waiting = backups.waiting.iter().filter_map(|(id, _)| Some(&primary.backups.get(id)?.facts));
+    wanted::disjoint(copied.chain(waiting).filter_map(|facts| facts.begin_wal.zip(facts.end_wal)).collect())
+}
+
+/// The segments that are whole here, have another size at the primary, and wait for a person, wanted or not.
 pub fn held_segments(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInventory) -> BTreeSet<Segment> {
     let is_held = |name: WalName, whole: WholeWal| {
         let (here, there) = (replica.wals.get(name)?, primary.wals.get(name)?);

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::barman::wal::{Timeline, WalName};
+use crate::barman::wal_entry::WalEntry;
 use crate::barman::xlogdb::{FIVE_FIELDS, XlogDb};
 use crate::observe::inventory::XlogDbState;
 use crate::plan::action::WalBatch;
 use crate::plan::saved::desired::hex;
+use crate::plan::wal;
 use crate::plan::wal::runs::segment_of;
 
 use super::{Grounds, Precondition, Tally, Topic, Value};
@@ -26,9 +28,16 @@ impl Grounds<'_> {
         Precondition::here(Topic::WalFiles, Value::Among { present, files, bytes }).must_be(none)
     }
 
-    /// Files that are shipped again: each must have the wrong size that the plan saw.
+    /// Files that are shipped again: each must have the wrong size that the plan saw, or still be another's of the same size.
     pub(super) fn wrong_here(&self, batch: &WalBatch) -> Precondition {
-        let tally = Tally::of(batch.here.iter().map(|(name, size)| (*name, *size, self.here.wals.get(*name))));
+        let line = |there: &WalEntry| self.here.xlogdb.entries.get(there.name);
+        let is_like = |there: &WalEntry| !line(there).is_some_and(|line| wal::is_of_another_time(&line, there));
+        let is_there = |name: WalName, size: u64| {
+            let at = batch.entries.binary_search_by_key(&name, |entry| entry.name).ok();
+            at.and_then(|at| batch.entries.get(at)).is_some_and(|there| there.size == size && is_like(there))
+        };
+        let found = |name| self.here.wals.get(name).filter(|size| !(batch.accepted && is_there(name, *size)));
+        let tally = Tally::of(batch.here.iter().map(|(name, size)| (*name, *size, found(*name))));
         Precondition::here(Topic::WalFiles, Value::Tally(tally)).must_be(Value::Tally(tally.all()))
     }
 
