@@ -86,7 +86,8 @@ async fn one(
     blocking(move || {
         let begin = Instant::now();
         let go_on = || !cancel.is_cancelled() && until.is_none_or(|until| Instant::now() < until);
-        let terms = Terms { asked, every, bandwidth, go_on: &go_on, systems: &systems, now: Timestamp::now() };
+        let terms =
+            Terms { asked, every, bandwidth, streams: None, go_on: &go_on, systems: &systems, now: Timestamp::now() };
         let outcome = scrub(store.as_ref(), &name, &terms)?;
         Ok(Told { name, outcome, took: begin.elapsed() })
     })

@@ -1,6 +1,7 @@
 //! Verification by whoever keeps a site: as it goes, one replica at a time, and never where an apply is at work.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,8 @@ impl Scrubbing {
             let until = Instant::now() + SLICE;
             let go_on = || !cancel.is_cancelled() && Instant::now() < until;
             let asked = Asked::Share(every);
-            let terms = Terms { asked, every, bandwidth, go_on: &go_on, systems: &systems, now };
+            let terms =
+                Terms { asked, every, bandwidth, streams: NonZero::new(1), go_on: &go_on, systems: &systems, now };
             let outcome = store.and_then(|store| Ok(scrub(Arc::as_ref(&store), &name, &terms)?));
             Scrubbed { replica: name, outcome }
         });

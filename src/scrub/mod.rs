@@ -26,13 +26,15 @@ pub mod schedule;
 mod work;
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::barman::ids::{ServerName, SystemId};
 use crate::observe::catalog::xlogdb::{XlogDbFile, XlogDbFiles};
-use crate::store::{ChangeError, Found, GoOn, Store, damage};
+use crate::store::{ChangeError, Found, GoOn, Place, Store, damage};
 
 use disk::Here;
 use pace::Pace;
@@ -50,6 +52,8 @@ pub struct Terms<'a> {
     pub every: Duration,
     /// Bytes per second, of all files together.
     pub bandwidth: Option<u64>,
+    /// How many files are read at the same time; `None` is one for each processor.
+    pub streams: Option<NonZero<usize>>,
     /// Whether there is still time.
     pub go_on: GoOn<'a>,
     /// Systems that WAL may be of besides those of the backups.
@@ -66,6 +70,11 @@ struct Item {
 
 /// Verifies what lies here of a server. It blocks for as long as the disk takes.
 pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Result<Outcome, ChangeError> {
+    if store.is_here()?
+        && let Err(error) = store.make(Place::Own)
+    {
+        tracing::debug!("what is read cannot be remembered: {error}");
+    }
     let here = disk::list(store, server)?;
     let noted = damage::noted(store)?;
     let mut reads = Reads::load(store);
@@ -81,6 +90,7 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
         systems: here.systems(terms.systems),
         pace: Pace::new(terms.bandwidth, terms.go_on),
         now: terms.now,
+        readers: readers(terms.streams)?,
         reads,
         outcome: Outcome::default(),
         kept: Instant::now(),
@@ -95,9 +105,20 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
     let again = choice.order.iter().skip(choice.new).filter_map(|at| Some((items.get(*at)?, *candidates.get(*at)?)));
     let again = again.filter(|(item, _)| work.was_read(item)).map(|(_, candidate)| candidate);
     let shared = schedule::shared_until(work.reads.shared, again, &candidates, terms.every, terms.now);
-    work.reads.shared = Some(shared);
+    work.reads.share(shared);
     work.compare_lists()?;
     Ok(work.end(&items)?)
+}
+
+/// Threads of its own: those that others share must not wait for a pace.
+fn readers(streams: Option<NonZero<usize>>) -> Result<ThreadPool, ChangeError> {
+    let streams = streams.map_or(0, NonZero::get);
+    let readers = ThreadPoolBuilder::new().num_threads(streams).thread_name(|n| format!("verify-{n}")).build();
+    readers.map_err(|error| ChangeError {
+        deed: "read",
+        path: "the catalog".into(),
+        source: std::io::Error::other(error),
+    })
 }
 
 /// The files here, each once: one with several names is one.

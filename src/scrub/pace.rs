@@ -11,6 +11,8 @@ use crate::verify::base::Through;
 
 /// What is forgotten at a time of a file that was read.
 const FORGOTTEN_AT_ONCE: u64 = 32 << 20;
+/// Files that are smaller stay where they are: forgetting them takes longer than reading them.
+const REMEMBERED: u64 = 256 << 10;
 /// How long it sleeps at a time, so that it hears soon that it is to end.
 const NAP: Duration = Duration::from_millis(200);
 
@@ -97,7 +99,7 @@ impl Read for Paced<'_> {
 
 impl Drop for Paced<'_> {
     fn drop(&mut self) {
-        if self.read > self.forgotten {
+        if self.read - self.forgotten > REMEMBERED {
             reading::forget(self.file, self.read);
         }
     }

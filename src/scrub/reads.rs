@@ -77,10 +77,12 @@ impl KnownBy {
         }
     }
 
-    /// A link that comes or goes changes the time of a file and nothing in it.
+    /// A link that comes or goes changes the time of a file and nothing in it: of files that backups share, which happens
+    /// with each backup, that time tells nothing.
     fn is_same(self, other: Self) -> bool {
         let rest = |known: Self| (known.size, known.inode, known.modified);
-        rest(self) == rest(other) && (self.changed == other.changed || self.links != other.links)
+        let is_shared = self.links > 1 || other.links > 1;
+        rest(self) == rest(other) && (self.changed == other.changed || is_shared)
     }
 }
 
@@ -90,6 +92,8 @@ pub struct Reads {
     /// Up to when shares of what was read before were read again.
     pub shared: Option<Timestamp>,
     files: BTreeMap<Subject, Read>,
+    /// Whether it is other than what is kept.
+    has_changed: bool,
 }
 
 impl Reads {
@@ -100,10 +104,21 @@ impl Reads {
     }
 
     /// Keeps it for the next one, where our own directory takes it.
-    pub fn keep(&self, store: &dyn Store) {
-        if let Err(error) = store.write(Place::Reads, &self.content()) {
-            tracing::debug!("what was read is not remembered: {error}");
+    pub fn keep(&mut self, store: &dyn Store) {
+        if !self.has_changed {
+            return;
         }
+        match store.write(Place::Reads, &self.content()) {
+            Ok(()) => self.has_changed = false,
+            Err(error) => tracing::debug!("what was read is not remembered: {error}"),
+        }
+    }
+
+    /// Notes up to when shares were taken.
+    pub fn share(&mut self, until: Timestamp) {
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
+        self.has_changed |= self.shared != Some(until);
+        self.shared = Some(until);
     }
 
     /// What reading a file came to, if it is still the same.
@@ -115,16 +130,19 @@ impl Reads {
     pub fn note(&mut self, subject: Subject, found: Found, at: Timestamp, (result, sum): Came) {
         let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
         self.files.insert(subject, Read { known_by: KnownBy::of(found), at, result, sum });
+        self.has_changed = true;
     }
 
     /// Forgets what is not here any more.
     pub fn retain(&mut self, is_here: impl Fn(&Subject) -> bool) {
+        let before = self.files.len();
         self.files.retain(|subject, _| is_here(subject));
+        self.has_changed |= self.files.len() != before;
     }
 
     /// Forgets a file.
     pub fn forget(&mut self, subject: &Subject) {
-        self.files.remove(subject);
+        self.has_changed |= self.files.remove(subject).is_some();
     }
 
     /// The files of a base that were read once.
@@ -177,7 +195,7 @@ impl Reads {
             files.push(entry(&mut rest)?);
         }
         let shared = if shared < 0 { None } else { Some(Timestamp::from_second(shared).ok()?) };
-        Some(Self { shared, files: files.into_iter().collect() })
+        Some(Self { shared, files: files.into_iter().collect(), has_changed: false })
     }
 }
 
@@ -252,6 +270,9 @@ mod tests {
         assert_eq!(known(&path), Some((at(), Verdict::Unproven)));
         fs::hard_link(&path, directory.path().join("y")).unwrap();
         assert_eq!(known(&path), Some((at(), Verdict::Unproven)));
+        fs::hard_link(&path, directory.path().join("w")).unwrap();
+        fs::remove_file(directory.path().join("y")).unwrap();
+        assert_eq!(known(&path), Some((at(), Verdict::Unproven)), "one came and one went");
         fs::write(directory.path().join("z"), "it").unwrap();
         assert_eq!(known(&directory.path().join("z")), None, "another file");
         fs::write(&path, "its").unwrap();
@@ -273,7 +294,7 @@ mod tests {
         }
         assert_eq!(reads.of_base("20261122T030000".parse().unwrap()).count(), 2);
         let whole = reads.content();
-        assert_eq!(Reads::parse(&whole), Some(reads));
+        assert_eq!(Reads::parse(&whole), Some(Reads { has_changed: false, ..reads }));
         assert_eq!(Reads::parse(&Reads::default().content()), Some(Reads::default()));
         for length in 0..whole.len() {
             assert_eq!(Reads::parse(&whole[..length]), None, "{length}");

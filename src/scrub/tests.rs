@@ -26,7 +26,6 @@ impl Ground {
         crate::demo::catalog::write(home.path()).unwrap();
         let dirs = ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
         let store = Posix::new(dirs.clone());
-        store.make(Place::Own).unwrap();
         Self { _home: home, dirs, store }
     }
 
@@ -35,7 +34,15 @@ impl Ground {
     }
 
     fn verify_until(&self, asked: Asked, go_on: GoOn<'_>) -> Outcome {
-        let terms = Terms { asked, every: 30 * DAY, bandwidth: None, go_on, systems: &[], now: Timestamp::now() };
+        let terms = Terms {
+            asked,
+            every: 30 * DAY,
+            bandwidth: None,
+            streams: None,
+            go_on,
+            systems: &[],
+            now: Timestamp::now(),
+        };
         scrub(&self.store, &self.dirs.server, &terms).unwrap()
     }
 
@@ -134,7 +141,7 @@ fn a_file_with_two_names_is_read_once_and_damaged_under_both() {
     assert!(shared.read.bytes < first.read.bytes / 4, "{:?} of {:?}", shared.read, first.read);
     assert!(ground.verify(Asked::All).read.bytes < first.read.bytes + first.read.bytes / 4);
     rot(&ground.of_base(), 100);
-    let found = ground.due();
+    let found = ground.verify(Asked::All);
     assert_eq!(found.damaged.len(), 2, "{:?}", found.damaged);
     assert_eq!(found.damaged[0].others, [Subject::OfBase(other, FILE.into())]);
 }
@@ -200,4 +207,63 @@ fn a_manifest_that_is_damaged_itself_proves_nothing() {
     let found = ground.due();
     assert_eq!(found.damaged.len(), 1);
     assert!(found.damaged[0].why.contains("backup_manifest"), "{:?}", found.damaged);
+}
+
+/// Packs a base as Barman does with `backup_compression`; its manifest stays beside the archives.
+fn pack(ground: &Ground) -> PathBuf {
+    let base = ground.dirs.base(FIRST_BACKUP.parse().unwrap());
+    for info in Layout::readable().map(|layout| layout.backup_info(&ground.dirs, FIRST_BACKUP.parse().unwrap())) {
+        if let Ok(text) = fs::read_to_string(&info) {
+            let packed = |line: &str| if line.starts_with("size=") { "size=4096".to_owned() } else { line.to_owned() };
+            fs::write(info, text.lines().map(packed).collect::<Vec<_>>().join("\n")).unwrap();
+        }
+    }
+    let data = base.join("data");
+    let tar = |directory: &Path, archive: &str, left_out: &str| {
+        let mut tar = std::process::Command::new("tar");
+        tar.arg("-czf").arg(base.join(archive)).arg(format!("--exclude={left_out}")).arg("-C").arg(directory).arg(".");
+        assert!(tar.status().unwrap().success());
+    };
+    tar(&data, "base.tar.gz", "./backup_manifest");
+    tar(&base.join("16384"), "16384.tar.gz", "./nothing");
+    let manifest = fs::read(data.join("backup_manifest")).unwrap();
+    fs::remove_dir_all(&data).unwrap();
+    fs::remove_dir_all(base.join("16384")).unwrap();
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("backup_manifest"), manifest).unwrap();
+    for archive in ["base.tar.gz", "16384.tar.gz"] {
+        fs::rename(base.join(archive), data.join(archive)).unwrap();
+    }
+    base
+}
+
+#[test]
+fn archives_are_read_to_their_ends_and_proved_by_the_manifest_beside_them() {
+    let ground = Ground::new();
+    let base = pack(&ground);
+    let whole = ground.due();
+    assert!(whole.is_good(), "{whole:?}");
+    assert_eq!(whole.standing.unwrap().unproven, Amount::default());
+    assert_eq!(ground.due().read, Amount::default());
+    let archive = base.join("data/base.tar.gz");
+    rot(&archive, usize::try_from(fs::metadata(&archive).unwrap().len() / 2).unwrap());
+    let found = ground.due();
+    assert_eq!(found.damaged.len(), 1, "{found:?}");
+    assert_eq!(found.damaged[0].subject, Subject::OfBase(FIRST_BACKUP.parse().unwrap(), "data/base.tar.gz".into()));
+    let bare = Ground::new();
+    let base = pack(&bare);
+    fs::remove_file(base.join("data/backup_manifest")).unwrap();
+    let unproven = bare.due();
+    assert!(unproven.is_good(), "{unproven:?}");
+    assert_eq!(unproven.standing.unwrap().unproven.count, 2);
+}
+
+#[test]
+fn what_cannot_be_opened_is_neither_proved_nor_damaged() {
+    let ground = Ground::new();
+    fs::remove_file(ground.of_base()).unwrap();
+    std::os::unix::fs::symlink("PG_VERSION", ground.of_base()).unwrap();
+    let found = ground.due();
+    assert!(found.damaged.is_empty() && !found.is_good(), "{found:?}");
+    assert_eq!(found.differences, BTreeSet::from([Difference::File(FIRST_BACKUP.parse().unwrap(), FILE.into())]));
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::barman::damage::{DamageNote, Seen, Spoilt};
@@ -52,6 +53,8 @@ pub(super) struct Work<'a> {
     /// The systems that WAL may be of; empty where nobody knows.
     pub systems: BTreeSet<SystemId>,
     pub pace: Pace<'a>,
+    /// Who reads.
+    pub readers: ThreadPool,
     pub now: Timestamp,
     pub reads: Reads,
     pub outcome: Outcome,
@@ -223,7 +226,7 @@ impl Work<'_> {
             (name, judged)
         };
         // Taken one by one: what comes first is read first, when there is not enough time for all.
-        names.iter().par_bridge().map(|name| judge(name)).collect()
+        self.readers.install(|| names.iter().par_bridge().map(|name| judge(name)).collect())
     }
 
     /// A base of archives is judged as a whole.
@@ -332,7 +335,9 @@ impl Work<'_> {
         };
         // It may be that it is being deleted, or mended.
         if !differing.is_empty() && disk::is_published(self.store, id)? && !self.store.has(Place::Repairing(id))? {
-            self.outcome.differences.extend(differing.into_iter().map(|fault| Difference::File(id, fault.path)));
+            // Of the base as a whole, its files are what is missing.
+            let path = |path: PathBuf| if path.as_os_str().is_empty() { "data".into() } else { path };
+            self.outcome.differences.extend(differing.into_iter().map(|fault| Difference::File(id, path(fault.path))));
         }
         Ok(())
     }
