@@ -38,6 +38,11 @@ impl Here {
         self.bases.iter().rev().flat_map(of_base).chain(wals)
     }
 
+    /// The WAL files with their sizes, in order.
+    pub fn wal_sizes(&self) -> impl Iterator<Item = (WalName, u64)> {
+        self.wals.iter().map(|(name, found)| (*name, found.stamp.size))
+    }
+
     /// Whether a file could be here: one of a base that is here may be missing from it.
     pub fn may_have(&self, subject: &Subject) -> bool {
         match subject {

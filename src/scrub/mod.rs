@@ -19,6 +19,7 @@
 
 mod disk;
 mod judge;
+mod lists;
 mod outcome;
 mod pace;
 pub mod reads;

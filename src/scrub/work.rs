@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use crate::barman::damage::{DamageNote, Seen, Spoilt};
 use crate::barman::ids::{BackupId, ServerName, SystemId, printable};
 use crate::barman::verified::{Amount, Verified};
-use crate::barman::wal::WalName;
 use crate::barman::wal_list::WalList;
 use crate::observe::catalog::xlogdb::{XlogDbFile, XlogDbFiles};
 use crate::store::locks::LockKind;
@@ -25,6 +24,7 @@ use crate::verify::tree;
 use super::Item;
 use super::disk::{self, Here};
 use super::judge::{self, Judged, Rule};
+use super::lists::{Line, differing};
 use super::outcome::{Damaged, Difference, Ended, Outcome};
 use super::pace::Pace;
 use super::reads::{Read, Reads, Subject, Verdict};
@@ -367,14 +367,14 @@ impl Work<'_> {
 
     /// Compares xlog.db with the disk. While an apply is at work it says what will be true in a moment.
     pub fn compare_lists(&mut self) -> Result<(), CatalogError> {
-        let first = differing(self.lines, self.here);
+        let first = differing(self.lines, self.here.wal_sizes());
         let is_at_work = || self.store.is_locked(LockKind::Run).unwrap_or(true);
         if first.is_empty() && self.disordered == 0 || is_at_work() {
             return Ok(());
         }
         std::thread::sleep(A_MOMENT);
         let (list, here) = (XlogDbFiles::read(self.store)?, disk::list(self.store, self.server)?);
-        let second = differing(list.any().map(|file| &file.entries), &here);
+        let second = differing(list.any().map(|file| &file.entries), here.wal_sizes());
         if is_at_work() {
             return Ok(());
         }
@@ -425,40 +425,6 @@ impl Work<'_> {
         self.outcome.damaged = told(&noted, items);
         self.outcome.standing = Some(standing);
         Ok(self.outcome)
-    }
-}
-
-/// How a line of xlog.db and the disk differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Line {
-    Absent,
-    WithoutFile,
-    OfOtherSize,
-}
-
-fn differing(lines: Option<&WalList>, here: &Here) -> BTreeMap<WalName, Line> {
-    // Side by side: there may be a million of either.
-    let mut listed = lines.into_iter().flat_map(WalList::iter).map(|entry| (entry.name, entry.size)).peekable();
-    let mut on_disk = here.wals.iter().map(|(name, found)| (*name, found.stamp.size)).peekable();
-    let mut differing = BTreeMap::new();
-    loop {
-        let names = (listed.peek().map(|(name, _)| *name), on_disk.peek().map(|(name, _)| *name));
-        let (name, how) = match names {
-            (None, None) => return differing,
-            (Some(line), Some(file)) if line == file => {
-                let sizes = (listed.next().map(|(_, size)| size), on_disk.next().map(|(_, size)| size));
-                (line, (sizes.0 != sizes.1).then_some(Line::OfOtherSize))
-            }
-            (Some(line), file) if file.is_none_or(|file| line < file) => {
-                listed.next();
-                (line, Some(Line::WithoutFile))
-            }
-            (_, Some(file)) | (Some(file), None) => {
-                on_disk.next();
-                (file, Some(Line::Absent))
-            }
-        };
-        differing.extend(how.map(|how| (name, how)));
     }
 }
 
