@@ -123,6 +123,7 @@ pub mod plan;
 pub mod plan_file;
 pub mod progress;
 pub mod render;
+pub mod restore;
 pub mod schedule;
 pub mod schemas;
 pub mod scrub;

@@ -20,7 +20,8 @@ const NOT_RUN: [&str; 2] =
     ["antipode man /usr/local/share/man/man1", "antipode sync-info --primary main -f lisbon.yaml"];
 
 /// The commands that change a site or its site file.
-const CHANGING: [&str; 9] = ["apply", "cron", "detach", "init", "resume", "run", "suspend", "sync-backup", "sync-wals"];
+const CHANGING: [&str; 10] =
+    ["apply", "cron", "detach", "init", "restore", "resume", "run", "suspend", "sync-backup", "sync-wals"];
 
 /// Every example of every command that is shown.
 fn examples() -> Vec<(String, String)> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 25] = [
+const DIRECTIONS: [(&str, &[&str]); 26] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
@@ -45,6 +45,7 @@ const DIRECTIONS: [(&str, &[&str]); 25] = [
     ),
     ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "schedule", "site", "store", "transport"]),
     ("controller", &["barman", "cycle", "error", "events", "observe", "plan", "schedule", "scrub", "site"]),
+    ("restore", &["barman", "error", "plan", "store", "transport", "verify"]),
     ("progress", &["error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
@@ -55,13 +56,14 @@ const PURE: [&str; 10] =
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 9] = [
+const TOUCHING: [(&str, &str); 10] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
     ("hooks/webhook.rs", "the file that has an address"),
     ("observe/other_site.rs", "the file of another site over the same catalog"),
     ("observe/site_barman.rs", "barman.conf"),
+    ("restore", "the directories that are restored into"),
     ("store", "the catalogs at the site"),
     ("transport", "what a copy brings, where it was told to"),
     ("user.rs", "/etc/passwd"),

@@ -6,6 +6,7 @@ mod documents;
 mod gate;
 mod history;
 mod plan;
+mod restore;
 mod run;
 mod verify;
 
@@ -19,6 +20,7 @@ pub use documents::{Completions, Demo, Man, Schema, Shell};
 pub use gate::{Confinement, Gate};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
+pub use restore::{Restore, RestoreWal};
 pub use run::{Detach, Resume, Run, Suspend, Until};
 pub use verify::Verify;
 
@@ -161,6 +163,18 @@ pub enum Command {
     /// detached.
     #[command(visible_alias = "forget")]
     Detach(Detach),
+    /// Restore a backup of a replica, and have PostgreSQL replay the WAL behind it
+    ///
+    /// For the day on which the primary is gone: it needs neither that nor a Barman. It says which backup and which WAL it
+    /// takes and how far that gets, copies the files into a new directory, puts an incremental backup together with those
+    /// that it builds on, proves every file by the manifest, and writes what recovery has to know: where the WAL is, and
+    /// where to stop. Nothing of the catalog is changed. One that was cut off goes on when it is asked for again.
+    ///
+    /// PostgreSQL fetches the WAL from the replica itself. A damaged file stops the recovery, and is not taken for its end.
+    Restore(Restore),
+    /// PostgreSQL's `restore_command`, as `restore` writes it
+    #[command(hide = true)]
+    RestoreWal(RestoreWal),
     /// Say why one action is planned: what both ends have, and which line of the site file asks for it
     ///
     /// Plans as `antipode plan` does and tells of one action, in a paragraph: what the primary has, what the site

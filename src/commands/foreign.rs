@@ -16,7 +16,7 @@ const ON_DISK: &str =
 const DELETED: &str = "what may be deleted here is said by `prune` in the site file, and shown by `antipode plan`";
 
 /// Commands of other tools, and what to do here.
-const COMMANDS: [(&str, &[&str]); 9] = [
+const COMMANDS: [(&str, &[&str]); 10] = [
     (
         AT_THE_SITE,
         &[
@@ -29,14 +29,13 @@ const COMMANDS: [(&str, &[&str]); 9] = [
             "list-backup",
             "list-backups",
             "list-files",
-            "recover",
-            "restore",
             "show-backup",
             "show-server",
             "show-servers",
             "verify-backup",
         ],
     ),
+    ("`antipode restore` does that, and needs no Barman", &["recover"]),
     (
         AT_THE_PRIMARY,
         &["archive-wal", "backup", "put-wal", "receive-wal", "replication-status", "switch-wal", "switch-xlog"],
@@ -150,6 +149,7 @@ mod tests {
         for (line, word) in [
             ("antipode list-backups main", "site's own Barman"),
             ("antipode check", "site's own Barman"),
+            ("antipode recover main latest /srv/data", "`antipode restore`"),
             ("antipode backup main", "primary's Barman"),
             ("antipode destroy", "`prune`"),
             ("antipode state list", "`antipode status`"),

@@ -27,6 +27,8 @@ mod kept_files;
 mod metrics_file;
 mod plan;
 mod record;
+mod restore;
+mod restore_wal;
 mod run;
 mod saved_plan;
 mod scope;
@@ -158,6 +160,8 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Run(arguments) => run::run(&arguments, terminal, &interrupt).await,
         Command::Suspend(arguments) => suspend::run(&arguments, terminal),
         Command::Resume(arguments) => suspend::resume(&arguments, terminal),
+        Command::Restore(arguments) => restore::run(&arguments, terminal, &interrupt).await,
+        Command::RestoreWal(arguments) => Ok(restore_wal::run(&arguments, terminal)),
         Command::Detach(arguments) => detach::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),
         Command::Schema(arguments) => {

@@ -42,6 +42,8 @@ pub enum Exit {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// A file of the WAL cannot be had, and PostgreSQL must not take that for the end of the WAL.
+    StopsRecovery,
 }
 
 impl Exit {
@@ -55,6 +57,7 @@ impl Exit {
             Self::PartFailed => 4,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::StopsRecovery => 200,
         }
     }
 }

@@ -277,5 +277,6 @@ fn result(exit: Exit) -> &'static str {
         Exit::PartFailed => "part-failed",
         Exit::Interrupted => "interrupted",
         Exit::Terminated => "terminated",
+        Exit::StopsRecovery => "stops-recovery",
     }
 }

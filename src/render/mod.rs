@@ -33,6 +33,7 @@ mod reason;
 mod recorded;
 mod refusal;
 mod remarks;
+pub mod restore;
 mod scale;
 pub mod status;
 pub mod status_json;

@@ -1,5 +1,6 @@
 //! Every command line of antipode that an example or a page shows is one that this antipode understands.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,22 @@ const ENDS: [&str; 13] = ["|", "||", "&&", ";", ";;", ")", ">", ">>", "<", "2>&1
 /// The command lines of antipode in a text of shell or of prose with commands: each as words, the program first.
 fn command_lines(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
-    text.lines().filter_map(|line| command_line(line.trim())).collect()
+    let mut said = BTreeMap::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        said.extend(assignment(line));
+        let known = |word: String| word.strip_prefix('$').and_then(|name| said.get(name)).cloned().unwrap_or(word);
+        lines.extend(command_line(line.trim()).map(|words| words.into_iter().map(known).collect()));
+    }
+    lines
+}
+
+/// What a line says that a name stands for: `TIME="2026-11-22 09:12:03+00:00"`.
+fn assignment(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once('=')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase());
+    let value = value.split(" #").next().unwrap_or_default().trim().trim_matches('"');
+    is_name.then(|| (name.to_owned(), value.to_owned()))
 }
 
 fn command_line(line: &str) -> Option<Vec<String>> {
@@ -81,6 +97,13 @@ fn antipode_understands_the_arguments_that_stand_in_lists() {
         found += 1;
     }
     assert_eq!(found, 1);
+}
+
+#[test]
+fn a_name_stands_for_what_was_said_before() {
+    let lines =
+        command_lines("SITE=x.yaml   # the site file\nTIME=\"2026 09\"\nantipode plan -f \"$SITE\" $TIME $OTHER\n");
+    assert_eq!(lines, [["antipode", "plan", "-f", "x.yaml", "2026 09", "$OTHER"]]);
 }
 
 #[test]

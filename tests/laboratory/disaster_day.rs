@@ -130,6 +130,16 @@ impl Night {
         (restored, self.asked(CHAPTERS).lines().map(str::to_owned).collect())
     }
 
+    /// Restores by the command of Barman's that antipode prints.
+    #[track_caller]
+    fn restore_as_printed(&mut self, directory: &Path) -> (Restored, Vec<String>) {
+        let block = "antipode restore -f \"$SITE\" \"$SERVER\" \"$RESTORED/data\" --tablespace \"side:$RESTORED/side\" \
+                     --print | tail -n 1 >\"$RESTORED/command\"\ngrep -q '^barman restore ' \"$RESTORED/command\"\n\
+                     sh -e \"$RESTORED/command\"\n";
+        self.page.insert("printed".to_owned(), block.to_owned());
+        self.restore(directory, &[("printed", &[])], false)
+    }
+
     /// What the restored server answers.
     fn asked(&self, statement: &str) -> String {
         let socket = &self.names.iter().find(|(name, _)| *name == "SOCKET").expect("SOCKET").1;
@@ -196,7 +206,10 @@ fn the_page_leads_from_the_site_alone_to_every_target_and_back_to_a_site() {
     let without_barman: &[(&str, &[(&str, &str)])] = &[("copy-full", &[]), ("fetch-wal", &[])];
     let stopping = [("stop-at", &[("TARGET", stop_at.as_str())][..])];
     for (name, blocks, waits, expected) in [
-        ("time", &[("barman-time", &[("TIME", points.time.as_str())][..])][..], true, &best),
+        ("restored-time", &[("restore-time", &[("TIME", points.time.as_str())][..])][..], true, &best),
+        ("restored-immediate", &[("restore-immediate", &[])], true, &at_backup),
+        ("restored", &[("restore-newest", &[])], false, &all),
+        ("time", &[("barman-time", &[("TIME", points.time.as_str())])], true, &best),
         ("name", &[("barman-name", &[("NAME", "before the mistake")])], true, &best),
         ("transaction", &[("barman-transaction", &[("XID", points.transaction.as_str())])], true, &best),
         ("position", &[("barman-position", &[("LSN", points.position.as_str())])], true, &best),
@@ -207,6 +220,8 @@ fn the_page_leads_from_the_site_alone_to_every_target_and_back_to_a_site() {
         let (_restored, chapters) = night.restore(&lab.join(name), blocks, waits);
         assert_eq!(chapters, *expected, "{name}");
     }
+    let (_restored, chapters) = night.restore_as_printed(&lab.join("printed"));
+    assert_eq!(chapters, all);
     let newest = lab.join("newest");
     let (restored, chapters) = night.restore(&newest, &[("barman-newest", &[])], false);
     assert_eq!(chapters, all);
@@ -244,4 +259,8 @@ fn the_page_puts_an_incremental_backup_together_without_barman() {
     let tablespace = lab.join("restored/data/pg_tblspc/16384");
     let place: PathBuf = fs::read_link(tablespace).expect("a tablespace");
     assert_eq!(place, lab.join("restored/16384"), "{TABLESPACE} is not the catalog's");
+    let (_restored, chapters) = night.restore(&lab.join("by-command"), &[("restore-newest", &[])], false);
+    assert_eq!(chapters, scenario.chapters);
+    let place = fs::read_link(lab.join("by-command/data/pg_tblspc/16384")).expect("a tablespace");
+    assert_eq!(place, lab.join("by-command/side"), "{TABLESPACE} is where it was told to be");
 }

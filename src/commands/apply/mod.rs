@@ -312,7 +312,7 @@ pub fn worse(one: Exit, other: Exit) -> Exit {
         Exit::Done => 0,
         Exit::Locked => 1,
         Exit::Error | Exit::Changes | Exit::Misused | Exit::ObjectiveMissed => 2,
-        Exit::PartFailed => 3,
+        Exit::PartFailed | Exit::StopsRecovery => 3,
         Exit::Interrupted | Exit::Terminated => 4,
     };
     if weight(other) > weight(one) { other } else { one }

@@ -10,6 +10,7 @@ pub mod objective;
 pub mod origin;
 pub mod promise;
 pub mod shortfall;
+pub mod way;
 pub mod window;
 
 use std::cell::OnceCell;

@@ -22,4 +22,5 @@ mod scope;
 mod stale;
 mod status;
 mod wals;
+mod way;
 mod xlogdb;

@@ -1,0 +1,81 @@
+//! Incremental backups, put together by PostgreSQL's own `pg_combinebackup` (PostgreSQL 17 and later).
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Places;
+use super::mark::at;
+use crate::error::{Error, Kind};
+use crate::store::Root;
+
+/// Where the packages of Debian and of PostgreSQL's own repositories for Red Hat install a release.
+const INSTALLED: [(&str, &str); 2] = [("/usr/lib/postgresql/", "/bin"), ("/usr/pgsql-", "/bin")];
+
+const PROGRAM: &str = "pg_combinebackup";
+
+/// A chain of backups that is put together.
+pub struct Combining<'a> {
+    /// The full backup, and the incremental ones in their order; the last one is what comes out.
+    pub chain: &'a [Root<'a>],
+    /// The release of PostgreSQL, as in `17`.
+    pub release: &'a str,
+    /// Where its programs are, if somebody said so.
+    pub programs: Option<&'a Path>,
+    /// Where it goes.
+    pub places: &'a Places,
+}
+
+impl Combining<'_> {
+    /// Puts them together. What an earlier attempt left is removed before: it is not gone on with.
+    pub fn run(&self) -> Result<(), Error> {
+        let program = self.program()?;
+        for directory in std::iter::once(&self.places.data).chain(self.places.tablespaces.values()) {
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(at(directory, "emptied", &error));
+                }
+                _ => {}
+            }
+        }
+        let ended = Command::new(&program).args(self.arguments()).stdin(Stdio::null()).output();
+        let ended = ended.map_err(|error| at(&program, "started", &error))?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let last: Vec<&str> = said.lines().rev().take(3).collect();
+        let said = last.into_iter().rev().collect::<Vec<_>>().join("; ");
+        Err(Error::new(Kind::CommandFailed, format!("{PROGRAM} could not put the backups together: {said}")))
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--output".into(), self.places.data.clone().into()];
+        if let Some(last) = self.chain.last() {
+            for (oid, directory) in &self.places.tablespaces {
+                let mut mapping = OsString::from("--tablespace-mapping=");
+                mapping.push(last.local(Path::new(&oid.to_string())));
+                mapping.push("=");
+                mapping.push(directory);
+                arguments.push(mapping);
+            }
+        }
+        arguments.extend(self.chain.iter().map(|base| base.local(Path::new("data")).into_os_string()));
+        arguments
+    }
+
+    fn program(&self) -> Result<PathBuf, Error> {
+        let said = self.programs.map(|directory| directory.join(PROGRAM));
+        let usual =
+            INSTALLED.iter().map(|(before, after)| PathBuf::from(format!("{before}{}{after}/{PROGRAM}", self.release)));
+        let found = said.into_iter().chain(usual).find(|path| path.is_file());
+        found.ok_or_else(|| {
+            let message =
+                format!("the backup is incremental, and the {PROGRAM} of PostgreSQL {} is not here", self.release);
+            Error::new(Kind::ProgramMissing, message).hint(
+                "install that PostgreSQL, or say where its programs are with --bin-dir; --print tells Barman's command",
+            )
+        })
+    }
+}
