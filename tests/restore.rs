@@ -179,3 +179,14 @@ fn only_an_archive_that_is_there_and_has_no_such_file_ends_a_recovery() {
     let (code, told) = fetch("lisbon/main/wals", name);
     assert!(code == 200 && told.contains("is not what its name says"), "{told}");
 }
+
+#[test]
+fn a_verification_without_time_is_no_good_word() {
+    let site = Site::new();
+    let (code, told) = site.antipode(&["verify", "main", "--max-time", "0s"]);
+    assert!(code == 1 && told.contains("nothing was read, as the time was up"), "{told}");
+    let (code, told) = site.antipode(&["verify", "main"]);
+    assert_eq!(code, 0, "{told}");
+    let (code, told) = site.antipode(&["verify", "main", "--max-time", "1h"]);
+    assert_eq!(code, 0, "{told}");
+}

@@ -14,7 +14,7 @@ use crate::observe::{self, SiteConf};
 use crate::render::verification::{Told, verification};
 use crate::render::verification_json::verification_json;
 use crate::scrub::schedule::Asked;
-use crate::scrub::{Terms, scrub};
+use crate::scrub::{Ended, Outcome, Terms, scrub};
 use crate::site::Site;
 use crate::stdout;
 use crate::store::{Store, home};
@@ -54,15 +54,26 @@ pub async fn run(arguments: &cli::Verify, terminal: &Terminal, interrupt: &Inter
     if let Some(exit) = interrupt.exit() {
         return Ok(exit);
     }
-    for error in &errors {
+    for error in errors.iter().chain(&told.iter().filter_map(not_begun).collect::<Vec<_>>()) {
         terminal.error(error);
     }
+    let is_whole = errors.is_empty() && told.iter().all(|told| not_begun(told).is_none());
     let bad = told.iter().filter(|told| !told.outcome.is_good()).count() as u64;
-    match (bad, errors.is_empty()) {
+    match (bad, is_whole) {
         (0, true) => Ok(Exit::Done),
         (0, false) => Ok(Exit::Error),
         (bad, _) => Err(not_proved(bad)),
     }
+}
+
+/// Who had no time to read anything has proved nothing.
+fn not_begun(told: &Told) -> Option<Error> {
+    let Outcome { read, ended, .. } = &told.outcome;
+    let is_nothing = read.count == 0 && *ended == Ended::OutOfTime;
+    is_nothing.then(|| {
+        Error::new(Kind::LimitReached, format!("replica {}: nothing was read, as the time was up", told.name))
+            .hint("give it more with --max-time")
+    })
 }
 
 fn not_proved(replicas: u64) -> Error {
