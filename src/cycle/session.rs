@@ -22,7 +22,7 @@ use crate::site::mirror;
 use crate::site::model::{Primary, Replica, Site};
 use crate::site::pattern::Pattern;
 use crate::site::suggest::near;
-use crate::store::suspended::suspension;
+use crate::store::suspended::{suspension, suspension_or_doubt};
 use crate::transport::Teller;
 use crate::transport::bandwidth::Bandwidths;
 
@@ -211,15 +211,14 @@ impl Session {
     }
 
     /// Takes the runs' own locks of all replicas that are concerned and not suspended, waiting for each that is busy as long
-    /// as this.
-    pub fn lock(
-        &self,
-        is_concerned: impl Fn(&ServerName) -> bool,
-        timeout: Duration,
-    ) -> Result<Locking<'_>, SiteConfError> {
+    /// as this. Where the system does not let it be read what is suspended, that is an error.
+    pub fn lock(&self, is_concerned: impl Fn(&ServerName) -> bool, timeout: Duration) -> Result<Locking<'_>, Error> {
         let barman = self.site_conf()?;
         let concerned = self.replicas.iter().map(|replica| &replica.name).filter(|name| is_concerned(name));
-        let suspended = self.suspended(concerned.clone());
+        let (home, now) = (&self.site.catalog.path, Timestamp::now());
+        let said = concerned.clone().map(|name| Ok(suspension(home, name)?.map(|said| (name.clone(), said))));
+        let said = said.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten();
+        let suspended: BTreeMap<_, _> = said.filter(|(_, suspension)| suspension.holds(now)).collect();
         let free = concerned.filter(|name| !suspended.contains_key(name));
         let stores = free.map(|name| Ok((name.clone(), barman.store(name)?)));
         let mut locking = Locking::of(stores.collect::<Result<Vec<_>, SiteConfError>>()?, timeout, &self.cancel);
@@ -230,7 +229,7 @@ impl Session {
     /// Those of these replicas that are left alone for now.
     pub fn suspended<'a>(&self, replicas: impl Iterator<Item = &'a ServerName>) -> BTreeMap<ServerName, Suspension> {
         let (home, now) = (&self.site.catalog.path, Timestamp::now());
-        let said = replicas.filter_map(|name| Some((name.clone(), suspension(home, name)?)));
+        let said = replicas.filter_map(|name| Some((name.clone(), suspension_or_doubt(home, name)?)));
         said.filter(|(_, suspension)| suspension.holds(now)).collect()
     }
 

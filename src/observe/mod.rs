@@ -45,7 +45,7 @@ use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
 use crate::site::model::{Primary, Replica, Site};
 use crate::store::pedigree::{self, inherited};
-use crate::store::suspended::suspension;
+use crate::store::suspended::suspension_or_doubt;
 use crate::store::{CatalogError, Store, home};
 use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
@@ -266,7 +266,7 @@ impl Observer<'_, '_> {
         };
         let (dirs, store) = (at_site.dirs.clone(), at_site.store.as_ref());
         let mut here = replica::inventory(disk, store, dirs, at_site.own.clone(), signs.decide());
-        here.suspended = suspension(&self.site.catalog.path, &at_site.replica.name)
+        here.suspended = suspension_or_doubt(&self.site.catalog.path, &at_site.replica.name)
             .filter(|suspension| suspension.holds(self.terms.now));
         // A site without Barman needs no barman.conf, and one with Barman has it somewhere.
         here.notes.extend(self.missing_conf.as_ref().filter(|_| installed.is_some()).map(|conf| {

@@ -11,12 +11,21 @@ use crate::schedule::Suspension;
 /// More than a note that we write.
 const MAX_NOTE: u64 = 64 << 10;
 
-/// What is said of a replica. A note that cannot be read counts as one: somebody wrote it.
-pub fn suspension(home: &Path, server: &ServerName) -> Option<Suspension> {
+/// What is said of a replica. A note that says nothing counts as one: somebody wrote it. Where the system refuses to read it,
+/// nobody knows whether there is one.
+pub fn suspension(home: &Path, server: &ServerName) -> Result<Option<Suspension>, Error> {
     match files::read(&path(home, server), MAX_NOTE) {
-        Ok(note) => note.map(|note| Suspension::noted(&note)),
-        Err(_) => Some(Suspension::noted(b"")),
+        Ok(note) => Ok(note.map(|note| Suspension::noted(&note))),
+        Err(error) if error.source.raw_os_error().is_some() => {
+            Err(Error::from(error).of(server).hint("nobody knows whether it is to be left alone, so it is"))
+        }
+        Err(_) => Ok(Some(Suspension::noted(b""))),
     }
+}
+
+/// The same for who leaves alone what may be meant to be.
+pub fn suspension_or_doubt(home: &Path, server: &ServerName) -> Option<Suspension> {
+    suspension(home, server).unwrap_or_else(|_| Some(Suspension::noted(b"")))
 }
 
 /// Notes that a replica is to be left alone. It outlives a power cut.
@@ -54,13 +63,13 @@ mod tests {
         let said = Suspension { since: None, until: None, by: Some("anna".to_owned()), why: None };
         assert_eq!(suspend(home, &main, &said).unwrap_err().kind, Kind::NotFound, "the catalog has no place for it");
         home::prepare(home).unwrap();
-        assert_eq!(suspension(home, &main), None);
+        assert_eq!(suspension(home, &main).unwrap(), None);
         suspend(home, &main, &said).unwrap();
         let again = Suspension { why: Some("moving".to_owned()), ..said };
         suspend(home, &main, &again).unwrap();
-        assert_eq!((suspension(home, &main), suspension(home, &other)), (Some(again), None));
+        assert_eq!((suspension(home, &main).unwrap(), suspension(home, &other).unwrap()), (Some(again), None));
         assert_eq!([resume(home, &main).unwrap(), resume(home, &main).unwrap()], [true, false]);
-        assert_eq!(suspension(home, &main), None);
+        assert_eq!(suspension(home, &main).unwrap(), None);
     }
 
     #[test]
@@ -69,8 +78,8 @@ mod tests {
         let main = "main".parse().unwrap();
         home::prepare(catalog.path()).unwrap();
         std::fs::write(path(catalog.path(), &main), vec![b'{'; 100_000]).unwrap();
-        assert!(suspension(catalog.path(), &main).is_some());
+        assert!(suspension(catalog.path(), &main).unwrap().is_some());
         assert!(resume(catalog.path(), &main).unwrap());
-        assert_eq!(suspension(catalog.path(), &main), None);
+        assert_eq!(suspension(catalog.path(), &main).unwrap(), None);
     }
 }
