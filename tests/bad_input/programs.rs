@@ -42,14 +42,14 @@ fn an_rsync_that_is_missing_or_too_old_here_is_told_with_the_version_needed() {
 fn an_rsync_that_is_missing_or_too_old_at_the_primary_is_told_with_the_version_needed() {
     let bench = Bench::start();
     fs::remove_file(bench.path("bin/rsync")).unwrap();
-    bench.refuses_to_plan(&["main", "primary frankfurt", "no program `rsync`", "3."]);
+    bench.refuses_to_plan(&["main", "primary frankfurt", "no program `rsync`", "install rsync 3.2.3 or newer there"]);
     // One that is missed late: what it closes first tells of a lost connection, and its end of what it is.
     bench.program("rsync", "exec >&-; sleep 1; exit 127");
-    bench.refuses_to_plan(&["main", "primary frankfurt", "no program `rsync`", "install rsync there"]);
+    bench.refuses_to_plan(&["main", "primary frankfurt", "no program `rsync`", "install rsync 3.2.3 or newer there"]);
     bench.program("rsync", "exec >&-; sleep 1; echo 'this key may not' >&2; exit 1");
     bench.refuses_to_plan(&["main", "primary frankfurt", "exit code 1", "this key may not"]);
     bench.program("rsync", "echo 'rsync: --new-thing: unknown option' >&2; exit 1");
-    bench.refuses_to_plan(&["main", "primary frankfurt", "its rsync does not know", "3."]);
+    bench.refuses_to_plan(&["main", "primary frankfurt", "its rsync does not know", "3.2.3 or newer"]);
     assert!(!bench.path("catalog/main").exists());
 }
 

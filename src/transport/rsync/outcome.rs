@@ -130,7 +130,7 @@ fn exited(code: i32, complaints: &[Complaint], stderr: &str, asked: Asked<'_>) -
             "its login shell prints something when ssh runs a command: make ~/.bashrc silent when it is not interactive",
         )),
         23 | 24 => partial(complaints, stderr, asked).map_err(|error| error.saying(said())),
-        126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync there")),
+        126 | 127 => Err(failure(Kind::ProgramMissing, "there is no program `rsync`").hint("install rsync 3.2.3 or newer there")),
         code => Err(match lost(code, stderr) {
             Some(what) => failure(Kind::Lost, what),
             None => match complaints.first() {
