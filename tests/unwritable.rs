@@ -91,6 +91,8 @@ const PRINTING: &[&[&str]] = &[
     &["status", "--format", "json"],
     &["verify"],
     &["verify", "--format", "json"],
+    &["restore", "main", "restored/data", "--print"],
+    &["restore", "main", "restored/data", "--tablespace", "side:restored/side"],
     &["history"],
     &["history", "--format", "json"],
     &["explain", "main/xlog.db"],
@@ -121,7 +123,7 @@ const PRINTING: &[&[&str]] = &[
 ];
 
 /// Commands of which nothing goes to standard output.
-const SILENT: [&str; 2] = ["init", "run"];
+const SILENT: [&str; 3] = ["init", "restore-wal", "run"];
 
 #[test]
 fn every_command_fails_that_cannot_say_what_it_has_to_say() {
