@@ -2,11 +2,37 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::error::Error;
 use crate::plan::action::Address;
 use crate::plan::action::words::Deed;
+use crate::plan::status::ongoing::Doing;
 use crate::transport::ByteCounter;
 use crate::transport::patience::Wait;
+
+/// A step that runs, for whoever asks how far it is.
+#[derive(Debug, Clone)]
+pub struct Running {
+    what: String,
+    total: u64,
+    began: Timestamp,
+    /// Grows as its bytes arrive.
+    pub counter: ByteCounter,
+}
+
+impl Running {
+    /// One that began then.
+    pub fn since(began: Timestamp, address: &Address, deed: Deed, total: u64, counter: &ByteCounter) -> Self {
+        Self { what: deed.at_work_on(address), total, began, counter: counter.clone() }
+    }
+
+    /// How far it is.
+    pub fn doing(&self) -> Doing {
+        let arrived = self.counter.get().min(self.total);
+        Doing { what: self.what.clone(), arrived, total: self.total, began: self.began }
+    }
+}
 
 /// Something that happened.
 #[derive(Debug, Clone)]

@@ -11,11 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Event, Listener};
+use crate::events::{Event, Listener, Running};
 use crate::plan::action::Address;
 use crate::plan::status::ongoing::Doing;
 use crate::store::{Place, Store};
-use crate::transport::ByteCounter;
 
 /// How often it is looked whether bytes arrived.
 const EVERY: Duration = Duration::from_secs(5);
@@ -50,17 +49,14 @@ pub struct Beating<'a> {
 
 /// What arrives for one step.
 struct Arriving {
-    what: String,
-    total: u64,
-    began: Timestamp,
-    counter: ByteCounter,
+    step: Running,
     seen: u64,
 }
 
 impl Arriving {
     /// Whether more is here than when it was last asked.
     fn has_grown(&mut self) -> bool {
-        let bytes = self.counter.get();
+        let bytes = self.step.counter.get();
         std::mem::replace(&mut self.seen, bytes) != bytes
     }
 }
@@ -74,13 +70,7 @@ impl<'a> Beating<'a> {
 
     /// Notes what runs.
     fn beat(&self) {
-        let doing = |step: &Arriving| Doing {
-            what: step.what.clone(),
-            arrived: step.counter.get().min(step.total),
-            total: step.total,
-            began: step.began,
-        };
-        let running = self.running().values().take(STEPS).map(doing).collect();
+        let running = self.running().values().take(STEPS).map(|arriving| arriving.step.doing()).collect();
         beat(self.store.as_ref(), running);
     }
 
@@ -105,9 +95,8 @@ impl Listener for Beating<'_> {
     fn notice(&self, event: &Event) {
         match event {
             Event::Started { address, deed, total, counter } => {
-                let (what, began) = (deed.at_work_on(address), Timestamp::now());
-                let step = Arriving { what, total: *total, began, counter: counter.clone(), seen: counter.get() };
-                self.running().insert(address.clone(), step);
+                let step = Running::since(Timestamp::now(), address, *deed, *total, counter);
+                self.running().insert(address.clone(), Arriving { step, seen: counter.get() });
                 self.beat();
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
@@ -124,12 +113,15 @@ impl Listener for Beating<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::action::words::Deed;
+    use crate::transport::ByteCounter;
 
     #[test]
     fn bytes_are_progress_once() {
         let counter = ByteCounter::default();
-        let (what, began) = ("copying xlog.db".to_owned(), Timestamp::UNIX_EPOCH);
-        let mut step = Arriving { what, total: 5, began, counter: counter.clone(), seen: 0 };
+        let (address, deed) = ("main/xlog.db".parse().unwrap(), Deed::new("copy", "copying", "copied"));
+        let step = Running::since(Timestamp::UNIX_EPOCH, &address, deed, 5, &counter);
+        let mut step = Arriving { step, seen: 0 };
         assert!(!step.has_grown());
         counter.add(5);
         assert!(step.has_grown() && !step.has_grown());

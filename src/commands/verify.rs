@@ -54,12 +54,12 @@ pub async fn run(arguments: &cli::Verify, terminal: &Terminal, interrupt: &Inter
     if let Some(exit) = interrupt.exit() {
         return Ok(exit);
     }
-    for error in errors.iter().chain(&told.iter().filter_map(not_begun).collect::<Vec<_>>()) {
+    errors.extend(told.iter().filter_map(not_begun));
+    for error in &errors {
         terminal.error(error);
     }
-    let is_whole = errors.is_empty() && told.iter().all(|told| not_begun(told).is_none());
     let bad = told.iter().filter(|told| !told.outcome.is_good()).count() as u64;
-    match (bad, is_whole) {
+    match (bad, errors.is_empty()) {
         (0, true) => Ok(Exit::Done),
         (0, false) => Ok(Exit::Error),
         (bad, _) => Err(not_proved(bad)),

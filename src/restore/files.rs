@@ -1,5 +1,6 @@
 //! The files of a backup, copied to where PostgreSQL runs, and each proved by its manifest as it lies there.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +15,8 @@ use crate::error::{Error, Kind};
 use crate::store::{GoOn, Root};
 use crate::transport::ByteCounter;
 use crate::verify::base::MANIFEST;
-use crate::verify::checksum::Checksum;
 use crate::verify::manifest::{Manifest, ManifestFile};
+use crate::verify::tree;
 
 /// What a restore writes beside a file until all of it is there.
 const PART: &str = ".antipode-part";
@@ -41,6 +42,11 @@ pub struct Copied {
     pub proved: u64,
     /// Files of which nothing tells what is in them.
     pub unproven: u64,
+}
+
+impl Copied {
+    const PROVED: Self = Self { proved: 1, unproven: 0 };
+    const UNPROVEN: Self = Self { proved: 0, unproven: 1 };
 }
 
 impl std::iter::Sum for Copied {
@@ -102,7 +108,7 @@ impl Copying<'_> {
 
     fn check_none_is_missing(&self, files: &[Found]) -> Result<(), Error> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
-        let here: std::collections::BTreeSet<&Path> = files.iter().map(|found| found.listed.as_path()).collect();
+        let here: BTreeSet<&Path> = files.iter().map(|found| found.listed.as_path()).collect();
         match manifest.files.keys().find(|path| !here.contains(path.as_path())) {
             Some(missing) => Err(damaged(missing, "is missing, and its manifest lists it")),
             None => Ok(()),
@@ -116,19 +122,15 @@ impl Copying<'_> {
         }
         let expected = self.manifest.as_ref().and_then(|manifest| manifest.files.get(&found.listed));
         if let Some(expected) = expected.filter(|expected| expected.checksum.is_some())
-            && is_right(&found.to, expected).is_ok_and(|is_right| is_right)
+            && let Ok(Some(Copied::PROVED)) = read(&found.to, expected)
         {
             self.counter.add(expected.size);
-            return Ok(Copied { proved: 1, unproven: 0 });
+            return Ok(Copied::PROVED);
         }
         self.copy(found)?;
-        let Some(expected) = expected else { return Ok(Copied { proved: 0, unproven: 1 }) };
-        match is_right(&found.to, expected) {
-            Ok(true) if expected.checksum.is_some() => Ok(Copied { proved: 1, unproven: 0 }),
-            Ok(true) => Ok(Copied { proved: 0, unproven: 1 }),
-            Ok(false) => Err(damaged(&found.stored, "is not what its manifest says")),
-            Err(error) => Err(at(&found.to, "read", &error)),
-        }
+        let Some(expected) = expected else { return Ok(Copied::UNPROVEN) };
+        let read = read(&found.to, expected).map_err(|error| at(&found.to, "read", &error))?;
+        read.ok_or_else(|| damaged(&found.stored, "is not what its manifest says"))
     }
 
     fn copy(&self, found: &Found) -> Result<(), Error> {
@@ -164,16 +166,11 @@ impl Copying<'_> {
     }
 }
 
-/// Whether a file is what a manifest says, read whole.
-fn is_right(path: &Path, expected: &ManifestFile) -> io::Result<bool> {
+/// What a file counts as, read whole; `None` for one that is not what a manifest says.
+fn read(path: &Path, expected: &ManifestFile) -> io::Result<Option<Copied>> {
     let file = File::open(path)?;
-    if file.metadata()?.len() != expected.size {
-        return Ok(false);
-    }
-    match &expected.checksum {
-        Some(checksum) => Ok(Checksum::of(checksum.algorithm, file)? == *checksum),
-        None => Ok(true),
-    }
+    let came = tree::prove(expected, file.metadata()?.len(), file)?;
+    Ok(came.ok().map(|is_proved| if is_proved { Copied::PROVED } else { Copied::UNPROVEN }))
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
@@ -192,14 +189,9 @@ pub fn prove(places: &Places, go_on: GoOn<'_>) -> Result<Copied, Error> {
             return Err(Error::interrupted());
         }
         let path = places.data.join(listed);
-        match is_right(&path, expected) {
-            Ok(true) => Ok(Copied { proved: 1, unproven: 0 }),
-            Ok(false) => Err(Error::new(
-                Kind::Damaged,
-                format!("{} is not what the manifest says that was written with it", path.display()),
-            )),
-            Err(error) => Err(at(&path, "read", &error)),
-        }
+        let read = read(&path, expected).map_err(|error| at(&path, "read", &error))?;
+        let what = || format!("{} is not what the manifest says that was written with it", path.display());
+        read.ok_or_else(|| Error::new(Kind::Damaged, what()))
     };
     manifest.files.par_iter().map(of).sum()
 }

@@ -32,13 +32,7 @@ fn oldest_barman_restores_both_timelines() {
 
 fn restores_both_timelines(scenario: &Scenario) {
     let lab = Lab::new();
-    let to_the_end = Restore {
-        barman: &scenario.primary.barman,
-        release: PostgresRelease::Packaged,
-        backup: &scenario.backups[0],
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let to_the_end = Restore::newest(&scenario.primary.barman, &scenario.backups[0]);
     let postgres = to_the_end.start(&lab.join("latest"));
     assert_eq!(chapters(&postgres), scenario.chapters);
     drop(postgres);

@@ -11,7 +11,7 @@ use crate::barman::{Barman, SERVER};
 use crate::ground::Lab;
 use crate::passive::{passive_node, synchronise};
 use crate::process::Finished;
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::scenario::{self, chapters, write_chapter};
 use crate::site::Site;
 use crate::sshd::{Manners, Sshd};
@@ -83,13 +83,7 @@ fn behind(sshd: &Sshd, command: &str) -> String {
 
 #[track_caller]
 fn assert_restores(lab: &Path, hop: &Hop, expected: &[&str]) {
-    let restore = Restore {
-        barman: &hop.barman,
-        release: PostgresRelease::Packaged,
-        backup: "latest",
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let restore = Restore::newest(&hop.barman, "latest");
     assert_eq!(chapters(&restore.start(&lab.join("restored"))), expected);
 }
 

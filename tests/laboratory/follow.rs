@@ -10,22 +10,15 @@ use crate::catalog_compare::{assert_same_told, differing_files};
 use crate::converge::{filled_site, identities};
 use crate::ground::Lab;
 use crate::primary::LivePrimary;
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::scenario::{self, chapters, write_chapter};
 use crate::site::Site;
-use crate::tools::{BarmanVersion, PostgresRelease};
+use crate::tools::BarmanVersion;
 
 /// Recovers the newest timeline from a backup at the site.
 #[track_caller]
 fn assert_restores(site: &Site, backup: &str, directory: &Path, expected: &[&str]) {
-    let restore = Restore {
-        barman: site.judge(),
-        release: PostgresRelease::Packaged,
-        backup,
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
-    assert_eq!(chapters(&restore.start(directory)), expected);
+    assert_eq!(chapters(&Restore::newest(site.judge(), backup).start(directory)), expected);
 }
 
 #[track_caller]

@@ -13,11 +13,11 @@ use crate::ground::Lab;
 use crate::passive::passive_node_of;
 use crate::primary::Primary;
 use crate::process::{Finished, wait_until};
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::scenario::{self, Scenario, chapters};
 use crate::site::Site;
 use crate::sshd::{Manners, Sshd};
-use crate::tools::{BarmanVersion, PostgresRelease};
+use crate::tools::BarmanVersion;
 
 /// Runs `antipode ARGUMENTS` at a site; it must succeed.
 #[track_caller]
@@ -127,13 +127,7 @@ fn lists_and_restores(scenario: &Scenario) {
 
     assert_barman_reads(&barman, &scenario.backups);
     assert_cron_rests(&site, &barman);
-    let restore = Restore {
-        barman: &barman,
-        release: PostgresRelease::Packaged,
-        backup: "latest",
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let restore = Restore::newest(&barman, "latest");
     assert_eq!(chapters(&restore.start(&lab.join("restored"))), scenario.chapters);
 }
 

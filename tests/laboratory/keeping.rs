@@ -7,10 +7,9 @@ use crate::barman::{Barman, SERVER};
 use crate::catalog_compare::{assert_same_told, told_by};
 use crate::converge::{contents, empty_site, filled_site};
 use crate::ground::Lab;
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::scenario::{self, Scenario, chapters};
 use crate::site::Site;
-use crate::tools::PostgresRelease;
 
 #[track_caller]
 fn assert_keep(barman: &Barman, id: &str, expected: &str) {
@@ -20,13 +19,7 @@ fn assert_keep(barman: &Barman, id: &str, expected: &str) {
 
 #[track_caller]
 fn assert_restores_newest(lab: &Lab, scenario: &Scenario, site: &Site) {
-    let restore = Restore {
-        barman: site.judge(),
-        release: PostgresRelease::Packaged,
-        backup: "latest",
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let restore = Restore::newest(site.judge(), "latest");
     assert_eq!(chapters(&restore.start(&lab.join("restored"))), scenario.chapters);
 }
 

@@ -15,11 +15,10 @@ use crate::antipode::{antipode, program_path, start};
 use crate::catalog_compare::{assert_same_told, differing_files};
 use crate::ground::Lab;
 use crate::process::Daemon;
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::running::{Link, Process, holds_files, processes};
 use crate::scenario::{self, chapters, write_chapter};
 use crate::sshd::{Manners, Sshd};
-use crate::tools::PostgresRelease;
 
 /// Begins to keep a site.
 fn keep(directory: &Path) -> Daemon {
@@ -57,13 +56,7 @@ fn a_site_keeps_up_with_a_primary_that_moves_on_and_outlives_a_line_that_is_cut(
     assert_same_told(&live.barman, &site.barman);
     let planned = plan();
     assert_eq!(planned.code(), 0, "{planned}");
-    let restore = Restore {
-        barman: site.judge(),
-        release: PostgresRelease::Packaged,
-        backup: &id,
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let restore = Restore::newest(site.judge(), &id);
     assert_eq!(chapters(&restore.start(&lab.join("restored"))).last().map(String::as_str), Some("and kept"));
 }
 

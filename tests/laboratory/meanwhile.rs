@@ -10,10 +10,10 @@ use crate::converge::empty_site;
 use crate::crashes::judge;
 use crate::ground::Lab;
 use crate::primary::Primary;
-use crate::restore::{Restore, Wals};
+use crate::restore::Restore;
 use crate::running::Link;
 use crate::scenario::{self, chapters, write_chapter};
-use crate::tools::{BarmanVersion, PostgresRelease};
+use crate::tools::BarmanVersion;
 
 #[test]
 fn a_backup_that_the_primary_deletes_while_it_is_copied_is_not_published_and_the_rest_is() {
@@ -55,14 +55,7 @@ fn wal(barman: &Barman, name: &str) -> PathBuf {
 
 /// The chapters that the newest backup of a site restores to.
 fn restored(site: &crate::site::Site, backup: &str, directory: &std::path::Path) -> Vec<String> {
-    let restore = Restore {
-        barman: site.judge(),
-        release: PostgresRelease::Packaged,
-        backup,
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
-    chapters(&restore.start(directory))
+    chapters(&Restore::newest(site.judge(), backup).start(directory))
 }
 
 #[test]

@@ -31,7 +31,12 @@ pub struct Restore<'a> {
     pub wals: Wals,
 }
 
-impl Restore<'_> {
+impl<'a> Restore<'a> {
+    /// Of the newest timeline, with WAL that is copied beforehand.
+    pub fn newest(barman: &'a Barman, backup: &'a str) -> Self {
+        Self { barman, release: PostgresRelease::Packaged, backup, timeline: "latest", wals: Wals::Copied }
+    }
+
     /// Restores into a new directory, starts the server, and waits until it
     /// has recovered and writes.
     #[track_caller]

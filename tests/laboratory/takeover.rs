@@ -71,13 +71,7 @@ fn history_files_missing_at_a_passive_node_are_fetched() {
     );
     assert_same_told(&primary.barman, &site.barman);
     assert_only_from(&site.barman, &timeline_2);
-    let restore = Restore {
-        barman: site.judge(),
-        release: PostgresRelease::Packaged,
-        backup: &timeline_2,
-        timeline: "latest",
-        wals: Wals::Copied,
-    };
+    let restore = Restore::newest(site.judge(), &timeline_2);
     assert_eq!(chapters(&restore.start(&lab.join("restored"))), scenario.chapters);
 }
 

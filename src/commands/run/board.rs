@@ -10,18 +10,16 @@ use crate::barman::ids::ServerName;
 use crate::controller::{Looked, Report, State};
 use crate::cycle::Session;
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, Running};
 use crate::metrics::ledger::{Ledger, Stage};
 use crate::metrics::{self, state};
 use crate::plan::ReplicaPlan;
 use crate::plan::action::Address;
 use crate::plan::scope::leave::Waiting;
 use crate::plan::status::SiteStatus;
-use crate::plan::status::ongoing::Doing;
 use crate::plan::status::vanished::Unclaimed;
 use crate::render;
 use crate::render::page::{Failing, Kept, Page, Run, page};
-use crate::transport::ByteCounter;
 
 /// So many runs of a replica are shown.
 const RUNS: usize = 10;
@@ -53,17 +51,10 @@ struct OfReplica {
     due: Option<Timestamp>,
     failing: Option<Failing>,
     waiting: Waiting,
-    doing: BTreeMap<Address, Step>,
+    doing: BTreeMap<Address, Running>,
     runs: VecDeque<Run>,
     /// Whether a turn of it ended.
     was_tried: bool,
-}
-
-struct Step {
-    what: String,
-    total: u64,
-    counter: ByteCounter,
-    began: Timestamp,
 }
 
 impl Board {
@@ -145,8 +136,7 @@ impl Board {
         match event {
             Event::Started { address, deed, total, counter } => {
                 let Some(of_replica) = known.of_address(address) else { return };
-                let (what, began) = (deed.at_work_on(address), Timestamp::now());
-                let step = Step { what, total: *total, counter: counter.clone(), began };
+                let step = Running::since(Timestamp::now(), address, *deed, *total, counter);
                 of_replica.doing.insert(address.clone(), step);
             }
             Event::Finished { address, .. } | Event::Failed { address, .. } | Event::Skipped { address, .. } => {
@@ -267,19 +257,13 @@ impl OfReplica {
     }
 
     fn kept(&self, looked: &Looked) -> Kept {
-        let doing = self.doing.values().map(|step| Doing {
-            what: step.what.clone(),
-            arrived: step.counter.get().min(step.total),
-            total: step.total,
-            began: step.began,
-        });
         Kept {
             observed: looked.at,
             due: self.due,
             failing: self.failing.clone(),
             waiting: self.waiting,
             backups: looked.backups.clone(),
-            doing: doing.collect(),
+            doing: self.doing.values().map(Running::doing).collect(),
             runs: self.runs.iter().cloned().collect(),
         }
     }
