@@ -32,7 +32,7 @@ const MAX_END: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of its end is read at first for the last line.
 const TAIL: u64 = 64 << 10;
-/// How often, and how many times, a line is looked at again that somebody is writing.
+/// How often, and how many times, a journal is looked at again that somebody is writing to.
 const GLANCES: (Duration, usize) = (Duration::from_millis(50), 40);
 
 /// The journal of a catalog.
@@ -110,6 +110,10 @@ impl Journal {
     fn append_locked(&self, entry: &Entry, standing: impl FnOnce(Standing) -> Standing) -> Result<u64, JournalError> {
         durable::remove_unfinished(&self.directory)?;
         let is_new = !self.lines().exists();
+        if is_new && self.end()?.is_none() {
+            // So that a kill between the first line and its note leaves no journal without a note.
+            self.note_end(&End { last: Link::origin(), standing: Standing::default() })?;
+        }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(self.lines())?;
         let size = file.metadata()?.len();
         let (rest, last) = tail(&mut file, size)?;
@@ -171,14 +175,16 @@ impl Journal {
         let mut glances = GLANCES.1;
         loop {
             // In this order: what is noted was written before.
-            let end = self.end()?.map(|end| end.last);
+            let end = self.end()?;
             let content = files::read(&self.lines(), 2 * self.most)?.unwrap_or_default();
             if content.len() as u64 == 2 * self.most {
                 return Err(JournalError::TooLarge(self.lines()));
             }
-            let is_written = || Lock::is_held(&self.directory.join("lock")).unwrap_or(false);
-            if glances == 0 || chain::lines(&content).1.is_empty() || !is_written() {
-                return Ok(History::read(&content, end.as_ref()));
+            let history = History::read(&content, end.as_ref().map(|end| &end.last));
+            // A run that wrote meanwhile has the lock still, or has noted another end.
+            let is_held = || Lock::is_held(&self.directory.join("lock")).unwrap_or(false);
+            if glances == 0 || history.breaks.is_empty() || !is_held() && self.end()? == end {
+                return Ok(history);
             }
             glances -= 1;
             sleep(GLANCES.0);
@@ -360,6 +366,36 @@ mod tests {
         fs::write(ground.path("end.json"), "{").unwrap();
         assert_eq!(ground.history().breaks, [Break::EndUnknown]);
         assert_eq!((ground.append(1).await.unwrap(), ground.history().breaks), (2, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_is_just_written_to_is_looked_at_again() {
+        let ground = Ground::new();
+        ground.append(0).await.unwrap();
+        let end = fs::read(ground.path("end.json")).unwrap();
+        fs::remove_file(ground.path("end.json")).unwrap();
+        let at_work = Lock::try_acquire(&ground.path("lock")).unwrap();
+        let path = ground.path("end.json");
+        let writer = std::thread::spawn(move || {
+            sleep(3 * GLANCES.0);
+            fs::write(path, end).unwrap();
+            drop(at_work);
+        });
+        assert_eq!(ground.history().breaks, []);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_first_line_that_is_cut_off_before_its_note_breaks_nothing() {
+        for step in 0.. {
+            let ground = Ground::new();
+            let done = ground.append_until(step, 0);
+            assert_eq!(ground.history().breaks, [], "{step}");
+            if done {
+                assert!(step > 2, "steps are cut off");
+                break;
+            }
+        }
     }
 
     #[tokio::test]
