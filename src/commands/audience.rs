@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::progress::{Bars, Json, Lines, above};
 use crate::render;
 use crate::schedule::Suspension;
+use crate::site::Site;
 use crate::stdout;
 
 use super::metrics_file::MetricsFile;
@@ -97,6 +98,12 @@ impl<'a> Audience<'a> {
         if self.people.as_ref().is_some_and(|people| !people.terminal.quiet && !people.are_onlookers) {
             above(|| notes.iter().for_each(|note| terminal::tell(&format!("Note: {note}.\n"))));
         }
+    }
+
+    /// Tells people what is to be known of the rsync that receives.
+    pub async fn warn_of_rsync(&self, site: &Site) {
+        let Some(People { terminal, are_onlookers: false }) = &self.people else { return };
+        terminal.warn_of_rsync(site).await;
     }
 
     /// Tells programs what will be done; people have seen it.

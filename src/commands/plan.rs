@@ -57,6 +57,7 @@ pub async fn run(arguments: &cli::Plan, terminal: &Terminal, interrupt: &Interru
     if let Err(refused) = home::check(&declared.site.catalog.path) {
         terminal.warn_of_apply(&refused.into());
     }
+    terminal.warn_of_rsync(&declared.site).await;
     if let (Some(file), Some(to_save)) = (&arguments.output, &to_save) {
         saved_plan::save(to_save, file, &arguments.site, terminal)?;
     }

@@ -41,6 +41,7 @@ pub async fn run(arguments: &cli::Run, terminal: &Terminal, interrupt: &Interrup
         Some(address) => Some(listen::bind(address).await?),
         None => None,
     };
+    terminal.warn_of_rsync(site).await;
     let (declare, sites) = unbounded_channel();
     let mut session = Session::open(site, &interrupt.token, terminal::told()).await;
     session.mirror_what_is_here()?;

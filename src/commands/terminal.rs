@@ -14,7 +14,8 @@ use crate::cli::{Color, Global, TextOrJson};
 use crate::error::{Error, Exit};
 use crate::progress;
 pub use crate::progress::tell;
-use crate::transport::Teller;
+use crate::site::Site;
+use crate::transport::{Teller, doubt_of_rsync};
 use crate::{render, stdout};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -119,6 +120,16 @@ impl Terminal {
     /// Tells what went wrong beside the work that a command is there for.
     pub fn warn(self, error: &Error) {
         progress::above(|| self.tell_of(&self.styled("Warning", YELLOW), &error.message, error));
+    }
+
+    /// Tells what is to be known of the rsync that receives; with `-q` nothing, as nothing went wrong.
+    pub async fn warn_of_rsync(self, site: &Site) {
+        if self.quiet {
+            return;
+        }
+        if let Some(doubt) = doubt_of_rsync(site.primaries.values()).await {
+            self.warn(&doubt);
+        }
     }
 
     fn tell_of(self, label: &str, message: &str, error: &Error) {

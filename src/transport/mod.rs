@@ -77,6 +77,13 @@ pub async fn open(primary: &Primary, runtime_dir: &Path, cancel: &CancellationTo
     }
 }
 
+/// What is to be known of this machine's rsync before a primary is copied that it reaches over ssh, as such a copy is no safer
+/// than the rsync that receives it: faults that are known, and that nothing here shows to be mended. It stops nothing.
+pub async fn doubt_of_rsync(primaries: impl IntoIterator<Item = &Primary>) -> Option<Error> {
+    let is_over_ssh = |primary: &Primary| matches!(primary.access, Access::Ssh { .. });
+    if primaries.into_iter().any(is_over_ssh) { rsync::trust::doubt().await } else { None }
+}
+
 impl Connection {
     /// The same connection for questions: an answer that is lost on its way is asked for again, as long as
     /// [`Patience::asking`] says. `told` hears of each wait, and `cancel` ends one.

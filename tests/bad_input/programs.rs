@@ -39,6 +39,43 @@ fn an_rsync_that_is_missing_or_too_old_here_is_told_with_the_version_needed() {
 }
 
 #[test]
+fn an_rsync_here_of_which_faults_are_known_is_warned_of_unless_its_package_names_the_remedies() {
+    let bench = Bench::start();
+    let path = path_without_rsync(&bench);
+    let run_here = |arguments: &[&str]| run(bench.command(arguments).env("PATH", &path));
+    let version = |version: &str| {
+        let real = which("rsync");
+        let says =
+            format!("if [ \"$1\" = --version ]; then echo 'rsync  version {version}  protocol version 31'; exit; fi");
+        write_script(&bench.path("here/rsync"), &format!("{says}\nexec {} \"$@\"", real.display()));
+    };
+    let warning = "could use rsync";
+
+    version("3.4.1");
+    let told = run_here(&["plan"]);
+    told.expect(0).says(&[
+        "Warning: a primary that was taken over could use rsync 3.4.1 against this site: no package shows a remedy for \
+         CVE-2026-43618, CVE-2026-43620, CVE-2026-70458",
+        "hint: upgrade rsync at this site to 3.5.0 or newer",
+    ]);
+    assert_eq!(told.output.matches(warning).count(), 1, "{told}");
+    run_here(&["-q", "plan"]).expect(0).never_says(warning);
+    version("3.5.0");
+    run_here(&["plan"]).expect(0).never_says(warning);
+
+    version("3.4.1");
+    let package = |changelog: &str| write_script(&bench.path("here/rpm"), &format!("echo '{changelog}'"));
+    package("- Fix CVE-2026-43618 and CVE-2026-43620");
+    run_here(&["plan"]).expect(0).says(&["its package names no remedy for CVE-2026-70458"]);
+    package("- Fix CVE-2026-43618, CVE-2026-43620 and CVE-2026-70458");
+    run_here(&["plan"]).expect(0).never_says(warning);
+    write_script(&bench.path("here/rpm"), "echo 'CVE-2026-43618 CVE-2026-43620 CVE-2026-70458'; exit 1");
+    let applied = run_here(&["apply", "--auto-approve"]);
+    applied.expect(0).says(&["no package shows a remedy"]);
+    assert_eq!(applied.output.matches(warning).count(), 1, "{applied}");
+}
+
+#[test]
 fn an_rsync_that_is_missing_or_too_old_at_the_primary_is_told_with_the_version_needed() {
     let bench = Bench::start();
     fs::remove_file(bench.path("bin/rsync")).unwrap();

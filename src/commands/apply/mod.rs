@@ -204,6 +204,9 @@ impl Applying<'_> {
         for error in unresolved {
             audience.error(error);
         }
+        if is_first {
+            audience.warn_of_rsync(&session.site).await;
+        }
         let otherwise = if plan.is_blocked() || !unresolved.is_empty() { Exit::Error } else { Exit::Done };
         if interrupt.token.is_cancelled() {
             return Ok(otherwise);

@@ -8,6 +8,7 @@ mod arguments;
 mod listing;
 mod outcome;
 mod progress;
+pub(super) mod trust;
 mod version;
 
 use std::ffi::OsString;

@@ -29,7 +29,12 @@ const NO_MESSAGES: [&str; 18] = [
 ];
 
 /// What takes more than a few lines to cause, and where that is done.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("a primary that was taken over could use rsync", "tests/bad_input/programs.rs"),
+    ("against this site:", "tests/bad_input/programs.rs"),
+    ("its package names no remedy", "tests/bad_input/programs.rs"),
+    ("no package shows a remedy", "tests/bad_input/programs.rs"),
+    ("upgrade rsync at this site to 3.5.0 or newer", "tests/bad_input/programs.rs"),
     ("free space on this file system and apply again", "tests/bad_input/disk.rs"),
     ("the address in", "src/hooks/tests.rs"),
     ("antipode gate:", "tests/gate/commands.rs"),
