@@ -52,6 +52,7 @@ mod line;
 mod lives;
 mod locks;
 mod meanwhile;
+mod oldest_rsync;
 mod output;
 mod renamed;
 mod rot;

@@ -24,6 +24,8 @@ pub struct Manners {
     pub counts: bool,
     /// Runs whatever it is asked for: a Barman asks for more than a site does, for which there is `antipode gate`.
     pub has_shell: bool,
+    /// The rsync that sends, where it is not that of the host.
+    pub rsync: Option<PathBuf>,
 }
 
 /// A running sshd; killed when dropped.
@@ -131,7 +133,8 @@ fn install_login(directory: &Path, barman: &Barman, manners: &Manners) {
         "/bin/bash -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()
     } else {
         let (program, conf) = (program_path(), &barman.config);
-        format!("{} gate --all -c {} $answers", program.display(), conf.display())
+        let rsync = manners.rsync.as_ref().map(|rsync| format!(" --rsync {}", rsync.display())).unwrap_or_default();
+        format!("{} gate --all -c {}{rsync} $answers", program.display(), conf.display())
     };
     // Where there is no Barman, Antipode answers.
     let real = directory.join("bin/barman");

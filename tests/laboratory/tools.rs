@@ -49,6 +49,11 @@ impl PostgresRelease {
     }
 }
 
+/// The oldest rsync that is supported, which `./test` builds.
+pub fn oldest_rsync() -> PathBuf {
+    present(installed("rsync-3.2.3").join("rsync"))
+}
+
 /// sshd, which insists on being started by its full path.
 pub fn sshd() -> PathBuf {
     present(PathBuf::from("/usr/sbin/sshd"))
