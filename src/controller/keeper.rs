@@ -33,6 +33,9 @@ const NOTES: Duration = Duration::from_secs(3);
 /// How often it is looked at what is here that no replica copies.
 const REST: Duration = Duration::from_secs(15);
 
+/// A clock that is behind what it was by more than this was turned back: what is due by it would be long in coming.
+const TURNED_BACK: Duration = Duration::from_secs(10);
+
 /// A turn that takes longer than this applies something.
 const A_LOOK: Duration = Duration::from_secs(10);
 
@@ -74,6 +77,8 @@ pub struct Controller {
     /// When the mirrored primaries are asked again.
     asks_again: Timestamp,
     scrubbing: Scrubbing,
+    /// What time it was when it looked last.
+    seen: Timestamp,
 }
 
 /// A replica, and what is kept of it.
@@ -105,6 +110,7 @@ impl Controller {
             following: None,
             asks_again: Timestamp::MIN,
             scrubbing: Scrubbing::default(),
+            seen: Timestamp::MIN,
         }
     }
 
@@ -197,12 +203,16 @@ impl Controller {
     }
 
     fn tick(&mut self, now: Timestamp) {
+        if later(now, TURNED_BACK) < self.seen {
+            self.forget_times(now);
+        }
+        self.seen = now;
         self.govern(now);
-        if now >= self.sees_suspended || later(now, NOTES) < self.sees_suspended {
+        if now >= self.sees_suspended {
             self.see_suspended();
             self.sees_suspended = later(now, NOTES);
         }
-        if now >= self.sees_rest || later(now, REST) < self.sees_rest {
+        if now >= self.sees_rest {
             self.sees_rest = later(now, REST);
             let (follower, session) = (Arc::clone(&self.follower), Arc::clone(&self.session));
             // Whoever detaches a server, or removes its directory, does not tell us.
@@ -216,6 +226,21 @@ impl Controller {
         self.begin_what_is_due(now);
         self.verify(now);
         self.follower.alive();
+    }
+
+    /// The clock was turned back: whatever is due by what it said before is due now.
+    fn forget_times(&mut self, now: Timestamp) {
+        for kept in self.replicas.values_mut() {
+            kept.standing.due = kept.standing.due.min(now);
+            kept.began = kept.began.min(now);
+        }
+        (self.sees_suspended, self.sees_rest) = (now, now);
+        // One that never asks goes on so.
+        if self.asks_again != Timestamp::MAX {
+            self.asks_again = now;
+        }
+        self.regimes.clear();
+        self.scrubbing.forget_times();
     }
 
     /// Lets the bandwidth of each primary be what its windows say, also for what runs.

@@ -88,6 +88,11 @@ impl Scrubbing {
         Some(scrubbed)
     }
 
+    /// The clock was turned back: each replica is due now.
+    pub fn forget_times(&mut self) {
+        self.due.clear();
+    }
+
     /// The replica that was not verified for the longest of these.
     pub fn next<'r>(&self, replicas: impl Iterator<Item = &'r Replica>) -> Option<&'r Replica> {
         replicas.min_by_key(|replica| self.due.get(&replica.name).copied().unwrap_or(Timestamp::MIN))

@@ -341,6 +341,13 @@ pub enum Note {
     },
     /// Backups here that the selection leaves out and `prune.unselected` does not allow to delete.
     Unselected(usize),
+    /// Backups here that the time of this host would let go, and that stay, as nothing at either end is dated as late.
+    TimeStandsStill {
+        /// How many.
+        count: usize,
+        /// When the newest WAL was archived or the newest backup ended, from which time is counted.
+        newest: Timestamp,
+    },
     /// A line of `accept` in the site file, or an `--accept`, for which nothing waits.
     AcceptsNothing(String),
     /// A backup that is here without symbolic links of the primary's that lead out of it.

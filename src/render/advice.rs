@@ -245,6 +245,7 @@ pub fn note(note: &Note) -> String {
             one_or(*n, "stays", "stay"),
             one_or(*n, "it", "them"),
         ),
+        Note::TimeStandsStill { count, newest } => stands_still(*count, *newest),
         Note::AcceptsNothing(address) => format!(
             "`accept: {address}` is about nothing that waits for a person; take it out of the site file, or correct it"
         ),
@@ -279,6 +280,18 @@ fn empty_there(count: u64, first: &WalName) -> String {
     format!(
         "{files} empty on the primary's disk, which is damage there; archive {them} there again from where PostgreSQL has \
          {them}, or take a new backup"
+    )
+}
+
+/// Backups that the clock here alone would let go.
+fn stands_still(n: usize, newest: Timestamp) -> String {
+    format!(
+        "{} here {} too old by the clock of this host and {}: what is newest at either end is of {}, from which time is counted; \
+         either the clock is wrong, or the primary stands still",
+        count(n as u64, "backup"),
+        one_or(n, "is", "are"),
+        one_or(n, "stays", "stay"),
+        timestamp(newest)
     )
 }
 

@@ -425,7 +425,11 @@ fn to_know(plan: &ReplicaPlan) -> impl Iterator<Item = Remark> {
     let is_told = |note: &&Note| {
         matches!(
             note,
-            Note::KeptHereOnly { .. } | Note::LinksLeftOut { .. } | Note::Unlisted { .. } | Note::Unproven { .. }
+            Note::KeptHereOnly { .. }
+                | Note::LinksLeftOut { .. }
+                | Note::Unlisted { .. }
+                | Note::Unproven { .. }
+                | Note::TimeStandsStill { .. }
         )
     };
     let notes = plan.notes.iter().filter(is_told).map(advice::note);

@@ -234,7 +234,8 @@ impl fmt::Display for Selection {
 pub enum Rule {
     /// The newest N.
     Last(NonZeroU32),
-    /// Those that ended within this time before now, and one before them so that the window is covered.
+    /// Those that ended within this time before now, and one before them so that the window is covered. Now is no later than
+    /// the newest WAL or backup of either end.
     Within(Duration),
     /// Barman's `REDUNDANCY n`.
     Redundancy(NonZeroU32),

@@ -342,7 +342,8 @@ pub(super) struct RawRule {
     /// The newest N.
     #[schemars(range(min = 1, max = 99999))]
     pub last: Option<NonZeroU32>,
-    /// Those that ended within this time before now, and one before them: `30d`.
+    /// Those that ended within this time before now, and one before them: `30d`. Now is never later than what is newest at
+    /// either end.
     pub within: Option<Length>,
     /// Barman's wording: `REDUNDANCY 3` or `RECOVERY WINDOW OF 4 WEEKS`.
     pub retention: Option<Retention>,

@@ -1,5 +1,6 @@
 //! `antipode run` as a program: a site that is kept by itself, over catalogs on this machine.
 
+mod clocks;
 mod hooks;
 mod kept;
 mod listen;

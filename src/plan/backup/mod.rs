@@ -2,6 +2,7 @@
 
 pub(super) mod reuse;
 pub mod selection;
+mod time;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use super::held::{self, HeldKey};
 use super::order::stages::{Stage, stages};
 use super::reason::{HeldPrune, Note, Reason};
 use selection::{Candidate, select};
+pub use time::counted_from;
 use waiting::waiting;
 
 /// What becomes of the backups of one replica.
@@ -65,11 +67,13 @@ pub struct Kept {
 pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInventory, now: Timestamp) -> BackupDiff {
     let ends = Ends::new(policy, primary, replica);
     let candidates = ends.candidates();
-    let selected = select(&policy.backups, &candidates, now);
+    let counted = counted_from(policy, primary, replica, now);
+    let selected = select(&policy.backups, &candidates, counted);
     let prunes = ends.prunes(&selected);
     let kept = ends.kept(&selected, &prunes);
     let (zombies, left) = ends.leftovers(&kept);
     let mut notes = unusable_notes(primary, now);
+    notes.extend(ends.spared_note(&selected, &candidates, counted, now));
     notes.extend(ends.staying_notes(&selected, &kept, &prunes.held));
     notes.extend(left);
     BackupDiff {
@@ -78,8 +82,8 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         zombies,
         stale_staging: ends.stale_staging(&kept),
         orphans: ends.orphans(&candidates),
-        unreadable: ends.unreadable(&candidates, now),
-        waiting: ends.waiting(now),
+        unreadable: ends.unreadable(&candidates, counted),
+        waiting: ends.waiting(counted),
         held: ends.held(),
         prune_held: prunes.waits,
         notes,
@@ -118,7 +122,8 @@ pub fn selected(
     replica: &ReplicaInventory,
     now: Timestamp,
 ) -> BTreeSet<BackupId> {
-    select(&policy.backups, &Ends::new(policy, primary, replica).candidates(), now)
+    let counted = counted_from(policy, primary, replica, now);
+    select(&policy.backups, &Ends::new(policy, primary, replica).candidates(), counted)
 }
 
 /// The backups that the site will have once some are removed and others are copied, whatever a plan of now would do.

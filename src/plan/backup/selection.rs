@@ -45,6 +45,12 @@ pub fn select(selection: &Selection, candidates: &BTreeMap<BackupId, Candidate>,
     selected
 }
 
+/// Whether a selection depends on the time.
+pub fn goes_by_time(selection: &Selection) -> bool {
+    let is_by_time = |rule: &Rule| matches!(rule, Rule::Within(_) | Rule::RecoveryWindow { .. });
+    matches!(selection, Selection::Union(rules) if rules.iter().any(is_by_time))
+}
+
 /// Why a backup is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector {

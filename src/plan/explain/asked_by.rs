@@ -63,7 +63,8 @@ pub struct Askers<'a> {
     candidates: BTreeMap<BackupId, Candidate>,
     /// The backup from which on all WAL is wanted.
     first: Option<BackupId>,
-    now: Timestamp,
+    /// From when on the rules count that go by time.
+    counted: Timestamp,
 }
 
 impl<'a> Askers<'a> {
@@ -73,7 +74,8 @@ impl<'a> Askers<'a> {
         let (policy, here) = (&replica.policy, &observed.replica);
         let kept = backup::diff(policy, primary, here, now).kept;
         let first = wanted::first_backup(policy, primary, &kept);
-        Some(Self { replica, candidates: backup::candidates(policy, primary, here), first, now })
+        let counted = backup::counted_from(policy, primary, here, now);
+        Some(Self { replica, candidates: backup::candidates(policy, primary, here), first, counted })
     }
 
     /// What asks for an action, the most telling first.
@@ -93,7 +95,7 @@ impl<'a> Askers<'a> {
 
     /// What asks for a backup; that it stays where nothing does.
     pub fn of_backup(&self, id: BackupId) -> Vec<AskedBy> {
-        let selectors = selectors(id, &self.replica.policy.backups, &self.candidates, self.now);
+        let selectors = selectors(id, &self.replica.policy.backups, &self.candidates, self.counted);
         if selectors.is_empty() {
             return vec![AskedBy::Stays];
         }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::barman::keep::Keep;
 use crate::barman::wal::{Segment, Timeline, WalName};
+use crate::barman::wal_entry::Mtime;
 use crate::observe::inventory::{BaseKind, PrimaryBackup};
 use crate::plan::saved::stale::Refusal;
 use crate::site::model::{Prune, Rule, Selection};
@@ -29,10 +30,16 @@ fn accepted(planned: &Case, change: impl FnOnce(&mut Case)) {
 fn time_alone_makes_no_plan_stale() {
     let within = |case: Case| {
         case.with(|case| {
-            case.replica.policy.backups = Selection::Union(vec![Rule::Within(Duration::from_secs(10 * 86400))]);
+            case.replica.policy.backups = Selection::Union(vec![Rule::Within(Duration::from_secs(86400))]);
         })
     };
-    let later = |case: &mut Case| case.now += (24 * 365).hours();
+    // By every clock: time is counted from the newest WAL.
+    let later = |case: &mut Case| {
+        case.now += (24 * 365).hours();
+        #[expect(clippy::cast_precision_loss)]
+        let mtime = Mtime::new(case.now.as_second() as f64).unwrap();
+        notation::edit(&mut case.primary.wals, |lines| lines.last_mut().unwrap().mtime = mtime);
+    };
     accepted(&within(case(BOTH, "@21 1/08 | 1/08..0A")), later);
     accepted(&within(case(BOTH, BOTH)).prune_unselected(), later);
 }

@@ -5,6 +5,7 @@ mod beside;
 mod branches;
 pub(crate) mod build;
 pub(crate) mod case;
+mod clocks;
 mod estimates;
 pub(crate) mod generate;
 mod graph;

@@ -52,7 +52,7 @@ fn every_action_of_every_situation_is_explained() {
 fn a_backup_is_explained_by_the_rules_that_select_it() {
     let text = why(situations::named("catching_up"), "main/backup/20261122T000000");
     assert!(text.contains("`last: 2` of `backups` selects it (lisbon.yaml:12: - last: 2)"), "{text}");
-    assert!(text.contains("`within: 8d` of `backups` selects it (lisbon.yaml:13: - within: 8d)"), "{text}");
+    assert!(text.contains("`within: 1d` of `backups` selects it (lisbon.yaml:13: - within: 1d)"), "{text}");
     let after = "\n  published after  main/xlog.db\n                   main/wal/00000001000000000000001C..1D\n";
     assert!(text.contains(after), "{text}");
 }

@@ -236,6 +236,8 @@ fn every_warning_says_what_to_do() {
         Note::CloudSnapshot(id("1013")),
         Note::OrphanedBase(id("1014")),
         Note::Unselected(1),
+        Note::TimeStandsStill { count: 1, newest: "2026-11-27T03:02:00Z".parse().unwrap() },
+        Note::TimeStandsStill { count: 2, newest: "2026-11-27T03:02:00Z".parse().unwrap() },
         Note::KeptHereOnly { count: 4, first: id("1101") },
     ];
     golden("warnings", &site(vec![main]));

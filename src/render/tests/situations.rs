@@ -208,7 +208,7 @@ replicas:
     primary: frankfurt
     backups:
       - last: 2
-      - within: 8d
+      - within: 1d
     prune: {unselected: true}
     protect: {min_backups: 1}
 ";
