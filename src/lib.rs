@@ -67,6 +67,7 @@
 //! | run, journal, history | a round of replicas that a command planned and applied; what runs left of themselves, line by line; what it tells |
 //! | hook, event, occasion | who is told; what of; which of four things it is that happened |
 //! | damaged, unproven | read, and not what was written; read, and nothing tells what should be in it |
+//! | noted, unchanged | its checksum was made when it arrived, or later where that was lost; read, and what was noted of it |
 //! | verify, scrub | to read what is here to its end; how, and what is read next |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::plan::ReplicaPlan;
-use crate::store::{ChangeError, Place, Store};
+use crate::store::{ChangeError, Place, Store, arrivals};
 use crate::transport::{blocking, paths};
 
 use super::replica_run::ReplicaRun;
@@ -16,6 +16,7 @@ pub async fn clear(run: &ReplicaRun<'_>) -> Result<(), Error> {
     let (store, arrivals) = (Arc::clone(&run.store), run.local(Place::Arrivals));
     blocking(move || {
         store.tidy()?;
+        arrivals::forget_gone(store.as_ref())?;
         let removed = paths::remove_stale_scratch(&arrivals);
         Ok(removed.map_err(ChangeError::doing("remove temporary files of", &arrivals))?)
     })

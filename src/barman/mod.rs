@@ -1,6 +1,7 @@
 //! Barman's formats: bytes to types and back, without any effect. Beside them stands what is our own
 //! in a catalog, in places that Barman ignores: `damage`, `detachment`, `findings`, `last_apply` and `verified`.
 
+pub mod arrival;
 pub mod backup_info;
 pub mod barman_time;
 pub mod compression;

@@ -22,6 +22,13 @@ pub struct Verified {
     pub files: Amount,
     /// Those of them that were never read as they are now.
     pub unread: Amount,
+    /// Those that are what was noted when they arrived or were read first, and that nothing else proves.
+    #[serde(default)]
+    pub unchanged: Amount,
+    /// When that was noted of the first of them.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub unchanged_since: Option<Timestamp>,
     /// Those that were read, and of which nothing tells what should be in them.
     pub unproven: Amount,
     /// Those that were found damaged and not mended.
@@ -83,7 +90,16 @@ mod tests {
     fn it_is_read_as_it_was_written_and_nothing_else_is() {
         let at = "2026-11-22T10:00:00Z".parse().unwrap();
         let (files, none) = (Amount { count: 7, bytes: 1 << 40 }, Amount::default());
-        let verified = Verified { at, oldest: Some(at), files, unread: none, unproven: none, damaged: none };
+        let verified = Verified {
+            at,
+            oldest: Some(at),
+            files,
+            unread: none,
+            unchanged: files,
+            unchanged_since: Some(at),
+            unproven: none,
+            damaged: none,
+        };
         let text = String::from_utf8(verified.write()).unwrap();
         assert_eq!(Verified::parse(text.as_bytes()), Some(verified));
         for other in ["", "{}", &text[1..], &text.replace("\"format_version\":1", "\"format_version\":2")] {

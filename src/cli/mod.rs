@@ -116,7 +116,8 @@ pub enum Command {
     ///
     /// Every file of a backup is compared with its manifest, checksum by checksum; WAL is read page by page and record by
     /// record, and decompressed to its end. What is damaged is noted: the next plan shows it and why, and repairs it from the
-    /// primary. What nothing tells the content of, such as an encrypted file, is read all the same and counted as unproven.
+    /// primary. What nothing tells the content of, such as an encrypted archive, is compared with what arrived, and is counted
+    /// apart.
     ///
     /// Without a flag it reads what is new, and of the rest what was not read for the longest, as much as makes each byte be
     /// read within `verify.every` of the site file. What was read is remembered by name, size, times and number in the file

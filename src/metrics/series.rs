@@ -125,6 +125,8 @@ series! {
         "Bytes of these that were never read to their end as they are.";
     UNPROVEN_BYTES: Gauge antipode_replica_unproven_bytes(site replica primary)
         "Bytes of these that were read, and of which nothing tells what should be in them.";
+    UNCHANGED_BYTES: Gauge antipode_replica_unchanged_bytes(site replica primary)
+        "Bytes of these that are what they were when they arrived or were read first, and that nothing else proves.";
     DISPROVED: Gauge antipode_replica_damaged_files(site replica primary)
         "Files here that were read, are not what was written, and are not mended.";
     PLANNED: Gauge antipode_replica_planned_actions(site replica primary verb)

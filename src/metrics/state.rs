@@ -155,6 +155,7 @@ impl OfReplica<'_, '_, '_> {
         self.one(series::HERE_BYTES, count(verified.files.bytes));
         self.one(series::UNREAD_BYTES, count(verified.unread.bytes));
         self.one(series::UNPROVEN_BYTES, count(verified.unproven.bytes));
+        self.one(series::UNCHANGED_BYTES, count(verified.unchanged.bytes));
     }
 
     /// What a plan says of it. Where nothing could be planned, it is not known what is missing.

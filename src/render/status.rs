@@ -112,6 +112,8 @@ fn verified(status: &SiteStatus) -> Option<Remark> {
         all.files += one.files;
         all.unread += one.unread;
         all.unproven += one.unproven;
+        all.unchanged += one.unchanged;
+        all.unchanged_since = all.unchanged_since.into_iter().chain(one.unchanged_since).min();
     }
     let unknown = status.replicas.len() - known.len();
     let of_others = if unknown == 0 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::barman::ids::ServerName;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::verified::{Amount, Verified};
 use crate::english::{count, exact, list};
 use crate::scrub::reads::Subject;
@@ -64,6 +64,14 @@ fn of(told: &Told, name: usize, style: Style) -> Vec<Line> {
     lines.extend(bounded(&outcome.unreadable, unreadable, style, Ink::Remove));
     let mended = |subject: &Subject| format!("{} was damaged, and is what was written again", named(subject));
     lines.extend(bounded(&outcome.mended, mended, style, Ink::Add));
+    let broken = |id: &BackupId| format!("backup {id}: the note of what arrived is damaged itself, and says nothing");
+    let broken: Vec<String> = outcome.broken_notes.iter().map(broken).collect();
+    lines.extend(bounded(&broken, Clone::clone, style, Ink::Caution));
+    if outcome.noted.count > 0 {
+        let (files, bytes) = (count(outcome.noted.count, "file"), bytes(outcome.noted.bytes));
+        let noted = format!("{files}, {bytes}, that nothing tells the content of: noted now as they are");
+        lines.extend(below(&noted, style, Ink::Dim));
+    }
     let unlisted: Vec<String> = outcome
         .unlisted
         .iter()
@@ -120,10 +128,16 @@ fn read(outcome: &Outcome, took: Duration) -> String {
 
 /// How far all that is here was read.
 pub(super) fn stands(standing: &Verified) -> String {
-    let Verified { oldest, files, unread, unproven, .. } = standing;
+    let Verified { oldest, files, unread, unproven, unchanged, unchanged_since, .. } = standing;
     let mut parts = vec![format!("{} here, {}", count(files.count, "file"), bytes(files.bytes))];
     parts.extend(oldest.map(|oldest| format!("the oldest read was {}", timestamp(oldest))));
     parts.extend((unread.count > 0).then(|| format!("{} never read", bytes(unread.bytes))));
+    let since = unchanged_since.map(|since| format!(" (the oldest on {})", since.strftime("%Y-%m-%d")));
+    let unchanged = (unchanged.count > 0).then(|| {
+        let since = since.unwrap_or_default();
+        format!("{} as it arrived or was read first{since}, proved by nothing else", bytes(unchanged.bytes))
+    });
+    parts.extend(unchanged);
     parts.extend(
         (unproven.count > 0).then(|| format!("{} unproven: nothing tells what should be in it", bytes(unproven.bytes))),
     );

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::barman::ids::BackupId;
 use crate::barman::verified::{Amount, Verified};
 use crate::error::Error;
 use crate::scrub::reads::Subject;
@@ -48,6 +49,10 @@ struct Replica<'a> {
     damaged: Vec<Damage>,
     /// What was damaged, and is what was written again.
     mended: Vec<File>,
+    /// Files that nothing tells the content of, and that were noted now as they are.
+    noted: Amount,
+    /// Backups of which the note of what arrived was damaged itself, and so says nothing.
+    broken_notes: Vec<String>,
     /// Where names and sizes are not what they must be.
     differences: Vec<Different>,
     /// What nobody could open or read.
@@ -168,6 +173,8 @@ fn replica(told: &Told) -> Replica<'_> {
         seconds: told.took.as_secs_f64(),
         damaged: damaged.collect(),
         mended: outcome.mended.iter().map(file).collect(),
+        noted: outcome.noted,
+        broken_notes: outcome.broken_notes.iter().map(BackupId::to_string).collect(),
         differences: outcome.differences.iter().map(different).collect(),
         unreadable: unreadable.collect(),
         unlisted: unlisted.collect(),

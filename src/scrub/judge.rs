@@ -7,10 +7,12 @@ use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::barman::arrival::{Arrived, Digest};
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::wal::{Lsn, WalName};
 use crate::barman::wal_entry::WalEntry;
 use crate::store::{At, CatalogError, File, Found, Place, Root, Store};
+use crate::verify::arrival::{Digesting, drain};
 use crate::verify::base::{self, MANIFEST};
 use crate::verify::control_file::has_page_checksums;
 use crate::verify::manifest::{Manifest, ManifestFile};
@@ -31,6 +33,8 @@ const ROTTEN: [i32; 3] = [5, 74, 117];
 pub enum Judged {
     /// It was read to its end, and nothing is wrong with it.
     Good(Came),
+    /// The same, and nothing says yet what was in it before: it had this.
+    New(Came, Digest),
     /// It is not what was written: why.
     Damaged(String),
     /// It went away or was changed meanwhile, and nothing is said of it.
@@ -77,8 +81,27 @@ impl Rule {
         tree::listed(path, manifest).and_then(sum_of)
     }
 
-    /// Whether a file is what it says. Errors are those of the system.
-    fn judge(&self, path: &Path, file: &File, pace: &Pace<'_>) -> io::Result<Judged> {
+    /// Whether a file has a checksum of our own, as this proves not all of it.
+    fn leaves(&self, path: &Path) -> bool {
+        match self {
+            Self::Manifest(manifest) => tree::listed(path, manifest).is_some_and(|file| file.checksum.is_none()),
+            Self::Broken(_) => false,
+            Self::Pages(_) | Self::Archives | Self::Nothing => true,
+        }
+    }
+
+    /// Whether a file is what it says, and what it was when it arrived. Errors are those of the system.
+    fn judge(&self, path: &Path, file: &File, arrived: Option<&Arrived>, pace: &Pace<'_>) -> io::Result<Judged> {
+        if !self.leaves(path) {
+            return self.prove(path, file, pace.of(file)?);
+        }
+        let mut reader = Digesting::new(pace.of(file)?);
+        let judged = self.prove(path, file, &mut reader)?;
+        Ok(compared(judged, arrived, file.metadata()?.len(), reader.digest()))
+    }
+
+    /// Whether a file is what it says, read to its end unless it is damaged.
+    fn prove(&self, path: &Path, file: &File, reader: impl io::Read) -> io::Result<Judged> {
         let size = file.metadata()?.len();
         if path == Path::new(MANIFEST) {
             return Ok(match self {
@@ -86,7 +109,6 @@ impl Rule {
                 _ => Judged::Good((Verdict::Proved, None)),
             });
         }
-        let reader = pace.of(file)?;
         match self {
             Self::Manifest(manifest) => {
                 let Some(listed) = tree::listed(path, manifest) else { return unproven(reader) };
@@ -113,8 +135,20 @@ fn sum_of(listed: &ManifestFile) -> Option<NonZeroU64> {
     NonZeroU64::new(hasher.finish())
 }
 
-fn unproven(mut reader: impl io::Read) -> io::Result<Judged> {
-    io::copy(&mut reader, &mut io::sink())?;
+/// What a file came to, with what it had in it when it arrived.
+fn compared(judged: Judged, arrived: Option<&Arrived>, size: u64, digest: Digest) -> Judged {
+    match (judged, arrived) {
+        (Judged::Good(came), None) => Judged::New(came, digest),
+        (Judged::Good((verdict, sum)), Some(arrived)) => {
+            let verdict = if verdict == Verdict::Unproven { Verdict::Unchanged } else { verdict };
+            arrived.differs(size, &digest).map_or(Judged::Good((verdict, sum)), Judged::Damaged)
+        }
+        (judged, _) => judged,
+    }
+}
+
+fn unproven(reader: impl io::Read) -> io::Result<Judged> {
+    drain(reader)?;
     Ok(Judged::Good((Verdict::Unproven, None)))
 }
 
@@ -130,10 +164,10 @@ pub fn of_base(
     store: &dyn Store,
     (id, path): (BackupId, &PathBuf),
     listed: Found,
-    rule: &Rule,
+    (rule, arrived): (&Rule, Option<&Arrived>),
     pace: &Pace<'_>,
 ) -> Judged {
-    read(store, Place::Base(id).below(path), listed, pace, |file| rule.judge(path, file, pace))
+    read(store, Place::Base(id).below(path), listed, pace, |file| rule.judge(path, file, arrived, pace))
 }
 
 /// Reads a WAL file.

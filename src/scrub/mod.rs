@@ -20,13 +20,14 @@
 mod disk;
 mod judge;
 mod lists;
+mod noting;
 mod outcome;
 mod pace;
 pub mod reads;
 pub mod schedule;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::barman::ids::{ServerName, SystemId};
 use crate::observe::catalog::xlogdb::{XlogDbFile, XlogDbFiles};
-use crate::store::{ChangeError, Found, GoOn, Place, Store, damage};
+use crate::store::{ChangeError, Found, GoOn, Place, Store, arrivals, damage};
 
 use disk::Here;
 use pace::Pace;
@@ -76,6 +77,9 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
     {
         tracing::debug!("what is read cannot be remembered: {error}");
     }
+    if let Err(error) = arrivals::forget_gone(store) {
+        tracing::debug!("what is noted of backups that are gone stays: {error}");
+    }
     let here = disk::list(store, server)?;
     let noted = damage::noted(store)?;
     let mut reads = Reads::load(store);
@@ -94,8 +98,10 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
         readers: readers(terms.streams)?,
         reads,
         outcome: Outcome::default(),
+        arrived: BTreeMap::new(),
         kept: Instant::now(),
     };
+    work.load_arrivals()?;
     work.compare_lost()?;
     work.settle(&items)?;
     let candidates: Vec<Candidate> = items.iter().map(|item| work.candidate(item, &noted)).collect();

@@ -59,6 +59,10 @@ pub struct Outcome {
     pub damaged: Vec<Damaged>,
     /// What was noted as damaged, and was read now and is good.
     pub mended: Vec<Subject>,
+    /// Files that nothing tells the content of, and that were noted now as they are.
+    pub noted: Amount,
+    /// Backups of which the note of what arrived says nothing, as it is damaged itself.
+    pub broken_notes: BTreeSet<BackupId>,
     /// Where names and sizes are not what they must be.
     pub differences: BTreeSet<Difference>,
     /// Files that nobody could open or read, each with what the system said: nothing is known of them.

@@ -34,6 +34,8 @@ pub enum Subject {
 pub enum Verdict {
     /// It is what was written.
     Proved,
+    /// It is what was noted of it when it arrived or was read first, and nothing else tells what should be in it.
+    Unchanged,
     /// It could be read, and nothing tells what should be in it.
     Unproven,
     /// It is not what was written.
@@ -177,6 +179,7 @@ impl Reads {
                 Verdict::Proved => 0,
                 Verdict::Unproven => 1,
                 Verdict::Damaged => 2,
+                Verdict::Unchanged => 3,
             });
         }
         [MAGIC, &crc32c::crc32c(&bytes).to_le_bytes(), &bytes].concat()
@@ -227,6 +230,7 @@ fn entry(rest: &mut &[u8]) -> Option<(Subject, Read)> {
         0 => Verdict::Proved,
         1 => Verdict::Unproven,
         2 => Verdict::Damaged,
+        3 => Verdict::Unchanged,
         _ => return None,
     };
     let known_by = KnownBy { size, inode, links, modified, changed };

@@ -190,13 +190,89 @@ fn what_there_is_no_time_for_is_left_to_the_next_verification() {
     assert_eq!(ground.due().ended, Ended::Done);
 }
 
-#[test]
-fn without_a_manifest_nothing_tells_what_is_in_a_file() {
+/// The first backup without its manifest.
+fn bare() -> Ground {
     let ground = Ground::new();
     fs::remove_file(ground.dirs.base(FIRST_BACKUP.parse().unwrap()).join("data/backup_manifest")).unwrap();
+    ground
+}
+
+fn note_of(ground: &Ground) -> PathBuf {
+    ground.store.local(Place::ArrivalNote(FIRST_BACKUP.parse().unwrap()).into())
+}
+
+#[test]
+fn without_a_manifest_a_file_is_unproven_and_noted_and_unchanged_from_then_on() {
+    let ground = bare();
     let found = ground.due();
-    assert!(found.is_good(), "{found:?}");
-    assert!(found.standing.unwrap().unproven.count > 10);
+    assert!(found.is_good() && found.noted.count > 10, "{found:?}");
+    assert_eq!(found.standing.unwrap().unproven, found.noted);
+    assert_eq!(ground.due().read, Amount::default());
+    let again = ground.verify(Asked::All);
+    let standing = again.standing.unwrap();
+    assert_eq!(
+        (again.noted, standing.unproven, standing.unchanged),
+        (Amount::default(), Amount::default(), found.noted)
+    );
+    assert!(standing.unchanged_since.is_some());
+    rot(&ground.of_base(), 100);
+    let rotten = ground.verify(Asked::All);
+    assert_eq!(rotten.damaged.len(), 1, "{rotten:?}");
+    assert_eq!(rotten.damaged[0].subject, subject());
+    assert!(rotten.damaged[0].why.starts_with("it is not what it was when it was read first, on "), "{rotten:?}");
+}
+
+#[test]
+fn a_note_that_is_lost_is_made_by_the_next_verification_and_mends_nothing() {
+    let ground = bare();
+    let noted = ground.due().noted;
+    ground.verify(Asked::All);
+    fs::remove_file(note_of(&ground)).unwrap();
+    let again = ground.due();
+    assert_eq!((again.noted, again.standing.unwrap().unproven), (noted, noted));
+    let whole = fs::read(note_of(&ground)).unwrap();
+    fs::write(note_of(&ground), &whole[1..]).unwrap();
+    let broken = ground.due();
+    assert_eq!((broken.broken_notes.len(), broken.noted), (1, noted));
+    rot(&ground.of_base(), 100);
+    assert_eq!(ground.verify(Asked::All).damaged.len(), 1);
+    fs::remove_file(note_of(&ground)).unwrap();
+    let after = ground.verify(Asked::All);
+    assert_eq!((after.damaged.len(), after.mended.len(), after.noted.count), (1, 0, noted.count - 1), "{after:?}");
+}
+
+#[test]
+fn without_a_manifest_a_file_that_is_missing_is_told_each_time_and_its_note_goes_with_the_backup() {
+    let ground = bare();
+    ground.due();
+    fs::remove_file(ground.of_base()).unwrap();
+    let missing = Difference::File(FIRST_BACKUP.parse().unwrap(), FILE.into());
+    for _ in 0..2 {
+        assert_eq!(ground.due().differences, BTreeSet::from([missing.clone()]));
+    }
+    fs::remove_dir_all(ground.dirs.base(FIRST_BACKUP.parse().unwrap())).unwrap();
+    ground.due();
+    assert!(!note_of(&ground).exists());
+}
+
+#[test]
+fn a_file_that_was_noted_under_a_new_note_meanwhile_is_not_called_damaged() {
+    let ground = bare();
+    ground.due();
+    rot(&ground.of_base(), 100);
+    let id = FIRST_BACKUP.parse().unwrap();
+    let replaced = std::sync::atomic::AtomicBool::new(false);
+    // An apply ends while it is verified.
+    let go_on = || {
+        if !replaced.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            let mut note = crate::store::arrivals::of_base(&ground.store, id).unwrap().note();
+            note.files.get_mut(Path::new(FILE)).unwrap().digest = [7; 32];
+            crate::store::arrivals::write(&ground.store, id, &note).unwrap();
+        }
+        true
+    };
+    assert!(ground.verify_until(Asked::All, &go_on).damaged.is_empty());
+    assert_eq!(ground.verify(Asked::All).damaged.len(), 1);
 }
 
 #[test]
@@ -255,7 +331,13 @@ fn archives_are_read_to_their_ends_and_proved_by_the_manifest_beside_them() {
     fs::remove_file(base.join("data/backup_manifest")).unwrap();
     let unproven = bare.due();
     assert!(unproven.is_good(), "{unproven:?}");
-    assert_eq!(unproven.standing.unwrap().unproven.count, 2);
+    assert_eq!((unproven.standing.unwrap().unproven.count, unproven.noted.count), (2, 2));
+    assert_eq!(bare.verify(Asked::All).standing.unwrap().unchanged.count, 2);
+    // In the header, where a decoder takes everything for right.
+    rot(&base.join("data/base.tar.gz"), 5);
+    let found = bare.verify(Asked::All);
+    assert_eq!(found.damaged.len(), 1, "{found:?}");
+    assert!(found.damaged[0].why.starts_with("it is not what it was"), "{found:?}");
 }
 
 #[test]

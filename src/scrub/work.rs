@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::barman::damage::{DamageNote, Seen, Spoilt};
-use crate::barman::ids::{BackupId, ServerName, SystemId, printable};
+use crate::barman::arrival::{ArrivalNote, Arrived};
+use crate::barman::damage::{DamageNote, Spoilt};
+use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::verified::{Amount, Verified};
 use crate::barman::wal_list::WalList;
 use crate::observe::catalog::xlogdb::{XlogDbFile, XlogDbFiles};
@@ -34,12 +35,12 @@ use super::schedule::Candidate;
 const BATCH_FILES: usize = 4096;
 const BATCH_BYTES: u64 = 8 << 30;
 /// How often what was read is kept meanwhile: the file may be long.
-const KEPT_EVERY: Duration = Duration::from_secs(60);
+pub(super) const KEPT_EVERY: Duration = Duration::from_secs(60);
 /// How long a list is given to become what it was about to be.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// A file and what it was when it was listed.
-type Listed<'a> = &'a (Subject, Found);
+pub(super) type Listed<'a> = &'a (Subject, Found);
 
 /// A verification of what lies here of a server.
 pub(super) struct Work<'a> {
@@ -58,6 +59,8 @@ pub(super) struct Work<'a> {
     pub now: Timestamp,
     pub reads: Reads,
     pub outcome: Outcome,
+    /// What the files of each backup had in them when they arrived, where that is noted.
+    pub arrived: BTreeMap<BackupId, ArrivalNote>,
     /// When what was read was kept last.
     pub kept: Instant,
 }
@@ -100,7 +103,8 @@ impl Work<'_> {
     pub fn candidate(&self, item: &Item, noted: &DamageNote) -> Candidate {
         let read = |(subject, found): &(Subject, Found)| {
             let read = self.reads.of(subject, *found)?;
-            (is_noted(noted, subject) == (read.result == Verdict::Damaged)).then_some(read.at)
+            let holds = is_noted(noted, subject) == (read.result == Verdict::Damaged);
+            (holds && !self.lacks_note(subject, read.result)).then_some(read.at)
         };
         let oldest = item.names.iter().map(read).try_fold(None, |oldest: Option<Timestamp>, read| {
             let read = read?;
@@ -215,7 +219,7 @@ impl Work<'_> {
             let (subject, found) = name;
             let judged = match (subject, rule) {
                 (Subject::OfBase(id, path), Some(rule)) => {
-                    judge::of_base(self.store, (*id, path), *found, rule, &self.pace)
+                    judge::of_base(self.store, (*id, path), *found, (rule, self.arrived(subject)), &self.pace)
                 }
                 (Subject::OfBase(..), None) => Judged::Changed,
                 (Subject::Wal(name), _) => {
@@ -234,88 +238,30 @@ impl Work<'_> {
         let root = Root::new(self.store, Place::Base(id));
         let is_encrypted = base.announced.packing == base::Packing::Encrypted;
         let has_manifest = !is_encrypted && base::manifest(root)?.is_some();
-        let faults = base::prove_archives(root, &base.announced, self.pace.go_on(), &self.pace)?;
         let names: Vec<(Subject, Found)> =
             base.files.iter().map(|(path, found)| (Subject::OfBase(id, path.clone()), *found)).collect();
-        let judge = |name: &(Subject, Found)| {
+        let names: Vec<Listed<'_>> = names.iter().collect();
+        let read: Vec<(Listed<'_>, Judged)> = if has_manifest {
+            names.into_iter().map(|name| (name, Judged::Good((Verdict::Proved, None)))).collect()
+        } else {
+            self.judge(Some(&Rule::Nothing), &names)
+        };
+        // What is as it arrived was read to its end then; into what is encrypted nobody can look.
+        let is_unchanged = |(_, judged): &(Listed<'_>, Judged)| *judged == Judged::Good((Verdict::Unchanged, None));
+        if is_encrypted || read.iter().all(is_unchanged) {
+            return self.note(read);
+        }
+        let faults = base::prove_archives(root, &base.announced, self.pace.go_on(), &self.pace)?;
+        let judge = |(name, judged): (Listed<'_>, Judged)| {
             let Subject::OfBase(_, path) = &name.0 else { return Judged::Changed };
-            let fault = faults.iter().find(|fault| fault.path == *path);
-            match fault {
+            match faults.iter().find(|fault| fault.path == *path) {
                 _ if !self.pace.goes_on() => Judged::Stopped,
                 Some(fault) => Judged::Damaged(fault.what.to_string()),
-                // Nothing says what is in them: a disk that does not give it back is all that would show.
-                None if is_encrypted => judge::of_base(self.store, (id, path), name.1, &Rule::Nothing, &self.pace),
-                None if has_manifest => Judged::Good((Verdict::Proved, None)),
-                None => Judged::Good((Verdict::Unproven, None)),
+                None => judged,
             }
         };
-        let judged: Vec<_> = names.iter().map(|name| (name, judge(name))).collect();
+        let judged = read.into_iter().map(|one| (one.0, judge(one))).collect();
         self.note(judged)
-    }
-
-    /// Notes what files came to: what is damaged only when its backup is published still.
-    fn note(&mut self, judged: Vec<(Listed<'_>, Judged)>) -> Result<(), ChangeError> {
-        let damaged: BTreeSet<Option<BackupId>> = judged
-            .iter()
-            .filter(|(_, judged)| matches!(judged, Judged::Damaged(_)))
-            .map(|(n, _)| base_of(&n.0))
-            .collect();
-        let mut gone = BTreeSet::new();
-        for id in damaged.into_iter().flatten() {
-            if !disk::is_published(self.store, id)? || self.store.has(Place::Repairing(id))? {
-                gone.insert(id);
-            }
-        }
-        let (mut spoilt, mut good) = (Vec::new(), Vec::new());
-        for ((subject, found), judged) in judged {
-            let is_gone = base_of(subject).is_some_and(|id| gone.contains(&id));
-            match judged {
-                Judged::Good(came) => {
-                    self.outcome.read.add(found.stamp.size);
-                    self.reads.note(subject.clone(), *found, self.now, came);
-                    good.push(subject.clone());
-                }
-                Judged::Damaged(why) if !is_gone => {
-                    self.outcome.read.add(found.stamp.size);
-                    self.reads.note(subject.clone(), *found, self.now, (Verdict::Damaged, None));
-                    spoilt.push((subject.clone(), printable(&why), Seen::of(*found)));
-                }
-                Judged::Damaged(_) | Judged::Changed => {}
-                Judged::Unreadable(why) => self.outcome.unreadable.push((subject.clone(), printable(&why))),
-                Judged::Stopped => self.outcome.ended = Ended::OutOfTime,
-            }
-        }
-        self.note_damage(spoilt, &good)?;
-        if self.kept.elapsed() > KEPT_EVERY {
-            self.reads.keep(self.store);
-            self.kept = Instant::now();
-        }
-        Ok(())
-    }
-
-    fn note_damage(&mut self, spoilt: Vec<(Subject, String, Seen)>, good: &[Subject]) -> Result<(), ChangeError> {
-        let noted = damage::noted(self.store)?;
-        let mended: Vec<&Subject> = good.iter().filter(|subject| is_noted(&noted, subject)).collect();
-        if spoilt.is_empty() && mended.is_empty() {
-            return Ok(());
-        }
-        self.outcome.mended.extend(mended.iter().copied().cloned());
-        let found = self.now;
-        damage::change(self.store, |note| {
-            for subject in &mended {
-                match subject {
-                    Subject::OfBase(id, path) => drop(note.bases.get_mut(id).and_then(|files| files.remove(path))),
-                    Subject::Wal(name) => drop(note.wals.remove(name)),
-                }
-            }
-            for (subject, why, seen) in spoilt {
-                let spoilt = Spoilt { why, found, seen, is_shared: false };
-                match subject {
-                    Subject::OfBase(id, path) => put(note.bases.entry(id).or_default().entry(path), spoilt),
-                    Subject::Wal(name) => put(note.wals.entry(name), spoilt),
-                }
-            }
-        })
     }
 
     /// Compares the names in a base with what says which there must be: what is missing or has another size, and what nobody
@@ -333,11 +279,16 @@ impl Work<'_> {
             Rule::Broken(_) => Vec::new(),
             Rule::Pages(_) | Rule::Archives | Rule::Nothing => base::look(root, &base.announced)?,
         };
+        let is_same =
+            |path: &Path, arrived: &Arrived| base.files.get(path).is_some_and(|found| found.stamp.size == arrived.size);
+        let arrived = self.arrived.get(&id).into_iter().flat_map(|note| &note.files);
+        let changed = arrived.filter(|(path, arrived)| !is_same(path, arrived)).map(|(path, _)| path.clone());
+        let differing: Vec<PathBuf> = differing.into_iter().map(|fault| fault.path).chain(changed).collect();
         // It may be that it is being deleted, or mended.
         if !differing.is_empty() && disk::is_published(self.store, id)? && !self.store.has(Place::Repairing(id))? {
             // Of the base as a whole, its files are what is missing.
             let path = |path: PathBuf| if path.as_os_str().is_empty() { "data".into() } else { path };
-            self.outcome.differences.extend(differing.into_iter().map(|fault| Difference::File(id, path(fault.path))));
+            self.outcome.differences.extend(differing.into_iter().map(|file| Difference::File(id, path(file))));
         }
         Ok(())
     }
@@ -358,7 +309,9 @@ impl Work<'_> {
             let rule = Rule::of(self.store, *id, base)?;
             self.compare_names(*id, base, &rule)?;
             let is_listed = |path: &PathBuf| matches!(&rule, Rule::Manifest(m) if tree::listed(path, m).is_some());
-            for path in lost.into_iter().filter(|path| !is_listed(path)) {
+            let is_noted = |path: &PathBuf| self.arrived.get(id).is_some_and(|note| note.files.contains_key(path));
+            let forgotten: Vec<PathBuf> = lost.into_iter().filter(|path| !is_listed(path) && !is_noted(path)).collect();
+            for path in forgotten {
                 self.reads.forget(&Subject::OfBase(*id, path));
             }
         }
@@ -399,6 +352,8 @@ impl Work<'_> {
             oldest: None,
             files: Amount::default(),
             unread: Amount::default(),
+            unchanged: Amount::default(),
+            unchanged_since: None,
             unproven: Amount::default(),
             damaged: Amount::default(),
         };
@@ -411,8 +366,13 @@ impl Work<'_> {
                 _ if is_damaged => standing.damaged.add(item.bytes),
                 None => standing.unread.add(item.bytes),
                 Some(reads) => {
-                    if reads.iter().any(|read| read.result != Verdict::Proved) {
+                    let has = |verdict| reads.iter().any(|read| read.result == verdict);
+                    if has(Verdict::Unproven) || has(Verdict::Damaged) {
                         standing.unproven.add(item.bytes);
+                    } else if has(Verdict::Unchanged) {
+                        standing.unchanged.add(item.bytes);
+                        let noted = item.names.iter().filter_map(|(subject, _)| Some(self.arrived(subject)?.at));
+                        standing.unchanged_since = standing.unchanged_since.into_iter().chain(noted).min();
                     }
                     standing.oldest = standing.oldest.into_iter().chain(reads.iter().map(|read| read.at)).min();
                 }
@@ -457,14 +417,14 @@ fn told(noted: &DamageNote, items: &[Item]) -> Vec<Damaged> {
 }
 
 /// Notes damage, unless it is known: what was found first, and whether the primary has better, is known longer.
-fn put<K: Ord>(entry: Entry<'_, K, Spoilt>, spoilt: Spoilt) {
+pub(super) fn put<K: Ord>(entry: Entry<'_, K, Spoilt>, spoilt: Spoilt) {
     let known = entry.or_insert_with(|| spoilt.clone());
     if known.seen != spoilt.seen {
         *known = spoilt;
     }
 }
 
-fn is_noted(noted: &DamageNote, subject: &Subject) -> bool {
+pub(super) fn is_noted(noted: &DamageNote, subject: &Subject) -> bool {
     match subject {
         Subject::OfBase(id, path) => noted.why(*id, path).is_some(),
         Subject::Wal(name) => noted.wals.contains_key(name),

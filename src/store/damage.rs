@@ -118,7 +118,8 @@ pub fn change(store: &dyn Store, change: impl FnOnce(&mut DamageNote)) -> Result
     }
 }
 
-fn lock(store: &dyn Store) -> Result<Lock, ChangeError> {
+/// Keeps others from changing this note, or one of what arrived.
+pub(super) fn lock(store: &dyn Store) -> Result<Lock, ChangeError> {
     let mut waited = Duration::ZERO;
     loop {
         match store.try_lock(LockKind::Damage) {

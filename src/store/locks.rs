@@ -29,7 +29,7 @@ pub const DAMAGE_LOCK: &str = "damage.lock";
 pub enum LockKind {
     /// Our own: held as long as an Antipode is at work on the server.
     Run,
-    /// Our own: held while the note of what is damaged is changed, beside the note.
+    /// Our own: held while the note of what is damaged or one of what arrived is changed, beside them.
     Damage,
     /// Held while cron works on a server; another cron skips that server.
     Cron,

@@ -13,6 +13,7 @@
 //! and either the old or the new at every instant before. What lies in staging is only written, until [`Store::sync`]
 //! has said that the disk kept it; until then nothing of it may be committed.
 
+pub mod arrivals;
 pub mod cache;
 pub mod damage;
 mod entry;

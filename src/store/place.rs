@@ -57,6 +57,8 @@ pub enum Place {
     Detached,
     /// The note of which files of a published base are being repaired.
     Repairing(BackupId),
+    /// The note of what the files of a backup had in them when they arrived.
+    ArrivalNote(BackupId),
     /// What is remembered of the bases and of the WAL that were looked at.
     Looks,
     /// What is remembered of xlog.db here.

@@ -297,7 +297,8 @@ impl Store for Posix {
                 | Place::Findings
                 | Place::Damage
                 | Place::Detached
-                | Place::Repairing(_),
+                | Place::Repairing(_)
+                | Place::ArrivalNote(_),
                 _,
             ) => {
                 self.make(Place::Own)?;

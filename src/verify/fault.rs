@@ -100,6 +100,9 @@ pub enum FaultKind {
     /// It is no manifest, or not a whole one.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// It is not what arrived: how.
+    #[error("{0}")]
+    Arrived(String),
     /// It is no archive of the kind that its name says, or not a whole one.
     #[error("it is no whole archive: {0}")]
     Archive(String),

@@ -1,5 +1,6 @@
 //! Whether bytes are what they claim to be: base backups with their manifests, and WAL with its page headers.
 
+pub mod arrival;
 pub mod base;
 pub mod checksum;
 pub mod control_file;

@@ -9,6 +9,7 @@ use crate::antipode::antipode;
 use crate::barman::SERVER;
 use crate::converge::{filled_site, identities};
 use crate::ground::Lab;
+use crate::primary::Primary;
 use crate::process::Finished;
 use crate::scenario;
 use crate::site::Site;
@@ -154,4 +155,52 @@ fn without_a_manifest_the_checksums_of_pages_prove_a_base() {
     assert!(found.stdout.contains("block 1: ") && found.stdout.contains("its checksum is"), "{found}");
     site.converge();
     site.verify(0);
+}
+
+#[test]
+fn what_nothing_else_proves_is_compared_with_what_arrived_and_alone_is_repaired() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let mut live = scenario.primary.copy_to(&lab.join("primary")).start();
+    live.barman.set("backup_compression", "gzip");
+    let packed = live.back_up(&[]);
+    let primary = live.stop();
+    let plain = &scenario.backups[0];
+    for id in [plain, &packed] {
+        let manifest = primary.barman.server_directory().join("base").join(id).join("data/backup_manifest");
+        fs::remove_file(manifest).expect("remove the manifest, as if the server were of PostgreSQL 12");
+    }
+    let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
+    let clean = site.verify(0);
+    assert!(clean.stdout.contains("as it arrived") && clean.stdout.contains("proved by nothing else"), "{clean}");
+    assert!(!clean.stdout.contains("unproven") && !clean.stdout.contains("noted now"), "{clean}");
+
+    let bases = site.barman.server_directory().join("base");
+    let before = identities(&bases);
+    // No pages, so that no checksum of a page tells; and where a decoder takes everything for right.
+    let [status, archive] = [site.base(plain).join("data/pg_xact/0000"), site.base(&packed).join("data/base.tar.gz")];
+    rot(&status);
+    rot_at(&archive, 5);
+    site.expect_no_changes();
+    let found = site.verify(1);
+    for name in ["data/pg_xact/0000", "data/base.tar.gz"] {
+        assert!(found.stdout.contains(&format!("{name}: it is not what it was when it arrived on ")), "{found}");
+    }
+    let plan = site.expect_changes();
+    assert!(plan.contains("data/pg_xact/0000") && plan.contains("data/base.tar.gz"), "{plan}");
+    site.apply();
+    site.expect_no_changes();
+    let mended = site.verify(0);
+    assert!(mended.stdout.contains("no damage found") && !mended.stdout.contains("noted now"), "{mended}");
+    let changed: BTreeMap<_, _> =
+        identities(&bases).into_iter().filter(|(path, identity)| before.get(path) != Some(identity)).collect();
+    assert_eq!(changed.keys().collect::<Vec<_>>(), [&status, &archive]);
+    assert_eq!(
+        fs::read(&status).expect("read"),
+        fs::read(primary_file(&primary, plain, "data/pg_xact/0000")).expect("read")
+    );
+}
+
+fn primary_file(primary: &Primary, id: &str, path: &str) -> PathBuf {
+    primary.barman.server_directory().join("base").join(id).join(path)
 }

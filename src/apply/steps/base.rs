@@ -1,5 +1,6 @@
 //! Copying a base: into staging, with what the site has already, verified and durable, and not yet published.
 
+mod arrival;
 mod fetch;
 mod parts;
 
@@ -24,6 +25,7 @@ use crate::verify::base::{self as verify, Announced};
 use crate::verify::fault::{Fault, FaultKind};
 
 use super::{Job, publish, removal};
+use arrival::Before;
 
 /// How long after a write-back of what arrived the next one begins.
 const WRITE_BACK: Duration = Duration::from_secs(1);
@@ -219,8 +221,9 @@ fn sharing(reuse: Reuse) -> Option<Sharing> {
 
 /// Brings what is not there yet, verifies all of it, and makes it durable.
 async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64, Error> {
+    let before = Before::look(copy, writing).await?;
     let (transferred, faults) = tokio::select! {
-        brought = bring_and_check(job, copy, writing) => brought?,
+        brought = bring_and_check(job, copy, writing, &before) => brought?,
         never = writing.write_back() => match never {},
     };
     if !faults.is_empty() {
@@ -245,7 +248,9 @@ async fn bring(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<u64
     })
     .await?;
     note_unlisted(job, copy, writing).await?;
+    let arrived = arrival::of(job, copy, writing, &before).await?;
     writing.sync().await?;
+    arrival::keep(copy, writing, arrived).await?;
     let (store, id) = (Arc::clone(&writing.store), copy.id);
     blocking(move || Ok(damage::base_is_good(store.as_ref(), id)?)).await?;
     writing.staged.believe(copy.id);
@@ -264,14 +269,19 @@ async fn note_unlisted(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Re
 }
 
 /// Brings what is not there yet, and looks at all of it. What does not verify is brought once more.
-async fn bring_and_check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<(u64, Vec<Fault>), Error> {
+async fn bring_and_check(
+    job: Job<'_>,
+    copy: &BackupCopy,
+    writing: &Writing,
+    before: &Arc<Before>,
+) -> Result<(u64, Vec<Fault>), Error> {
     remove_files(writing, spoilt(copy, writing).await?).await?;
     let mut transferred = fetch::fetch(job, copy, writing).await?;
-    let mut faults = check(job, copy, writing).await?;
+    let mut faults = check(job, copy, writing, before).await?;
     if has_files(writing, &faults).await? {
         discard(writing, faults).await?;
         transferred += fetch::fetch(job, copy, writing).await?;
-        faults = check(job, copy, writing).await?;
+        faults = check(job, copy, writing, before).await?;
     }
     Ok((transferred, faults))
 }
@@ -298,7 +308,7 @@ async fn known_damage(writing: &Writing) -> Result<Vec<PathBuf>, Error> {
 
 /// What is not as the primary's backup has it: by its manifest, or else by its list of files. And what is as it has it,
 /// and no backup.
-async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {
+async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing, before: &Arc<Before>) -> Result<Vec<Fault>, Error> {
     let announced = Announced::of(&copy.info);
     let is_listed = move |base: Root<'_>| {
         let is_archived = verify::is_archived(base, &announced)?;
@@ -313,7 +323,8 @@ async fn check(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec
         let faults = verify::prove(base, &announced, &|| !cancel.is_cancelled())?;
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(faults) }
     };
-    writing.look(prove).await
+    let faults = writing.look(prove).await?;
+    if faults.is_empty() { arrival::check(job, copy, writing, before).await } else { Ok(faults) }
 }
 
 async fn check_listing(job: Job<'_>, copy: &BackupCopy, writing: &Writing) -> Result<Vec<Fault>, Error> {

@@ -18,7 +18,7 @@ use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
 use crate::plan::recovery::promise;
 use crate::store::locks::LockKind;
-use crate::store::{GoOn, Place, Store, infos, repairs};
+use crate::store::{GoOn, Place, Store, arrivals, infos, repairs};
 use crate::transport::blocking;
 
 use super::{Job, publish};
@@ -81,6 +81,7 @@ pub fn remove_base(store: &dyn Store, id: BackupId, go_on: GoOn<'_>) -> Result<(
         remove_tree(store, Place::Trash(id), go_on)?;
         store.discard(id)?;
         repairs::end(store, id)?;
+        arrivals::forget(store, id)?;
     }
     match store.remove_tree(Place::Trash(id), go_on) {
         Ok(true) => Ok(()),

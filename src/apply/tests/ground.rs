@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stages::{self, With};
 use crate::apply::Limits;
+use crate::barman::arrival::{Arrived, Digest};
 use crate::barman::backup_info::Status;
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
@@ -26,9 +27,10 @@ use crate::observe::catalog::{Depth, Looking, ServerOnDisk};
 use crate::observe::inventory::BaseState;
 use crate::plan::Plan;
 use crate::site::Site;
-use crate::store::{Place, Posix, Root, Store};
+use crate::store::{Place, Posix, Root, Store, arrivals};
 use crate::transport::RemoteFile;
 use crate::transport::parts::Parts;
+use crate::verify::arrival::{self, Covers};
 use crate::verify::base::{Announced, prove};
 
 /// A primary with two days of a catalog, and a site that has what is copied to it.
@@ -59,6 +61,20 @@ impl Ground {
         second_day(&mut primary);
         ground.site = site(ground.home.path(), wanted);
         ground
+    }
+
+    /// A site that has nothing of a primary whose backups have no manifests.
+    pub async fn bare() -> Self {
+        let ground = Self::new(false, "").await;
+        for id in [FIRST_BACKUP, SECOND_BACKUP] {
+            fs::remove_file(ground.there().base(id.parse().unwrap()).join("data/backup_manifest")).unwrap();
+        }
+        ground
+    }
+
+    /// The primary's directories.
+    pub fn there(&self) -> ServerDirs {
+        ServerDirs::of_catalog(&self.home.path().join("primary"), "main".parse().unwrap())
     }
 
     /// A site that has everything, but for a file of the newest backup.
@@ -137,7 +153,7 @@ impl Ground {
     /// All that is listed, or is DONE, is whole; what is damaged is seen to be.
     pub fn assert_whole(&self, when: &str) {
         let (dirs, store) = (self.dirs(), Posix::new(self.dirs()));
-        let there = ServerDirs::of_catalog(&self.home.path().join("primary"), dirs.server.clone());
+        let there = self.there();
         let disk = ServerOnDisk::read(&store, &dirs.server, Looking::at(Depth::Everything)).unwrap();
         assert_eq!(disk.backups.broken().next(), None, "{when}");
         let listed = disk.xlogdb.named.unwrap_or_default();
@@ -160,6 +176,7 @@ impl Ground {
                 }
                 base => assert_eq!((base, faults), (&BaseState::Complete, vec![]), "{when}: {id} is DONE"),
             }
+            assert_noted(&store, *id, &announced, when);
             let size = metadata.info.xlog_segment_size().unwrap();
             let segment = |name: Option<WalName>| name.and_then(WalName::segment).unwrap();
             let [begin, end] = [metadata.info.begin_wal(), metadata.info.end_wal()].map(|name| segment(name.unwrap()));
@@ -169,6 +186,18 @@ impl Ground {
             }
         }
     }
+}
+
+/// What is noted of the files of a backup is what they are, and of no other.
+fn assert_noted(store: &dyn Store, id: BackupId, announced: &Announced, when: &str) {
+    let base = Root::new(store, Place::Base(id));
+    let all = arrival::files(base, &Covers::of(base, announced).unwrap()).unwrap();
+    let now = arrival::note(base, &all, Timestamp::UNIX_EPOCH, &|| true).unwrap().files;
+    let noted = arrivals::of_base(store, id).unwrap().note().files;
+    let contents = |files: &BTreeMap<PathBuf, Arrived>| -> Vec<(PathBuf, u64, Digest)> {
+        files.iter().map(|(path, arrived)| (path.clone(), arrived.size, arrived.digest)).collect()
+    };
+    assert_eq!(contents(&noted), contents(&now), "{when}: {id}");
 }
 
 /// A backup, and WAL before and after it: as it is, then compressed. There is as little of each as tells: all of it is

@@ -138,6 +138,11 @@ async fn a_base_of_which_parts_are_here_is_whole_whenever_the_power_fails() {
 }
 
 #[tokio::test]
+async fn what_is_noted_of_a_base_without_a_manifest_is_what_is_here_whenever_the_power_fails() {
+    every_call_goes_wrong(&Ground::bare().await, Touch::Change, 3, power_cut).await;
+}
+
+#[tokio::test]
 async fn a_site_is_whole_whatever_cannot_be_read_or_shared() {
     let ground = Ground::new(true, "").await;
     // There are hundreds of looks; a prime is in step with nothing that comes again and again.

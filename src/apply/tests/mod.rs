@@ -1,6 +1,7 @@
-//! Whole applies in which one call of the store goes wrong, or the power fails.
+//! Whole applies: one call of the store goes wrong, the power fails, or something came that is not what arrived before.
 
 mod ground;
 mod mishaps;
+mod noted;
 #[path = "../../../tests/support/stages.rs"]
 mod stages;

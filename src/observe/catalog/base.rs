@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::barman::ids::BackupId;
 use crate::observe::inventory::BaseState;
-use crate::store::{CatalogError, Place, Root, Store, damage, repairs};
+use crate::store::{CatalogError, Place, Root, Store, arrivals, damage, repairs};
 use crate::verify::base::{Announced, look};
 
 use super::Depth;
@@ -23,7 +23,8 @@ pub fn state(store: &dyn Store, id: BackupId, announced: &Announced) -> Result<B
         return Ok(BaseState::Absent);
     }
     let faults = look(Root::new(store, Place::Base(id)), announced)?.into_iter().map(|fault| fault.path);
-    let files = damaged(faults.chain(repairs::noted(store, id)?).chain(damage::of_base(store, id)?));
+    let noted = repairs::noted(store, id)?.into_iter().chain(damage::of_base(store, id)?);
+    let files = damaged(faults.chain(noted).chain(arrivals::differing(store, id)?));
     Ok(if files.is_empty() { BaseState::Complete } else { BaseState::Damaged { files } })
 }
 

@@ -23,7 +23,8 @@ fn of_base(path: &str) -> Subject {
 fn standing(unread: Amount, damaged: Amount) -> Verified {
     let [at, oldest] = ["2026-11-22T10:00:00Z", "2026-10-29T03:00:00Z"].map(|time| time.parse().unwrap());
     let (files, unproven) = (amount(130_412, 6 << 40), amount(3, 1_288_490_188));
-    Verified { at, oldest: Some(oldest), files, unread, unproven, damaged }
+    let (unchanged, unchanged_since) = (amount(2, 7 << 30), Some(oldest));
+    Verified { at, oldest: Some(oldest), files, unread, unchanged, unchanged_since, unproven, damaged }
 }
 
 fn told() -> Vec<Told> {
@@ -53,6 +54,8 @@ fn told() -> Vec<Told> {
             Difference::Disordered(3),
         ]
         .into(),
+        noted: amount(3, 5 << 20),
+        broken_notes: ["20261122T030000".parse().unwrap()].into(),
         unreadable: vec![(of_base("data/odd\u{1b}name"), "Permission denied (os error 13)".to_owned())],
         unlisted: [("20261122T030000".parse().unwrap(), (2, PathBuf::from("data/core")))].into(),
         standing: Some(standing(amount(7, 3 << 20), amount(2, 24 << 20))),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::barman::ids::BackupId;
 use crate::barman::layout::ServerDirs;
+use crate::store::arrivals;
 use crate::store::locks::LockKind;
 use crate::store::place::{At, Place};
 
@@ -67,6 +68,7 @@ impl Places<'_> {
             Place::Verified => own(dirs).join("verified.json"),
             Place::Detached => own(dirs).join("detached.json"),
             Place::Repairing(id) => own(dirs).join(format!("repairing-{id}")),
+            Place::ArrivalNote(id) => own(dirs).join(format!("{}{id}", arrivals::PREFIX)),
             Place::Looks => own(dirs).join("looks"),
             Place::List => own(dirs).join("list"),
             Place::Memory => own(dirs).join("primary.json"),
