@@ -132,7 +132,9 @@ impl Work<'_> {
                 files.iter().map(|(path, _, arrived)| (path.clone(), *arrived)).collect();
             match arrivals::add(self.store, id, files) {
                 Ok(()) => {
-                    sizes.into_iter().for_each(|size| self.outcome.noted.add(size));
+                    for size in sizes {
+                        self.outcome.noted.add(size);
+                    }
                     self.arrived.entry(id).or_default().files.extend(known);
                 }
                 Err(error) => tracing::debug!("what is in backup {id} is not noted: {error}"),

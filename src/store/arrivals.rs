@@ -208,7 +208,7 @@ mod tests {
     fn what_is_missing_or_cut_is_told_and_the_note_of_a_backup_that_is_gone_goes_too() {
         let ground = Ground::new();
         ground.add(1);
-        assert_eq!(differing(&ground.store, ground.id).unwrap(), [PathBuf::new(); 0]);
+        assert!(differing(&ground.store, ground.id).unwrap().is_empty());
         fs::write(ground.dirs.base(ground.id).join("x"), "i").unwrap();
         assert_eq!(differing(&ground.store, ground.id).unwrap(), [PathBuf::from("x")]);
         fs::remove_file(ground.dirs.base(ground.id).join("x")).unwrap();

@@ -123,13 +123,13 @@ pub async fn of(
     blocking(move || {
         let base = Root::new(store.as_ref(), place);
         let all = arrival::files(base, &Covers::of(base, &announced)?)?;
-        let (new, kept) = match place {
-            Place::Base(id) if !all.is_empty() => {
-                let changed = before.changed(store.as_ref(), id, &announced)?;
-                all.into_iter().partition(|path| changed.contains(path))
-            }
-            _ => (all, Vec::new()),
-        };
+        let (mut new, mut kept) = (all, Vec::new());
+        if let Place::Base(id) = place
+            && !new.is_empty()
+        {
+            let changed = before.changed(store.as_ref(), id, &announced)?;
+            (new, kept) = new.into_iter().partition(|path| changed.contains(path));
+        }
         let now = Timestamp::now();
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let mut note = arrival::note(base, &new, now, &|| !cancel.is_cancelled())?;
