@@ -180,6 +180,57 @@ fn only_an_archive_that_is_there_and_has_no_such_file_ends_a_recovery() {
     assert!(code == 200 && told.contains("is not what its name says"), "{told}");
 }
 
+/// Begins a file as GnuPG does, and keeps its size.
+fn encrypt(path: &Path) {
+    let mut content = fs::read(path).unwrap();
+    content[..4].copy_from_slice(&[0x85, 0x02, 0x0c, 3]);
+    fs::write(path, content).unwrap();
+}
+
+#[test]
+fn a_segment_with_a_damaged_record_or_that_is_encrypted_stops_a_recovery_and_says_which() {
+    let site = Site::new();
+    let archive = site.path("lisbon/main/wals");
+    let is_plain =
+        |path: &PathBuf| path.file_name().unwrap().len() == 24 && fs::metadata(path).unwrap().len() == 1 << 20;
+    let segment = below(&archive).into_iter().find(is_plain).unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let fetch = || site.antipode(&["restore-wal", "lisbon/main/wals", name, "pg_wal"]);
+    let mut content = fs::read(&segment).unwrap();
+    content[9000] ^= 1;
+    fs::write(&segment, content).unwrap();
+    let (code, told) = fetch();
+    assert!(code == 200 && told.contains("is not what its name says: the record at "), "{told}");
+    assert!(!site.path("pg_wal").exists());
+    encrypt(&segment);
+    let (code, told) = fetch();
+    assert!(code == 200 && told.contains("is encrypted, and cannot be read without Barman's key"), "{told}");
+}
+
+#[test]
+fn wal_on_the_way_that_is_listed_as_encrypted_is_told_before_anything_is_copied() {
+    let site = Site::new();
+    let archive = site.path("lisbon/main/wals");
+    let list = archive.join("main-xlog.db");
+    let text = fs::read_to_string(&list).unwrap();
+    let is_segment = |line: &&str| line.split('\t').next().unwrap().len() == 24;
+    let last = text.lines().filter(is_segment).next_back().unwrap();
+    let name = last.split('\t').next().unwrap();
+    encrypt(&archive.join(&name[..16]).join(name));
+    let listed: Vec<&str> = last.split('\t').collect();
+    let listed = [&listed[..listed.len() - 1], &["gpg"]].concat().join("\t");
+    fs::write(&list, text.replace(last, &listed)).unwrap();
+    let (code, told) = site.restore(&[]);
+    let expected =
+        format!("1 WAL file on the way, from {name} on, is encrypted, and cannot be read without Barman's key");
+    assert!(code == 1 && told.contains(&expected), "{told}");
+    assert!(!site.path("restored").exists());
+    let (code, told) = site.restore(&["--print"]);
+    assert!(code == 0 && told.lines().last().unwrap().starts_with("barman restore "), "{told}");
+    let (code, told) = site.restore(&["--immediate"]);
+    assert_eq!(code, 0, "{told}");
+}
+
 #[test]
 fn a_verification_without_time_is_no_good_word() {
     let site = Site::new();

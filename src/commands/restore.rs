@@ -23,7 +23,7 @@ use crate::observe::{self, SiteConf};
 use crate::plan::recovery::way::{Target, Way};
 use crate::plan::recovery::{self, segments_here};
 use crate::render;
-use crate::render::restore::{no_way, restored};
+use crate::render::restore::{hidden, no_way, restored};
 use crate::restore::combine::Combining;
 use crate::restore::files::{Copied, Copying, manifest, prove};
 use crate::restore::mark::{Found, Mark};
@@ -57,6 +57,10 @@ pub async fn run(arguments: &cli::Restore, terminal: &Terminal, interrupt: &Inte
     if arguments.print {
         wanted.print(&replica.name, &way);
         return Ok(Exit::Done);
+    }
+    if let Some(found) = way.hidden {
+        let (message, hint) = hidden(found);
+        return Err(Error::new(Kind::Refused, message).hint(hint).of(&replica.name));
     }
     wanted.check()?;
     let done = bring(&replica, &wanted, &way, interrupt).await?;

@@ -1,20 +1,23 @@
 //! `antipode restore-wal`: PostgreSQL's `restore_command`. It finds a file in the archive of a replica, decompresses it, and
-//! proves that it is what its name says.
+//! proves that it is what its name says, to the last record: at one that is damaged PostgreSQL would end its recovery without
+//! a word.
 //!
 //! To PostgreSQL an exit code of 1 means that there is no such file: recovery ends there, and a new timeline begins. So only
 //! an archive that is there, and has no such file, is told so. Anything else stops the recovery (PostgreSQL xlogarchive.c:
 //! an exit code above 125), and nobody takes a disk that is not mounted for the end of the WAL.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use crate::barman::encryption::{LOOKED_AT, is_encrypted};
 use crate::barman::layout::HashDirectory;
 use crate::barman::wal::WalName;
 use crate::cli;
 use crate::error::{Error, Exit, Kind};
 use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start, check};
+use crate::verify::wal_log;
 
 use super::terminal::Terminal;
 
@@ -61,7 +64,13 @@ fn fetch(archive: &Path, name: &str, destination: &Path) -> Result<bool, Error> 
 fn write(name: WalName, (path, file): (&Path, &File), to: &Path) -> Result<(), Error> {
     let unreadable = |error: &io::Error| failed(path, error);
     let start = Start::read(file).map_err(|error| unreadable(&error))?;
-    io::Seek::rewind(&mut &*file).map_err(|error| unreadable(&error))?;
+    let mut begin = Vec::new();
+    let mut stored = file;
+    let looked = stored.rewind().and_then(|()| stored.take(LOOKED_AT as u64).read_to_end(&mut begin));
+    looked.and_then(|_| stored.rewind()).map_err(|error| unreadable(&error))?;
+    if start == Start::Opaque && is_encrypted(&begin) {
+        return Err(encrypted(path));
+    }
     let compression = match &start {
         Start::Header { compression, .. } => *compression,
         Start::Damaged(compression) => Some(*compression),
@@ -80,6 +89,11 @@ fn write(name: WalName, (path, file): (&Path, &File), to: &Path) -> Result<(), E
         None => io::copy(&mut &*file, &mut written),
     };
     let length = copied.map_err(|error| damaged(path, &error.to_string()))?;
+    if matches!(name, WalName::Segment(_)) {
+        let written = File::open(to).map_err(|error| failed(to, &error))?;
+        let walked = wal_log::walk(name, written).map_err(|error| failed(to, &error))?;
+        walked.map_err(|fault| damaged(path, &fault.to_string()))?;
+    }
     match start {
         Start::Header { header, .. } if is_segment && length != u64::from(header.segment_size) => {
             Err(damaged(path, &format!("{length} bytes come of it, and it says {}", header.segment_size)))
@@ -90,6 +104,11 @@ fn write(name: WalName, (path, file): (&Path, &File), to: &Path) -> Result<(), E
 
 fn failed(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::from(error), format!("{}: {error}", path.display()))
+}
+
+fn encrypted(path: &Path) -> Error {
+    Error::new(Kind::Refused, format!("{} is encrypted, and cannot be read without Barman's key", path.display()))
+        .hint("recovery stops here; a Barman that has the key decrypts it, as `barman restore` and `barman get-wal` do")
 }
 
 fn damaged(path: &Path, what: &str) -> Error {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::barman::ids::ServerName;
 use crate::english::{count, exact};
-use crate::plan::recovery::way::{NoWay, Target, Way};
+use crate::plan::recovery::way::{Hidden, NoWay, Target, Way};
 
 use super::Style;
 use super::ink::{Ink, Line};
@@ -113,6 +113,19 @@ pub fn no_way(no: NoWay, target: Target) -> (String, String) {
             "without --to it is recovered as far as there is WAL".to_owned(),
         ),
     }
+}
+
+/// Why WAL that nobody here can read keeps recovery from going along it, and what may be done.
+pub fn hidden(hidden: Hidden) -> (String, String) {
+    let (is, lacks) = if hidden.is_encrypted {
+        ("encrypted", "Barman's key")
+    } else {
+        ("of a custom compression", "the program that made it")
+    };
+    let (files, are) = (count(hidden.count, "WAL file"), if hidden.count == 1 { "is" } else { "are" });
+    let message =
+        format!("{files} on the way, from {} on, {are} {is}, and cannot be read without {lacks}", hidden.first);
+    (message, "a Barman that has what is needed restores it: `--print` tells its command".to_owned())
 }
 
 /// What became of it: the files that were proved, and of how many nothing tells what is in them.

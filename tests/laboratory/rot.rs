@@ -5,15 +5,17 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::account::ACCOUNT;
 use crate::antipode::antipode;
 use crate::barman::SERVER;
 use crate::converge::{filled_site, identities};
 use crate::ground::Lab;
+use crate::postgres::Cluster;
 use crate::primary::Primary;
-use crate::process::Finished;
+use crate::process::{Finished, program, run, wait_until};
 use crate::scenario;
 use crate::site::Site;
-use crate::tools::BarmanVersion;
+use crate::tools::{BarmanVersion, PostgresRelease};
 
 impl Site {
     #[track_caller]
@@ -199,6 +201,40 @@ fn what_nothing_else_proves_is_compared_with_what_arrived_and_alone_is_repaired(
         fs::read(&status).expect("read"),
         fs::read(primary_file(&primary, plain, "data/pg_xact/0000")).expect("read")
     );
+}
+
+#[test]
+fn wal_that_rotted_stops_a_real_recovery_instead_of_ending_it() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let (sshd, site) = filled_site(&lab, &scenario.primary, BarmanVersion::Newest);
+    drop(sshd);
+    let [plain, _] = segments(&site.barman.server_directory().join("wals"));
+    // In the middle of what was written, so that the first page and the size are right.
+    rot_at(&plain, 3 * 8192);
+    let directory = ACCOUNT.make_directory(&lab.join("restored"));
+    let cluster = Cluster::at(PostgresRelease::Packaged, &directory);
+    ACCOUNT.make_directory(&cluster.socket_directory());
+    let (data, side) = (cluster.data().display().to_string(), format!("side:{}", cluster.tablespace().display()));
+    let restored =
+        antipode(&site.directory, &["restore", SERVER, &data, "--backup", &scenario.backups[0], "--tablespace", &side]);
+    assert_eq!(restored.code(), 0, "{restored}");
+    let log = directory.join("postgres.log");
+    let mut start = program(PostgresRelease::Packaged.programs().join("pg_ctl"));
+    let socket = format!("-k {} -c listen_addresses='' -c archive_mode=off", cluster.socket_directory().display());
+    // Once it is consistent it may be read for a moment, so that how this ends says nothing.
+    let started = run(start.args(["start", "--wait", "-D", &data, "-o", &socket, "-l"]).arg(&log));
+    let said = || fs::read_to_string(&log).expect("read the log");
+    let is_over =
+        |said: &str| ["database system is shut down", "selected new timeline"].iter().any(|end| said.contains(end));
+    wait_until("recovery ends in one way or another", || is_over(&said()));
+    let mut stop = program(PostgresRelease::Packaged.programs().join("pg_ctl"));
+    run(stop.args(["stop", "--mode", "immediate", "-D", &data]));
+    let said = format!("{started}{}", said());
+    let name = plain.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(said.contains(&format!("{name} is not what its name says: ")), "{said}");
+    assert!(said.contains("FATAL") && said.contains("child process exited with exit code 200"), "{said}");
+    assert!(!said.contains("selected new timeline"), "{said}");
 }
 
 fn primary_file(primary: &Primary, id: &str, path: &str) -> PathBuf {

@@ -8,6 +8,7 @@ use crate::barman::ids::BackupId;
 use crate::barman::wal::{SegmentSize, Timeline, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::BackupFacts;
+use crate::verify::wal_form::WalForm;
 
 use super::View;
 use super::branch::{Branch, Position, archived_at, within};
@@ -40,9 +41,22 @@ pub struct Way<'a> {
     pub segments: u64,
     /// Their stored bytes, as far as the list of the archive has them.
     pub bytes: u64,
+    /// Those of them that nobody here can read.
+    pub hidden: Option<Hidden>,
     /// Up to when it gets: when the last of them was archived, and never earlier than the backup ended. `None` where nothing
     /// tells.
     pub reaches: Option<Timestamp>,
+}
+
+/// WAL on a way into which nobody here can look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hidden {
+    /// The first of it.
+    pub first: WalName,
+    /// Whether it is encrypted, as its line says; else it is of a custom compression.
+    pub is_encrypted: bool,
+    /// How many files there are.
+    pub count: u64,
 }
 
 /// Why none does.
@@ -120,6 +134,7 @@ impl<'a> View<'a> {
             segment_size: branch.segment_size(),
             segments: 0,
             bytes: 0,
+            hidden: None,
             reaches: begun.facts.end_time,
         };
         for range in up_to(branch, begun.from, end) {
@@ -143,6 +158,12 @@ impl<'a> View<'a> {
             let WalName::Segment(segment) = entry.name else { continue };
             let (archived, number) = (archived_at(entry.mtime), segment.number(way.segment_size));
             way.bytes = way.bytes.saturating_add(entry.size);
+            let form = WalForm::listed(&entry);
+            if form.is_hidden() {
+                way.hidden
+                    .get_or_insert(Hidden { first: entry.name, is_encrypted: form == WalForm::Encrypted, count: 0 })
+                    .count += 1;
+            }
             way.reaches = way.reaches.max(archived);
             if let Some(last) = number.filter(|_| is_there(archived)) {
                 return WalRange { last, ..range };

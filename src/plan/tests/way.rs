@@ -2,11 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::plan::recovery::way::{NoWay, Target, Way};
+use crate::barman::wal::WalName;
+use crate::barman::wal_entry::WalEntry;
+use crate::plan::recovery::way::{Hidden, NoWay, Target, Way};
 use crate::plan::recovery::{self, segments_here};
 
 use super::case::{Case, case};
-use super::notation::{SIZE, id};
+use super::notation::{SIZE, id, segment};
 
 impl Case {
     /// The way in short: `21 | 1/08..0A`, the backups and the WAL.
@@ -52,6 +54,20 @@ fn the_newest_backup_that_leads_there_is_taken_and_no_more_wal_than_is_needed() 
     assert_eq!(site.way(before_the_end(3), None).unwrap(), "21 | 1/08..1C");
     let fraction = Target::Time(site.end() - SignedDuration::from_millis(2500));
     assert_eq!(site.way(fraction, None).unwrap(), "21 | 1/08..1C", "a list has whole seconds");
+}
+
+#[test]
+fn wal_that_nobody_can_read_is_told_as_far_as_the_way_goes_through_it() {
+    let mut site = case(TWO, TWO);
+    let lines = site.here.xlogdb.entries.iter().map(|entry| {
+        let is_late = matches!(entry.name, WalName::Segment(segment) if segment.seg >= 0x1D);
+        WalEntry { encryption: is_late.then(|| "gpg".parse().unwrap()), ..entry }
+    });
+    site.here.xlogdb.entries = lines.collect();
+    let hidden = |target| site.told(target, None, |way| way.hidden).unwrap();
+    let first = WalName::Segment(segment("1/1D"));
+    assert_eq!(hidden(Target::Latest), Some(Hidden { first, is_encrypted: true, count: 3 }));
+    assert_eq!(hidden(Target::Immediate), None);
 }
 
 #[test]
