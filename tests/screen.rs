@@ -106,6 +106,26 @@ fn what_is_no_terminal_is_not_drawn_on() {
     assert!(told.contains("standard output is none") && output.stdout.is_empty(), "{told}");
 }
 
+#[test]
+fn a_verification_shows_how_far_it_is_and_leaves_nothing_of_that_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = antipode().args(["demo", "--keep", "kept"]).current_dir(directory.path()).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let verify = env!("CARGO_BIN_EXE_antipode");
+    for columns in [60, 100] {
+        let line = format!("{verify} verify --all --bandwidth 4MiB/s; echo ENDED=$?; read -r _");
+        let kept = directory.path().join("kept");
+        let screen = Screen::open(&kept, columns, &line);
+        let all = screen.until("ENDED=0");
+        let bars =
+            |shown: &[String]| shown.iter().filter(|line| line.starts_with("main  ") && line.contains(" of ")).count();
+        assert!(all.iter().all(|shown| bars(shown) <= 1), "{all:#?}");
+        assert!(all.iter().any(|shown| bars(shown) == 1), "{columns} columns: {:#?}", all.last());
+        let last = all.last().unwrap();
+        assert!(bars(last) == 0 && last.iter().any(|line| line.contains("no damage found")), "{last:#?}");
+    }
+}
+
 fn antipode() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antipode"));
     command.env_remove("ANTIPODE_FILE").env_remove("COLUMNS");

@@ -39,6 +39,7 @@ mod terminal;
 mod validate;
 mod verify;
 mod watch;
+mod watched;
 
 use std::env;
 use std::path::Path;

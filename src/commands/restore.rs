@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
@@ -39,7 +38,8 @@ use crate::verify::base::Announced;
 
 use super::interrupt::Interrupt;
 use super::source;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
+use super::watched::watched;
 
 /// Runs the command.
 pub async fn run(arguments: &cli::Restore, terminal: &Terminal, interrupt: &Interrupt) -> Result<Exit, Error> {
@@ -265,7 +265,8 @@ async fn bring(replica: &Replica, wanted: &Wanted, way: &Way<'_>, interrupt: &In
         stdout::print("\nIt was begun before: what is there and right is not copied again.\n");
     }
     let counter = ByteCounter::default();
-    let copied = watched(&counter, wanted.takes.unwrap_or_default(), {
+    let (takes, copies) = (wanted.takes.unwrap_or_default(), counter.clone());
+    let copied = watched("", || (copies.get(), takes), {
         let (store, places, token) = (Arc::clone(&replica.store), wanted.places.clone(), interrupt.token.clone());
         let (counter, release, programs) = (counter.clone(), wanted.release.clone(), wanted.programs.clone());
         blocking(move || {
@@ -304,28 +305,6 @@ fn hold(replica: &Replica, chain: &[BackupId]) -> Result<Vec<Lock>, Error> {
         }
     }
     Ok(held)
-}
-
-/// Shows on a terminal how far a work is.
-async fn watched<T>(counter: &ByteCounter, total: u64, work: impl Future<Output = T>) -> T {
-    if !terminal::shows_progress() {
-        return work.await;
-    }
-    let form = "{bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
-    let bar =
-        ProgressBar::new(total).with_style(ProgressStyle::with_template(form).unwrap_or(ProgressStyle::default_bar()));
-    let draws = async {
-        loop {
-            bar.set_position(counter.get());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let done = tokio::select! {
-        done = work => done,
-        never = draws => never,
-    };
-    bar.finish_and_clear();
-    done
 }
 
 /// What somebody types next.

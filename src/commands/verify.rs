@@ -14,7 +14,7 @@ use crate::observe::{self, SiteConf};
 use crate::render::verification::{Told, verification};
 use crate::render::verification_json::verification_json;
 use crate::scrub::schedule::Asked;
-use crate::scrub::{Ended, Outcome, Terms, scrub};
+use crate::scrub::{Ended, Outcome, Progress, Terms, scrub};
 use crate::site::Site;
 use crate::stdout;
 use crate::store::{Store, home};
@@ -23,6 +23,7 @@ use crate::transport::blocking;
 use super::interrupt::Interrupt;
 use super::source;
 use super::terminal::Terminal;
+use super::watched::watched;
 
 /// The share of what is read again where nothing is read again by itself: none that anybody lives to see.
 const NEVER: Duration = Duration::from_secs(1000 * 365 * 86_400);
@@ -94,15 +95,25 @@ async fn one(
 ) -> Result<Told, Error> {
     let (every, cancel, bandwidth) = (site.verify.every.unwrap_or(NEVER), interrupt.token.clone(), arguments.bandwidth);
     let asked = asked(arguments, every);
-    blocking(move || {
+    let progress = Arc::new(Progress::default());
+    let (seen, shown) = (Arc::clone(&progress), name.clone());
+    let work = blocking(move || {
         let begin = Instant::now();
         let go_on = || !cancel.is_cancelled() && until.is_none_or(|until| Instant::now() < until);
-        let terms =
-            Terms { asked, every, bandwidth, streams: None, go_on: &go_on, systems: &systems, now: Timestamp::now() };
+        let terms = Terms {
+            asked,
+            every,
+            bandwidth,
+            streams: None,
+            go_on: &go_on,
+            progress: &progress,
+            systems: &systems,
+            now: Timestamp::now(),
+        };
         let outcome = scrub(store.as_ref(), &name, &terms)?;
         Ok(Told { name, outcome, took: begin.elapsed() })
-    })
-    .await
+    });
+    watched(shown.as_str(), || seen.get(), work).await
 }
 
 fn asked(arguments: &cli::Verify, every: Duration) -> Asked {

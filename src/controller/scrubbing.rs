@@ -14,7 +14,7 @@ use crate::cycle::Session;
 use crate::error::{Error, Kind};
 use crate::schedule::later;
 use crate::scrub::schedule::Asked;
-use crate::scrub::{Ended, Outcome, Terms, scrub};
+use crate::scrub::{Ended, Outcome, Progress, Terms, scrub};
 use crate::site::model::Replica;
 
 /// How long it reads at a time, before another replica has its turn.
@@ -57,8 +57,16 @@ impl Scrubbing {
             let until = Instant::now() + SLICE;
             let go_on = || !cancel.is_cancelled() && Instant::now() < until;
             let asked = Asked::Share(every);
-            let terms =
-                Terms { asked, every, bandwidth, streams: NonZero::new(1), go_on: &go_on, systems: &systems, now };
+            let terms = Terms {
+                asked,
+                every,
+                bandwidth,
+                streams: NonZero::new(1),
+                go_on: &go_on,
+                progress: &Progress::default(),
+                systems: &systems,
+                now,
+            };
             let outcome = store.and_then(|store| Ok(scrub(Arc::as_ref(&store), &name, &terms)?));
             Scrubbed { replica: name, outcome }
         });

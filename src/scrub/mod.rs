@@ -45,6 +45,7 @@ use schedule::{Asked, Candidate};
 use work::Work;
 
 pub use outcome::{Damaged, Difference, Ended, Outcome};
+pub use pace::Progress;
 
 /// How it is verified.
 pub struct Terms<'a> {
@@ -58,6 +59,8 @@ pub struct Terms<'a> {
     pub streams: Option<NonZero<usize>>,
     /// Whether there is still time.
     pub go_on: GoOn<'a>,
+    /// Who watches it sees there how far it is.
+    pub progress: &'a Progress,
     /// Systems that WAL may be of besides those of the backups.
     pub systems: &'a [SystemId],
     /// The time of the verification.
@@ -93,7 +96,7 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
         lines: lines.any().map(|file| &file.entries),
         disordered: lines.any().map_or(0, XlogDbFile::disordered),
         systems: here.systems(terms.systems),
-        pace: Pace::new(terms.bandwidth, terms.go_on),
+        pace: Pace::new(terms.bandwidth, terms.progress, terms.go_on),
         now: terms.now,
         readers: readers(terms.streams)?,
         reads,
@@ -108,6 +111,7 @@ pub fn scrub(store: &dyn Store, server: &ServerName, terms: &Terms<'_>) -> Resul
     let seed = terms.now.as_second().cast_unsigned();
     let choice = schedule::choose(terms.asked, &candidates, work.reads.shared, terms.now, seed);
     let chosen: Vec<&Item> = choice.order.iter().filter_map(|at| items.get(*at)).collect();
+    terms.progress.choose(chosen.iter().map(|item| item.bytes).sum());
     work.read(&chosen)?;
     let again = choice.order.iter().skip(choice.new).filter_map(|at| Some((items.get(*at)?, *candidates.get(*at)?)));
     let again = again.filter(|(item, _)| work.was_read(item)).map(|(_, candidate)| candidate);

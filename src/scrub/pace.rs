@@ -1,8 +1,8 @@
 //! Reading as fast as it is allowed, until it is to end.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,36 @@ const REMEMBERED: u64 = 256 << 10;
 /// How long it sleeps at a time, so that it hears soon that it is to end.
 const NAP: Duration = Duration::from_millis(200);
 
+/// How far a verification is, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    chosen: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes that were read, of how many that were chosen. What is read in two ways counts twice, so that these may be more.
+    pub fn get(&self) -> (u64, u64) {
+        (self.read.load(Ordering::Relaxed), self.chosen.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn choose(&self, bytes: u64) {
+        self.chosen.store(bytes, Ordering::Relaxed);
+    }
+}
+
 /// How fast all files together are read, and until when.
 pub struct Pace<'a> {
     go_on: GoOn<'a>,
+    progress: &'a Progress,
     /// Bytes per second, and when what was read until now will have been paid for.
     limit: Option<(u64, Mutex<Instant>)>,
 }
 
 impl<'a> Pace<'a> {
     /// Not faster than so many bytes per second, until `go_on` says no.
-    pub fn new(bandwidth: Option<u64>, go_on: GoOn<'a>) -> Self {
-        Self { go_on, limit: bandwidth.map(|limit| (limit.max(1), Mutex::new(Instant::now()))) }
+    pub fn new(bandwidth: Option<u64>, progress: &'a Progress, go_on: GoOn<'a>) -> Self {
+        Self { go_on, progress, limit: bandwidth.map(|limit| (limit.max(1), Mutex::new(Instant::now()))) }
     }
 
     /// Whether there is still time.
@@ -87,6 +106,7 @@ impl Read for Paced<'_> {
         }
         let mut file = self.file;
         let read = file.read(buffer)?;
+        self.pace.progress.read.fetch_add(read as u64, Ordering::Relaxed);
         self.pace.pay(read);
         self.read += read as u64;
         if self.read - self.forgotten >= FORGOTTEN_AT_ONCE {
@@ -120,17 +140,20 @@ mod tests {
     #[test]
     fn a_file_is_read_whole_from_its_beginning_or_not_when_there_is_no_time() {
         let (file, mut bytes) = (file(), Vec::new());
-        let pace = Pace::new(None, &|| true);
+        let progress = Progress::default();
+        let pace = Pace::new(None, &progress, &|| true);
         pace.of(&file).unwrap().read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, vec![7; 100_000]);
-        let pace = Pace::new(None, &|| false);
+        assert_eq!(progress.get(), (100_000, 0));
+        let pace = Pace::new(None, &progress, &|| false);
         assert!(pace.of(&file).unwrap().read(&mut bytes).is_err());
     }
 
     #[test]
     fn no_more_is_read_in_a_second_than_is_allowed() {
         let file = file();
-        let pace = Pace::new(Some(200_000), &|| true);
+        let progress = Progress::default();
+        let pace = Pace::new(Some(200_000), &progress, &|| true);
         let begin = Instant::now();
         for _ in 0..2 {
             io::copy(&mut pace.of(&file).unwrap(), &mut io::sink()).unwrap();

@@ -40,6 +40,7 @@ impl Ground {
             bandwidth: None,
             streams: None,
             go_on,
+            progress: &Progress::default(),
             systems: &[],
             now: Timestamp::now(),
         };
