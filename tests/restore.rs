@@ -214,7 +214,7 @@ fn wal_on_the_way_that_is_listed_as_encrypted_is_told_before_anything_is_copied(
     let list = archive.join("main-xlog.db");
     let text = fs::read_to_string(&list).unwrap();
     let is_segment = |line: &&str| line.split('\t').next().unwrap().len() == 24;
-    let last = text.lines().filter(is_segment).next_back().unwrap();
+    let last = text.lines().rfind(is_segment).unwrap();
     let name = last.split('\t').next().unwrap();
     encrypt(&archive.join(&name[..16]).join(name));
     let listed: Vec<&str> = last.split('\t').collect();
