@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::barman::backup_info::BackupInfo;
 use crate::barman::findings::Finding;
 use crate::barman::ids::{BackupId, SystemId};
-use crate::barman::wal::WalName;
+use crate::barman::wal::{SegmentSize, WalName};
 use crate::observe::inventory::{
     BaseState, LocalBackup, Observed, PrimaryInventory, Published, ReplicaInventory, ReplicaObservation,
 };
@@ -64,7 +64,11 @@ pub fn plan(replica: &Replica, limit: Option<u64>, observed: &ReplicaObservation
             unobserved(&mut plan, replica, here, now);
             plan.warnings.push(Warning::Inactive);
         }
-        Observed::Active(primary) => Planner { replica, primary, limit, here, now }.plan_into(&mut plan),
+        Observed::Active(primary) => {
+            let published = here.published().map(|facts| facts.id).collect();
+            let size = segment_size::of(primary, here);
+            Planner { replica, primary, limit, here, published, size, now }.plan_into(&mut plan);
+        }
     }
     plan
 }
@@ -108,12 +112,16 @@ struct Planner<'a> {
     primary: &'a PrimaryInventory,
     limit: Option<u64>,
     here: &'a ReplicaInventory,
+    /// The backups that are here.
+    published: BTreeSet<BackupId>,
+    /// The size by which WAL is numbered.
+    size: SegmentSize,
     now: Timestamp,
 }
 
 impl Planner<'_> {
     fn plan_into(&self, plan: &mut ReplicaPlan) {
-        let size = segment_size::of(self.primary, self.here);
+        let size = self.size;
         let backups = backup::diff(&self.replica.policy, self.primary, self.here, self.now);
         let mut wals = wal::diff(&self.replica.policy, self.primary, self.here, &backups, size);
         plan.before = recovery::before(Some(self.primary), self.here, &wals.now, self.now).recovery();
@@ -239,7 +247,7 @@ impl Planner<'_> {
 
     fn held_without_consent(&self) -> Vec<Held> {
         let policy = Policy { accept: Vec::new(), ..self.replica.policy.clone() };
-        let size = segment_size::of(self.primary, self.here);
+        let size = self.size;
         let backups = backup::diff(&policy, self.primary, self.here, self.now);
         let wals = wal::diff(&policy, self.primary, self.here, &backups, size);
         self.held(&backups, &wals)
@@ -334,7 +342,7 @@ impl Planner<'_> {
 
     /// What its actions are named by.
     fn names(&self) -> Names<'_> {
-        Names { replica: &self.replica.name, segment_size: segment_size::of(self.primary, self.here) }
+        Names { replica: &self.replica.name, segment_size: self.size }
     }
 
     fn copy(&self, id: BackupId, kept: &Kept, sources: &Sources<'_>) -> BackupCopy {
@@ -355,8 +363,7 @@ impl Planner<'_> {
     /// What backup.info is to say here. Its children are those that are here now: when one comes or goes, the
     /// change that brings or takes it rewrites the parent.
     fn for_site(&self, info: &BackupInfo) -> BackupInfo {
-        let here: BTreeSet<BackupId> = self.here.published().map(|facts| facts.id).collect();
-        info.for_site(&self.replica.name, self.here.barman, &here)
+        info.for_site(&self.replica.name, self.here.barman, &self.published)
     }
 
     fn reuse(&self, id: BackupId, sources: &Sources<'_>) -> Option<ReusedFiles> {

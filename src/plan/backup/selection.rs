@@ -29,19 +29,18 @@ pub fn select(selection: &Selection, candidates: &BTreeMap<BackupId, Candidate>,
         Selection::All => candidates.keys().copied().collect(),
         Selection::Union(rules) => rules.iter().flat_map(|rule| by_rule(*rule, candidates, now)).collect(),
     };
-    for (id, candidate) in candidates {
-        if candidate.keep.is_some() {
-            selected.insert(*id);
-            selected.extend(ancestors(*id, candidates));
+    // Each is walked over once, however many kept ones build on it.
+    let mut carried = BTreeSet::new();
+    for (id, _) in candidates.iter().filter(|(_, candidate)| candidate.keep.is_some()) {
+        let mut next = Some(*id);
+        while let Some(id) = next.filter(|id| carried.insert(*id)) {
+            next = candidates.get(&id).and_then(|candidate| candidate.parent);
         }
     }
-    let followers: Vec<BackupId> = candidates
-        .keys()
-        .copied()
-        .filter(|id| ancestors(*id, candidates).last().is_some_and(|root| selected.contains(root)))
-        .collect();
-    selected.extend(followers);
-    selected.retain(|id| has_whole_chain(*id, candidates));
+    selected.extend(carried);
+    let roots = roots(candidates);
+    selected.extend(roots.iter().filter(|(_, root)| selected.contains(root)).map(|(id, _)| *id).collect::<Vec<_>>());
+    selected.retain(|id| roots.contains_key(id));
     selected
 }
 
@@ -133,11 +132,37 @@ fn within<'a>(
     selected
 }
 
+/// The full backup at the beginning of each chain, by each backup of it. One that builds on what is not there, or in the end
+/// on itself, is left out.
+fn roots(candidates: &BTreeMap<BackupId, Candidate>) -> BTreeMap<BackupId, BackupId> {
+    let mut known: BTreeMap<BackupId, Option<BackupId>> = BTreeMap::new();
+    for id in candidates.keys() {
+        let (mut walked, mut at) = (Vec::new(), *id);
+        let root = loop {
+            match (known.get(&at), candidates.get(&at)) {
+                (Some(found), _) => break *found,
+                (None, None) => break None,
+                (None, Some(candidate)) => {
+                    // Until more is known: whoever comes back here goes in a circle.
+                    known.insert(at, None);
+                    walked.push(at);
+                    match candidate.parent {
+                        None => break Some(at),
+                        Some(parent) => at = parent,
+                    }
+                }
+            }
+        };
+        known.extend(walked.into_iter().map(|id| (id, root)));
+    }
+    known.into_iter().filter_map(|(id, root)| Some((id, root?))).collect()
+}
+
 /// The backups that an incremental one builds on, nearest first. Ends at a parent that is not a candidate, and at a loop.
 pub fn ancestors(id: BackupId, candidates: &BTreeMap<BackupId, Candidate>) -> Vec<BackupId> {
-    let mut chain = Vec::new();
+    let (mut chain, mut seen) = (Vec::new(), BTreeSet::from([id]));
     let mut next = candidates.get(&id).and_then(|c| c.parent);
-    while let Some(parent) = next.filter(|p| !chain.contains(p) && *p != id) {
+    while let Some(parent) = next.filter(|parent| seen.insert(*parent)) {
         chain.push(parent);
         next = candidates.get(&parent).and_then(|c| c.parent);
     }
@@ -153,8 +178,12 @@ fn has_whole_chain(id: BackupId, candidates: &BTreeMap<BackupId, Candidate>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::num::NonZeroU32;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
 
     /// `"1122 1123<1122 1124k"`: a backup a day of 2026-MM-DD, `<` names a parent, `k` a full and `s` a standalone keep.
     fn candidates(notation: &str) -> BTreeMap<BackupId, Candidate> {
@@ -236,6 +265,44 @@ mod tests {
         assert_eq!(why("1120"), [Selector::Follows(id("1119"))]);
         assert_eq!(why("1115"), [Selector::Carries(id("1117"))]);
         assert_eq!(why("1110"), [Selector::Kept]);
+    }
+
+    proptest! {
+        /// Whatever they build on: what is not there, themselves, each other.
+        #[test]
+        fn what_is_selected_has_a_selector_whatever_backups_build_on(
+            backups in vec((proptest::option::weighted(0.6, 1_u32..16), 0..6_u8), 1..14),
+            last in 1..4_u32,
+        ) {
+            let now = "2026-11-22T12:00:00Z".parse().unwrap();
+            let word = |(day, (parent, keep)): (usize, &(Option<u32>, u8))| {
+                let parent = parent.map(|parent| format!("<11{parent:02}")).unwrap_or_default();
+                format!("11{:02}{parent}{}", day + 1, if *keep == 0 { "k" } else { "" })
+            };
+            let notation = backups.iter().enumerate().map(word).collect::<Vec<_>>().join(" ");
+            let all = candidates(&notation);
+            for selection in [Selection::All, Selection::Union(vec![Rule::Last(n(last)), days(10)])] {
+                let selected = select(&selection, &all, now);
+                for id in all.keys() {
+                    let is_selected = !selectors(*id, &selection, &all, now).is_empty();
+                    prop_assert_eq!(is_selected, selected.contains(id), "{} of {}", id, notation);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_of_any_length_is_walked_over_once() {
+        let first = "2000-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+        let at = |number: i64| first + jiff::SignedDuration::from_mins(number);
+        let id = |number: i64| -> BackupId { at(number).strftime("%Y%m%dT%H%M%S").to_string().parse().unwrap() };
+        let candidate = |number: i64| {
+            let parent = (number > 0).then(|| id(number - 1));
+            let keep = (number % 2 == 1).then_some(Keep::Full);
+            (id(number), Candidate { end_time: Some(at(number)), parent, keep, is_whole: true })
+        };
+        let all: BTreeMap<BackupId, Candidate> = (0..30_000).map(candidate).collect();
+        assert_eq!(select(&Selection::Union(vec![Rule::Last(n(1))]), &all, at(30_000)).len(), 30_000);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod clocks;
 mod estimates;
 pub(crate) mod generate;
 mod graph;
+mod growth;
 mod guard;
 mod harmless;
 mod held;
