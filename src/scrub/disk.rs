@@ -1,7 +1,7 @@
 //! What of a server lies on the disk here and is to be what was written: the files of its published bases, and its WAL.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use crate::barman::backup_info::Status;
@@ -41,6 +41,14 @@ impl Here {
     /// The WAL files with their sizes, in order.
     pub fn wal_sizes(&self) -> impl Iterator<Item = (WalName, u64)> {
         self.wals.iter().map(|(name, found)| (*name, found.stamp.size))
+    }
+
+    /// The segment that follows a WAL file, and the one before it, by their names.
+    pub fn neighbours(&self, name: WalName) -> (Option<WalName>, Option<WalName>) {
+        let is_segment = |name: &&WalName| matches!(name, WalName::Segment(_));
+        let next = self.wals.range((Bound::Excluded(name), Bound::Unbounded)).map(|(name, _)| name).find(is_segment);
+        let previous = self.wals.range(..name).map(|(name, _)| name).rfind(is_segment);
+        (next.copied(), previous.copied())
     }
 
     /// Whether a file could be here: one of a base that is here may be missing from it.

@@ -37,6 +37,8 @@ pub enum Judged {
     New(Came, Digest),
     /// It is not what was written: why.
     Damaged(String),
+    /// This and the next WAL file do not go together: which of them is not what was written, nobody knows.
+    Parted(WalName, String),
     /// It went away or was changed meanwhile, and nothing is said of it.
     Changed,
     /// It could not be opened or read, and nothing is known of it: why.
@@ -170,21 +172,37 @@ pub fn of_base(
     read(store, Place::Base(id).below(path), listed, pace, |file| rule.judge(path, file, arrived, pace))
 }
 
-/// Reads a WAL file.
-pub fn wal(
-    store: &dyn Store,
-    name: WalName,
-    listed: Found,
-    line: Option<&WalEntry>,
-    systems: &BTreeSet<SystemId>,
-    pace: &Pace<'_>,
-) -> Judged {
+/// What is known of a WAL file before it is read.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// Its line in xlog.db.
+    pub line: Option<&'a WalEntry>,
+    /// The systems that it may be of.
+    pub systems: &'a BTreeSet<SystemId>,
+    /// The segment that follows it here.
+    pub next: Option<WalName>,
+}
+
+/// Reads a WAL file, and of the next one as much as it takes to prove the record between them.
+pub fn wal(store: &dyn Store, name: WalName, listed: Found, around: Around<'_>, pace: &Pace<'_>) -> Judged {
     read(store, Place::Wal(name).into(), listed, pace, |file| {
-        let proof = wal_proof::prove(name, file, line, systems, |file| pace.of(file))?;
-        Ok(match proof {
-            Proof::Proved => Judged::Good((Verdict::Proved, None)),
-            Proof::Unproven => Judged::Good((Verdict::Unproven, None)),
-            Proof::Damaged(why) => Judged::Damaged(why),
+        let (proof, crossing) = wal_proof::read(name, file, around.line, around.systems, |file| pace.of(file))?;
+        let next = around.next.zip(crossing);
+        Ok(match (proof, next) {
+            (Proof::Proved, Some((next, crossing))) => {
+                // One that cannot be opened is told when its turn comes.
+                let Ok(Some(opened)) = store.open(Place::Wal(next).into()) else {
+                    return Ok(Judged::Good((Verdict::Proved, None)));
+                };
+                let parted = wal_proof::meets((name, crossing), (next, &opened), |file| pace.of(file));
+                match parted.ok().flatten() {
+                    Some(why) => Judged::Parted(next, why),
+                    None => Judged::Good((Verdict::Proved, None)),
+                }
+            }
+            (Proof::Proved, None) => Judged::Good((Verdict::Proved, None)),
+            (Proof::Unproven, _) => Judged::Good((Verdict::Unproven, None)),
+            (Proof::Damaged(why), _) => Judged::Damaged(why),
         })
     })
 }
@@ -213,7 +231,7 @@ fn read(
     let is_there = || matches!(store.look(at), Ok(Some(found)) if found.stamp == listed.stamp);
     match judged {
         // What is read in part looks damaged.
-        Judged::Damaged(_) | Judged::Unreadable(_) if !pace.goes_on() => Judged::Stopped,
+        Judged::Damaged(_) | Judged::Parted(..) | Judged::Unreadable(_) if !pace.goes_on() => Judged::Stopped,
         judged if is_listed() && is_there() => judged,
         _ => Judged::Changed,
     }

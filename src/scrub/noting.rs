@@ -58,8 +58,17 @@ impl Work<'_> {
         let gone = self.gone(&judged)?;
         let noted = damage::noted(self.store)?;
         let (mut spoilt, mut good, mut new) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let parted: Vec<(Subject, Found, String)> =
+            judged.iter().filter_map(|(_, judged)| self.parted(judged)).collect();
+        for (subject, found, why) in &parted {
+            self.reads.note(subject.clone(), *found, self.now, (Verdict::Damaged, None));
+            spoilt.push((subject.clone(), printable(why), Seen::of(*found)));
+        }
         for ((subject, found), judged) in judged {
             match judged {
+                Judged::Good(_) if parted.iter().any(|(other, ..)| other == subject) => {
+                    self.outcome.read.add(found.stamp.size);
+                }
                 Judged::Good(came) => {
                     self.outcome.read.add(found.stamp.size);
                     self.reads.note(subject.clone(), *found, self.now, came);
@@ -79,12 +88,12 @@ impl Work<'_> {
                         files.push((path.clone(), *found, self.as_it_is(*found, digest)));
                     }
                 }
-                Judged::Damaged(why) if !gone.contains(subject) => {
+                Judged::Damaged(why) | Judged::Parted(_, why) if !gone.contains(subject) => {
                     self.outcome.read.add(found.stamp.size);
                     self.reads.note(subject.clone(), *found, self.now, (Verdict::Damaged, None));
                     spoilt.push((subject.clone(), printable(&why), Seen::of(*found)));
                 }
-                Judged::Damaged(_) | Judged::Changed => {}
+                Judged::Damaged(_) | Judged::Parted(..) | Judged::Changed => {}
                 Judged::Unreadable(why) => self.outcome.unreadable.push((subject.clone(), printable(&why))),
                 Judged::Stopped => self.outcome.ended = Ended::OutOfTime,
             }
@@ -96,6 +105,12 @@ impl Work<'_> {
             self.kept = Instant::now();
         }
         Ok(())
+    }
+
+    /// The WAL file with which another one does not go together.
+    fn parted(&self, judged: &Judged) -> Option<(Subject, Found, String)> {
+        let Judged::Parted(next, why) = judged else { return None };
+        Some((Subject::Wal(*next), *self.here.wals.get(next)?, why.clone()))
     }
 
     /// Those of the damaged files of which nothing is said, as their backup goes away, is being repaired, or is compared

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::verified::Amount;
-use crate::demo::catalog::FIRST_BACKUP;
+use crate::demo::catalog::{FIRST_BACKUP, SYSTEM};
 use crate::store::{Place, Posix};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -107,6 +107,33 @@ fn rot_is_found_noted_and_forgotten_when_the_file_is_what_was_written_again() {
     let mended = ground.due();
     assert!(mended.is_good(), "{mended:?}");
     assert_eq!(mended.standing.unwrap().damaged, Amount::default());
+}
+
+#[test]
+fn two_segments_that_do_not_go_together_are_damaged_until_they_do() {
+    let ground = Ground::new();
+    let names = ["00000001000000000000000F", "000000010000000000000010"];
+    let pair = crate::verify::wal_log::tests::crossing_at(SYSTEM, 0x0F, 5000);
+    let paths = names.map(|name| ground.dirs.wal(name.parse().unwrap()));
+    fs::create_dir_all(paths[0].parent().unwrap()).unwrap();
+    for (path, bytes) in paths.iter().zip(&pair) {
+        fs::write(path, bytes).unwrap();
+    }
+    let subjects = names.map(|name| Subject::Wal(name.parse().unwrap()));
+    let whole = ground.due();
+    assert!(whole.damaged.is_empty(), "{whole:?}");
+    rot(&paths[1], 200);
+    let found = ground.verify(Asked::All);
+    let damaged: Vec<&Subject> = found.damaged.iter().map(|damaged| &damaged.subject).collect();
+    assert_eq!(damaged, subjects.iter().collect::<Vec<_>>(), "{found:?}");
+    let why = format!("it begins in {} and ends in {}, and one of the two is damaged", names[0], names[1]);
+    assert!(found.damaged.iter().all(|damaged| damaged.why.ends_with(&why)), "{found:?}");
+    // Each by itself is what it was, and that mends neither.
+    let again = ground.verify(Asked::All);
+    assert_eq!((again.damaged.len(), again.mended.len()), (2, 0), "{again:?}");
+    rot(&paths[1], 200);
+    let mended = ground.verify(Asked::All);
+    assert_eq!((mended.damaged.len(), mended.mended.len()), (0, 2), "{mended:?}");
 }
 
 #[test]

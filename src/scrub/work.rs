@@ -14,6 +14,7 @@ use crate::barman::arrival::{ArrivalNote, Arrived};
 use crate::barman::damage::{DamageNote, Spoilt};
 use crate::barman::ids::{BackupId, ServerName, SystemId};
 use crate::barman::verified::{Amount, Verified};
+use crate::barman::wal::WalName;
 use crate::barman::wal_list::WalList;
 use crate::observe::catalog::xlogdb::{XlogDbFile, XlogDbFiles};
 use crate::store::locks::LockKind;
@@ -207,14 +208,15 @@ impl Work<'_> {
             let count = rest.iter().take(BATCH_FILES).take_while(|name| fits(name)).count().max(1);
             let (batch, later) = rest.split_at(count);
             rest = later;
-            let judged = self.judge(rule, batch);
+            let noted = damage::noted(self.store)?;
+            let judged = self.judge(rule, batch, &noted);
             self.note(judged)?;
         }
         Ok(())
     }
 
     /// Judges files on all processors, in their order.
-    fn judge<'n>(&self, rule: Option<&Rule>, names: &[Listed<'n>]) -> Vec<(Listed<'n>, Judged)> {
+    fn judge<'n>(&self, rule: Option<&Rule>, names: &[Listed<'n>], noted: &DamageNote) -> Vec<(Listed<'n>, Judged)> {
         let judge = |name: Listed<'n>| {
             let (subject, found) = name;
             let judged = match (subject, rule) {
@@ -222,15 +224,35 @@ impl Work<'_> {
                     judge::of_base(self.store, (*id, path), *found, (rule, self.arrived(subject)), &self.pace)
                 }
                 (Subject::OfBase(..), None) => Judged::Changed,
-                (Subject::Wal(name), _) => {
-                    let line = self.lines.and_then(|lines| lines.get(*name));
-                    judge::wal(self.store, *name, *found, line.as_ref(), &self.systems, &self.pace)
-                }
+                (Subject::Wal(name), _) => self.judge_wal(*name, *found, noted),
             };
             (name, judged)
         };
         // Taken one by one: what comes first is read first, when there is not enough time for all.
         self.readers.install(|| names.iter().par_bridge().map(|name| judge(name)).collect())
+    }
+
+    /// A WAL file that is known to be damaged is good only when also the one before it goes on in it: of two that do not go
+    /// together either may be the damaged one.
+    fn judge_wal(&self, name: WalName, found: Found, noted: &DamageNote) -> Judged {
+        let (_, previous) = self.here.neighbours(name);
+        let judged = self.judge_segment(name, found);
+        let before = previous.filter(|_| noted.wals.contains_key(&name));
+        let before = before.and_then(|name| Some((name, *self.here.wals.get(&name)?)));
+        match (&judged, before) {
+            (Judged::Good(_), Some((previous, found))) => match self.judge_segment(previous, found) {
+                Judged::Parted(_, why) => Judged::Damaged(why),
+                _ => judged,
+            },
+            _ => judged,
+        }
+    }
+
+    fn judge_segment(&self, name: WalName, found: Found) -> Judged {
+        let line = self.lines.and_then(|lines| lines.get(name));
+        let (next, _) = self.here.neighbours(name);
+        let around = judge::Around { line: line.as_ref(), systems: &self.systems, next };
+        judge::wal(self.store, name, found, around, &self.pace)
     }
 
     /// A base of archives is judged as a whole.
@@ -244,7 +266,7 @@ impl Work<'_> {
         let read: Vec<(Listed<'_>, Judged)> = if has_manifest {
             names.into_iter().map(|name| (name, Judged::Good((Verdict::Proved, None)))).collect()
         } else {
-            self.judge(Some(&Rule::Nothing), &names)
+            self.judge(Some(&Rule::Nothing), &names, &DamageNote::default())
         };
         // What is as it arrived was read to its end then; into what is encrypted nobody can look.
         let is_unchanged = |(_, judged): &(Listed<'_>, Judged)| *judged == Judged::Good((Verdict::Unchanged, None));

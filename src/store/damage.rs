@@ -94,6 +94,16 @@ pub fn base_is_no_better(
     change(store, |damage| damage.bases.entry(id).or_default().extend(spoilt))
 }
 
+/// What was brought anew for WAL files is in its place, and is no better.
+pub fn wals_are_no_better(store: &dyn Store, names: &[(WalName, String)], now: Timestamp) -> Result<(), ChangeError> {
+    let spoilt = |(name, why): &(WalName, String)| {
+        let found = store.look(Place::Wal(*name).into()).ok()??;
+        Some((*name, Spoilt { why: why.clone(), found: now, seen: Seen::of(found), is_shared: true }))
+    };
+    let spoilt: Vec<(WalName, Spoilt)> = names.iter().filter_map(spoilt).collect();
+    if spoilt.is_empty() { Ok(()) } else { change(store, |damage| damage.wals.extend(spoilt)) }
+}
+
 /// What was brought anew for a WAL file is damaged as well, and was not put in its place.
 pub fn wal_is_no_better(store: &dyn Store, name: WalName) -> Result<(), ChangeError> {
     change(store, |damage| {

@@ -4,8 +4,8 @@
 //! checksum, up to where the next segment goes on, or to the switch that ended it early. Zeros that no switch explains are
 //! a hole, at which recovery would end.
 //!
-//! A record that reaches over the end of a segment has its checksum in two files, and neither proves it: what is left of
-//! it at either end is known only by its length.
+//! A record that reaches over the end of a segment has its checksum in two files, and neither proves it alone: what one has
+//! of it is handed out ([`Crossing`]), and is proved with the first pages of the next.
 
 use std::io::{self, Read};
 
@@ -93,7 +93,12 @@ impl LogFault {
 }
 
 /// Reads what a segment consists of, uncompressed, to its end. Errors are those of the reader.
-pub fn walk(name: WalName, mut reader: impl Read) -> io::Result<Result<(), LogFault>> {
+pub fn walk(name: WalName, reader: impl Read) -> io::Result<Result<(), LogFault>> {
+    Ok(walk_to_crossing(name, reader)?.map(|_| ()))
+}
+
+/// The same, and the record that it ends in, where it does.
+pub fn walk_to_crossing(name: WalName, mut reader: impl Read) -> io::Result<Result<Option<Crossing>, LogFault>> {
     let (WalName::Segment(segment) | WalName::Partial(segment)) = name else { return Ok(Err(LogFault::NoStart)) };
     let mut buffer = vec![0; READ_AT_ONCE];
     let mut filled = fill(&mut reader, &mut buffer)?;
@@ -121,9 +126,64 @@ pub fn walk(name: WalName, mut reader: impl Read) -> io::Result<Result<(), LogFa
         filled = fill(&mut reader, &mut buffer)?;
     }
     if matches!(name, WalName::Partial(_)) {
-        return Ok(Ok(()));
+        return Ok(Ok(None));
     }
-    Ok(if length == whole { log.end() } else { Err(LogFault::CutOff(length)) })
+    Ok(if length == whole { log.end().map(|()| log.crossing()) } else { Err(LogFault::CutOff(length)) })
+}
+
+/// What a segment has of a record that ends in the next one.
+#[derive(Debug, Clone, Copy)]
+pub struct Crossing {
+    record: Record,
+    /// The beginning of its segment.
+    start: WalHeader,
+    named: Timeline,
+    /// Of its last page.
+    timeline: Timeline,
+}
+
+/// What two segments that follow each other say of the record between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meeting {
+    /// It has its checksum, or was given up when the server came up again.
+    Whole,
+    /// The other is not the one that follows, or is damaged itself, or does not have all of it either.
+    Unknown,
+    /// One of the two is not what was written.
+    Broken(LogFault),
+}
+
+impl Crossing {
+    /// Reads the next segment, uncompressed, as far as the record goes. Errors are those of the reader.
+    pub fn meet(self, mut next: impl Read) -> io::Result<Meeting> {
+        let size = self.start.block_size as usize;
+        let begin = Lsn(self.start.address.0.saturating_add(self.start.segment_size.into()));
+        let start = WalHeader { address: begin, ..self.start };
+        let (timeline, state) = (self.timeline, State::Record(self.record));
+        let mut log = Log { start, named: self.named, timeline, number: 0, state };
+        let mut page = vec![0; size];
+        while fill(&mut next, &mut page)? == size {
+            let number = log.number;
+            let same_system = || WalHeader::parse(&page).is_some_and(|header| header.system == self.start.system);
+            let length = if number == 0 { LONG_HEADER } else { SHORT_HEADER };
+            let Some((header, body)) = page.split_at_checked(length).filter(|_| number > 0 || same_system()) else {
+                return Ok(Meeting::Unknown);
+            };
+            let address = Lsn(begin.0 + number * size as u64);
+            let Ok((flags, rest)) = log.check_header(header, number, address) else { return Ok(Meeting::Unknown) };
+            match log.enter(number, flags, rest) {
+                Err(fault) => return Ok(Meeting::Broken(fault)),
+                Ok(()) => log.number += 1,
+            }
+            let State::Record(record) = log.state else { return Ok(Meeting::Whole) };
+            let (record, _) = record.read(body);
+            if record.left == 0 {
+                return Ok(record.end().map_or_else(Meeting::Broken, |_| Meeting::Whole));
+            }
+            log.state = State::Record(record);
+        }
+        Ok(Meeting::Unknown)
+    }
 }
 
 /// Reads as much as there is, up to the length of the buffer.
@@ -195,6 +255,11 @@ impl Log {
         }
     }
 
+    fn crossing(&self) -> Option<Crossing> {
+        let State::Record(record) = self.state else { return None };
+        Some(Crossing { record, start: self.start, named: self.named, timeline: self.timeline })
+    }
+
     fn page(&mut self, page: &[u8]) -> Result<(), LogFault> {
         let (number, address) = (self.number, self.start.address.0 + self.number * page.len() as u64);
         self.number += 1;
@@ -255,7 +320,7 @@ impl Log {
             State::Record(record) => record.left,
             State::Between | State::Switched | State::Ended(_) => 0,
         };
-        if number == 0 && continues {
+        if number == 0 && continues && expected == 0 {
             self.state = State::Rest(rest);
         } else if expected > 0 && flags & OVERWRITES != 0 {
             self.state = State::Between;
@@ -346,4 +411,4 @@ fn is_zeros(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! What the bytes of a WAL file prove when all of them are read.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 
 use crate::barman::ids::SystemId;
 use crate::barman::wal::WalName;
@@ -11,7 +11,7 @@ use crate::store::File;
 use super::wal_file;
 use super::wal_form::WalForm;
 use super::wal_header::{Expected, Start, check};
-use super::wal_log;
+use super::wal_log::{self, Crossing, LogFault, Meeting};
 
 /// What reading all of a file came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +24,60 @@ pub enum Proof {
     Damaged(String),
 }
 
+/// What reading all of a file came to, and the record that it ends in, where it is proved but for that.
+pub type Read = (Proof, Option<Crossing>);
+
 /// Reads a WAL file to its end. `line` is what xlog.db says of it; `systems` are those that it may be of, where they are
 /// known; `wrap` is what its bytes are read through. Errors are those of the system; damaged data is none.
-pub fn prove<'f, R: Read + 'f>(
+pub fn prove<'f, R: io::Read + 'f>(
     name: WalName,
     file: &'f File,
     line: Option<&WalEntry>,
     systems: &BTreeSet<SystemId>,
     wrap: impl Fn(&'f File) -> io::Result<R>,
 ) -> io::Result<Proof> {
+    Ok(read(name, file, line, systems, wrap)?.0)
+}
+
+/// Whether the next segment goes on with the record that one ends in: why not. Errors are those of the system; a next one
+/// that is damaged itself says nothing.
+pub fn meets<'f, R: io::Read + 'f>(
+    (name, crossing): (WalName, Crossing),
+    (next, file): (WalName, &'f File),
+    wrap: impl Fn(&'f File) -> io::Result<R>,
+) -> io::Result<Option<String>> {
+    let Start::Header { compression, .. } = Start::read(wrap(file)?)? else { return Ok(None) };
+    let met = match compression {
+        None => crossing.meet(wrap(file)?),
+        Some(compression) => compression.decoder(wrap(file)?).and_then(|decoder| crossing.meet(decoder)),
+    };
+    match met {
+        Ok(Meeting::Broken(fault @ LogFault::Checksum(_))) => {
+            Ok(Some(format!("{fault}: it begins in {name} and ends in {next}, and one of the two is damaged")))
+        }
+        Ok(Meeting::Broken(_)) => Ok(Some(format!(
+            "{next} does not go on with the record that {name} ends in, and one of the two is damaged"
+        ))),
+        Err(error) if error.raw_os_error().is_some() => Err(error),
+        Err(_) | Ok(Meeting::Whole | Meeting::Unknown) => Ok(None),
+    }
+}
+
+/// As [`prove`], and the record that the file ends in.
+pub fn read<'f, R: io::Read + 'f>(
+    name: WalName,
+    file: &'f File,
+    line: Option<&WalEntry>,
+    systems: &BTreeSet<SystemId>,
+    wrap: impl Fn(&'f File) -> io::Result<R>,
+) -> io::Result<Read> {
+    let alone = |proof| Ok((proof, None));
     let is_hidden = line.is_some_and(|line| WalForm::listed(line).is_hidden());
     if matches!(name, WalName::History(_) | WalName::BackupLabel { .. }) {
         let described = wal_file::describe(name, file)?;
         let entry = if is_hidden { *line.unwrap_or(&described) } else { described };
         let verified = wal_file::verify(&entry, file, |_| nothing_expected())?;
-        return Ok(match verified {
+        return alone(match verified {
             Ok(()) if is_hidden => Proof::Unproven,
             Ok(()) => Proof::Proved,
             Err(fault) => Proof::Damaged(fault.to_string()),
@@ -48,33 +87,33 @@ pub fn prove<'f, R: Read + 'f>(
     let Start::Header { header, compression } = start else {
         if is_hidden {
             io::copy(&mut wrap(file)?, &mut io::sink())?;
-            return Ok(Proof::Unproven);
+            return alone(Proof::Unproven);
         }
         let fault = check(name, size, &start, nothing_expected()).err().map(|fault| fault.to_string());
-        return Ok(Proof::Damaged(fault.unwrap_or_else(|| "it does not begin as WAL does".to_owned())));
+        return alone(Proof::Damaged(fault.unwrap_or_else(|| "it does not begin as WAL does".to_owned())));
     };
     let system = systems.first().copied().filter(|_| !systems.contains(&header.system));
     if let Err(fault) = check(name, size, &start, Expected { system, ..nothing_expected() }) {
-        return Ok(Proof::Damaged(fault.to_string()));
+        return alone(Proof::Damaged(fault.to_string()));
     }
     let walked = match compression {
-        None => wal_log::walk(name, wrap(file)?)?,
+        None => wal_log::walk_to_crossing(name, wrap(file)?)?,
         Some(compression) => {
-            let walked = compression.decoder(wrap(file)?).and_then(|decoder| wal_log::walk(name, decoder));
+            let walked = compression.decoder(wrap(file)?).and_then(|decoder| wal_log::walk_to_crossing(name, decoder));
             match walked {
                 Ok(walked) => walked,
                 // Decoders report damage as errors too; only the system's have numbers.
                 Err(error) if error.raw_os_error().is_some() => return Err(error),
-                Err(_) => return Ok(Proof::Damaged("it does not decompress to its end".to_owned())),
+                Err(_) => return alone(Proof::Damaged("it does not decompress to its end".to_owned())),
             }
         }
     };
-    Ok(match walked {
-        Ok(()) => Proof::Proved,
+    match walked {
+        Ok(crossing) => Ok((Proof::Proved, crossing)),
         // Behind the end of the log such a file has what was in it before, as servers use old segments again.
-        Err(fault) if matches!(name, WalName::Partial(_)) && fault.is_after_start() => Proof::Unproven,
-        Err(fault) => Proof::Damaged(fault.to_string()),
-    })
+        Err(fault) if matches!(name, WalName::Partial(_)) && fault.is_after_start() => alone(Proof::Unproven),
+        Err(fault) => alone(Proof::Damaged(fault.to_string())),
+    }
 }
 
 fn nothing_expected() -> Expected {
@@ -83,7 +122,7 @@ fn nothing_expected() -> Expected {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek, Write};
+    use std::io::{Read as _, Seek, Write};
 
     use super::*;
     use crate::barman::compression::Compression;

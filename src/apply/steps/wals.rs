@@ -3,6 +3,8 @@
 //! Each batch is committed by itself. A file that the primary no longer has, or that is not what its name says,
 //! is reported by name and holds up no other.
 
+mod parted;
+
 use std::collections::BTreeSet;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
@@ -354,6 +356,8 @@ impl Placing {
             self.store.publish_wals(&names)?;
             if names.iter().any(|name| self.damaged.contains(name)) {
                 damage::wals_are_good(self.store.as_ref(), &names)?;
+                let mended = names.iter().copied().filter(|name| self.damaged.contains(name));
+                parted::note(self.store.as_ref(), mended, &self.segment_sizes)?;
             }
         }
         Ok((good, refused))

@@ -11,9 +11,11 @@ use super::stages;
 use crate::barman::arrival::{Arrived, When};
 use crate::barman::damage::{Seen, Spoilt};
 use crate::barman::ids::BackupId;
-use crate::demo::catalog::FIRST_BACKUP;
+use crate::barman::wal::WalName;
+use crate::demo::catalog::{FIRST_BACKUP, SYSTEM};
 use crate::error::Kind;
 use crate::store::{Found, Posix, arrivals, damage};
+use crate::verify::wal_log::tests::crossing_at;
 
 /// Another file of the same base.
 const BESIDE: &str = "data/base/5/16390";
@@ -130,6 +132,44 @@ async fn a_file_that_is_missing_or_cut_is_seen_by_the_next_plan_and_brought() {
     fs::write(ground.dirs().base(id()).join(BESIDE), "").unwrap();
     ground.finish().await;
     ground.assert_whole("it is repaired");
+}
+
+/// Two segments of the primary's that one record goes through.
+fn pair(ground: &Ground) -> [WalName; 2] {
+    let names = ["000000010000000000000003", "000000010000000000000004"].map(|name| name.parse().unwrap());
+    for (name, bytes) in names.into_iter().zip(crossing_at(SYSTEM, 3, 5000)) {
+        fs::write(ground.there().wal(name), bytes).unwrap();
+    }
+    names
+}
+
+#[tokio::test]
+async fn two_segments_that_do_not_go_together_are_repaired_or_said_to_be_no_better_at_the_primary() {
+    let ground = Ground::new(false, "").await;
+    let names = pair(&ground);
+    ground.begin();
+    ground.finish().await;
+    let here = ground.dirs().wal(names[1]);
+    let disprove = || {
+        let spoilt = |name: WalName| {
+            let seen = Seen::of(Found::of(&fs::metadata(ground.dirs().wal(name)).unwrap()));
+            (name, Spoilt { why: "either".to_owned(), found: Timestamp::UNIX_EPOCH, seen, is_shared: false })
+        };
+        damage::change(&store(&ground), |note| note.wals.extend(names.map(spoilt))).unwrap();
+    };
+    rot(&here);
+    disprove();
+    ground.finish().await;
+    ground.assert_whole("both came again");
+    assert!(damage::noted(&store(&ground)).unwrap().is_empty());
+    for path in [here, ground.there().wal(names[1])] {
+        rot(&path);
+    }
+    disprove();
+    let summary = ground.apply(&stages::on_disk(&ground.dirs())).await;
+    assert!(!summary.failed.is_empty());
+    let damage = damage::noted(&store(&ground)).unwrap().wals;
+    assert!(damage.len() == 2 && damage.values().all(|spoilt| spoilt.is_shared), "{damage:?}");
 }
 
 #[tokio::test]
