@@ -251,7 +251,7 @@ const CAUSES: [&str; 7] = ["damaged", "gone", "held", "no-backup", "no-room", "p
 fn lacking(shortfall: &Shortfall) -> (&'static str, u64) {
     let segments = |ranges: &[WalRange]| ranges.iter().map(|range| range.count()).fold(0, u64::saturating_add);
     match shortfall {
-        Shortfall::BackupDamaged { .. } => ("damaged", 1),
+        Shortfall::BackupDamaged { .. } | Shortfall::DamagedThere { .. } => ("damaged", 1),
         Shortfall::WalDamaged { count, .. } => ("damaged", *count),
         Shortfall::WalMissing { ranges, .. } | Shortfall::WalHole { ranges, .. } => ("gone", segments(ranges)),
         Shortfall::WalGone { count, .. } => ("gone", *count),

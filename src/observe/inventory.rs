@@ -76,11 +76,24 @@ impl PrimaryInventory {
         newest.is_some_and(|newest| newest.info.mode() == Some("passive"))
     }
 
+    /// Leaves what it says is damaged where it is: it is a site itself, and waits for something better.
+    pub fn set_damaged_apart(&mut self) {
+        let damaged = self.pedigree.iter().filter_map(|mark| match mark {
+            Mark::Damaged(id) => Some(id),
+            Mark::Catalog(_) | Mark::CopyOf(..) | Mark::Origin(_) => None,
+        });
+        for id in damaged {
+            if let Some(backup) = self.backups.get_mut(id).filter(|backup| backup.base == BaseKind::Files) {
+                backup.base = BaseKind::Damaged;
+            }
+        }
+    }
+
     /// How far the origin had come that it is a copy of, where it shows that.
     pub fn origin(&self) -> Option<Origin> {
         let origins = self.pedigree.iter().filter_map(|mark| match mark {
             Mark::Origin(origin) => Some(*origin),
-            Mark::Catalog(_) | Mark::CopyOf(..) => None,
+            Mark::Catalog(_) | Mark::CopyOf(..) | Mark::Damaged(_) => None,
         });
         origins.max()
     }
@@ -166,6 +179,8 @@ pub enum BaseKind {
     CloudSnapshot,
     /// It cannot be told, as its metadata makes no sense. The primary has the backup, and nothing is done with it.
     Unreadable,
+    /// Files of which the primary, a site itself, says that they are damaged. Nothing of them is copied.
+    Damaged,
 }
 
 /// What a replica holds.

@@ -51,7 +51,10 @@ use crate::transport::Connection;
 use crate::transport::bandwidth::Bandwidth;
 
 use catalog::{Depth, Looking, ServerOnDisk};
-use inventory::{CatalogName, Mark, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation, SiteBarman};
+use inventory::{
+    BaseState, CatalogName, LocalBackup, Mark, Observed, PrimaryInventory, ReplicaInventory, ReplicaObservation,
+    SiteBarman,
+};
 use primary::memory::Memory;
 use primary::{Answer, FetchedLists, Known, PrimaryServer, watch};
 use version::Believing;
@@ -349,6 +352,7 @@ impl Observer<'_, '_> {
         let before = known.memory.clone();
         let learnt = server_there.complete(there, here, known, lists).await?;
         self.compare_pedigrees(at_site, server_there, there, here).await?;
+        there.set_damaged_apart();
         self.look_at_differing(&at_site.store, there, here).await?;
         let to_copy = (self.to_copy)(at_site.replica, there, here);
         if matches!(self.terms.purpose, Purpose::Status { .. }) {
@@ -378,8 +382,12 @@ impl Observer<'_, '_> {
             return Ok(());
         };
         let origin = if there.is_copy() { there.origin() } else { there.has_come(self.terms.now) };
-        let note =
-            |name, there: &PrimaryInventory| pedigree::note(dirs, &inherited(name, server, &there.pedigree, origin));
+        let is_damaged = |local: &LocalBackup| matches!(local.base, BaseState::Damaged { .. });
+        let damaged: Vec<BackupId> =
+            here.backups.iter().filter(|(_, local)| is_damaged(local)).map(|(id, _)| *id).collect();
+        let note = |name, there: &PrimaryInventory| {
+            pedigree::note(dirs, &inherited(name, server, &there.pedigree, origin, damaged.iter().copied()))
+        };
         if !there.pedigree.contains(&Mark::Catalog(name)) {
             // Without it a site that copies from here to where we copy from does not see it.
             return note(name, there).or(Ok(()));

@@ -351,6 +351,10 @@ pub fn shortfall(replica: &ReplicaPlan, shortfall: &Shortfall, verbose: bool) ->
             "backup {backup} is wanted and cannot be copied, as its backup.info at the primary makes no sense; \
              repair or delete it there"
         ),
+        Shortfall::DamagedThere { backup } => format!(
+            "backup {backup} is wanted and not copied, as the primary, a site itself, says that it is damaged there; \
+             it comes once it is repaired there"
+        ),
         Shortfall::ParentMissing { backup, parent } => {
             format!("backup {backup} builds on {parent}, which neither end has; take a new full backup")
         }

@@ -8,6 +8,8 @@
 //! In a row of catalogs each replica also notes how far the first of them, the origin, had come when the second looked at
 //! it last: its newest segment, when that was archived and when that was seen. Whoever copies a replica hands it on.
 //!
+//! A replica also says by a name which of its backups are damaged, so that nobody copies them from it.
+//!
 //! A catalog that was copied with `cp -a` has the name of its model until the two meet: then it takes another, and is told
 //! from it by that.
 
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::posix::{durable, files, places};
-use crate::barman::ids::ServerName;
+use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::ServerDirs;
 use crate::barman::wal::WalName;
 
@@ -37,6 +39,8 @@ pub enum Mark {
     Catalog(CatalogName),
     /// It is a copy of this server of that catalog, or of a copy of it.
     CopyOf(CatalogName, ServerName),
+    /// This backup of it is damaged.
+    Damaged(BackupId),
     /// The server that it is a copy of, over whatever copies, had come this far.
     Origin(Origin),
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Mark {
         match self {
             Self::Catalog(name) => write!(f, "catalog-{name}"),
             Self::CopyOf(name, server) => write!(f, "copy-of-{name}-{server}"),
+            Self::Damaged(id) => write!(f, "damaged-{id}"),
             Self::Origin(Origin { seen, newest, archived }) => write!(f, "origin-{newest}-{archived}-{seen}"),
         }
     }
@@ -83,6 +88,9 @@ impl FromStr for Mark {
     fn from_str(text: &str) -> Result<Self, ()> {
         if let Some(name) = text.strip_prefix("catalog-") {
             return name.parse().map(Self::Catalog);
+        }
+        if let Some(id) = text.strip_prefix("damaged-") {
+            return id.parse().map(Self::Damaged).map_err(drop);
         }
         if let Some(origin) = text.strip_prefix("origin-") {
             return Origin::from_str(origin).map(Self::Origin);
@@ -117,19 +125,22 @@ pub fn directories(dirs: &ServerDirs) -> Vec<PathBuf> {
     above.into_iter().chain([places::own(dirs)]).collect()
 }
 
-/// What a replica is to note of itself, given what its primary shows and how far the origin had come.
+/// What a replica is to note of itself, given what its primary shows, how far the origin had come, and which of its backups
+/// are damaged: of many, the newest.
 pub fn inherited(
     own: CatalogName,
     server: &ServerName,
     primary: &BTreeSet<Mark>,
     origin: Option<Origin>,
+    damaged: impl DoubleEndedIterator<Item = BackupId>,
 ) -> BTreeSet<Mark> {
     let of_primary = primary.iter().filter_map(|mark| match mark {
         Mark::Catalog(name) => Some(Mark::CopyOf(*name, server.clone())),
         Mark::CopyOf(..) => Some(mark.clone()),
-        Mark::Origin(_) => None,
+        Mark::Origin(_) | Mark::Damaged(_) => None,
     });
-    of_primary.take(MOST).chain([Mark::Catalog(own)]).chain(origin.map(Mark::Origin)).collect()
+    let damaged = damaged.rev().take(MOST).map(Mark::Damaged);
+    of_primary.take(MOST).chain([Mark::Catalog(own)]).chain(origin.map(Mark::Origin)).chain(damaged).collect()
 }
 
 /// The name of a catalog, if it has one.
@@ -137,7 +148,7 @@ pub fn name_of(home: &Path) -> Option<CatalogName> {
     let marks = marks_in(&home.join(places::OWN_DIRECTORY)).ok()?;
     let names = marks.into_iter().filter_map(|mark| match mark {
         Mark::Catalog(name) => Some(name),
-        Mark::CopyOf(..) | Mark::Origin(_) => None,
+        Mark::CopyOf(..) | Mark::Origin(_) | Mark::Damaged(_) => None,
     });
     // Two runs may have given it one at the same time.
     names.min()
@@ -209,7 +220,8 @@ mod tests {
         let newest = "00000001000000000000000A".parse().unwrap();
         let origin = Origin { seen: 1_795_330_860, newest, archived: 1_795_330_800 };
         assert_eq!(Mark::Origin(origin).to_string(), "origin-00000001000000000000000A-1795330800-1795330860");
-        for mark in [Mark::Catalog(A), Mark::CopyOf(A, server("main-2")), Mark::Origin(origin)] {
+        let damaged = Mark::Damaged("20261122T030000".parse().unwrap());
+        for mark in [Mark::Catalog(A), Mark::CopyOf(A, server("main-2")), Mark::Origin(origin), damaged] {
             assert_eq!(mark.to_string().parse(), Ok(mark));
         }
         for other in [
@@ -218,6 +230,7 @@ mod tests {
             "copy-of-000000000000000a",
             "copy-of-000000000000000a-",
             "x",
+            "damaged-newest",
             "origin-00000001000000000000000A-1795330800",
             "origin-00000001000000000000000A-1795330800-",
             "origin-00000001000000000000000A-+1795330800-1795330860",
@@ -232,13 +245,16 @@ mod tests {
     fn a_replica_descends_from_its_primary_and_from_all_that_this_descends_from() {
         let primary = BTreeSet::from([Mark::Catalog(B), Mark::CopyOf(CatalogName(0xC), server("origin"))]);
         let origin = |seen| Origin { seen, newest: "00000001000000000000000A".parse().unwrap(), archived: 5 };
-        let primary: BTreeSet<Mark> = primary.into_iter().chain([Mark::Origin(origin(7))]).collect();
-        let marks = inherited(A, &server("main"), &primary, Some(origin(9)));
+        let damaged = |day| format!("202611{day}T030000").parse::<BackupId>().unwrap();
+        let primary: BTreeSet<Mark> =
+            primary.into_iter().chain([Mark::Origin(origin(7)), Mark::Damaged(damaged(20))]).collect();
+        let marks = inherited(A, &server("main"), &primary, Some(origin(9)), [damaged(21)].into_iter());
         let expected = [
             Mark::Catalog(A),
             Mark::CopyOf(B, server("main")),
             Mark::CopyOf(CatalogName(0xC), server("origin")),
             Mark::Origin(origin(9)),
+            Mark::Damaged(damaged(21)),
         ];
         assert_eq!(marks, BTreeSet::from(expected));
     }

@@ -12,6 +12,7 @@ use crate::ground::Lab;
 use crate::passive::{passive_node, synchronise};
 use crate::process::Finished;
 use crate::restore::Restore;
+use crate::rot::rot;
 use crate::scenario::{self, chapters, write_chapter};
 use crate::site::Site;
 use crate::sshd::{Manners, Sshd};
@@ -93,6 +94,38 @@ fn origin(hop: &Hop) -> (Value, String) {
     let status = hop.antipode(&["status", "--format", "json"]);
     let status: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|error| panic!("{error}: {status}"));
     (status["replicas"][0]["origin"].clone(), hop.antipode(&["status"]).stdout)
+}
+
+#[test]
+fn what_a_site_knows_to_be_damaged_is_not_copied_from_it_until_it_is_repaired() {
+    let lab = Lab::new();
+    let scenario = scenario::two_timelines();
+    let version = scenario.primary.barman.version;
+    let primary = scenario.primary.copy_to(&lab.directory("frankfurt"));
+    let id = &scenario.backups[0];
+    let manifest = primary.barman.server_directory().join("base").join(id).join("data/backup_manifest");
+    fs::remove_file(manifest).expect("remove the manifest, so that who copies the file sees nothing");
+    let frankfurt = Sshd::start(&lab.join("s1"), &primary.barman);
+    let lisbon = Hop::new(&lab, "lisbon", version, &behind(&frankfurt, "barman"));
+    let sshd = lisbon.serve(&lab, "s2");
+    let porto = Hop::new(&lab, "porto", version, &behind(&sshd, "antipode"));
+    lisbon.converge();
+    rot(&lisbon.barman.server_directory().join("base").join(id).join("data/pg_xact/0000"));
+    assert_eq!(lisbon.antipode(&["verify", "--all"]).code(), 1);
+    // Who looks at it says so.
+    assert_eq!(lisbon.antipode(&["plan", "--detailed-exitcode"]).code(), 2);
+    let planned = porto.antipode(&["plan"]).expect_success();
+    let said =
+        format!("backup {id} is wanted and not copied, as the primary, a site itself, says that it is damaged there");
+    assert!(planned.split_whitespace().collect::<Vec<_>>().join(" ").contains(&said), "{planned}");
+    assert!(!planned.contains(&format!("+ backup {id}")), "{planned}");
+    assert!(planned.contains(&format!("+ backup {}", scenario.backups[1])), "{planned}");
+    lisbon.antipode(&["apply", "--auto-approve"]).expect_success();
+    lisbon.antipode(&["plan", "--detailed-exitcode"]).expect_success();
+    let planned = porto.antipode(&["plan"]).expect_success();
+    assert!(planned.contains(&format!("+ backup {id}")), "{planned}");
+    porto.converge();
+    assert_eq!(porto.antipode(&["verify", "--all"]).code(), 0);
 }
 
 #[test]

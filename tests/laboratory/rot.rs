@@ -27,7 +27,7 @@ impl Site {
 }
 
 /// Flips a bit in the middle of a file, and keeps size and time of modification.
-fn rot(path: &Path) {
+pub fn rot(path: &Path) {
     rot_at(path, fs::metadata(path).expect("metadata").len() / 2);
 }
 

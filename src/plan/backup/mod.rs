@@ -42,6 +42,8 @@ pub struct BackupDiff {
     pub orphans: Vec<(BackupId, BackupId)>,
     /// Backups that would be wanted if their metadata at the primary made sense, and that are not here.
     pub unreadable: Vec<BackupId>,
+    /// Backups that would be wanted if the primary did not say that they are damaged there, and that are not here.
+    pub damaged_there: Vec<BackupId>,
     /// Published backups whose backup.info differs from the primary's in what a restore rests on, which nobody accepted.
     pub held: BTreeMap<BackupId, Vec<HeldKey>>,
     /// Backups that would be wanted if their WAL were not held, each with the first segment that it waits for.
@@ -82,7 +84,8 @@ pub fn diff(policy: &Policy, primary: &PrimaryInventory, replica: &ReplicaInvent
         zombies,
         stale_staging: ends.stale_staging(&kept),
         orphans: ends.orphans(&candidates),
-        unreadable: ends.unreadable(&candidates, counted),
+        unreadable: ends.unusable(BaseKind::Unreadable, &candidates, counted),
+        damaged_there: ends.unusable(BaseKind::Damaged, &candidates, counted),
         waiting: ends.waiting(counted),
         held: ends.held(),
         prune_held: prunes.waits,
@@ -163,8 +166,8 @@ fn published(local: &LocalBackup) -> Option<&Published> {
     local.published.as_ref().filter(|published| published.facts.status == Status::Done)
 }
 
-/// So many unreadable backups are not judged one by one.
-const MANY_UNREADABLE: usize = 50;
+/// So many backups of no use are not judged one by one.
+const MANY_UNUSABLE: usize = 50;
 
 /// A week: no backup is taken for so long.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -285,22 +288,22 @@ impl<'a> Ends<'a> {
         candidates.iter().filter_map(orphan).collect()
     }
 
-    /// Each is judged as if it alone were readable, and many as if all of them were.
-    fn unreadable(&self, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
+    /// What would be copied if it were of use. Each is judged as if it alone were, and many as if all of them were.
+    fn unusable(&self, kind: BaseKind, candidates: &BTreeMap<BackupId, Candidate>, now: Timestamp) -> Vec<BackupId> {
         let is_lost = |id: &BackupId, backup: &PrimaryBackup| {
-            backup.base == BaseKind::Unreadable
+            backup.base == kind
                 && backup.facts.status == Status::Done
                 && !backup.going_away
                 && !candidates.contains_key(id)
         };
-        let unreadable = self.primary.backups.iter().filter(|(id, backup)| is_lost(id, backup));
+        let lost = self.primary.backups.iter().filter(|(id, backup)| is_lost(id, backup));
         let candidate = |(id, backup): (&BackupId, &PrimaryBackup)| {
             let (end_time, parent) = (backup.facts.end_time, backup.facts.parent);
             (*id, Candidate { end_time, parent, keep: self.keep(*id), is_whole: true })
         };
-        let unreadable: Vec<(BackupId, Candidate)> = unreadable.map(candidate).collect();
-        let together = if unreadable.len() > MANY_UNREADABLE { unreadable.len() } else { 1 };
-        let wanted = unreadable.chunks(together).flat_map(|some| {
+        let lost: Vec<(BackupId, Candidate)> = lost.map(candidate).collect();
+        let together = if lost.len() > MANY_UNUSABLE { lost.len() } else { 1 };
+        let wanted = lost.chunks(together).flat_map(|some| {
             let mut all = candidates.clone();
             all.extend(some.iter().copied());
             let selected = select(&self.policy.backups, &all, now);

@@ -40,6 +40,11 @@ pub enum Shortfall {
         /// The backup.
         backup: BackupId,
     },
+    /// A backup of which the primary, a site itself, says that it is damaged there, so that it is not copied.
+    DamagedThere {
+        /// The backup.
+        backup: BackupId,
+    },
     /// An incremental backup whose parent neither end has.
     ParentMissing {
         /// The incremental backup.
@@ -134,6 +139,7 @@ impl Shortfall {
         match self {
             Self::BackupDamaged { backup, .. }
             | Self::BackupUnreadable { backup }
+            | Self::DamagedThere { backup }
             | Self::ParentMissing { backup, .. }
             | Self::ParentNotRecoverable { backup, .. }
             | Self::WalUnknown { backup }
@@ -165,6 +171,7 @@ pub fn remaining(
         kept: &backups.kept,
         orphans: &backups.orphans,
         unreadable: &backups.unreadable,
+        damaged_there: &backups.damaged_there,
         waiting: &backups.waiting,
         segments: &wals.after,
         broken: &wals.broken,
@@ -190,6 +197,7 @@ pub fn alone(policy: &Policy, here: &ReplicaInventory, segments: &Segments, bran
         kept: &kept,
         orphans: &orphans,
         unreadable: &[],
+        damaged_there: &[],
         waiting: &[],
         segments,
         broken: &broken,
@@ -222,6 +230,8 @@ struct Remains<'a> {
     orphans: &'a [(BackupId, BackupId)],
     /// Backups that are wanted and make no sense at the primary.
     unreadable: &'a [BackupId],
+    /// Backups that are wanted, and that the primary says are damaged there.
+    damaged_there: &'a [BackupId],
     /// Backups that are wanted and wait for a held segment.
     waiting: &'a [(BackupId, Segment)],
     /// The whole segments that will be here.
@@ -235,6 +245,7 @@ struct Remains<'a> {
 impl Remains<'_> {
     fn shortfalls(&self) -> Vec<Shortfall> {
         let unreadable = self.unreadable.iter().map(|id| Shortfall::BackupUnreadable { backup: *id });
+        let unreadable = unreadable.chain(self.damaged_there.iter().map(|id| Shortfall::DamagedThere { backup: *id }));
         let orphans = self.orphans.iter().map(|(id, parent)| Shortfall::ParentMissing { backup: *id, parent: *parent });
         let held = |(backup, first): &(BackupId, Segment)| Shortfall::WalHeld {
             backup: *backup,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::barman::backup_info::Status;
 use crate::barman::damage::{Seen, Spoilt};
-use crate::observe::inventory::BaseState;
+use crate::observe::inventory::{BaseState, Mark};
 use crate::plan::action::{BackupCopy, Change};
 use crate::plan::reason::{Note, Reason};
 use crate::plan::recovery::shortfall::Shortfall;
@@ -336,4 +336,34 @@ fn on_an_empty_site_older_backups_reuse_from_the_newer_one_just_planned() {
     let case = case("@20 1/06 files=abc  @21 1/08  @22 1/0C files=bcd | 1/06..0F", "");
     let reused: Vec<_> = copies(&case).into_iter().map(|copy| (copy.id, copy.reuse.map(|reuse| reuse.from))).collect();
     assert_eq!(reused, [(id("22"), None), (id("21"), None), (id("20"), Some(id("22")))]);
+}
+
+#[test]
+fn what_the_primary_says_is_damaged_there_is_not_copied_and_named_and_takes_nothing_from_here() {
+    let damage = |day: &'static str| {
+        move |case: &mut Case| {
+            case.primary.pedigree.insert(Mark::Damaged(id(day)));
+            case.primary.set_damaged_apart();
+        }
+    };
+    let there = "@20 1/05..06 @21 1/08..0A @22 1/0C..0D | 1/05..1F";
+    let case_of = |here| case(there, here).with(damage("22"));
+    let new = case_of("");
+    assert!(!new.actions().iter().any(|action| action == "+backup 22"), "{:?}", new.actions());
+    assert_eq!(new.plan().shortfalls, [Shortfall::DamagedThere { backup: id("22") }]);
+    let plan = new.plan();
+    assert_eq!(new.after(&plan).actions(), [""; 0]);
+    // Good here it stays, and nobody misses it; damaged here as well it has nothing to be repaired with.
+    let whole = case_of(there).prune_gone();
+    assert_eq!((whole.actions(), whole.plan().shortfalls), (vec![], vec![]));
+    let both = case_of(there).with(|case| {
+        let files = vec!["data/base/1/2".into()];
+        case.here.backups.get_mut(&id("22")).unwrap().base = BaseState::Damaged { files };
+    });
+    assert_eq!(
+        (both.actions(), both.plan().shortfalls),
+        (vec![], vec![Shortfall::BackupDamaged { backup: id("22"), files: 1 }])
+    );
+    // Not wanted it is not missed either.
+    assert_eq!(case(there, "").with(damage("20")).last(1).plan().shortfalls, []);
 }

@@ -79,7 +79,8 @@ fn any_keep() -> impl Strategy<Value = Option<Keep>> {
 }
 
 fn any_backup() -> impl Strategy<Value = AnyBackup> {
-    let base = prop_oneof![9 => Just(BaseKind::Files), 1 => Just(BaseKind::CloudSnapshot)];
+    let base =
+        prop_oneof![9 => Just(BaseKind::Files), 1 => Just(BaseKind::CloudSnapshot), 1 => Just(BaseKind::Damaged)];
     let there = (any_status(), base, prop::bool::weighted(0.1), any_keep());
     let state = prop_oneof![
         5 => Just(BaseState::Complete),

@@ -206,6 +206,7 @@ fn every_warning_says_what_to_do() {
         Shortfall::BackupDamaged { backup: id("1010"), files: 0 },
         Shortfall::BackupDamaged { backup: id("1011"), files: 2 },
         Shortfall::BackupUnreadable { backup: id("1009") },
+        Shortfall::DamagedThere { backup: id("1010") },
         Shortfall::ParentMissing { backup: id("1008"), parent: id("1007") },
         Shortfall::ParentNotRecoverable { backup: id("1006"), parent: id("1005") },
         Shortfall::WalUnknown { backup: id("1004") },

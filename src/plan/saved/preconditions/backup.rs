@@ -155,7 +155,7 @@ fn state_there(backup: &PrimaryBackup) -> Value {
     match (backup.going_away, backup.base) {
         (true, _) => return Value::BeingDeleted,
         (_, BaseKind::CloudSnapshot) => return Value::CloudSnapshot,
-        (_, BaseKind::Unreadable) => return Value::Unreadable,
+        (_, BaseKind::Unreadable | BaseKind::Damaged) => return Value::Unreadable,
         (false, BaseKind::Files) => {}
     }
     let BackupFacts { status, begin_wal, end_wal, size, system, .. } = &backup.facts;
