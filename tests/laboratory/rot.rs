@@ -149,7 +149,7 @@ fn without_a_manifest_the_checksums_of_pages_prove_a_base() {
     fs::remove_file(manifest).expect("remove the manifest, as if rsync had made the backup");
     let (_sshd, site) = filled_site(&lab, &primary, BarmanVersion::Newest);
     let clean = site.verify(0);
-    assert!(clean.stdout.contains("unproven"), "{clean}");
+    assert!(clean.stdout.contains("proved by nothing else"), "{clean}");
     let file = largest(&site.base(id).join("data/base"));
     rot_at(&file, 8192 + 100);
     site.expect_no_changes();
