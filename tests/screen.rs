@@ -10,12 +10,14 @@ use tempfile::TempDir;
 /// A terminal in which one command runs.
 struct Screen<'a> {
     directory: &'a Path,
+    /// Its own socket: the server of an earlier one may still be about to end.
+    socket: TempDir,
 }
 
 impl<'a> Screen<'a> {
     /// Opens a terminal of so many columns, and runs a line of shell in it.
     fn open(directory: &'a Path, columns: usize, line: &str) -> Self {
-        let screen = Self { directory };
+        let screen = Self { directory, socket: tempfile::tempdir().unwrap() };
         let size = ["-x", &columns.to_string(), "-y", "60"].map(str::to_owned);
         let output =
             screen.tmux().args(["-f", "/dev/null", "new-session", "-d"]).args(size).arg(line).output().unwrap();
@@ -25,7 +27,7 @@ impl<'a> Screen<'a> {
 
     fn tmux(&self) -> Command {
         let mut command = Command::new("tmux");
-        command.arg("-S").arg(self.directory.join("tmux")).current_dir(self.directory);
+        command.arg("-S").arg(self.socket.path().join("tmux")).current_dir(self.directory);
         command.env_remove("TMUX").env("LC_ALL", "C.UTF-8").env("TERM", "xterm-256color");
         command
     }
