@@ -130,6 +130,7 @@ fn observation(site: &Site, there: u32, here: u32) -> Observation {
         last_apply: None,
         damage: DamageNote::default(),
         verified: None,
+        drills: antipode::barman::drill::Drills::default(),
         findings: Findings::default(),
         notes: Vec::new(),
     };

@@ -68,6 +68,7 @@
 //! | hook, event, occasion | who is told; what of; which of four things it is that happened |
 //! | damaged, unproven | read, and not what was written; read, and nothing tells what should be in it |
 //! | noted, unchanged | its checksum was made when it arrived, or later where that was lost; read, and what was noted of it |
+//! | drill | to restore a replica here, have PostgreSQL recover it, look at it, and remove it: proved, disproved, or could not be run |
 //! | verify, scrub | to read what is here to its end; how, and what is read next |
 //! | findings | what applies found of backups at the primary, kept for the next plan |
 //!
@@ -90,6 +91,7 @@
 //! | a file of Barman's | [`barman`] |
 //! | what proves that bytes are right | [`verify`] |
 //! | what is read again, when, and what is kept of it | [`scrub`], and `damage` in [`store`] |
+//! | what a drill tries, and when it proves anything | [`drill`], its report in [`barman::drill`], and `drill` in [`render`] |
 //! | who is told of what happens, and how | [`hooks`], and `on` in [`site::hooks`] |
 //! | a metric | [`metrics`], and its row in docs/monitoring.md |
 //! | a format for programs | its type, and the list in [`schemas`] |
@@ -111,6 +113,7 @@ pub mod controller;
 pub mod cycle;
 pub mod demo;
 pub mod diag;
+pub mod drill;
 mod english;
 pub mod error;
 pub mod events;

@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 
 use crate::hooks::Event;
 use crate::progress::Record;
+use crate::render::drill::json::DrillDocument;
 use crate::render::history_json::HistoryDocument;
 use crate::render::status_json::StatusDocument;
 use crate::render::verification_json::VerificationDocument;
@@ -27,6 +28,8 @@ pub enum Name {
     History,
     /// What `verify --format json` prints.
     Verification,
+    /// What `drill --format json` prints, and what `drill.reports` keeps.
+    Drill,
     /// What hooks are told.
     Hook,
     /// What `validate --format json` prints.
@@ -44,6 +47,7 @@ impl Name {
             Self::Events => of_output::<Record>(),
             Self::History => of_output::<HistoryDocument>(),
             Self::Verification => of_output::<VerificationDocument>(),
+            Self::Drill => of_output::<DrillDocument>(),
             Self::Hook => of_output::<Event>(),
         }
     }
@@ -57,6 +61,7 @@ impl Name {
             Self::Events => "events.schema.json",
             Self::History => "history.schema.json",
             Self::Verification => "verification.schema.json",
+            Self::Drill => "drill.schema.json",
             Self::Hook => "hook.schema.json",
             Self::Diagnostics => "diagnostics.schema.json",
         }

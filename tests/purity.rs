@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the program may name besides itself, from the formats up to the commands.
-const DIRECTIONS: [(&str, &[&str]); 26] = [
+const DIRECTIONS: [(&str, &[&str]); 27] = [
     ("user", &[]),
     ("english", &[]),
     ("barman", &[]),
@@ -44,8 +44,12 @@ const DIRECTIONS: [(&str, &[&str]); 26] = [
         ],
     ),
     ("cycle", &["apply", "barman", "error", "events", "observe", "plan", "schedule", "site", "store", "transport"]),
-    ("controller", &["barman", "cycle", "error", "events", "observe", "plan", "schedule", "scrub", "site"]),
+    (
+        "controller",
+        &["barman", "cycle", "drill", "error", "events", "observe", "plan", "schedule", "scrub", "site", "transport"],
+    ),
     ("restore", &["barman", "error", "plan", "store", "transport", "verify"]),
+    ("drill", &["barman", "error", "observe", "plan", "restore", "site", "store", "transport", "verify"]),
     ("progress", &["error", "events", "plan", "render", "stdout", "transport"]),
     ("demo", &["barman", "verify"]),
 ];
@@ -56,10 +60,11 @@ const PURE: [&str; 10] =
 
 /// Who may touch a file system by itself. A catalog at the site is a matter of the store alone: what observes and what
 /// applies see it through [`antipode::store`].
-const TOUCHING: [(&str, &str); 10] = [
+const TOUCHING: [(&str, &str); 11] = [
     ("commands", "files that a user names"),
     ("cycle/lines.rs", "the directory of sockets"),
     ("demo", "catalogs that are made up"),
+    ("drill", "the directory that a drill has for itself"),
     ("hooks/webhook.rs", "the file that has an address"),
     ("observe/other_site.rs", "the file of another site over the same catalog"),
     ("observe/site_barman.rs", "barman.conf"),

@@ -85,6 +85,7 @@ const PRINTING: &[&[&str]] = &[
     &["plan", "--format", "markdown"],
     &["plan", "--format", "dot"],
     &["plan", "-o", "/dev/stdout"],
+    &["drill"],
     &["show", "plan.json"],
     &["show", "plan.json", "--format", "json"],
     &["status"],
@@ -123,7 +124,7 @@ const PRINTING: &[&[&str]] = &[
 ];
 
 /// Commands of which nothing goes to standard output.
-const SILENT: [&str; 3] = ["init", "restore-wal", "run"];
+const SILENT: [&str; 4] = ["drill-server", "init", "restore-wal", "run"];
 
 #[test]
 fn every_command_fails_that_cannot_say_what_it_has_to_say() {

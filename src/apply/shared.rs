@@ -218,6 +218,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::plan::tests::build;
+    use crate::site::drills::Drill;
     use crate::site::model::{
         Access, Compress, Policy, Protect, Prune, Reuse, Selection, Timeouts, Transfer, WalsFrom,
     };
@@ -250,6 +251,8 @@ pub(super) mod tests {
             compress: Compress::Auto,
         };
         let policy = Policy {
+            rto: None,
+            drill: Drill::default(),
             backups: Selection::All,
             wals_from: WalsFrom::OldestBackup,
             prune: Prune { unselected: false, gone_at_primary: false },

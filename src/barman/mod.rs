@@ -8,6 +8,7 @@ pub mod compression;
 pub mod conf;
 pub mod damage;
 pub mod detachment;
+pub mod drill;
 pub mod encryption;
 pub mod findings;
 pub mod history;

@@ -3,6 +3,7 @@
 mod barman;
 mod declare;
 mod documents;
+mod drill;
 mod gate;
 mod history;
 mod plan;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use barman::{Cron, ListServers, NothingToSync, SyncBackup, SyncInfo, SyncWals};
 pub use declare::{BarmanConf, Init, SiteFile, Validate};
 pub use documents::{Completions, Demo, Man, Schema, Shell};
+pub use drill::{Drill, DrillFormat, DrillPoint, DrillServer};
 pub use gate::{Confinement, Gate};
 pub use history::History;
 pub use plan::{Apply, Depth, Explain, Format, Plan, ScopeFlags, Show, Status, TextOrJson, View};
@@ -173,6 +175,19 @@ pub enum Command {
     ///
     /// PostgreSQL fetches the WAL from the replica itself. A damaged file stops the recovery, and is not taken for its end.
     Restore(Restore),
+    /// Restore a replica to a PostgreSQL of this host, look at what came of it, and remove it again
+    ///
+    /// A copy that was never restored is a hope. A drill restores a backup beside everything else, has PostgreSQL replay the
+    /// WAL that is here up to a point, and looks: that recovery ended where it should, that every index has what its table
+    /// has, that every page has its checksum, and that what the site file asks is answered. Then all of it is removed.
+    ///
+    /// It ends in one of three ways: proved, disproved, or could not be run, as where that PostgreSQL is not installed or the
+    /// disk has no room; that is never called good. The catalog is only read. The PostgreSQL talks to nobody: it has no
+    /// address, archives and follows nothing, and the configuration that was backed up is not read.
+    Drill(Drill),
+    /// Becomes the PostgreSQL of a drill
+    #[command(hide = true)]
+    DrillServer(DrillServer),
     /// PostgreSQL's `restore_command`, as `restore` writes it
     #[command(hide = true)]
     RestoreWal(RestoreWal),

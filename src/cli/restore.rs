@@ -6,6 +6,7 @@ use clap::{Args, ValueHint};
 use jiff::Timestamp;
 
 use super::SiteFile;
+use crate::barman::wal::Lsn;
 
 /// Arguments of `restore`.
 #[derive(Debug, Clone, Args)]
@@ -23,10 +24,13 @@ pub struct Restore {
     #[command(flatten)]
     pub site: SiteFile,
     /// Recover to this time, which has a zone: '2026-11-22 09:12:03+00:00'
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "immediate")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = ["to_lsn", "immediate"])]
     pub to: Option<Timestamp>,
+    /// Recover to this position in the WAL: 1A4/3F000028
+    #[arg(long, value_name = "LSN", conflicts_with = "immediate")]
+    pub to_lsn: Option<Lsn>,
     /// Recover as far as there is WAL, as is done where nothing else is said
-    #[arg(long, conflicts_with_all = ["to", "immediate"])]
+    #[arg(long, conflicts_with_all = ["to", "to_lsn", "immediate"])]
     pub latest: bool,
     /// Recover no further than the backup needs to be consistent
     #[arg(long)]
@@ -57,6 +61,9 @@ pub struct RestoreWal {
     /// Where PostgreSQL wants it
     #[arg(value_name = "DESTINATION")]
     pub destination: PathBuf,
+    /// A file that gets a line about what came of it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub note: Option<PathBuf>,
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

@@ -17,6 +17,9 @@ mod complete;
 mod demo;
 mod detach;
 mod documents;
+mod drill;
+mod drill_reports;
+mod drill_server;
 mod explain;
 mod foreign;
 mod gate;
@@ -110,7 +113,7 @@ fn answer(asked: &clap::Error) -> ExitCode {
 /// answer is none without it, and one that says what happened to the site stays.
 fn ended(exit: Exit, terminal: &Terminal) -> Exit {
     match (stdout::failure(), exit) {
-        (Some(error), Exit::Done | Exit::Changes | Exit::ObjectiveMissed) => terminal.error(&error),
+        (Some(error), Exit::Done | Exit::Changes | Exit::ObjectiveMissed | Exit::Disproved) => terminal.error(&error),
         (Some(error), exit) => {
             terminal.error(&error);
             exit
@@ -162,6 +165,8 @@ async fn dispatch(command: Command, barman_conf: Option<&Path>, terminal: &Termi
         Command::Suspend(arguments) => suspend::run(&arguments, terminal),
         Command::Resume(arguments) => suspend::resume(&arguments, terminal),
         Command::Restore(arguments) => restore::run(&arguments, terminal, &interrupt).await,
+        Command::Drill(arguments) => drill::run(&arguments, terminal, &interrupt).await,
+        Command::DrillServer(arguments) => Err(drill_server::run(&arguments)),
         Command::RestoreWal(arguments) => Ok(restore_wal::run(&arguments, terminal)),
         Command::Detach(arguments) => detach::run(&arguments, terminal, &interrupt).await,
         Command::Validate(arguments) => validate::run(&arguments, terminal),

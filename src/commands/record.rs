@@ -98,6 +98,17 @@ impl Recorder {
         recording.write(vec![render::failure(None, error)], Vec::new()).await;
     }
 
+    /// Drills were made. They leave how the replicas stand as it was: nothing was copied.
+    pub async fn drilled(&self, began: Timestamp, milliseconds: u64, replicas: Vec<Replica>) {
+        let run = Run { began, milliseconds, begun: None, by: self.by.clone(), errors: Vec::new(), replicas };
+        for event in Event::of_run(&run, &Standing::default(), Timestamp::now()) {
+            self.hooks.tell(&event);
+        }
+        if let Err(error) = self.journal.append(Entry::Ended(run), |standing| standing).await {
+            self.warn(error);
+        }
+    }
+
     /// A replica misses its objective.
     pub fn missed(&self, replica: &ServerName, missed: Missed) {
         if self.hooks.wants(Occasion::ObjectiveMissed) {

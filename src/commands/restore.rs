@@ -23,8 +23,7 @@ use crate::plan::recovery::way::{Target, Way};
 use crate::plan::recovery::{self, segments_here};
 use crate::render;
 use crate::render::restore::{hidden, no_way, restored};
-use crate::restore::combine::Combining;
-use crate::restore::files::{Copied, Copying, manifest, prove};
+use crate::restore::files::{Copied, Files};
 use crate::restore::mark::{Found, Mark};
 use crate::restore::settings::Settings;
 use crate::restore::{Places, barman_line, finish};
@@ -71,14 +70,15 @@ pub async fn run(arguments: &cli::Restore, terminal: &Terminal, interrupt: &Inte
 }
 
 fn target(arguments: &cli::Restore) -> Target {
-    match arguments.to {
-        Some(time) => Target::Time(time),
-        None if arguments.immediate => Target::Immediate,
-        None => Target::Latest,
+    match (arguments.to, arguments.to_lsn) {
+        (Some(time), _) => Target::Time(time),
+        (None, Some(lsn)) => Target::Lsn(lsn),
+        (None, None) if arguments.immediate => Target::Immediate,
+        (None, None) => Target::Latest,
     }
 }
 
-fn known_id(text: &str) -> Result<BackupId, Error> {
+pub(super) fn known_id(text: &str) -> Result<BackupId, Error> {
     text.parse().map_err(|_| {
         Error::new(Kind::Invalid, format!("'{}' is no id of a backup", text.escape_debug()))
             .hint("an id is like 20261122T030000")
@@ -156,7 +156,7 @@ impl Wanted {
         let Tablespaces { named, by_oid } = tablespaces(&info, &base, &moved)?;
         let program = env::current_exe().map_err(|error| Error::io("cannot tell where antipode is", error))?;
         let archive = replica.store.local(Place::Wals.into());
-        let settings = Settings { program: &program, archive: &archive, timeline: way.timeline, target };
+        let settings = Settings { program: &program, archive: &archive, timeline: way.timeline, target, note: None };
         let sizes: Option<Vec<u64>> = way.chain.iter().map(|facts| facts.size).collect();
         Ok(Self {
             target,
@@ -271,18 +271,8 @@ async fn bring(replica: &Replica, wanted: &Wanted, way: &Way<'_>, interrupt: &In
         let (counter, release, programs) = (counter.clone(), wanted.release.clone(), wanted.programs.clone());
         blocking(move || {
             let go_on = || !token.is_cancelled();
-            let bases: Vec<Root<'_>> = chain.iter().map(|id| Root::new(store.as_ref(), Place::Base(*id))).collect();
-            match bases.as_slice() {
-                [base] => {
-                    let (base, manifest) = (*base, manifest(*base)?);
-                    Copying { base, manifest, places: &places, counter: &counter, go_on: &go_on }.run()
-                }
-                bases => {
-                    let programs = programs.as_deref();
-                    Combining { chain: bases, release: &release, programs, places: &places }.run()?;
-                    prove(&places, &go_on)
-                }
-            }
+            let (store, release, programs) = (store.as_ref(), release.as_str(), programs.as_deref());
+            Files { store, chain: &chain, release, programs, places: &places }.bring(&counter, &go_on)
         })
     })
     .await?;
@@ -312,7 +302,7 @@ fn next_steps(replica: &Replica, wanted: &Wanted, site: &Site) -> String {
     let data = shell_words::quote(&wanted.places.data.display().to_string()).into_owned();
     let ends = match wanted.target {
         Target::Latest => "replays the WAL that is here, and then writes on a timeline of its own",
-        Target::Time(_) | Target::Immediate => {
+        Target::Time(_) | Target::Lsn(_) | Target::Immediate => {
             "stops at the target and waits, readable; `select pg_wal_replay_resume()` lets it write"
         }
     };

@@ -6,14 +6,15 @@
 //! an archive that is there, and has no such file, is told so. Anything else stops the recovery (PostgreSQL xlogarchive.c:
 //! an exit code above 125), and nobody takes a disk that is not mounted for the end of the WAL.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Read, Seek};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::barman::encryption::{LOOKED_AT, is_encrypted};
 use crate::barman::layout::HashDirectory;
 use crate::barman::wal::WalName;
 use crate::cli;
+use crate::drill::fetched::Fetched;
 use crate::error::{Error, Exit, Kind};
 use crate::verify::wal_form::WalForm;
 use crate::verify::wal_header::{Expected, Start, check};
@@ -26,7 +27,14 @@ const PART: &str = ".antipode-part";
 
 /// Runs the command.
 pub fn run(arguments: &cli::RestoreWal, terminal: &Terminal) -> Exit {
-    match fetch(&arguments.archive, &arguments.name, &arguments.destination) {
+    let fetched = fetch(&arguments.archive, &arguments.name, &arguments.destination);
+    if let Some(note) = &arguments.note {
+        let line = Fetched::of(&arguments.name, &fetched).line();
+        let written = OpenOptions::new().append(true).create(true).open(note);
+        // Whoever reads the note takes what is not in it for not asked for, and so for no proof.
+        let _unnoted = written.and_then(|mut note| note.write_all(line.as_bytes()));
+    }
+    match fetched {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Error,
         Err(error) => {

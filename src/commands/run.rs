@@ -20,6 +20,7 @@ use crate::error::{Error, Exit, Kind};
 use crate::site::Site;
 use crate::store::home;
 
+use super::drill;
 use super::interrupt::Interrupt;
 use super::record::Recorder;
 use super::source::{self, Source};
@@ -37,6 +38,7 @@ pub async fn run(arguments: &cli::Run, terminal: &Terminal, interrupt: &Interrup
     let site = &declared.site;
     home::prepare(&site.catalog.path)?;
     let _alone = home::keep(&site.catalog.path)?;
+    drill::remove_leftovers(site, terminal);
     let listener = match arguments.listen {
         Some(address) => Some(listen::bind(address).await?),
         None => None,

@@ -202,6 +202,7 @@ mod tests {
             backups: BackupCounts::default(),
             verified: None,
             damaged: 0,
+            drilled: None,
             ongoing: None,
             suspended: None,
             waits_for_person: None,

@@ -126,7 +126,7 @@ fn asked(arguments: &cli::Verify, every: Duration) -> Asked {
 }
 
 /// The replicas that are meant: those that the site file names, and those that a mirror left here.
-fn replicas(site: &Site, named: &[String]) -> Result<Vec<ServerName>, Error> {
+pub(super) fn replicas(site: &Site, named: &[String]) -> Result<Vec<ServerName>, Error> {
     let here = if site.mirrors.is_empty() {
         Vec::new()
     } else {

@@ -19,6 +19,7 @@ use crate::scrub::Outcome;
 use crate::site::model::{Replica, Site};
 
 use super::Follower;
+use super::drilling::{Drilled, Drilling};
 use super::pause;
 use super::scrubbing::{Scrubbed, Scrubbing};
 use super::standing::{Report, Standing, State};
@@ -79,6 +80,7 @@ pub struct Controller {
     scrubbing: Scrubbing,
     /// What time it was when it looked last.
     seen: Timestamp,
+    drilling: Drilling,
 }
 
 /// A replica, and what is kept of it.
@@ -111,6 +113,7 @@ impl Controller {
             asks_again: Timestamp::MIN,
             scrubbing: Scrubbing::default(),
             seen: Timestamp::MIN,
+            drilling: Drilling::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Controller {
                 }
                 Some(_) = self.turns.join_next() => {}
                 Some(done) = self.scrubbing.done() => self.verified(done),
+                Some(done) = self.drilling.done() => self.drilled(done),
                 _ = ticks.tick() => self.tick(Timestamp::now()),
             }
         }
@@ -143,7 +147,10 @@ impl Controller {
     /// Waits for what runs, which was told to end.
     async fn end(mut self) {
         self.follower.ending();
-        let all = async { while self.turns.join_next().await.is_some() {} };
+        let all = async {
+            while self.turns.join_next().await.is_some() {}
+            while self.drilling.done().await.is_some() {}
+        };
         // What hangs even then is ended with the program; nothing of it is published.
         let _ended_well = timeout(FAREWELL, all).await;
         while let Ok(report) = self.reports.1.try_recv() {
@@ -241,6 +248,7 @@ impl Controller {
         }
         self.regimes.clear();
         self.scrubbing.forget_times();
+        self.drilling.forget_times();
     }
 
     /// Lets the bandwidth of each primary be what its windows say, also for what runs.
@@ -321,7 +329,7 @@ impl Controller {
         }
     }
 
-    /// Verifies a replica with which all is well, as long as no apply of it is at work.
+    /// Verifies and drills a replica with which all is well, as long as no apply of it is at work.
     fn verify(&mut self, now: Timestamp) {
         let is_applied = |kept: &Kept| kept.turn.is_some() && later(kept.began, A_LOOK) < now;
         let may_be_read = |(name, kept): &(&ServerName, &Kept)| {
@@ -330,10 +338,24 @@ impl Controller {
         };
         for (name, _) in self.replicas.iter().filter(|kept| !may_be_read(kept)) {
             self.scrubbing.stop(name);
+            self.drilling.stop(name);
         }
-        let well = self.replicas.iter().filter(may_be_read).filter(|(_, kept)| kept.standing.state == State::Well);
-        if let Some(replica) = self.scrubbing.next(well.map(|(_, kept)| &kept.replica)).cloned() {
+        let well = || self.replicas.iter().filter(may_be_read).filter(|(_, kept)| kept.standing.state == State::Well);
+        if let Some(replica) = self.scrubbing.next(well().map(|(_, kept)| &kept.replica)).cloned() {
             self.scrubbing.begin(&self.session, &replica, self.cancel.child_token(), now);
+        }
+        if let Some(replica) = self.drilling.next(well().map(|(_, kept)| &kept.replica)).cloned() {
+            self.drilling.begin(&self.session, &replica, self.cancel.child_token(), now);
+        }
+    }
+
+    /// A drill ended. How the replica stands is looked at again.
+    fn drilled(&mut self, done: Result<Drilled, JoinError>) {
+        let now = Timestamp::now();
+        let Some(Drilled { replica, outcome }) = self.drilling.heard(done, now) else { return };
+        self.follower.drilled(&replica, &outcome);
+        if let Some(kept) = self.replicas.get_mut(&replica.name) {
+            kept.standing.due = kept.standing.due.min(now);
         }
     }
 

@@ -13,6 +13,7 @@
 //! looked at on its schedule all the same, and WAL that was archived since is brought beside it ([`meanwhile`]). What lies
 //! here is verified as it goes, where no apply is at work ([`scrubbing`]). Whoever follows hears of it as a [`Follower`].
 
+mod drilling;
 mod keeper;
 mod look;
 mod meanwhile;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::barman::drill::Drill;
 use crate::barman::ids::ServerName;
 use crate::cycle::Session;
 use crate::error::Error;
@@ -39,6 +41,7 @@ use crate::plan::Plan;
 use crate::plan::scope::leave::Waiting;
 use crate::schedule::Suspension;
 use crate::scrub::Outcome;
+use crate::site::model::Replica;
 
 /// What was done of each replica of a plan, while it is being done.
 pub type Work<'a> = BoxFuture<'a, Result<BTreeMap<ServerName, Summary>, Error>>;
@@ -70,6 +73,8 @@ pub trait Follower: Send + Sync {
     fn meanwhile(&self, report: &Report);
     /// What lies here of a replica was read, as far as it was due, or could not be.
     fn verified(&self, replica: &ServerName, outcome: &Result<Outcome, Error>);
+    /// A drill of a replica was made, or could not be.
+    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>);
     /// A turn of a replica ended, and when the next one is due.
     fn report(&self, report: &Report, due: Timestamp);
 }

@@ -34,6 +34,8 @@ pub enum Exit {
     Misused,
     /// `status`, and an objective is missed or a replica is not recoverable.
     ObjectiveMissed,
+    /// `drill`, and something was tried and is not as it must be.
+    Disproved,
     /// The catalog or a server is locked by another.
     Locked,
     /// An apply finished with part of the work failed.
@@ -52,7 +54,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
-            Self::Changes | Self::ObjectiveMissed | Self::Misused => 2,
+            Self::Changes | Self::ObjectiveMissed | Self::Disproved | Self::Misused => 2,
             Self::Locked => 3,
             Self::PartFailed => 4,
             Self::Interrupted => 130,

@@ -273,6 +273,7 @@ fn result(exit: Exit) -> &'static str {
         Exit::Changes => "changes",
         Exit::Misused => "misused",
         Exit::ObjectiveMissed => "objective-missed",
+        Exit::Disproved => "disproved",
         Exit::Locked => "locked",
         Exit::PartFailed => "part-failed",
         Exit::Interrupted => "interrupted",

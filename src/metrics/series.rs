@@ -129,6 +129,18 @@ series! {
         "Bytes of these that are what they were when they arrived or were read first, and that nothing else proves.";
     DISPROVED: Gauge antipode_replica_damaged_files(site replica primary)
         "Files here that were read, are not what was written, and are not mended.";
+    DRILLED: Gauge antipode_replica_drill_verdict(site replica primary verdict)
+        "What the last drill came to: 1 for that, 0 for the others.";
+    LAST_DRILL: Gauge antipode_replica_last_drill_timestamp_seconds(site replica primary)
+        "When the last drill was made.";
+    LAST_PROVED: Gauge antipode_replica_last_proved_drill_timestamp_seconds(site replica primary)
+        "When the last drill was made that proved everything.";
+    RECOVERY_TIME: Gauge antipode_replica_recovery_seconds(site replica primary)
+        "How long a recovery took in that drill, until PostgreSQL took connections.";
+    RECOVERY_FORECAST: Gauge antipode_replica_recovery_forecast_seconds(site replica primary)
+        "How long a recovery to the newest point would take now at its pace.";
+    RTO: Gauge antipode_replica_rto_seconds(site replica primary)
+        "How long a recovery may take, by the site file.";
     PLANNED: Gauge antipode_replica_planned_actions(site replica primary verb)
         "Actions that an apply would do now.";
     TO_COPY: Gauge antipode_replica_to_copy_bytes(site replica primary)

@@ -3,9 +3,11 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::barman::drill;
 use crate::barman::wal_set::WalRange;
 use crate::plan::action::words::Verb;
 use crate::plan::cost::totals::{Things, Totals};
@@ -54,6 +56,7 @@ pub fn add(state: &State<'_>, to: &mut Exposition<'_>) {
         replica.backups();
         replica.run();
         replica.verified();
+        replica.drilled();
         if let Some(plan) = state.plans.iter().find(|plan| plan.name == status.name) {
             replica.plan(plan);
         }
@@ -156,6 +159,24 @@ impl OfReplica<'_, '_, '_> {
         self.one(series::UNREAD_BYTES, count(verified.unread.bytes));
         self.one(series::UNPROVEN_BYTES, count(verified.unproven.bytes));
         self.one(series::UNCHANGED_BYTES, count(verified.unchanged.bytes));
+    }
+
+    /// What drills showed of it.
+    fn drilled(&mut self) {
+        let Some(drilled) = &self.status.drilled else { return };
+        for (verdict, words) in [
+            (drill::Verdict::Proved, "proved"),
+            (drill::Verdict::NotRun, "not-run"),
+            (drill::Verdict::Disproved, "disproved"),
+        ] {
+            self.labelled(series::DRILLED, words, truth(verdict == drilled.verdict));
+        }
+        let seconds = |milliseconds: u64| Duration::from_millis(milliseconds).as_secs_f64();
+        self.one(series::LAST_DRILL, moment(drilled.at));
+        self.maybe(series::LAST_PROVED, drilled.proved_at.map(moment));
+        self.maybe(series::RECOVERY_TIME, drilled.recovery_milliseconds.map(seconds));
+        self.maybe(series::RECOVERY_FORECAST, drilled.forecast_milliseconds.map(seconds));
+        self.maybe(series::RTO, drilled.rto_seconds.map(count));
     }
 
     /// What a plan says of it. Where nothing could be planned, it is not known what is missing.

@@ -12,6 +12,7 @@ use crate::barman::backup_info::{BackupInfo, Damage, Status};
 use crate::barman::compression::Compression;
 use crate::barman::damage::DamageNote;
 use crate::barman::detachment::Detachment;
+use crate::barman::drill::Drills;
 use crate::barman::findings::Findings;
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
@@ -230,6 +231,8 @@ pub struct ReplicaInventory {
     pub damage: DamageNote,
     /// How far what is here was read to its end; `None` where nobody knows.
     pub verified: Option<Verified>,
+    /// What the last drills of it came to.
+    pub drills: Drills,
     /// What applies found of its backups at the primary, as far as that was noted.
     pub findings: Findings,
     /// Things worth saying that stop nothing, safe to print.

@@ -51,6 +51,7 @@ pub fn inventory(
         suspended: None,
         damage: disk.damage,
         verified: disk.verified,
+        drills: disk.drills,
         findings: disk.findings,
         notes,
         directories,

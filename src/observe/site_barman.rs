@@ -68,7 +68,8 @@ impl From<SiteConfError> for Error {
 pub struct SiteConf {
     catalog: PathBuf,
     readers: Readers,
-    reserve: Reserve,
+    /// How much of the disks here stays free.
+    pub reserve: Reserve,
     conf: Option<(PathBuf, BarmanConf)>,
     /// The barman.conf that was named and does not exist.
     pub missing: Option<PathBuf>,

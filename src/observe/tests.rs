@@ -15,6 +15,7 @@ use crate::barman::wal::{Timeline, WalName};
 use crate::barman::wal_list::WalList;
 use crate::error::{Error, Kind};
 use crate::plan::backup;
+use crate::site::drills::Drill;
 use crate::site::model::{
     Access, Catalog, Compress, Group, Policy, Protect, Prune, Reserve, Reuse, Selection, Timeouts, Transfer, WalsFrom,
 };
@@ -94,6 +95,8 @@ impl World {
             windows: Vec::new(),
         };
         let policy = Policy {
+            rto: None,
+            drill: Drill::default(),
             backups: Selection::All,
             wals_from: WalsFrom::OldestBackup,
             prune: Prune { unselected: false, gone_at_primary: false },

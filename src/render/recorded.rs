@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::Error;
+use crate::barman::drill::{Drill, Verdict};
+use crate::error::{Error, Kind};
 use crate::events::Summary;
 use crate::journal::{Changes, Failure, Outcome, Replica};
 use crate::plan::action::Action;
@@ -46,6 +47,24 @@ pub fn recorded(plan: &ReplicaPlan, summary: &Summary) -> Replica {
         failed: failed.len(),
         left: skipped.len(),
         reasons: reasons(plan, outcome),
+    }
+}
+
+/// What became of a replica that was drilled. Nothing of it was changed.
+pub fn drilled(drill: &Drill) -> Replica {
+    let (outcome, kind) = match drill.verdict {
+        Verdict::Proved => (Outcome::Done, None),
+        Verdict::NotRun => (Outcome::Incomplete, None),
+        Verdict::Disproved => (Outcome::Failed, Some(Kind::Damaged)),
+    };
+    let told = sentence(&super::drill::sentence(drill));
+    let failures: Vec<Failure> =
+        kind.map(|kind| Failure { address: None, kind, message: told.clone() }).into_iter().collect();
+    Replica {
+        failed: failures.len(),
+        failures,
+        reasons: vec![told],
+        ..Replica::without_changes(drill.replica.to_string(), String::new(), outcome)
     }
 }
 

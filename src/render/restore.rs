@@ -77,6 +77,7 @@ fn reach(target: Target, way: &Way<'_>) -> String {
     let on = format!("timeline {}", way.timeline.0);
     match (target, way.reaches) {
         (Target::Time(time), _) => format!("{}, on {on}", timestamp(time)),
+        (Target::Lsn(lsn), _) => format!("{lsn}, on {on}"),
         (Target::Immediate, Some(reaches)) => format!("the end of the backup, {}, on {on}", timestamp(reaches)),
         (Target::Latest, Some(reaches)) => {
             format!("the end of the WAL that is here, archived {}, on {on}", timestamp(reaches))
@@ -91,6 +92,7 @@ pub fn no_way(no: NoWay, target: Target) -> (String, String) {
     let time = |time: Option<Timestamp>| time.map_or_else(|| "at an unknown time".to_owned(), timestamp);
     let to = match target {
         Target::Time(to) => timestamp(to),
+        Target::Lsn(to) => to.to_string(),
         Target::Latest | Target::Immediate => "the target".to_owned(),
     };
     let look = "`antipode status -v` says what is here, and what is lacking";
@@ -108,6 +110,10 @@ pub fn no_way(no: NoWay, target: Target) -> (String, String) {
         NoWay::TooEarly(first) => {
             (format!("the first backup that is here ended {}, which is after {to}", time(first)), look.to_owned())
         }
+        NoWay::EndsAt(id, end) => (
+            format!("the WAL that follows backup {id} ends at {end}, which is not behind {to}"),
+            "without --to-lsn it is recovered as far as there is WAL".to_owned(),
+        ),
         NoWay::TooLate(id, reaches) => (
             format!("the WAL that follows backup {id} was archived until {}, which is before {to}", time(reaches)),
             "without --to it is recovered as far as there is WAL".to_owned(),

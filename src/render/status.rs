@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::barman::drill;
 use crate::barman::verified::Verified;
 use crate::plan::cost::totals::Totals;
 use crate::plan::reason::{Note, Warning};
 use crate::plan::recovery::Recovery;
 use crate::plan::recovery::objective::Objective;
+use crate::plan::status::drilled::Drilled;
 use crate::plan::status::{ReplicaStatus, SiteStatus, Verdict};
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 
-use super::ink::{Ink, Line, width, wrap};
+use super::ink::{Ink, Line, clean, width, wrap};
 use super::remarks::{self, Remark, labelled};
 use super::units::{bytes, duration, timestamp};
 use super::{Style, advice, human, ongoing, origin, vanished, verification};
@@ -86,6 +88,7 @@ fn about_the_site(told: Told<'_>, columns: Option<usize>) -> Vec<Line> {
         .chain(waiting(told.status))
         .chain(earlier_looks(told))
         .chain(verified(told.status))
+        .chain(disproved(told.status))
         .chain(unwatched(told.status));
     let said = said.filter(|remark| !(told.quiet && remark.label == "note"));
     let lines: Vec<Line> = said.flat_map(|remark| remark.lines("", columns)).collect();
@@ -122,6 +125,41 @@ fn verified(status: &SiteStatus) -> Option<Remark> {
         format!("; of {} nothing was read", count(unknown as u64, "other replica"))
     };
     Some(Remark::note(format!("{}{of_others}", verification::stands(&all))))
+}
+
+/// The replicas of which a drill showed that they are not what they are for.
+fn disproved(status: &SiteStatus) -> impl Iterator<Item = Remark> {
+    status.replicas.iter().filter_map(|replica| {
+        let drilled = replica.drilled.as_ref().filter(|drilled| !drilled.kept)?;
+        Some(self::drilled(drilled).of(&replica.name))
+    })
+}
+
+/// What the last drill came to.
+fn drilled(drilled: &Drilled) -> Remark {
+    let at = timestamp(drilled.at);
+    let why = drilled.why.as_deref().map(|why| format!(": {}", clean(why))).unwrap_or_default();
+    let last = drilled.proved_at.map_or_else(
+        || "; none proved it so far".to_owned(),
+        |proved| format!("; the last that proved it was on {}", timestamp(proved)),
+    );
+    let pace = recovery_time(drilled).map(|pace| format!("; {pace}")).unwrap_or_default();
+    let sentence = match drilled.verdict {
+        drill::Verdict::Proved => format!("the drill of {at} proved it{pace}"),
+        drill::Verdict::NotRun => format!("the drill of {at} could not be run{why}{last}{pace}"),
+        drill::Verdict::Disproved => format!("the drill of {at} disproved it{why}{last}{pace}"),
+    };
+    let is_good = drilled.kept && drilled.verdict == drill::Verdict::Proved;
+    Remark { label: if is_good { "note" } else { "warning" }, sentence }
+}
+
+/// How long a recovery takes, against what it may take.
+fn recovery_time(drilled: &Drilled) -> Option<String> {
+    let seconds = |milliseconds: u64| duration(milliseconds.div_ceil(1000));
+    let took = seconds(drilled.recovery_milliseconds?);
+    let forecast = drilled.forecast_milliseconds.map(|forecast| format!(", and now would take {}", seconds(forecast)));
+    let most = drilled.rto_seconds.map(|rto| format!("; `objective.rto` is {}", duration(rto)));
+    Some(format!("a recovery took {took}{}{}", forecast.unwrap_or_default(), most.unwrap_or_default()))
 }
 
 fn earlier(told: Told<'_>, what: &str, are_several: bool, oldest: Timestamp) -> Remark {
@@ -333,6 +371,7 @@ pub fn reasons(status: &ReplicaStatus, plan: &ReplicaPlan) -> Vec<Remark> {
     reasons.extend(status.objective.filter(|_| !is_said).and_then(|objective| missed(objective, &status.recovery)));
     reasons.extend(silent(status));
     reasons.extend(status.verified.map(|verified| Remark::note(verification::stands(&verified))));
+    reasons.extend(status.drilled.as_ref().map(drilled));
     reasons.extend(to_do(plan).map(|todo| Remark::note(format!("an apply has to {todo}"))));
     reasons
 }

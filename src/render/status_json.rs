@@ -8,6 +8,7 @@ use crate::barman::verified::Verified;
 use crate::error::{Error, Kind};
 use crate::plan::cost::totals::Totals;
 use crate::plan::recovery::origin::Origin;
+use crate::plan::status::drilled::Drilled;
 use crate::plan::status::ongoing::Ongoing;
 use crate::plan::status::vanished::{Detached, Vanished};
 use crate::plan::status::{Keeper, ReplicaStatus, Verdict};
@@ -80,6 +81,8 @@ struct Replica {
     verified: Option<Verified>,
     /// How many files here were read, are not what was written, and are not mended.
     damaged_files: u64,
+    /// What the last drills of it showed; null where none was made.
+    drilled: Option<Drilled>,
     /// The run that is at work on it; null when there is none.
     ongoing: Option<Ongoing>,
     /// What was said of it when it was suspended; null when it is not.
@@ -247,6 +250,7 @@ fn replica(status: &ReplicaStatus, unobserved: Option<Kind>, reasons: Vec<Reason
         },
         verified: status.verified,
         damaged_files: status.damaged,
+        drilled: status.drilled.clone(),
         ongoing: status.ongoing.clone(),
         suspended: status.suspended.clone(),
         waits_for_person: status.waits_for_person,

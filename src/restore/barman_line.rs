@@ -27,7 +27,8 @@ pub struct Line<'a> {
     pub moved: &'a [(String, PathBuf)],
 }
 
-/// The words; `None` for what Barman cannot do at a passive node (barman #1204: `--target-immediate` fails there up to 3.19).
+/// The words; `None` for what Barman cannot do at a passive node (barman #1204: `--target-immediate` and
+/// `--target-lsn` fail there up to 3.19).
 pub fn words(line: Line<'_>) -> Option<Vec<String>> {
     let mut words = vec!["barman".to_owned(), "restore".to_owned()];
     words.extend(["--target-tli".to_owned(), line.timeline.0.to_string(), "--no-get-wal".to_owned()]);
@@ -40,7 +41,7 @@ pub fn words(line: Line<'_>) -> Option<Vec<String>> {
     match line.target {
         Target::Latest => {}
         Target::Time(time) => words.extend(["--target-time".to_owned(), zoned(time)]),
-        Target::Immediate => return None,
+        Target::Lsn(_) | Target::Immediate => return None,
     }
     words.extend([line.server.to_string(), line.backup.to_string(), line.data.display().to_string()]);
     Some(words)

@@ -5,13 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Places;
 use super::mark::at;
+use super::{Places, programs};
 use crate::error::{Error, Kind};
 use crate::store::Root;
-
-/// Where the packages of Debian and of PostgreSQL's own repositories for Red Hat install a release.
-const INSTALLED: [(&str, &str); 2] = [("/usr/lib/postgresql/", "/bin"), ("/usr/pgsql-", "/bin")];
 
 const PROGRAM: &str = "pg_combinebackup";
 
@@ -66,10 +63,7 @@ impl Combining<'_> {
     }
 
     fn program(&self) -> Result<PathBuf, Error> {
-        let said = self.programs.map(|directory| directory.join(PROGRAM));
-        let usual =
-            INSTALLED.iter().map(|(before, after)| PathBuf::from(format!("{before}{}{after}/{PROGRAM}", self.release)));
-        let found = said.into_iter().chain(usual).find(|path| path.is_file());
+        let found = programs::find(PROGRAM, self.release, self.programs);
         found.ok_or_else(|| {
             let message =
                 format!("the backup is incremental, and the {PROGRAM} of PostgreSQL {} is not here", self.release);

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Places;
+use super::combine::Combining;
 use super::mark::at;
+use crate::barman::ids::BackupId;
 use crate::error::{Error, Kind};
-use crate::store::{GoOn, Root};
+use crate::store::{GoOn, Place, Root, Store};
 use crate::transport::ByteCounter;
 use crate::verify::base::MANIFEST;
 use crate::verify::manifest::{Manifest, ManifestFile};
@@ -21,18 +23,47 @@ use crate::verify::tree;
 /// What a restore writes beside a file until all of it is there.
 const PART: &str = ".antipode-part";
 
-/// A copy that is made.
-pub struct Copying<'a> {
-    /// The files of the backup.
-    pub base: Root<'a>,
-    /// What they have to be; `None` where the backup has no manifest.
-    pub manifest: Option<Arc<Manifest>>,
+/// The files of a backup and of those that it builds on, and where they go.
+pub struct Files<'a> {
+    /// Where they are.
+    pub store: &'a dyn Store,
+    /// The full backup, and the incremental ones in their order; the last one is restored.
+    pub chain: &'a [BackupId],
+    /// The release of PostgreSQL, as in `17`.
+    pub release: &'a str,
+    /// Where its programs are, if somebody said so.
+    pub programs: Option<&'a Path>,
     /// Where they go.
     pub places: &'a Places,
+}
+
+impl Files<'_> {
+    /// Copies them or puts them together, and proves what came of it.
+    pub fn bring(&self, counter: &ByteCounter, go_on: GoOn<'_>) -> Result<Copied, Error> {
+        let bases: Vec<Root<'_>> = self.chain.iter().map(|id| Root::new(self.store, Place::Base(*id))).collect();
+        let (release, programs, places) = (self.release, self.programs, self.places);
+        match bases.as_slice() {
+            [base] => Copying { base: *base, manifest: manifest(*base)?, places, counter, go_on }.run(),
+            chain => {
+                Combining { chain, release, programs, places }.run()?;
+                prove(places, go_on)
+            }
+        }
+    }
+}
+
+/// A copy that is made.
+struct Copying<'a> {
+    /// The files of the backup.
+    base: Root<'a>,
+    /// What they have to be; `None` where the backup has no manifest.
+    manifest: Option<Arc<Manifest>>,
+    /// Where they go.
+    places: &'a Places,
     /// Grows as they are copied.
-    pub counter: &'a ByteCounter,
+    counter: &'a ByteCounter,
     /// Says no when it is to end.
-    pub go_on: GoOn<'a>,
+    go_on: GoOn<'a>,
 }
 
 /// What a copy came to.
@@ -56,7 +87,7 @@ impl std::iter::Sum for Copied {
 }
 
 /// The manifest of a base, if it has one.
-pub fn manifest(base: Root<'_>) -> Result<Option<Arc<Manifest>>, Error> {
+fn manifest(base: Root<'_>) -> Result<Option<Arc<Manifest>>, Error> {
     let Some(file) = base.open(Path::new(MANIFEST))? else { return Ok(None) };
     let broken = |error| {
         let message = format!("{}: {error}", base.local(Path::new(MANIFEST)).display());
@@ -77,7 +108,7 @@ struct Found {
 
 impl Copying<'_> {
     /// Copies everything. What an earlier copy left is proved as all the rest, and copied again where it is not right.
-    pub fn run(&self) -> Result<Copied, Error> {
+    fn run(&self) -> Result<Copied, Error> {
         let mut files = Vec::new();
         self.walk(Path::new("data"), &self.places.data, Path::new(""), &mut files)?;
         for (oid, directory) in &self.places.tablespaces {
@@ -143,8 +174,12 @@ impl Copying<'_> {
         let written = (|| {
             let mut file = File::create(&part)?;
             file.set_permissions(Permissions::from_mode(0o600))?;
-            let length = io::copy(&mut source, &mut file)?;
             let metadata = source.metadata()?;
+            // The same blocks under two names, where the file system can do that.
+            let length = match rustix::fs::ioctl_ficlone(&file, &source) {
+                Ok(()) => metadata.len(),
+                Err(_) => io::copy(&mut source, &mut file)?,
+            };
             file.set_modified(metadata.modified()?)?;
             fs::rename(&part, &found.to)?;
             Ok(length)
@@ -179,7 +214,7 @@ fn damaged(path: &Path, what: &str) -> Error {
 }
 
 /// Proves what was put together from several backups, by the manifest that was written with it.
-pub fn prove(places: &Places, go_on: GoOn<'_>) -> Result<Copied, Error> {
+fn prove(places: &Places, go_on: GoOn<'_>) -> Result<Copied, Error> {
     let path = places.data.join("backup_manifest");
     let file = File::open(&path).map_err(|error| at(&path, "read", &error))?;
     let broken = |error| Error::new(Kind::Damaged, format!("{}: {error}", path.display()));

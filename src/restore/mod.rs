@@ -13,6 +13,7 @@ pub mod combine;
 pub mod files;
 pub mod finish;
 pub mod mark;
+pub mod programs;
 pub mod settings;
 
 use std::collections::BTreeMap;

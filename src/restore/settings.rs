@@ -29,6 +29,8 @@ pub struct Settings<'a> {
     pub timeline: Timeline,
     /// How far to go.
     pub target: Target,
+    /// A file that hears of each file that recovery asks for.
+    pub note: Option<&'a Path>,
 }
 
 impl Settings<'_> {
@@ -42,6 +44,7 @@ impl Settings<'_> {
         lines.extend(match self.target {
             Target::Latest => None,
             Target::Time(time) => Some(format!("recovery_target_time = {}", value(&zoned(time)))),
+            Target::Lsn(lsn) => Some(format!("recovery_target_lsn = '{lsn}'")),
             Target::Immediate => Some("recovery_target = 'immediate'".to_owned()),
         });
         lines
@@ -50,7 +53,8 @@ impl Settings<'_> {
     fn restore_command(&self) -> String {
         // PostgreSQL takes a percent sign for the beginning of a name that it fills in.
         let word = |path: &Path| shell_words::quote(&path.display().to_string()).replace('%', "%%");
-        format!("{} restore-wal {} %f %p", word(self.program), word(self.archive))
+        let note = self.note.map(|note| format!("--note {} ", word(note))).unwrap_or_default();
+        format!("{} restore-wal {note}{} %f %p", word(self.program), word(self.archive))
     }
 }
 
@@ -70,13 +74,17 @@ mod tests {
             archive: Path::new("/srv/5% of it's/wals"),
             timeline: Timeline(3),
             target: Target::Time("2026-11-22T09:12:03Z".parse().unwrap()),
+            note: Some(Path::new("/srv/a note")),
         };
         let lines = settings.lines();
         let told = lines.iter().find_map(|line| line.strip_prefix("restore_command = ")).unwrap();
         // As PostgreSQL reads it, and then the shell.
         let read = told[1..told.len() - 1].replace("''", "'").replace(r"\\", r"\").replace("%%", "%");
         let words = shell_words::split(&read).unwrap();
-        assert_eq!(words, ["/usr/bin/antipode", "restore-wal", "/srv/5% of it's/wals", "%f", "%p"]);
+        assert_eq!(
+            words,
+            ["/usr/bin/antipode", "restore-wal", "--note", "/srv/a note", "/srv/5% of it's/wals", "%f", "%p"]
+        );
         assert!(lines.contains(&"recovery_target_timeline = '3'".to_owned()));
         assert_eq!(lines.last().unwrap(), "recovery_target_time = '2026-11-22 09:12:03+00:00'");
         let immediate = Settings { target: Target::Immediate, ..settings }.lines();

@@ -9,6 +9,7 @@
 
 mod access;
 mod defaults;
+pub mod drills;
 mod expect;
 pub mod hooks;
 pub mod mirror;
@@ -16,6 +17,7 @@ pub mod model;
 mod path;
 pub mod pattern;
 mod raw;
+mod raw_drill;
 mod raw_hooks;
 mod scalars;
 mod schema;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::barman::ids::{ServerName, SystemId};
 use crate::barman::version::BarmanVersion;
 
+use super::drills::Drill;
 use super::hooks::Hooks;
 use super::pattern::Pattern;
 use crate::schedule::{Schedule, Window};
@@ -206,6 +207,10 @@ pub struct Policy {
     pub schedule: Schedule,
     /// What the controller does of itself.
     pub auto: Auto,
+    /// The recovery time objective: how long a recovery may take.
+    pub rto: Option<Duration>,
+    /// How drills are made of it.
+    pub drill: Drill,
 }
 
 /// Which backups are wanted, of those that the primary and the site have together.

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::model::Auto;
+use super::raw_drill::RawDrill;
 use super::raw_hooks::RawOn;
 use super::scalars::{
     AbsolutePath, Accepted, Barman, Command, Cron, Destination, HomePath, Interval, Jump, Length, LocalServer, Name,
@@ -69,7 +70,7 @@ pub(super) struct RawSite {
 }
 
 /// The schema of a map's keys.
-fn names<T: JsonSchema>() -> schemars::Schema {
+pub(super) fn names<T: JsonSchema>() -> schemars::Schema {
     T::json_schema(&mut schemars::SchemaGenerator::default())
 }
 
@@ -311,6 +312,8 @@ pub(super) struct RawPolicy {
     pub schedule: RawSchedule,
     /// What `antipode run` does by itself. The rest waits for a person, who applies it.
     pub auto: RawAuto,
+    /// How drills are made: it is restored to a PostgreSQL of this host, which is looked at and removed.
+    pub drill: RawDrill,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -476,10 +479,14 @@ pub(super) struct RawObjective {
     /// How long nothing may be heard of the primary, or nothing of it applied, before the replica counts as not well.
     /// Default `24h`; `none` is for ever.
     pub max_silence: Objective,
+    /// The recovery time objective: how long it may take until a PostgreSQL that is restored from it takes connections, as
+    /// the last drill measured it. Default `none`.
+    pub rto: Objective,
 }
 
 impl Default for RawObjective {
     fn default() -> Self {
-        Self { rpo: Objective(None), max_silence: Objective(Some(Duration::from_secs(24 * 3600))) }
+        let max_silence = Objective(Some(Duration::from_secs(24 * 3600)));
+        Self { rpo: Objective(None), max_silence, rto: Objective(None) }
     }
 }

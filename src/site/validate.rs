@@ -250,6 +250,8 @@ fn policy(raw: RawPolicy) -> Policy {
         accept: raw.accept.into_iter().map(|accepted| accepted.0).collect(),
         schedule: schedule(&raw.schedule),
         auto: Auto { add: raw.auto.add, repair: raw.auto.repair, prune: raw.auto.prune },
+        rto: raw.objective.rto.0,
+        drill: raw.drill.drill(),
     }
 }
 

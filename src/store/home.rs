@@ -163,6 +163,11 @@ pub fn is_ours(dirs: &ServerDirs) -> Result<bool, CatalogError> {
     files::is_directory(&places::own(dirs))
 }
 
+/// Our own directory of a whole catalog.
+pub fn own(home: &Path) -> PathBuf {
+    home.join(places::OWN_DIRECTORY)
+}
+
 /// More than any note of a whole catalog.
 const MAX_NOTE: u64 = 1 << 20;
 

@@ -53,6 +53,8 @@ pub enum Place {
     Reads,
     /// What the last verification came to.
     Verified,
+    /// What the last drills came to.
+    Drills,
     /// The note that nobody copies the server here any more.
     Detached,
     /// The note of which files of a published base are being repaired.

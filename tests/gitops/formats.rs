@@ -94,7 +94,13 @@ fn the_site_file_of_the_config_map_is_valid_and_names_files_of_the_secret() {
 /// The units in a directory of their own, with the antipode of this build where the installed one would be.
 fn units() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for unit in ["antipode@.service", "antipode@.timer", "antipode-run@.service"] {
+    for unit in [
+        "antipode@.service",
+        "antipode@.timer",
+        "antipode-drill@.service",
+        "antipode-drill@.timer",
+        "antipode-run@.service",
+    ] {
         let text = example(&format!("systemd/{unit}"));
         let text = text.replace("/usr/local/bin/antipode", antipode().to_str().unwrap());
         fs::write(directory.path().join(unit), text).unwrap();
@@ -112,6 +118,8 @@ fn systemd_takes_the_units_without_a_word() {
     assert_eq!(verify("antipode@.service"), "");
     assert_eq!(verify("antipode@.timer"), "");
     assert_eq!(verify("antipode-run@.service"), "");
+    assert_eq!(verify("antipode-drill@.service"), "");
+    assert_eq!(verify("antipode-drill@.timer"), "");
     // It is a judge: a key that it does not know is said.
     let service = directory.path().join("antipode@.service");
     let text = fs::read_to_string(&service).unwrap().replace("SuccessExitStatus", "SucessExitStatus");
@@ -124,7 +132,7 @@ fn the_service_is_exposed_to_little() {
     let directory = units();
     // Of 100: systemd calls less than 20 safe.
     let arguments = ["security", "--offline=true", "--threshold=20", "--no-pager"];
-    for service in ["antipode@.service", "antipode-run@.service"] {
+    for service in ["antipode@.service", "antipode-drill@.service", "antipode-run@.service"] {
         succeed(program("systemd-analyze").args(arguments).arg(directory.path().join(service)));
     }
 }

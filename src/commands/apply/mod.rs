@@ -314,7 +314,7 @@ pub fn worse(one: Exit, other: Exit) -> Exit {
     let weight = |exit| match exit {
         Exit::Done => 0,
         Exit::Locked => 1,
-        Exit::Error | Exit::Changes | Exit::Misused | Exit::ObjectiveMissed => 2,
+        Exit::Error | Exit::Changes | Exit::Misused | Exit::ObjectiveMissed | Exit::Disproved => 2,
         Exit::PartFailed | Exit::StopsRecovery => 3,
         Exit::Interrupted | Exit::Terminated => 4,
     };

@@ -12,7 +12,7 @@ use crate::commands::interrupt::Interrupt;
 use crate::commands::metrics_file::MetricsFile;
 use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
-use crate::commands::{apply, plan, source};
+use crate::commands::{apply, drill, plan, source};
 use crate::cycle::{Round, Session};
 use crate::error::{Error, Exit, Kind};
 use crate::observe::SiteConf;
@@ -43,6 +43,7 @@ async fn run_for(
         metrics.is_of(&declared.site);
     }
     home::prepare(&declared.site.catalog.path)?;
+    drill::remove_leftovers(&declared.site, terminal);
     let recorder = Recorder::of("cron", &declared, terminal);
     let mut session = Session::open(&declared.site, &interrupt.token, terminal::told()).await;
     let result = lock_and_pass(&session, audience, terminal, &recorder).await;

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::barman::drill::Drill;
 use crate::barman::ids::ServerName;
+use crate::commands::drill_reports;
 use crate::commands::record::Recorder;
 use crate::commands::terminal::{self, Terminal};
 use crate::controller::{Follower, Looked, Report, State, Work};
@@ -26,6 +28,7 @@ use crate::render;
 use crate::render::verification;
 use crate::schedule::Suspension;
 use crate::scrub::Outcome;
+use crate::site::model::Replica;
 
 use super::board::Board;
 use super::service::Service;
@@ -223,6 +226,27 @@ impl Follower for Told {
                 self.terminal.error(&Error { message: format!("{replica}: {}", error.message), ..error.clone() });
             }
         }
+    }
+
+    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>) {
+        let name = &replica.name;
+        let drill = match outcome {
+            Ok(drill) => drill,
+            // It was told to end, or an apply has the replica: the next one is due soon enough.
+            Err(error) if error.kind == Kind::Interrupted => return,
+            Err(error) => {
+                self.terminal.error(&error.clone().of(format_args!("the drill of {name}")));
+                return;
+            }
+        };
+        self.line(name, &format!("drill: {}", render::drill::sentence(drill)));
+        if let Err(error) = drill_reports::write(&replica.policy.drill, drill) {
+            self.terminal.error(&error.of(format_args!("the drill of {name}")));
+        }
+        let (recorder, drill) = (self.recorder(), drill.clone());
+        tokio::spawn(
+            async move { recorder.drilled(drill.began, drill.milliseconds, vec![render::drilled(&drill)]).await },
+        );
     }
 
     fn report(&self, report: &Report, due: Timestamp) {

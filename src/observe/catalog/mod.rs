@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::barman::damage::DamageNote;
 use crate::barman::detachment::Detachment;
+use crate::barman::drill::Drills;
 use crate::barman::findings::{self, Findings};
 use crate::barman::history::HistoryFile;
 use crate::barman::identity::Identity;
@@ -38,6 +39,8 @@ use backups::Backups;
 use looks::Looks;
 use xlogdb::XlogDbFiles;
 
+/// More than the last drills of a cluster with thousands of databases come to.
+const MAX_DRILLS: u64 = 16 << 20;
 /// More than any of Barman's small files.
 const MAX_SMALL: u64 = 64 << 10;
 /// More than what is remembered of the list of a hundred million files.
@@ -108,6 +111,8 @@ pub struct ServerOnDisk {
     pub damage: DamageNote,
     /// How far what is here was read to its end; `None` where nobody knows.
     pub verified: Option<Verified>,
+    /// What the last drills came to; none where that is not known.
+    pub drills: Drills,
     /// Our note of what applies found of its backups at the primary; empty when it is absent or broken.
     pub findings: Findings,
 }
@@ -146,6 +151,7 @@ impl ServerOnDisk {
             staged: staged(store)?,
             last_apply: last_apply(store),
             damage,
+            drills: drills(store),
             verified: read_small(store, Place::Verified, Verified::parse).ok().flatten(),
             findings: findings(store),
         })
@@ -210,6 +216,12 @@ fn read_small<T>(
 /// Up to where a passive Barman copied; `None` when the file is absent or broken.
 pub fn sync_wals(store: &dyn Store) -> Result<Option<SyncWals>, CatalogError> {
     read_small(store, Place::SyncWals, |bytes| SyncWals::parse(bytes).ok())
+}
+
+/// The last drills; none where none were made, or nobody can tell.
+pub fn drills(store: &dyn Store) -> Drills {
+    let note = store.read(Place::Drills, MAX_DRILLS).ok().flatten();
+    note.and_then(|note| Drills::parse(&note)).unwrap_or_default()
 }
 
 /// A note that cannot be read is unknown, like one that is absent: nothing depends on it.

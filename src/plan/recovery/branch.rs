@@ -152,6 +152,11 @@ impl Branch {
         })
     }
 
+    /// The last segment that either end has of it.
+    pub fn newest_point(&self) -> Point {
+        Point { timeline: self.timeline(), number: self.last }
+    }
+
     /// Where its last stretch begins.
     pub fn tip(&self) -> Position {
         let at = self.stretches.len().saturating_sub(1);

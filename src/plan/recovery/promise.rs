@@ -49,6 +49,21 @@ pub enum Lack {
     Parent(BackupId),
 }
 
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlisted => f.write_str("it is not among the good ones here"),
+            Self::Files { count: 0 | 1, first } => write!(f, "{} is missing or damaged", first.display()),
+            Self::Files { count, first } => {
+                write!(f, "{} and {} more are missing or damaged", first.display(), count - 1)
+            }
+            Self::Wal { count: 0 | 1, first } => write!(f, "WAL segment {first} is missing or damaged"),
+            Self::Wal { count, first } => write!(f, "{count} WAL segments from {first} on are missing or damaged"),
+            Self::Parent(parent) => write!(f, "it builds on {parent}, which is not recoverable"),
+        }
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let backup = self.backup;
@@ -91,7 +106,8 @@ pub fn broken(here: &ReplicaInventory, promised: &[BackupId], deleted: BackupId)
     Some(Broken { backup, lack: lack(here, backup, &segments) })
 }
 
-fn lack(here: &ReplicaInventory, id: BackupId, segments: &Segments) -> Lack {
+/// What keeps a backup from being recoverable that is not.
+pub fn lack(here: &ReplicaInventory, id: BackupId, segments: &Segments) -> Lack {
     let Some(local) = here.backups.get(&id) else { return Lack::Unlisted };
     let published = local.published.as_ref().filter(|published| published.facts.status == Status::Done);
     let Some(facts) = published.map(|published| &published.facts) else { return Lack::Unlisted };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::barman::ids::BackupId;
-use crate::barman::wal::{SegmentSize, Timeline, WalName};
+use crate::barman::wal::{Lsn, Segment, SegmentSize, Timeline, WalName};
 use crate::barman::wal_set::WalRange;
 use crate::observe::inventory::BackupFacts;
 use crate::verify::wal_form::WalForm;
@@ -21,6 +21,8 @@ pub enum Target {
     Latest,
     /// To this time.
     Time(Timestamp),
+    /// To the first record at this position or behind it.
+    Lsn(Lsn),
     /// No further than the backup needs.
     Immediate,
 }
@@ -35,6 +37,10 @@ pub struct Way<'a> {
     pub timeline: Timeline,
     /// The WAL that is replayed, a range for each timeline.
     pub wals: Vec<WalRange>,
+    /// The first segment at whose end the backup is consistent.
+    pub consistent: u64,
+    /// The last segment that either end has of its branch.
+    pub newest: Point,
     /// The size of its segments.
     pub segment_size: SegmentSize,
     /// How many files that are.
@@ -74,6 +80,8 @@ pub enum NoWay {
     TooEarly(Option<Timestamp>),
     /// The WAL that is reached from this backup ends before, or nothing tells when it does.
     TooLate(BackupId, Option<Timestamp>),
+    /// The WAL that is reached from this backup ends at this position, which is before.
+    EndsAt(BackupId, Lsn),
 }
 
 /// A backup, and where on a branch it begins, is consistent, and gets to.
@@ -82,6 +90,20 @@ struct Begun<'a> {
     from: Position,
     consistent: Position,
     reached: Position,
+}
+
+impl Way<'_> {
+    /// The position at which it ends.
+    pub fn end(&self) -> Lsn {
+        let behind = self.wals.last().map_or(0, |range| range.last.saturating_add(1));
+        Lsn(behind.saturating_mul(self.segment_size.bytes()))
+    }
+
+    /// The last segment that is replayed; `None` for a way without WAL.
+    pub fn last(&self) -> Option<Segment> {
+        let range = self.wals.last()?;
+        Segment::from_number(range.timeline, range.last, self.segment_size)
+    }
 }
 
 impl<'a> View<'a> {
@@ -106,7 +128,8 @@ impl<'a> View<'a> {
             Target::Time(time) if way.reaches.is_none_or(|reaches| !is_at(reaches, time)) => {
                 Err(NoWay::TooLate(begun.facts.id, way.reaches))
             }
-            Target::Time(_) | Target::Latest | Target::Immediate => Ok(way),
+            Target::Lsn(lsn) if way.end() <= lsn => Err(NoWay::EndsAt(begun.facts.id, way.end())),
+            Target::Time(_) | Target::Lsn(_) | Target::Latest | Target::Immediate => Ok(way),
         }
     }
 
@@ -130,6 +153,8 @@ impl<'a> View<'a> {
         let mut way = Way {
             chain: chain(begun.facts, recoverable),
             timeline: end.timeline,
+            consistent: branch.point(begun.consistent).number,
+            newest: branch.newest_point(),
             wals: Vec::new(),
             segment_size: branch.segment_size(),
             segments: 0,
@@ -152,7 +177,13 @@ impl<'a> View<'a> {
     fn passed(&self, range: WalRange, target: Target, way: &mut Way<'_>) -> WalRange {
         let is_there = |archived: Option<Timestamp>| match target {
             Target::Time(time) => archived.is_some_and(|archived| is_at(archived, time)),
-            Target::Latest | Target::Immediate => false,
+            Target::Latest | Target::Immediate | Target::Lsn(_) => false,
+        };
+        let range = match target {
+            Target::Lsn(lsn) => {
+                WalRange { last: range.last.min((lsn.0 / way.segment_size.bytes()).max(range.first)), ..range }
+            }
+            Target::Latest | Target::Time(_) | Target::Immediate => range,
         };
         for entry in within(self.lines, range, way.segment_size) {
             let WalName::Segment(segment) = entry.name else { continue };
@@ -187,6 +218,10 @@ fn chosen<'b, 'a>(candidates: &'b [Begun<'a>], target: Target) -> Result<&'b Beg
         Target::Latest => candidates.iter().filter(|begun| Some(begun.reached) == furthest).max_by_key(age),
         Target::Time(time) => {
             let ended = |begun: &&Begun<'_>| begun.facts.end_time.is_some_and(|ended| ended <= time);
+            candidates.iter().filter(ended).max_by_key(age)
+        }
+        Target::Lsn(lsn) => {
+            let ended = |begun: &&Begun<'_>| begun.facts.end_lsn.is_some_and(|ended| ended <= lsn);
             candidates.iter().filter(ended).max_by_key(age)
         }
     };

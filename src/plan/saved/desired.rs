@@ -117,6 +117,8 @@ fn wanted(replica: &Replica) -> Keys {
         accept: _,
         schedule: _,
         auto: _,
+        rto: _,
+        drill: _,
     } = &replica.policy;
     let from = match wals_from {
         WalsFrom::OldestBackup => "oldest-backup",

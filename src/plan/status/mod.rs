@@ -5,7 +5,7 @@
 //! | in sync | nothing is to be done, and nothing that is wanted is lacking |
 //! | behind | something is to be done, and nothing will be lacking then; no objective is missed |
 //! | incomplete | something that is wanted is lacking, is named, and no apply can bring it; no objective is missed |
-//! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not; or for longer than `objective.max_silence` it was not level with its primary, and no apply did all there was to do |
+//! | objective missed | the window ends further behind than `objective.rpo`, or nobody can show that it does not; or for longer than `objective.max_silence` it was not level with its primary, and no apply did all there was to do; or its last drill disproved something, or a recovery takes longer than `objective.rto` |
 //! | not recoverable | no backup here is whole and has the WAL that makes it consistent |
 //! | suspended | somebody said that it is left alone for now; no objective is missed |
 //! | blocked | nothing may be done, or something is held, before somebody settles what the plan says; no objective is missed |
@@ -18,6 +18,7 @@
 //! kept as long as that age is within it. The same goes for an inactive server, whose WAL nobody archives; only one of
 //! which nothing was ever copied is no concern, as a mirror names every server of its primary.
 
+pub mod drilled;
 pub mod ongoing;
 pub mod vanished;
 
@@ -37,6 +38,7 @@ use super::recovery::Recovery;
 use super::recovery::branch::is_ahead;
 use super::recovery::objective::{self, Objective, Silence};
 use super::{Outcome, Plan, ReplicaPlan};
+use drilled::Drilled;
 use ongoing::Ongoing;
 use vanished::{Detached, Vanished};
 
@@ -104,6 +106,8 @@ pub struct ReplicaStatus {
     pub verified: Option<Verified>,
     /// How many files here were read, are not what was written, and are not mended.
     pub damaged: u64,
+    /// What the last drills of it showed; `None` where none was made.
+    pub drilled: Option<Drilled>,
     /// The run that is at work on it, if there is one.
     pub ongoing: Option<Ongoing>,
     /// What was said of it, if it is left alone for now.
@@ -254,11 +258,15 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
     let is_heard = plan.inactive().is_some() || recovery.is_level();
     let followed = [is_heard.then_some(now), last_apply, recovery.to];
     let silence = objective::silence(replica.policy.max_silence, &followed, now).filter(|_| is_promised);
+    let drilled = Drilled::of(here, replica.policy.rto, now);
+    let is_kept = objective.is_none_or(|objective| objective.kept)
+        && silence.is_none_or(|silence| silence.kept)
+        && drilled.as_ref().is_none_or(|drilled| drilled.kept);
     ReplicaStatus {
         name: plan.name.clone(),
         primary: plan.primary.clone(),
         server: plan.server.clone(),
-        verdict: verdict(plan, here, objective, silence),
+        verdict: verdict(plan, here, is_kept),
         recovery,
         age: objective::age(&recovery, now),
         objective,
@@ -269,6 +277,7 @@ fn of_replica(plan: &ReplicaPlan, replica: &Replica, observed: &ReplicaObservati
         backups: backups(replica, observed, now),
         verified: here.verified,
         damaged: here.damage.count() as u64,
+        drilled,
         ongoing: None,
         suspended: here.suspended.clone(),
         waits_for_person: None,
@@ -280,12 +289,7 @@ fn is_no_concern(plan: &ReplicaPlan, here: &ReplicaInventory) -> bool {
     plan.inactive().is_some() && !here.exists && !here.unreadable
 }
 
-fn verdict(
-    plan: &ReplicaPlan,
-    here: &ReplicaInventory,
-    objective: Option<Objective>,
-    silence: Option<Silence>,
-) -> Verdict {
+fn verdict(plan: &ReplicaPlan, here: &ReplicaInventory, is_kept: bool) -> Verdict {
     if here.unreadable {
         return Verdict::Unreadable;
     }
@@ -295,7 +299,7 @@ fn verdict(
     if plan.before.window.is_none() {
         return Verdict::NotRecoverable;
     }
-    if objective.is_some_and(|objective| !objective.kept) || silence.is_some_and(|silence| !silence.kept) {
+    if !is_kept {
         return Verdict::ObjectiveMissed;
     }
     if here.suspended.is_some() {

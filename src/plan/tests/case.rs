@@ -19,6 +19,7 @@ use crate::plan::saved::stale::{self, Present, Refusal};
 use crate::plan::saved::{SavedPlan, SiteFile};
 use crate::plan::{Outcome, Plan, ReplicaPlan};
 use crate::site::Site;
+use crate::site::drills::Drill;
 use crate::site::model::{Compress, Policy, Protect, Prune, Replica, Reuse, Rule, Selection, Transfer, WalsFrom};
 
 use super::notation;
@@ -76,6 +77,8 @@ pub fn case(there: &str, here: &str) -> Case {
 
 fn policy() -> Policy {
     Policy {
+        rto: None,
+        drill: Drill::default(),
         backups: Selection::All,
         wals_from: WalsFrom::OldestBackup,
         prune: Prune { unselected: false, gone_at_primary: false },

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::barman::backup_info::{BackupInfo, Status};
 use crate::barman::damage::DamageNote;
+use crate::barman::drill::Drills;
 use crate::barman::history::HistoryFile;
 use crate::barman::ids::{BackupId, SystemId};
 use crate::barman::keep::Keep;
@@ -92,6 +93,7 @@ pub fn replica(text: &str, primary: &PrimaryInventory) -> ReplicaInventory {
         unsound: WalMap::new(),
         damage: DamageNote::default(),
         verified: None,
+        drills: Drills::default(),
         whole: BTreeMap::new(),
         histories: catalog.histories,
         sync_wals: primary.last.filter(|_| !text.is_empty()).map(|(name, position)| (name, position.max(1))),

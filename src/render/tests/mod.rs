@@ -3,6 +3,7 @@
 //! `INSTA_UPDATE=always cargo test render` writes the golden files anew; read them.
 
 mod dot;
+mod drill;
 mod explain;
 mod history;
 mod markdown;

@@ -27,6 +27,7 @@ fn stands(plan: &ReplicaPlan, verdict: Verdict, rpo: Option<u64>) -> ReplicaStat
     let loss = lag.map_or(age, |lag| lag.seconds.and_then(|seconds| u64::try_from(seconds).ok()));
     let known = |n| is_observed.then_some(n);
     ReplicaStatus {
+        drilled: None,
         silence: None,
         lacks_room: false,
         name: plan.name.clone(),
@@ -123,7 +124,10 @@ fn unreadable() -> (ReplicaPlan, ReplicaStatus) {
 
 fn everything() -> Vec<(ReplicaPlan, ReplicaStatus)> {
     let far = [unreachable("far", Some(3600)), unreachable("farther", Some(60))];
-    [in_sync(), behind(), blocked(), missed(), new_here(), inactive(), unreadable()].into_iter().chain(far).collect()
+    vec![in_sync(), behind(), blocked(), missed(), new_here(), inactive(), unreadable()]
+        .into_iter()
+        .chain(far)
+        .collect()
 }
 
 fn of(replicas: Vec<(ReplicaPlan, ReplicaStatus)>) -> (Plan, SiteStatus) {

@@ -3,6 +3,7 @@
 //! Each is one type with one parser, which says what is wrong with a text and what to write instead,
 //! and one pattern, with which an editor finds most of the same mistakes while the file is written.
 
+mod drills;
 mod names;
 mod sizes;
 mod ssh;
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Value, json};
 
+pub(super) use drills::{SettingName, Text};
 pub(super) use names::{
     AbsolutePath, Accepted, Barman, Command, HomePath, LocalServer, Name, RemotePath, ServerPattern, System,
 };
@@ -125,8 +127,10 @@ scalars!(
     Reserve,
     Retention,
     ServerPattern,
+    SettingName,
     SshCommand,
     System,
+    Text,
     Webhook,
     Zone,
 );
@@ -248,8 +252,10 @@ mod tests {
         RemotePath true,
         Retention true,
         ServerPattern true,
+        SettingName true,
         SshCommand false,
         System true,
+        Text true,
     );
 
     #[test]

@@ -66,6 +66,7 @@ impl Places<'_> {
             Place::Damage => own(dirs).join("damage.json"),
             Place::Reads => own(dirs).join("reads"),
             Place::Verified => own(dirs).join("verified.json"),
+            Place::Drills => own(dirs).join("drills.json"),
             Place::Detached => own(dirs).join("detached.json"),
             Place::Repairing(id) => own(dirs).join(format!("repairing-{id}")),
             Place::ArrivalNote(id) => own(dirs).join(format!("{}{id}", arrivals::PREFIX)),

@@ -77,6 +77,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("{primary: fra}", "{primary: fra, accept: [main/wal/00000001000000000000000C..0A]}"),
     ("{primary: fra}", "{primary: fra, accept: [other/wal/00000001000000000000000C]}"),
     ("{primary: fra}", "{primary: fra, accept_systems: [abc]}"),
+    ("{primary: fra}", "{primary: fra, drill: {settings: {work mem: 1}}}"),
+    ("{primary: fra}", "{primary: fra, drill: {settings: {listen_addresses: '*'}}}"),
+    ("{primary: fra}", "{primary: fra, drill: {checks: [{sql: \"select\\n1\", expect: 1}]}}"),
     // Schedules and windows.
     ("{primary: fra}", "{primary: fra, schedule: {every: 1m, cron: 0 2 * * *}}"),
     ("{primary: fra}", "{primary: fra, schedule: {cron: 0 2 * *}}"),

@@ -1,0 +1,144 @@
+//! Drills by whoever keeps a site: one at a time, of a replica with which all is well.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::barman::drill::{Drill, Verdict};
+use crate::barman::ids::ServerName;
+use crate::cycle::Session;
+use crate::drill::{Point, Terms, drill, keep};
+use crate::error::Error;
+use crate::observe::catalog;
+use crate::observe::version::NEWEST;
+use crate::schedule::later;
+use crate::site::drills;
+use crate::site::model::Replica;
+use crate::transport::ByteCounter;
+
+/// How soon one is tried again that could not be run, unless it is due sooner.
+const AGAIN: Duration = Duration::from_secs(6 * 3600);
+
+/// A drill that was made.
+pub struct Drilled {
+    /// The replica.
+    pub replica: Replica,
+    /// What it came to.
+    pub outcome: Result<Drill, Error>,
+}
+
+/// What is drilled, and when it is next.
+#[derive(Default)]
+pub struct Drilling {
+    /// The one at work, and what ends it.
+    at_work: Option<(ServerName, CancellationToken)>,
+    task: JoinSet<Drilled>,
+    due: BTreeMap<ServerName, Timestamp>,
+}
+
+impl Drilling {
+    /// Begins with a replica, if it is due and no other is at work.
+    pub fn begin(&mut self, session: &Session, replica: &Replica, cancel: CancellationToken, now: Timestamp) {
+        let Some(every) = replica.policy.drill.every else { return };
+        if self.at_work.is_some() {
+            return;
+        }
+        let due = *self.due.entry(replica.name.clone()).or_insert_with(|| due(session, replica, every, now));
+        if due > now {
+            return;
+        }
+        self.at_work = Some((replica.name.clone(), cancel.clone()));
+        let (session, replica) = (session.again(cancel.clone()), replica.clone());
+        self.task.spawn_blocking(move || {
+            let outcome = make(&session, &replica, &cancel, now);
+            Drilled { replica, outcome }
+        });
+    }
+
+    /// Ends the one at work, if it is of this replica.
+    pub fn stop(&self, replica: &ServerName) {
+        if let Some((name, cancel)) = &self.at_work
+            && name == replica
+        {
+            cancel.cancel();
+        }
+    }
+
+    /// The next one that is done; waits as long as none is at work.
+    pub async fn done(&mut self) -> Option<Result<Drilled, JoinError>> {
+        self.task.join_next().await
+    }
+
+    /// Hears of one that is done, and when its replica is next.
+    pub fn heard(&mut self, done: Result<Drilled, JoinError>, now: Timestamp) -> Option<Drilled> {
+        let (name, _) = self.at_work.take()?;
+        let Ok(drilled) = done else {
+            self.due.insert(name, later(now, AGAIN));
+            return None;
+        };
+        let every = drilled.replica.policy.drill.every.unwrap_or(AGAIN);
+        let was_made = drilled.outcome.as_ref().is_ok_and(|drill| drill.verdict != Verdict::NotRun);
+        self.due.insert(name, later(now, if was_made { every } else { every.min(AGAIN) }));
+        Some(drilled)
+    }
+
+    /// The clock was turned back: when each replica is due is asked again.
+    pub fn forget_times(&mut self) {
+        self.due.clear();
+    }
+
+    /// The replica that is due for the longest of these.
+    pub fn next<'r>(&self, replicas: impl Iterator<Item = &'r Replica>) -> Option<&'r Replica> {
+        let wants = replicas.filter(|replica| replica.policy.drill.every.is_some());
+        wants.min_by_key(|replica| self.due.get(&replica.name).copied().unwrap_or(Timestamp::MIN))
+    }
+}
+
+/// When a replica is due, by the note of its last drill. A time in the future shows nothing.
+fn due(session: &Session, replica: &Replica, every: Duration, now: Timestamp) -> Timestamp {
+    let store = session.site_conf().and_then(|conf| conf.store(&replica.name));
+    let drills = store.map(|store| catalog::drills(store.as_ref())).unwrap_or_default();
+    let made = drills.0.iter().find(|drill| drill.verdict != Verdict::NotRun);
+    made.map(|drill| drill.began).filter(|began| *began <= now).map_or(now, |began| later(began, every))
+}
+
+fn make(session: &Session, replica: &Replica, cancel: &CancellationToken, now: Timestamp) -> Result<Drill, Error> {
+    let (conf, rules, site) = (session.site_conf()?, &replica.policy.drill, &session.site);
+    let (dirs, store) = (conf.server(&replica.name)?.0, conf.store(&replica.name)?);
+    let program = env::current_exe().map_err(|error| Error::io("cannot tell where antipode is", error))?;
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy();
+    let terms = Terms {
+        site: &site.name,
+        home: &site.catalog.path,
+        server: &replica.name,
+        dirs,
+        barman: site.catalog.barman.unwrap_or(NEWEST),
+        policy: rules,
+        rto: replica.policy.rto,
+        reserve: conf.reserve,
+        point: match rules.point {
+            drills::Point::Newest => Point::Newest,
+            drills::Point::Random => Point::Random,
+        },
+        backup: None,
+        program: &program,
+        version: env!("CARGO_PKG_VERSION"),
+        host: &host,
+        chance: fastrand::u64(..),
+        now,
+        counter: &ByteCounter::default(),
+        hear: &|_| {},
+        go_on: &|| !cancel.is_cancelled(),
+    };
+    let drill = drill(Arc::as_ref(&store), &terms)?;
+    if let Err(error) = keep(store.as_ref(), drill.clone()) {
+        return Err(error.into());
+    }
+    Ok(drill)
+}
