@@ -70,6 +70,7 @@ fn all_files_of_the_newest_backup_are_there_and_recovery_is_told_where_its_wal_i
     let (code, told) = site.restore(&[]);
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("  recovers to ") && told.contains("proved by the manifest"), "{told}");
+    assert!(told.contains("no drill has proved it so far"), "{told}");
     let (base, data) = (site.base().join("data"), site.path("restored/data"));
     for file in below(&base) {
         let to = data.join(file.strip_prefix(&base).unwrap());

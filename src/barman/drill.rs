@@ -225,11 +225,17 @@ impl Drills {
         (form.format_version == FORMAT_VERSION).then_some(Self(form.drills))
     }
 
-    /// The same with one more, and no more than are noted.
+    /// The same with one more, and no more than are noted: the last ones, and the last that proved or disproved anything.
     #[must_use]
     pub fn with(mut self, drill: Drill) -> Self {
         self.0.insert(0, drill);
-        self.0.truncate(NOTED);
+        let older = self.0.split_off(NOTED.min(self.0.len()));
+        for verdict in [Verdict::Proved, Verdict::Disproved] {
+            let is = |drill: &&Drill| drill.verdict == verdict;
+            if !self.0.iter().any(|drill| drill.verdict == verdict) {
+                self.0.extend(older.iter().find(is).cloned());
+            }
+        }
         self
     }
 
@@ -245,6 +251,11 @@ impl Drills {
     /// The last drill.
     pub fn last(&self) -> Option<&Drill> {
         self.0.first()
+    }
+
+    /// The last one in which something was tried to the end.
+    pub fn last_tried(&self) -> Option<&Drill> {
+        self.0.iter().find(|drill| drill.verdict != Verdict::NotRun)
     }
 
     /// The last one that told how long a recovery takes.
@@ -333,6 +344,13 @@ pub(crate) mod tests {
         let text = String::from_utf8(drills.write()).unwrap();
         let read = Drills::parse(text.as_bytes()).unwrap();
         assert_eq!((read.0.len(), read.last(), read.pace().is_some()), (NOTED, Some(&last), true));
+        for _ in 0..NOTED + 3 {
+            drills = drills.with(last.clone());
+        }
+        assert_eq!(
+            (drills.0.len(), drills.last_tried().map(|drill| drill.verdict)),
+            (NOTED + 1, Some(Verdict::Proved))
+        );
         for other in ["", "{}", &text[1..], &text.replacen("\"format_version\":1", "\"format_version\":2", 1)] {
             assert_eq!(Drills::parse(other.as_bytes()), None);
         }

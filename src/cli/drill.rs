@@ -85,6 +85,9 @@ pub struct DrillServer {
     /// The process that it ends with
     #[arg(value_name = "PROCESS")]
     pub parent: i32,
+    /// The directory below which it may write
+    #[arg(value_name = "GROUND", value_hint = ValueHint::DirPath)]
+    pub ground: PathBuf,
     /// The program
     #[arg(value_name = "PROGRAM")]
     pub program: PathBuf,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::barman::backup_info::BackupInfo;
+use crate::barman::drill::Pace;
 use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::ServerDirs;
 use crate::cli;
@@ -128,6 +129,8 @@ struct Wanted {
     programs: Option<PathBuf>,
     takes: Option<u64>,
     free: Option<u64>,
+    /// How long a recovery took in a drill.
+    pace: Option<Pace>,
     settings: Vec<String>,
 }
 
@@ -167,6 +170,7 @@ impl Wanted {
             programs: arguments.bin_dir.clone(),
             // What comes of several is no larger than all of them.
             takes: sizes.map(|sizes| sizes.iter().sum()),
+            pace: here.drills.pace(),
             free: room(&data, Reserve::Bytes(0)).map(|room| room.free),
             settings: settings.lines(),
             places: Places { data, tablespaces: by_oid },
@@ -182,6 +186,7 @@ impl Wanted {
             tablespaces: &self.tablespaces,
             takes: self.takes,
             free: self.free,
+            lasts: self.pace.map(|pace| pace.forecast(self.takes.unwrap_or_default(), way.segments)),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::barman::drill::{Drill, Verdict};
 use crate::barman::ids::ServerName;
 use crate::cycle::Session;
 use crate::drill::{Point, Terms, drill, keep};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::observe::catalog;
 use crate::observe::version::NEWEST;
 use crate::schedule::later;
@@ -21,6 +21,8 @@ use crate::site::drills;
 use crate::site::model::Replica;
 use crate::transport::ByteCounter;
 
+/// How soon one goes on that was interrupted.
+const SOON: Duration = Duration::from_secs(10 * 60);
 /// How soon one is tried again that could not be run, unless it is due sooner.
 const AGAIN: Duration = Duration::from_secs(6 * 3600);
 
@@ -30,6 +32,8 @@ pub struct Drilled {
     pub replica: Replica,
     /// What it came to.
     pub outcome: Result<Drill, Error>,
+    /// Why that could not be kept.
+    pub unkept: Option<Error>,
 }
 
 /// What is drilled, and when it is next.
@@ -55,8 +59,11 @@ impl Drilling {
         self.at_work = Some((replica.name.clone(), cancel.clone()));
         let (session, replica) = (session.again(cancel.clone()), replica.clone());
         self.task.spawn_blocking(move || {
-            let outcome = make(&session, &replica, &cancel, now);
-            Drilled { replica, outcome }
+            let (outcome, unkept) = match make(&session, &replica, &cancel, now) {
+                Ok((drill, unkept)) => (Ok(drill), unkept),
+                Err(error) => (Err(error), None),
+            };
+            Drilled { replica, outcome, unkept }
         });
     }
 
@@ -82,12 +89,16 @@ impl Drilling {
             return None;
         };
         let every = drilled.replica.policy.drill.every.unwrap_or(AGAIN);
-        let was_made = drilled.outcome.as_ref().is_ok_and(|drill| drill.verdict != Verdict::NotRun);
-        self.due.insert(name, later(now, if was_made { every } else { every.min(AGAIN) }));
+        let pause = match &drilled.outcome {
+            Ok(drill) if drill.verdict != Verdict::NotRun => every,
+            Err(error) if matches!(error.kind, Kind::Interrupted | Kind::Busy) => every.min(SOON),
+            Ok(_) | Err(_) => every.min(AGAIN),
+        };
+        self.due.insert(name, later(now, pause));
         Some(drilled)
     }
 
-    /// The clock was turned back: when each replica is due is asked again.
+    /// The clock was turned back, or the site file says something else: when each replica is due is asked again.
     pub fn forget_times(&mut self) {
         self.due.clear();
     }
@@ -103,11 +114,15 @@ impl Drilling {
 fn due(session: &Session, replica: &Replica, every: Duration, now: Timestamp) -> Timestamp {
     let store = session.site_conf().and_then(|conf| conf.store(&replica.name));
     let drills = store.map(|store| catalog::drills(store.as_ref())).unwrap_or_default();
-    let made = drills.0.iter().find(|drill| drill.verdict != Verdict::NotRun);
-    made.map(|drill| drill.began).filter(|began| *began <= now).map_or(now, |began| later(began, every))
+    drills.last_tried().map(|drill| drill.began).filter(|began| *began <= now).map_or(now, |began| later(began, every))
 }
 
-fn make(session: &Session, replica: &Replica, cancel: &CancellationToken, now: Timestamp) -> Result<Drill, Error> {
+fn make(
+    session: &Session,
+    replica: &Replica,
+    cancel: &CancellationToken,
+    now: Timestamp,
+) -> Result<(Drill, Option<Error>), Error> {
     let (conf, rules, site) = (session.site_conf()?, &replica.policy.drill, &session.site);
     let (dirs, store) = (conf.server(&replica.name)?.0, conf.store(&replica.name)?);
     let program = env::current_exe().map_err(|error| Error::io("cannot tell where antipode is", error))?;
@@ -137,8 +152,6 @@ fn make(session: &Session, replica: &Replica, cancel: &CancellationToken, now: T
         go_on: &|| !cancel.is_cancelled(),
     };
     let drill = drill(Arc::as_ref(&store), &terms)?;
-    if let Err(error) = keep(store.as_ref(), drill.clone()) {
-        return Err(error.into());
-    }
-    Ok(drill)
+    let unkept = keep(store.as_ref(), drill.clone()).err().map(Error::from);
+    Ok((drill, unkept))
 }

@@ -202,6 +202,7 @@ impl Controller {
         let soonest = mirrored.map(|primary| primary.refresh_after).min();
         self.asks_again = soonest.map_or(Timestamp::MAX, |length| later(now, length));
         self.regimes.clear();
+        self.drilling.forget_times();
         self.sees_rest = Timestamp::MIN;
         self.follower.keeps(&self.session);
         for error in &self.session.unresolved {
@@ -338,8 +339,9 @@ impl Controller {
         };
         for (name, _) in self.replicas.iter().filter(|kept| !may_be_read(kept)) {
             self.scrubbing.stop(name);
-            self.drilling.stop(name);
         }
+        // A drill only reads, and goes on beside an apply.
+        self.suspended.keys().for_each(|name| self.drilling.stop(name));
         let well = || self.replicas.iter().filter(may_be_read).filter(|(_, kept)| kept.standing.state == State::Well);
         if let Some(replica) = self.scrubbing.next(well().map(|(_, kept)| &kept.replica)).cloned() {
             self.scrubbing.begin(&self.session, &replica, self.cancel.child_token(), now);
@@ -352,8 +354,8 @@ impl Controller {
     /// A drill ended. How the replica stands is looked at again.
     fn drilled(&mut self, done: Result<Drilled, JoinError>) {
         let now = Timestamp::now();
-        let Some(Drilled { replica, outcome }) = self.drilling.heard(done, now) else { return };
-        self.follower.drilled(&replica, &outcome);
+        let Some(Drilled { replica, outcome, unkept }) = self.drilling.heard(done, now) else { return };
+        self.follower.drilled(&replica, &outcome, unkept.as_ref());
         if let Some(kept) = self.replicas.get_mut(&replica.name) {
             kept.standing.due = kept.standing.due.min(now);
         }

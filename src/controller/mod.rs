@@ -73,8 +73,8 @@ pub trait Follower: Send + Sync {
     fn meanwhile(&self, report: &Report);
     /// What lies here of a replica was read, as far as it was due, or could not be.
     fn verified(&self, replica: &ServerName, outcome: &Result<Outcome, Error>);
-    /// A drill of a replica was made, or could not be.
-    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>);
+    /// A drill of a replica was made, or could not be; or what it came to could not be kept.
+    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>, unkept: Option<&Error>);
     /// A turn of a replica ended, and when the next one is due.
     fn report(&self, report: &Report, due: Timestamp);
 }

@@ -12,7 +12,7 @@ use super::server::{Bounds, Said, Server, Start};
 /// Where statements go that name no other database: it is there in every cluster, unless somebody removed it.
 const USUAL: &str = "template1";
 
-const DATABASES: &str = "select coalesce(json_agg(json_build_object('name', datname, 'bytes', pg_database_size(oid)) \
+const DATABASES: &str = "select coalesce(json_agg(json_build_object('name', datname, 'bytes', coalesce(pg_database_size(oid), 0)) \
                          order by datname), '[]') from pg_catalog.pg_database";
 
 /// What came of something: nothing where there was nothing to try.
@@ -28,7 +28,7 @@ struct Row {
 pub fn databases(server: &Server<'_>, bounds: Bounds<'_>) -> Result<(Answer, Vec<Database>), Error> {
     let said = statement(server, DATABASES, USUAL, bounds)?;
     if !said.is_good() {
-        return Ok((failed(&said), Vec::new()));
+        return Ok((failed(server, &said), Vec::new()));
     }
     let rows: Vec<Row> = match serde_json::from_str(said.stdout.trim()) {
         Ok(rows) => rows,
@@ -52,10 +52,11 @@ pub fn relations(server: &Server<'_>, bounds: Bounds<'_>) -> Result<Answer, Erro
     if said.is_good() {
         return Ok((Some(Verdict::Proved), "pg_amcheck found every row and every index entry".to_owned()));
     }
-    if said.stderr.contains("amcheck") && said.stderr.contains("is not available") {
+    let lacks = |words: &str| said.stderr.contains(words) && said.stderr.contains("amcheck");
+    if lacks("is not available") || lacks("extension control file") {
         return Ok((None, "the extension amcheck is not installed".to_owned()));
     }
-    Ok(failed(&said))
+    Ok(failed(server, &said))
 }
 
 /// A statement of the site file, whose answer is to be what is expected.
@@ -64,7 +65,10 @@ pub fn check(server: &Server<'_>, check: &Check, bounds: Bounds<'_>) -> Result<A
     let said = statement(server, &check.sql, database, bounds)?;
     let sql = check.sql.escape_debug();
     if !said.is_good() {
-        let (verdict, why) = failed(&said);
+        if said.stderr.contains("FATAL:  database \"") && said.stderr.contains("does not exist") {
+            return Ok((Some(Verdict::NotRun), format!("{sql}: there is no database {}", database.escape_debug())));
+        }
+        let (verdict, why) = failed(server, &said);
         return Ok((verdict, format!("{sql}: {why}")));
     }
     let answer = said.stdout.trim();
@@ -77,39 +81,56 @@ pub fn check(server: &Server<'_>, check: &Check, bounds: Bounds<'_>) -> Result<A
 
 /// The checksums of all pages of a server that has ended.
 pub fn pages(start: &Start<'_>, ended_well: bool, bounds: Bounds<'_>) -> Result<Answer, Error> {
+    if !ended_well {
+        return Ok((Some(Verdict::NotRun), "the server did not end well when it was asked to".to_owned()));
+    }
     let control = Server::look(start, "pg_controldata", &[], bounds)?;
     let version = control.stdout.lines().find_map(|line| line.strip_prefix("Data page checksum version:"));
     match version.map(str::trim) {
-        None => return Ok(failed(&control)),
+        None => return Ok(meaning(&control)),
         Some("0") => return Ok((None, "the cluster has none".to_owned())),
-        Some(_) if !ended_well => {
-            return Ok((Some(Verdict::NotRun), "the server did not end in time when it was asked to".to_owned()));
-        }
         Some(_) => {}
     }
     let said = Server::look(start, "pg_checksums", &["--check"], bounds)?;
     if !said.is_good() {
-        return Ok(failed(&said));
+        return Ok(meaning(&said));
     }
-    let blocks = said.stdout.lines().find_map(|line| line.strip_prefix("Blocks scanned:")).unwrap_or_default().trim();
-    Ok((Some(Verdict::Proved), format!("{} pages", blocks.escape_debug())))
+    let blocks = said.stdout.lines().find_map(|line| line.strip_prefix("Blocks scanned:")).map(str::trim);
+    Ok(match blocks.filter(|blocks| !blocks.is_empty()) {
+        Some(blocks) => (Some(Verdict::Proved), format!("{} pages", blocks.escape_debug())),
+        None => (Some(Verdict::NotRun), "pg_checksums does not say how many pages it read".to_owned()),
+    })
 }
 
 fn statement(server: &Server<'_>, sql: &str, database: &str, bounds: Bounds<'_>) -> Result<Said, Error> {
     server.ask("psql", &["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql], database, bounds)
 }
 
-/// What a failure of a program of PostgreSQL means.
-fn failed(said: &Said) -> Answer {
+/// What a failure of a program that asks a server means.
+fn failed(server: &Server<'_>, said: &Said) -> Answer {
+    if said.stderr.contains("server closed the connection unexpectedly") && server.was_killed() {
+        let why = "something killed the server, perhaps as there was not enough memory";
+        return (Some(Verdict::NotRun), format!("{why}: {}", said.first_lines()));
+    }
+    meaning(said)
+}
+
+/// What a failure of a program of PostgreSQL means. It is this host's only where each of its complaints is.
+fn meaning(said: &Said) -> Answer {
     let told = said.first_lines();
-    let all = format!("{}{}", said.stderr, said.stdout);
-    if all.contains("role \"") && all.contains("does not exist") {
+    if said.stderr.contains("FATAL:  role \"") && said.stderr.contains("does not exist") {
         let why = "no such role: `drill.user` of the site file names the cluster's first superuser";
         return (Some(Verdict::NotRun), format!("{why}: {told}"));
     }
-    match environment(&all) {
-        Some(why) => (Some(Verdict::NotRun), format!("{why}: {told}")),
-        None => (Some(Verdict::Disproved), told),
+    let is_complaint = |line: &&str| ["ERROR:", "FATAL:", "error:"].iter().any(|word| line.contains(word));
+    // What pg_amcheck finds in a table stands below its name.
+    let found = said.stdout.lines().filter(|line| line.starts_with("    "));
+    let complaints: Vec<&str> =
+        said.stderr.lines().chain(said.stdout.lines()).filter(is_complaint).chain(found).collect();
+    let causes: Option<Vec<&str>> = complaints.iter().map(|line| environment(line)).collect();
+    match causes.as_deref() {
+        Some([why, ..]) => (Some(Verdict::NotRun), format!("{why}: {told}")),
+        _ => (Some(Verdict::Disproved), told),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What recovery asked the archive for, and what came of each file: a line for each, which `restore-wal` writes.
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// A file that recovery asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,9 @@ pub enum Came {
     Found,
     /// The archive has no such file.
     Missing,
-    /// It could not be had, or is not what its name says.
+    /// It is not what its name says.
+    Damaged(String),
+    /// It could not be had, which says nothing of it.
     Failed(String),
 }
 
@@ -28,6 +30,7 @@ impl Fetched {
         let came = match fetched {
             Ok(true) => Came::Found,
             Ok(false) => Came::Missing,
+            Err(error) if error.kind == Kind::Damaged => Came::Damaged(error.message.clone()),
             Err(error) => Came::Failed(error.message.clone()),
         };
         Self { name: name.to_owned(), came }
@@ -39,6 +42,7 @@ impl Fetched {
         match &self.came {
             Came::Found => format!("{name} found\n"),
             Came::Missing => format!("{name} missing\n"),
+            Came::Damaged(why) => format!("{name} damaged {}\n", why.escape_debug()),
             Came::Failed(why) => format!("{name} failed {}\n", why.escape_debug()),
         }
     }
@@ -54,6 +58,7 @@ impl Fetched {
         let came = match came.split_once(' ').unwrap_or((came, "")) {
             ("found", "") => Came::Found,
             ("missing", "") => Came::Missing,
+            ("damaged", why) => Came::Damaged(why.to_owned()),
             ("failed", why) => Came::Failed(why.to_owned()),
             _ => return None,
         };
@@ -64,17 +69,17 @@ impl Fetched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn what_was_noted_is_read_and_half_a_line_is_not() {
         let failed = Err(Error::new(Kind::Damaged, "it is not\nwhat its name says"));
-        let all = [Ok(true), Ok(false), failed].map(|came| Fetched::of("000000010000000000000003", &came));
+        let full = Err(Error::new(Kind::NoSpace, "no space"));
+        let all = [Ok(true), Ok(false), failed, full].map(|came| Fetched::of("000000010000000000000003", &came));
         let text: String = all.iter().map(Fetched::line).collect();
         let read = Fetched::read(&format!("{text}000000010000000000000004 fou"));
-        assert_eq!(read.len(), 3);
+        assert_eq!((read.len(), &read[3].came), (4, &Came::Failed("no space".to_owned())));
         assert_eq!(read[..2], all[..2]);
-        assert_eq!(read[2].came, Came::Failed("it is not\\nwhat its name says".to_owned()));
+        assert_eq!(read[2].came, Came::Damaged("it is not\\nwhat its name says".to_owned()));
         assert_eq!(Fetched::read("nonsense\n\nx y\n"), []);
     }
 }

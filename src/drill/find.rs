@@ -4,14 +4,14 @@ use std::path::Path;
 
 use crate::barman::drill::{Aim, Verdict};
 use crate::barman::ids::BackupId;
-use crate::barman::wal::Segment;
+use crate::barman::wal::{Segment, SegmentSize};
 use crate::error::{Error, Kind};
 use crate::observe;
 use crate::observe::catalog::Depth;
 use crate::observe::inventory::ReplicaInventory;
 use crate::plan::recovery::way::{NoWay, Target, Way};
 use crate::plan::recovery::window::Segments;
-use crate::plan::recovery::{self, promise, segments_here};
+use crate::plan::recovery::{self, View, promise, segments_here};
 use crate::store::locks::LockKind;
 use crate::store::{Place, Root, Store};
 use crate::verify::base::Announced;
@@ -34,28 +34,28 @@ pub struct Found {
     pub tablespaces: Vec<u32>,
     /// What the report says of it.
     pub aim: Aim,
-    /// The last segment that is replayed, and the one behind it.
-    pub last: (Segment, Segment),
+    /// The last segment that is replayed.
+    pub last: Segment,
     /// How many are replayed.
     pub segments: u64,
     /// The size of one.
-    pub segment_bytes: u64,
+    pub segment_size: SegmentSize,
     /// Bytes of the backups.
     pub bytes: u64,
 }
 
 /// The backup and the WAL.
 pub fn find(store: &dyn Store, terms: &Terms<'_>) -> Result<(Answer, Found), Error> {
+    let was_at_work = store.is_locked(LockKind::Run)?;
     let here = observe::look_here(store, terms.dirs.clone(), terms.barman, Depth::Everything)?;
+    if here.published().next().is_none() {
+        return Err(Error::new(Kind::NotFound, "no backup is here yet"));
+    }
     let segments = segments_here(&here);
     let view = recovery::before(None, &here, &segments, terms.now);
     let newest = view.way(first(terms.point), terms.backup).map_err(|no| no_way(no, &here, &segments))?;
-    refuse_gap(store, terms, &newest)?;
-    let random = if terms.point == Point::Random { point::random(&newest, terms.chance) } else { None };
-    let (target, way) = match random.map(Target::Lsn) {
-        Some(target) => (target, view.way(target, terms.backup).map_err(|no| no_way(no, &here, &segments))?),
-        None => (first(terms.point), newest),
-    };
+    refuse_gap(store, terms, &newest, was_at_work)?;
+    let (target, way) = by_chance(&view, terms).unwrap_or((first(terms.point), newest));
     if let Some(hidden) = way.hidden {
         let message =
             format!("{} on the way cannot be read here: it is encrypted, or of a custom compression", hidden.first);
@@ -70,13 +70,22 @@ pub fn find(store: &dyn Store, terms: &Terms<'_>) -> Result<(Answer, Found), Err
     Ok(((Some(Verdict::Proved), told), found))
 }
 
+/// A random point between the oldest backup that leads to the newest point and that, and the way there. `None` where another
+/// point was asked for, or only the end is left.
+fn by_chance<'v>(view: &View<'v>, terms: &Terms<'_>) -> Option<(Target, Way<'v>)> {
+    let oldest = terms.backup.or_else(|| Some(view.recovery().window?.oldest));
+    let all = view.way(Target::Latest, oldest.filter(|_| terms.point == Point::Random)?.into()).ok()?;
+    let target = Target::Lsn(point::random(&all, terms.chance)?);
+    Some((target, view.way(target, terms.backup).ok()?))
+}
+
 /// WAL that is missing among what is here ends every recovery, whatever lies behind it.
-fn refuse_gap(store: &dyn Store, terms: &Terms<'_>, way: &Way<'_>) -> Result<(), Error> {
+fn refuse_gap(store: &dyn Store, terms: &Terms<'_>, way: &Way<'_>, was_at_work: bool) -> Result<(), Error> {
     let Some(missing) = point::gap(way) else { return Ok(()) };
     if matches!(terms.point, Point::Time(_)) {
         return Ok(());
     }
-    if store.is_locked(LockKind::Run)? {
+    if was_at_work || store.is_locked(LockKind::Run)? {
         let message = format!("{missing} is not here yet, and an apply is at work");
         return Err(Error::new(Kind::Busy, message));
     }
@@ -100,7 +109,7 @@ fn found(store: &dyn Store, here: &ReplicaInventory, way: &Way<'_>, target: Targ
             format!("drills are made of PostgreSQL 12 and later, not of {release}"),
         ));
     }
-    let (aim, ends) = point::aim(way, target, &release)
+    let (aim, last_segment) = point::aim(way, target, &release)
         .ok_or_else(|| Error::new(Kind::Unproven, format!("backup {} needs no WAL that is here", last.id)))?;
     Ok(Found {
         target,
@@ -109,9 +118,9 @@ fn found(store: &dyn Store, here: &ReplicaInventory, way: &Way<'_>, target: Targ
         label: info.backup_label().ok().flatten(),
         tablespaces: last.tablespaces.clone(),
         aim,
-        last: ends,
+        last: last_segment,
         segments: way.segments,
-        segment_bytes: way.segment_size.bytes(),
+        segment_size: way.segment_size,
         bytes: way.chain.iter().filter_map(|facts| facts.size).sum(),
     })
 }

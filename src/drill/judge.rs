@@ -4,13 +4,13 @@
 //! that it read all of it is that it asked for the segment behind the last one that is here.
 
 use crate::barman::drill::{Aim, Verdict};
-use crate::barman::wal::Segment;
+use crate::barman::wal::{Segment, SegmentSize, WalName};
 
 use super::fetched::{Came, Fetched};
 use super::log::Log;
 
 /// What PostgreSQL says when this host keeps it from working, whatever it was given to work on.
-const ENVIRONMENT: [(&str, &str); 19] = [
+const ENVIRONMENT: [(&str, &str); 31] = [
     ("could not access file \"", "a library that it loads is not installed on this host"),
     ("$libdir/", "a library of an extension is not installed on this host"),
     ("could not load library", "a library of an extension is not installed on this host"),
@@ -28,15 +28,31 @@ const ENVIRONMENT: [(&str, &str); 19] = [
     ("could not map anonymous shared memory", "there is not enough memory"),
     ("could not create semaphores", "the system gives it no semaphores"),
     ("Too many open files", "the system gives it no more open files"),
+    ("terminated by signal 9", "something killed it, perhaps as there was not enough memory"),
     ("incompatible with operating system", "a locale of the cluster is not installed on this host"),
     ("but the server was compiled with", "the PostgreSQL on this host is built otherwise than the one that it is of"),
     ("does not recognize locale name", "a locale of the cluster is not installed on this host"),
+    ("collation version mismatch", "this host sorts texts otherwise than the one that the cluster is of"),
     ("execution of the PostgreSQL server", "PostgreSQL does not run as root: run this as the user that Barman runs as"),
     ("Permission denied", "this user may not read or write something"),
+    ("permission denied", "the role that looks may not do so: `drill.user` names the first superuser"),
+    ("is not permitted to log in", "the role that looks may not log in: `drill.user` names the first superuser"),
+    ("from archive: ", "the program that fetches WAL could not be run"),
+    ("contains errors", "the settings of `drill.settings` are not understood"),
+    ("unrecognized configuration parameter", "the settings of `drill.settings` are not understood"),
+    ("invalid value for parameter", "the settings of `drill.settings` are not understood"),
+    ("Create this directory for the tablespace", "the WAL makes a tablespace, which a drill does not make elsewhere"),
+    ("prepared transactions reached", "the WAL has more prepared transactions: `drill.settings` raises the number"),
+    ("could not find free replication state", "the WAL has more origins: `drill.settings` raises the number"),
+    ("stop point is before consistent recovery point", "the backup is consistent only behind that point"),
 ];
 
 /// What keeps PostgreSQL from working on this host, if these words of its say so.
 pub fn environment(said: &str) -> Option<&'static str> {
+    // A control file of zeros is of another version, too; what the release is was looked at before.
+    if said.contains("PG_CONTROL_VERSION") || said.contains("CATALOG_VERSION_NO") {
+        return None;
+    }
     ENVIRONMENT.iter().find(|(words, _)| said.contains(words)).map(|(_, why)| *why)
 }
 
@@ -44,8 +60,10 @@ pub fn environment(said: &str) -> Option<&'static str> {
 pub struct Recovery<'a> {
     /// What it was to do.
     pub aim: &'a Aim,
-    /// The last segment that was to be replayed, and the one behind it.
-    pub last: (Segment, Segment),
+    /// The last segment that was to be replayed.
+    pub last: Segment,
+    /// The size of segments.
+    pub segment_size: SegmentSize,
     /// How many segments it was to replay.
     pub segments: u64,
     /// What PostgreSQL said.
@@ -58,11 +76,12 @@ impl Recovery<'_> {
     /// What it came to, and why.
     pub fn judge(&self) -> (Verdict, String) {
         let failed = self.fetched.iter().find_map(|fetched| match &fetched.came {
-            Came::Failed(why) => Some(why.clone()),
+            Came::Damaged(why) => Some((Verdict::Disproved, why.clone())),
+            Came::Failed(why) => Some((Verdict::NotRun, why.clone())),
             Came::Found | Came::Missing => None,
         });
-        if let Some(why) = failed {
-            return (Verdict::Disproved, why);
+        if let Some(failed) = failed {
+            return failed;
         }
         if !self.log.is_ready {
             return self.not_ready();
@@ -75,7 +94,9 @@ impl Recovery<'_> {
     }
 
     fn not_ready(&self) -> (Verdict, String) {
-        let said = self.log.why().unwrap_or("PostgreSQL ended and did not say why");
+        let Some(said) = self.log.why() else {
+            return (Verdict::NotRun, "PostgreSQL ended and did not say why".to_owned());
+        };
         if said.contains("recovery ended before configured recovery target was reached") {
             return match self.aim.time {
                 Some(_) if self.has_read_all() => {
@@ -90,17 +111,28 @@ impl Recovery<'_> {
         }
     }
 
-    /// Whether it asked for what lies behind the last segment, and so read that one to its end.
+    /// Whether it asked for what lies behind the last segment that it found, and so read that one to its end. WAL that arrived
+    /// meanwhile may be among it.
     fn has_read_all(&self) -> bool {
-        let (last, behind) = (self.last.0.to_string(), self.last.1.to_string());
-        let came = |name: &str, came: &Came| self.fetched.iter().any(|f| f.name == name && f.came == *came);
-        came(&last, &Came::Found) && came(&behind, &Came::Missing)
+        let last = self.last.number(self.segment_size);
+        let Some(newest) = self.newest().filter(|newest| Some(*newest) >= last) else { return false };
+        let behind = Segment::from_number(self.last.timeline, newest + 1, self.segment_size);
+        let is_it = |fetched: &Fetched| behind.is_some_and(|behind| fetched.name == behind.to_string());
+        self.fetched.iter().any(|fetched| fetched.came == Came::Missing && is_it(fetched))
+    }
+
+    /// The number of the last segment of the last timeline that it found.
+    fn newest(&self) -> Option<u64> {
+        let found = self.fetched.iter().filter(|fetched| fetched.came == Came::Found);
+        let segments = found.filter_map(|fetched| fetched.name.parse::<WalName>().ok()?.segment());
+        let own = segments.filter(|segment| segment.timeline == self.last.timeline);
+        own.filter_map(|segment| segment.number(self.segment_size)).max()
     }
 
     fn ended_early(&self) -> String {
         let found = self.fetched.iter().rev().find(|fetched| fetched.came == Came::Found && fetched.name.len() == 24);
         let place = found.map_or_else(|| "before any segment".to_owned(), |found| format!("within {}", found.name));
-        let last = self.last.0;
+        let last = self.last;
         let why = self.log.complaint.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         format!("recovery ended {place}, and not at the end of {last}{why}")
     }
@@ -130,9 +162,8 @@ mod tests {
     }
 
     fn judged(aim: &Aim, log: &Log, all: &[(&str, Came)]) -> (Verdict, String) {
-        let recovery =
-            Recovery { aim, last: (segment(0x14), segment(0x15)), segments: 12, log, fetched: &fetched(all) };
-        recovery.judge()
+        let (last, segment_size) = (segment(0x14), SegmentSize::DEFAULT);
+        Recovery { aim, last, segment_size, segments: 12, log, fetched: &fetched(all) }.judge()
     }
 
     #[test]
@@ -154,8 +185,14 @@ mod tests {
         for all in [&all[..1], &all[1..], &[]] {
             assert_eq!(judged(&aim, &ready, all).0, Verdict::Disproved, "{all:?}");
         }
-        let failed = [(LAST, Came::Failed("it is damaged".to_owned()))];
-        assert_eq!(judged(&aim, &ready, &failed), (Verdict::Disproved, "it is damaged".to_owned()));
+        let damaged = [(LAST, Came::Damaged("it is damaged".to_owned()))];
+        assert_eq!(judged(&aim, &ready, &damaged), (Verdict::Disproved, "it is damaged".to_owned()));
+        let failed = [(LAST, Came::Failed("no space".to_owned()))];
+        assert_eq!(judged(&aim, &ready, &failed), (Verdict::NotRun, "no space".to_owned()));
+        // Another segment arrived meanwhile.
+        let later = [(LAST, Came::Found), (BEHIND, Came::Found), ("000000010000000000000016", Came::Missing)];
+        assert_eq!(judged(&aim, &ready, &later).0, Verdict::Proved);
+        assert_eq!(judged(&aim, &ready, &later[..2]).0, Verdict::Disproved);
     }
 
     #[test]
@@ -184,11 +221,19 @@ mod tests {
             ("could not write to file \"pg_wal/xlogtemp.7\": No space left on device", Verdict::NotRun),
             ("could not open file \"global/pg_control\": No such file or directory", Verdict::Disproved),
             ("could not locate required checkpoint record", Verdict::Disproved),
+            (
+                "The database cluster was initialized with PG_CONTROL_VERSION 0 (0x00000000), but the server was compiled with PG_CONTROL_VERSION 1300",
+                Verdict::Disproved,
+            ),
+            (
+                "could not restore file \"00000001\" from archive: child process exited with exit code 127",
+                Verdict::NotRun,
+            ),
         ] {
             let log = Log { fatal: Some(said.to_owned()), ..Log::default() };
             let (verdict, told) = judged(&aim, &log, &[]);
             assert!(verdict == expected && told.contains(said), "{told}");
         }
-        assert_eq!(judged(&aim, &Log::default(), &[]).0, Verdict::Disproved);
+        assert_eq!(judged(&aim, &Log::default(), &[]).0, Verdict::NotRun);
     }
 }

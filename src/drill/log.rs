@@ -50,6 +50,8 @@ pub struct Log {
     pub fatal: Option<String>,
     /// The last unusual line: of WAL that ends before it should it says why.
     pub complaint: Option<String>,
+    /// The last line that says no level, as of what ends before there is a log.
+    pub(super) other: Option<String>,
     /// Whether the lines that follow explain what was fatal.
     pub(super) in_fatal: bool,
 }
@@ -57,7 +59,12 @@ pub struct Log {
 impl Log {
     /// Hears a line, without its line break.
     pub fn hear(&mut self, line: &str) {
-        let Some((level, text)) = line.split_once(":  ") else { return };
+        let Some((level, text)) = line.split_once(":  ") else {
+            if !line.trim().is_empty() {
+                self.other = Some(line.trim().to_owned());
+            }
+            return;
+        };
         match level {
             "LOG" => self.logged(text),
             "FATAL" | "PANIC" if self.fatal.is_none() => {
@@ -79,6 +86,9 @@ impl Log {
     }
 
     fn logged(&mut self, text: &str) {
+        if text.contains("terminated by signal 9") && self.fatal.is_none() {
+            self.fatal = Some(text.to_owned());
+        }
         if text == "database system is ready to accept connections" {
             self.is_ready = true;
         } else if let Some(rest) = text.strip_prefix("redo done at ") {
@@ -99,7 +109,7 @@ impl Log {
 
     /// Why it is not as it should be, as far as it says.
     pub fn why(&self) -> Option<&str> {
-        self.fatal.as_deref().or(self.complaint.as_deref())
+        self.fatal.as_deref().or(self.complaint.as_deref()).or(self.other.as_deref())
     }
 }
 

@@ -26,6 +26,10 @@ impl Ground {
     pub fn take(home: &Path, named: Option<&Path>) -> Result<Self, Error> {
         let directory = directory(home, named);
         let made = |error: io::Error| at(&directory, "made", &error);
+        // A disk that is not mounted has no room.
+        if let Some(named) = named {
+            fs::metadata(named).map_err(|error| at(named, "used", &error))?;
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(made)?;
         check_ours(&directory).map_err(|error| at(&directory, "used", &error))?;
         let lock = Lock::try_acquire(&directory.join("lock")).map_err(|error| match error {

@@ -37,11 +37,9 @@ pub fn random(way: &Way<'_>, chance: u64) -> Option<Lsn> {
     Some(Lsn(number.checked_mul(way.segment_size.bytes())?))
 }
 
-/// What a way aims at, and the segment behind it; `None` for one without WAL.
-pub fn aim(way: &Way<'_>, target: Target, release: &str) -> Option<(Aim, (Segment, Segment))> {
+/// What a way aims at, and its last segment; `None` for one without WAL.
+pub fn aim(way: &Way<'_>, target: Target, release: &str) -> Option<(Aim, Segment)> {
     let last = way.last()?;
-    let range = way.wals.last()?;
-    let behind = Segment::from_number(range.timeline, range.last.checked_add(1)?, way.segment_size)?;
     let (lsn, time) = match target {
         Target::Lsn(lsn) => (Some(lsn), None),
         Target::Time(time) => (None, Some(time)),
@@ -50,7 +48,7 @@ pub fn aim(way: &Way<'_>, target: Target, release: &str) -> Option<(Aim, (Segmen
     let backups = way.chain.iter().map(|facts| facts.id).collect();
     let aim =
         Aim { backups, release: release.to_owned(), timeline: way.timeline, last_wal: last.to_string(), lsn, time };
-    Some((aim, (last, behind)))
+    Some((aim, last))
 }
 
 /// What is not here, the first segment or the history file, although there are some behind it; `None` where the way leads to the newest of all.
@@ -105,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn an_aim_names_the_segment_behind_the_last() {
-        let (aim, (last, behind)) = aim(&way(9, (1, 9)), Target::Lsn(Lsn(9 << 24)), "15").unwrap();
+    fn an_aim_names_the_last_segment() {
+        let (aim, last) = aim(&way(9, (1, 9)), Target::Lsn(Lsn(9 << 24)), "15").unwrap();
         assert_eq!((aim.last_wal.as_str(), aim.lsn, aim.time), ("000000010000000000000009", Some(Lsn(9 << 24)), None));
-        assert_eq!((last.seg, behind.seg), (9, 10));
+        assert_eq!(last.seg, 9);
     }
 }

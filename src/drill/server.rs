@@ -1,6 +1,7 @@
 //! The PostgreSQL of a drill: started, listened to, asked, and ended with the drill.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -21,8 +22,8 @@ use super::settings;
 const POLL: Duration = Duration::from_millis(50);
 /// How long it may take to end when it is asked to.
 const FAREWELL: Duration = Duration::from_secs(120);
-/// As much as is kept of what a program says.
-const SAID: usize = 64 << 10;
+/// As much as is read of what a program says: more than the list of a hundred thousand databases.
+const SAID: usize = 16 << 20;
 /// The variable by which a program of PostgreSQL takes the current directory for that of the socket, however long its path is.
 const HERE: &str = "/proc/self/cwd";
 
@@ -42,6 +43,20 @@ pub struct Start<'a> {
     pub settings: &'a BTreeMap<String, String>,
 }
 
+impl Start<'_> {
+    /// A program of PostgreSQL that ends with us, writes nowhere else, and is told nothing by the environment.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(["drill-server", &std::process::id().to_string()]).arg(self.ground.file(""));
+        command.arg("--").arg(program);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C").env_remove("PSQLRC");
+        command
+    }
+}
+
 /// A server that was started.
 pub struct Server<'a> {
     start: Start<'a>,
@@ -52,8 +67,8 @@ pub struct Server<'a> {
 
 /// What a program said, and how it ended.
 pub struct Said {
-    /// How it ended; `None` where it was ended as there was no more time.
-    pub status: Option<ExitStatus>,
+    /// How it ended.
+    pub status: ExitStatus,
     /// What it wrote to standard output.
     pub stdout: String,
     /// And to standard error.
@@ -77,10 +92,8 @@ impl<'a> Server<'a> {
         let failed = |error| Error::io("PostgreSQL cannot be started", error);
         let log = File::create(ground.file("log")).map_err(failed)?;
         let postgres = start.programs.join("postgres");
-        let mut command = Command::new(start.program);
-        command.args(["drill-server", &std::process::id().to_string(), "--"]).arg(postgres);
-        command.args(settings::arguments(&data, &ground.file("")));
-        command.env("LC_ALL", "C").env_remove("PGDATA").current_dir(&data);
+        let mut command = start.command(&postgres);
+        command.args(settings::arguments(&data, &ground.file(""))).current_dir(&data);
         // A Ctrl-C at the terminal is for us, who end it.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(failed)?;
@@ -90,6 +103,12 @@ impl<'a> Server<'a> {
     /// Whether a program is there beside it.
     pub fn has(&self, program: &str) -> bool {
         self.start.programs.join(program).is_file()
+    }
+
+    /// Whether something killed a process of it.
+    pub fn was_killed(&self) -> bool {
+        let log = fs::read_to_string(self.start.ground.file("log")).unwrap_or_default();
+        log.contains("terminated by signal 9")
     }
 
     /// Waits until it takes connections or has ended; what it said by then.
@@ -124,25 +143,22 @@ impl<'a> Server<'a> {
 
     /// Runs a program of PostgreSQL against it, as far as bounds allow.
     pub fn ask(&self, program: &str, arguments: &[&str], database: &str, bounds: Bounds<'_>) -> Result<Said, Error> {
-        let mut command = Command::new(self.start.programs.join(program));
+        let mut command = self.start.command(&self.start.programs.join(program));
         command.args(arguments).current_dir(self.start.ground.data());
         command.env("PGHOST", HERE).env("PGPORT", "5432").env("PGUSER", self.start.user).env("PGDATABASE", database);
         command.env("PGOPTIONS", settings::session(self.start.release, self.start.settings));
-        command.env("PGCLIENTENCODING", "UTF8").env("PGAPPNAME", "antipode drill").env("LC_ALL", "C");
-        for name in ["PGSERVICE", "PGSERVICEFILE", "PGPASSFILE", "PGSSLMODE", "PGHOSTADDR", "PSQLRC", "PGTZ"] {
-            command.env_remove(name);
-        }
+        command.env("PGCLIENTENCODING", "UTF8").env("PGAPPNAME", "antipode drill");
         said(self.start.ground, command, bounds)
     }
 
     /// Runs a program of PostgreSQL over the files of a server that has ended.
     pub fn look(start: &Start<'_>, program: &str, arguments: &[&str], bounds: Bounds<'_>) -> Result<Said, Error> {
-        let mut command = Command::new(start.programs.join(program));
-        command.args(arguments).arg("-D").arg(start.ground.data()).env("LC_ALL", "C").env_remove("PGDATA");
+        let mut command = start.command(&start.programs.join(program));
+        command.args(arguments).arg("-D").arg(start.ground.data());
         said(start.ground, command, bounds)
     }
 
-    /// Ends it well; what it was started from. Whether it did so is the second.
+    /// Ends it; whether it did so well.
     pub fn stop(mut self) -> Result<bool, Error> {
         let until = Instant::now() + FAREWELL;
         self.signal(Signal::INT);
@@ -202,7 +218,7 @@ fn said(ground: &Ground, mut command: Command, bounds: Bounds<'_>) -> Result<Sai
     };
     let [stdout, stderr] = paths.each_ref().map(|path| beginning(path));
     let (stdout, stderr) = (stdout.map_err(failed)?, stderr.map_err(failed)?);
-    ended.map(|status| Said { status: Some(status), stdout, stderr })
+    ended.map(|status| Said { status, stdout, stderr })
 }
 
 /// As much of a file as is kept.
@@ -223,7 +239,7 @@ impl Said {
 
     /// Whether it ended well.
     pub fn is_good(&self) -> bool {
-        self.status.is_some_and(|status| status.success())
+        self.status.success()
     }
 }
 

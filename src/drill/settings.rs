@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::site::drills::{ALWAYS, is_always};
 
-/// From this release on a trigger may run at each login.
+/// From this release on a trigger may run at each login, and a transaction may have a limit of its own.
 const FIRST_WITH_LOGIN_TRIGGERS: u32 = 17;
 
 /// What holds unless `drill.settings` says otherwise.
@@ -25,6 +25,16 @@ const USUAL: [(&str, &str); 14] = [
     ("max_parallel_workers", "2"),
     ("autovacuum", "off"),
     ("jit", "off"),
+];
+
+/// What holds in each session, whatever is said of its database or its role.
+const SESSION: [(&str, &str); 6] = [
+    ("local_preload_libraries", ""),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("default_transaction_read_only", "off"),
+    ("lc_messages", "C"),
 ];
 
 /// The file of settings.
@@ -52,12 +62,12 @@ pub fn arguments(data: &Path, files: &Path) -> Vec<String> {
 
 /// What each session is told, which wins over what `alter database` and `alter role` say.
 pub fn session(release: &str, own: &BTreeMap<String, String>) -> String {
-    let mut options = vec!["-c local_preload_libraries=".to_owned()];
+    let mut options: Vec<String> = SESSION.iter().map(|(name, value)| format!("-c {name}={value}")).collect();
     if !own.contains_key("session_preload_libraries") {
         options.push("-c session_preload_libraries=".to_owned());
     }
     if release.parse().is_ok_and(|release: u32| release >= FIRST_WITH_LOGIN_TRIGGERS) {
-        options.push("-c event_triggers=off".to_owned());
+        options.extend(["-c event_triggers=off".to_owned(), "-c transaction_timeout=0".to_owned()]);
     }
     options.join(" ")
 }
@@ -88,7 +98,9 @@ mod tests {
     #[test]
     fn no_session_begins_with_somebody_elses_code() {
         let own = BTreeMap::new();
-        assert_eq!(session("15", &own), "-c local_preload_libraries= -c session_preload_libraries=");
-        assert!(session("17", &own).ends_with("-c event_triggers=off"));
+        let older = session("15", &own);
+        assert!(older.contains("-c local_preload_libraries= -c statement_timeout=0"), "{older}");
+        assert!(older.ends_with("-c session_preload_libraries=") && !older.contains("event_triggers"), "{older}");
+        assert!(session("17", &own).contains("-c event_triggers=off -c transaction_timeout=0"));
     }
 }

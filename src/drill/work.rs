@@ -16,7 +16,7 @@ use crate::restore::files::{Copied, Files};
 use crate::restore::settings::Settings;
 use crate::restore::{Places, finish, programs};
 use crate::site::drills;
-use crate::store::locks::LockKind;
+use crate::store::locks::{Lock, LockKind};
 use crate::store::{Place, Reserve, Root, Store};
 use crate::transport::ByteCounter;
 
@@ -182,6 +182,10 @@ impl Work<'_> {
         let begun = Instant::now();
         let done = work(self);
         let milliseconds = milliseconds(begun.elapsed());
+        // Whatever ended meanwhile may have been ended by the same hand.
+        if !(self.terms.go_on)() {
+            return Err(Ends::Interrupted);
+        }
         let ((verdict, told), done) = match done {
             Ok((answer, done)) => (answer, Ok(done)),
             Err(error) if error.kind == Kind::Interrupted => return Err(Ends::Interrupted),
@@ -223,6 +227,10 @@ impl Work<'_> {
 
     /// Where the programs are; refuses what has no room.
     fn prepare(&self, found: &Found, ground: &Ground) -> Result<PathBuf, Error> {
+        if rustix::process::geteuid().is_root() {
+            let message = "PostgreSQL does not run as root: run this as the user that Barman runs as";
+            return Err(Error::new(Kind::PermissionDenied, message));
+        }
         let named = self.terms.policy.bin_dir.as_deref();
         let postgres = programs::find("postgres", &found.release, named).ok_or_else(|| {
             let message = format!("PostgreSQL {} is not installed on this host", found.release);
@@ -239,7 +247,7 @@ impl Work<'_> {
     }
 
     fn check_room(&self, found: &Found, ground: &Ground) -> Result<(), Error> {
-        let wal = found.segments.saturating_mul(found.segment_bytes).min(WAL_KEPT);
+        let wal = found.segments.saturating_mul(found.segment_size.bytes()).min(WAL_KEPT);
         let [id] = found.chain.as_slice() else { return self.fits(found.bytes.saturating_add(wal), ground) };
         let base = Root::new(self.store, Place::Base(*id));
         let control = base.open(Path::new("data/global/pg_control"))?;
@@ -263,8 +271,7 @@ impl Work<'_> {
     }
 
     fn restore(&self, found: &Found, ground: &Ground) -> Result<Answer, Error> {
-        let _held: Vec<_> =
-            found.chain.iter().filter_map(|id| self.store.try_lock(LockKind::BackupId(*id)).ok()).collect();
+        let _held = self.hold(found)?;
         let tablespaces: BTreeMap<u32, PathBuf> = self.tablespaces(found, ground)?;
         let places = Places { data: ground.data(), tablespaces };
         let bounds = self.bounds(ground);
@@ -278,6 +285,19 @@ impl Work<'_> {
         })?;
         self.configure(found, ground, &places)?;
         Ok(proved(copied))
+    }
+
+    /// Keeps others from deleting the backups while they are copied. A catalog that takes no lock is deleted from by nobody.
+    fn hold(&self, found: &Found) -> Result<Vec<Lock>, Error> {
+        let mut held = Vec::new();
+        for id in &found.chain {
+            match self.store.try_lock(LockKind::BackupId(*id)).map_err(Error::from) {
+                Ok(lock) => held.push(lock),
+                Err(error) if error.kind == Kind::Busy => return Err(error),
+                Err(error) => tracing::info!("backup {id} is not locked: {error}"),
+            }
+        }
+        Ok(held)
     }
 
     fn tablespaces(&self, found: &Found, ground: &Ground) -> Result<BTreeMap<u32, PathBuf>, Error> {
@@ -326,6 +346,7 @@ impl Work<'_> {
         let recovery = Recovery {
             aim: &found.aim,
             last: found.last,
+            segment_size: found.segment_size,
             segments: found.segments,
             log: &log,
             fetched: &Fetched::read(&fetched),

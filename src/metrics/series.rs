@@ -131,6 +131,8 @@ series! {
         "Files here that were read, are not what was written, and are not mended.";
     DRILLED: Gauge antipode_replica_drill_verdict(site replica primary verdict)
         "What the last drill came to: 1 for that, 0 for the others.";
+    DRILL_DISPROVED: Gauge antipode_replica_drill_disproved(site replica primary)
+        "Whether the last drill that could be run disproved something.";
     LAST_DRILL: Gauge antipode_replica_last_drill_timestamp_seconds(site replica primary)
         "When the last drill was made.";
     LAST_PROVED: Gauge antipode_replica_last_proved_drill_timestamp_seconds(site replica primary)

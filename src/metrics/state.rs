@@ -172,6 +172,7 @@ impl OfReplica<'_, '_, '_> {
             self.labelled(series::DRILLED, words, truth(verdict == drilled.verdict));
         }
         let seconds = |milliseconds: u64| Duration::from_millis(milliseconds).as_secs_f64();
+        self.one(series::DRILL_DISPROVED, truth(drilled.disproved));
         self.one(series::LAST_DRILL, moment(drilled.at));
         self.maybe(series::LAST_PROVED, drilled.proved_at.map(moment));
         self.maybe(series::RECOVERY_TIME, drilled.recovery_milliseconds.map(seconds));

@@ -32,6 +32,9 @@ pub struct Restore<'a> {
     pub takes: Option<u64>,
     /// Bytes that are free there, where that could be asked.
     pub free: Option<u64>,
+    /// How long it takes until PostgreSQL takes connections, in milliseconds, at the pace of the last drill that proved it;
+    /// `None` where none did.
+    pub lasts: Option<u64>,
 }
 
 /// All that as a text for people.
@@ -66,6 +69,16 @@ pub fn restore(restore: Restore<'_>, style: Style) -> String {
         format!("{}{free}", bytes(takes))
     });
     lines.extend(room.map(|room| row("takes", room)));
+    let lasts = restore.lasts.map(|lasts| {
+        format!(
+            "about {} until PostgreSQL takes connections, at the pace of the last drill",
+            duration(lasts.div_ceil(1000))
+        )
+    });
+    lines.push(row(
+        "lasts",
+        lasts.unwrap_or_else(|| "nobody knows how long, as no drill has proved it so far".to_owned()),
+    ));
     let mut text = String::new();
     for line in lines {
         line.write_to(&mut text, style.colour);

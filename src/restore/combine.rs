@@ -2,15 +2,22 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use super::mark::at;
 use super::{Places, programs};
 use crate::error::{Error, Kind};
-use crate::store::Root;
+use crate::store::{GoOn, Root};
 
 const PROGRAM: &str = "pg_combinebackup";
+
+/// How often it is looked whether it has ended.
+const POLL: Duration = Duration::from_millis(50);
 
 /// A chain of backups that is put together.
 pub struct Combining<'a> {
@@ -22,6 +29,8 @@ pub struct Combining<'a> {
     pub programs: Option<&'a Path>,
     /// Where it goes.
     pub places: &'a Places,
+    /// Says no when it is to end.
+    pub go_on: GoOn<'a>,
 }
 
 impl Combining<'_> {
@@ -36,15 +45,43 @@ impl Combining<'_> {
                 _ => {}
             }
         }
-        let ended = Command::new(&program).args(self.arguments()).stdin(Stdio::null()).output();
-        let ended = ended.map_err(|error| at(&program, "started", &error))?;
-        if ended.status.success() {
+        let (status, said) = self.ended(&program).map_err(|error| at(&program, "run", &error))?;
+        if status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&ended.stderr);
+        if !(self.go_on)() {
+            return Err(Error::interrupted());
+        }
+        let said = String::from_utf8_lossy(&said);
         let last: Vec<&str> = said.lines().rev().take(3).collect();
         let said = last.into_iter().rev().collect::<Vec<_>>().join("; ");
         Err(Error::new(Kind::CommandFailed, format!("{PROGRAM} could not put the backups together: {said}")))
+    }
+
+    /// How it ended, and what it complained of. It is ended where it is not to go on.
+    fn ended(&self, program: &Path) -> io::Result<(ExitStatus, Vec<u8>)> {
+        let mut command = Command::new(program);
+        command.args(self.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // A Ctrl-C at the terminal is for us, who end it.
+        let mut child = command.process_group(0).spawn()?;
+        let complaints = child.stderr.take().map(|mut stderr| {
+            thread::spawn(move || {
+                let mut said = Vec::new();
+                stderr.read_to_end(&mut said).map(|_| said)
+            })
+        });
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if !(self.go_on)() {
+                child.kill()?;
+                break child.wait()?;
+            }
+            thread::sleep(POLL);
+        };
+        let said = complaints.and_then(|complaints| complaints.join().ok()).transpose()?;
+        Ok((status, said.unwrap_or_default()))
     }
 
     fn arguments(&self) -> Vec<OsString> {

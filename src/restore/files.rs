@@ -45,7 +45,7 @@ impl Files<'_> {
         match bases.as_slice() {
             [base] => Copying { base: *base, manifest: manifest(*base)?, places, counter, go_on }.run(),
             chain => {
-                Combining { chain, release, programs, places }.run()?;
+                Combining { chain, release, programs, places, go_on }.run()?;
                 prove(places, go_on)
             }
         }

@@ -11,8 +11,8 @@ use crate::error::Error;
 /// Directories that PostgreSQL needs and a backup of the files alone may lack.
 const NEEDED: [&str; 2] = ["pg_wal", "pg_tblspc"];
 
-/// What says of the old server that it ran, or followed another one.
-const GONE: [&str; 3] = ["postmaster.pid", "postmaster.opts", "standby.signal"];
+/// What says of the old server that it ran, followed another one, or where its tablespaces were: their links are made.
+const GONE: [&str; 4] = ["postmaster.pid", "postmaster.opts", "standby.signal", "tablespace_map"];
 
 /// Has recovery begin at the next start: with these lines, and with the label that only backup.info has.
 pub fn prepare(places: &Places, lines: &[String], label: Option<&str>) -> Result<(), Error> {

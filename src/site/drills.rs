@@ -50,7 +50,7 @@ pub struct Check {
 }
 
 /// What holds for the server of a drill whatever anybody sets, so that it talks to nobody and lies where it was put.
-pub const ALWAYS: [(&str, &str); 22] = [
+pub const ALWAYS: [(&str, &str); 26] = [
     ("listen_addresses", ""),
     // Its own data directory, which nobody else may enter.
     ("unix_socket_directories", "."),
@@ -76,11 +76,15 @@ pub const ALWAYS: [(&str, &str); 22] = [
     ("timezone", "UTC"),
     ("lc_messages", "C"),
     ("external_pid_file", ""),
+    ("port", "5432"),
+    ("log_error_verbosity", "default"),
+    // In its own directory, as all that it writes.
+    ("dynamic_shared_memory_type", "mmap"),
+    ("temp_tablespaces", ""),
 ];
 
 /// Where files are, and how far it recovers, which each drill says by itself.
-const PLACES: [&str; 7] =
-    ["config_file", "hba_file", "ident_file", "data_directory", "restore_command", "port", "include"];
+const PLACES: [&str; 6] = ["config_file", "hba_file", "ident_file", "data_directory", "restore_command", "include"];
 
 /// Whether a setting is nobody's to change.
 pub fn is_always(name: &str) -> bool {

@@ -207,6 +207,7 @@ fn the_page_leads_from_the_site_alone_to_every_target_and_back_to_a_site() {
     let stopping = [("stop-at", &[("TARGET", stop_at.as_str())][..])];
     for (name, blocks, waits, expected) in [
         ("restored-time", &[("restore-time", &[("TIME", points.time.as_str())][..])][..], true, &best),
+        ("restored-position", &[("restore-position", &[("LSN", points.position.as_str())])], true, &best),
         ("restored-immediate", &[("restore-immediate", &[])], true, &at_backup),
         ("restored", &[("restore-newest", &[])], false, &all),
         ("time", &[("barman-time", &[("TIME", points.time.as_str())])], true, &best),

@@ -146,6 +146,11 @@ fn what_could_not_be_tried_is_no_good_word() {
             &["--point", "newest"],
             "`drill.max_time` is over",
         ),
+        (
+            &["drill: {checks: [{sql: \"copy (select 1) to '/tmp/written-by-a-drill'\", expect: \"\"}]}"],
+            &["--point", "newest"],
+            "for writing: Permission denied",
+        ),
         (&full, &["--point", "2020-01-01T00:00:00Z"], "every backup that is here ended after that point"),
         (&full, &["--backup", "20200101T000000"], "there is no backup 20200101T000000 here"),
     ] {
@@ -245,4 +250,9 @@ fn whoever_keeps_the_site_makes_drills_by_itself_and_status_tells_of_them() {
         (&"proved".into(), &true.into(), &"in sync".into())
     );
     assert!(drilled["forecast_milliseconds"].as_u64() > Some(0), "{drilled}");
+    let restored = antipode(&site.directory, &["restore", SERVER, "restored", "--print"]);
+    assert!(
+        restored.stdout.contains("until PostgreSQL takes connections, at the pace of the last drill"),
+        "{restored}"
+    );
 }

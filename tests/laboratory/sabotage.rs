@@ -186,9 +186,10 @@ const OF_WAL: [Sabotage; 9] = [
         "a flipped bit in a compressed segment",
         |copy| {
             let last = copy.newest().last().unwrap().clone();
-            flip(&last, size(&last) / 2);
+            // Further behind are zeros, which can be said in several ways.
+            flip(&last, 400);
         },
-        &["is not what its name says", "recovery ended within"],
+        &["is not what its name says", "recovery ended within", "missing or damaged"],
     ),
     ("a zeroed segment", |copy| zero(&copy.newest()[1], 0), &["is missing or damaged", "is not what its name says"]),
     (

@@ -228,18 +228,23 @@ impl Follower for Told {
         }
     }
 
-    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>) {
+    fn drilled(&self, replica: &Replica, outcome: &Result<Drill, Error>, unkept: Option<&Error>) {
         let name = &replica.name;
         let drill = match outcome {
             Ok(drill) => drill,
-            // It was told to end, or an apply has the replica: the next one is due soon enough.
-            Err(error) if error.kind == Kind::Interrupted => return,
+            Err(error) if error.kind == Kind::Interrupted => {
+                self.line(name, "the drill was interrupted, and is made again");
+                return;
+            }
             Err(error) => {
                 self.terminal.error(&error.clone().of(format_args!("the drill of {name}")));
                 return;
             }
         };
         self.line(name, &format!("drill: {}", render::drill::sentence(drill)));
+        if let Some(error) = unkept {
+            self.terminal.error(&error.clone().of(format_args!("the drill of {name}")));
+        }
         if let Err(error) = drill_reports::write(&replica.policy.drill, drill) {
             self.terminal.error(&error.of(format_args!("the drill of {name}")));
         }

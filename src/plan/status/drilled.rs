@@ -31,7 +31,9 @@ pub struct Drilled {
     pub forecast_milliseconds: Option<u64>,
     /// `objective.rto` of the site file, in seconds; null when there is none.
     pub rto_seconds: Option<u64>,
-    /// Whether the last drill disproved nothing, and no recovery is known to take longer than the objective.
+    /// Whether the last drill that was tried disproved something.
+    pub disproved: bool,
+    /// Whether it did not, and no recovery is known to take longer than the objective.
     pub kept: bool,
 }
 
@@ -52,6 +54,8 @@ impl Drilled {
         let longest = measured.max(forecast);
         let most = rto.map(|rto| u64::try_from(rto.as_millis()).unwrap_or(u64::MAX));
         let is_too_long = longest.zip(most).is_some_and(|(longest, most)| longest > most);
+        // One that could not be run takes nothing back.
+        let is_disproved = drills.last_tried().is_some_and(|drill| drill.verdict == Verdict::Disproved);
         let why = last.steps.iter().find(|step| step.verdict == Some(last.verdict));
         Some(Self {
             at: last.began,
@@ -61,7 +65,8 @@ impl Drilled {
             recovery_milliseconds: measured,
             forecast_milliseconds: forecast,
             rto_seconds: rto.map(|rto| rto.as_secs()),
-            kept: last.verdict != Verdict::Disproved && !is_too_long,
+            disproved: is_disproved,
+            kept: !is_disproved && !is_too_long,
         })
     }
 }
@@ -99,6 +104,8 @@ mod tests {
             assert_eq!((now.verdict, now.kept, now.why.as_deref()), (verdict, kept, Some("got 41")));
             assert_eq!((now.proved_at, now.recovery_milliseconds), (Some(good.began), Some(90_000)));
         }
+        let not_since = told(vec![failed(Verdict::NotRun), failed(Verdict::Disproved), good.clone()], None).unwrap();
+        assert!(not_since.disproved && !not_since.kept, "{not_since:?}");
         assert_eq!(told(vec![failed(Verdict::NotRun)], Some(1)).unwrap().forecast_milliseconds, None);
     }
 
