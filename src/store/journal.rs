@@ -40,6 +40,7 @@ const GLANCES: (Duration, usize) = (Duration::from_millis(50), 40);
 pub struct Journal {
     directory: PathBuf,
     most: u64,
+    glances: usize,
 }
 
 /// It cannot be written to or read.
@@ -83,7 +84,7 @@ impl From<LockError> for JournalError {
 impl Journal {
     /// The journal of the catalog with this `barman_home`.
     pub fn of(home: &Path) -> Self {
-        Self { directory: home.join(places::OWN_DIRECTORY).join("journal"), most: MOST }
+        Self { directory: home.join(places::OWN_DIRECTORY).join("journal"), most: MOST, glances: GLANCES.1 }
     }
 
     /// How things stood when it was last written to.
@@ -172,7 +173,7 @@ impl Journal {
 
     /// What it tells; nothing where no run was ever recorded.
     pub fn read(&self) -> Result<History, JournalError> {
-        let mut glances = GLANCES.1;
+        let mut glances = self.glances;
         loop {
             // In this order: what is noted was written before.
             let end = self.end()?;
@@ -370,7 +371,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_journal_that_is_just_written_to_is_looked_at_again() {
-        let ground = Ground::new();
+        let mut ground = Ground::new();
+        // However late the other one is.
+        ground.journal.glances = usize::MAX;
         ground.append(0).await.unwrap();
         let end = fs::read(ground.path("end.json")).unwrap();
         fs::remove_file(ground.path("end.json")).unwrap();

@@ -148,5 +148,7 @@ fn whoever_keeps_a_site_goes_on_when_its_clock_is_turned_back_or_ahead() {
         let what = format!("a new backup is here, the clock being turned by {by}");
         kept.until(&what, || ground.has(&format!("main/meta/{id}-backup.info")));
     }
+    kept.until("nothing is left to do", || ground.at(RIGHT, &["plan", "--detailed-exitcode"]).0 == 0);
+    drop(kept);
     ground.has_all();
 }
