@@ -1,18 +1,26 @@
 //! What of a server lies on the disk here and is to be what was written: the files of its published bases, and its WAL.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::barman::backup_info::Status;
 use crate::barman::ids::{BackupId, ServerName, SystemId};
-use crate::barman::wal::{Lsn, WalName};
+use crate::barman::wal::{Lsn, Segment, WalName};
 use crate::observe::catalog::backups::{self, InfoFile};
 use crate::store::{CatalogError, Found, Place, Root, Store, parallel, wals};
 use crate::verify::base::Announced;
 use crate::verify::tree;
 
 use super::reads::Subject;
+
+/// How many segments a log of 4 GiB may have: a segment has 1 MiB to 1 GiB.
+const SEGMENTS_PER_LOG: [u32; 11] = [4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4];
+
+/// Whether a segment may be the last one of its log.
+fn ends_log(seg: u32) -> bool {
+    SEGMENTS_PER_LOG.iter().any(|count| seg == count - 1)
+}
 
 /// What lies here of a server.
 #[derive(Default)]
@@ -43,12 +51,30 @@ impl Here {
         self.wals.iter().map(|(name, found)| (*name, found.stamp.size))
     }
 
-    /// The segment that follows a WAL file, and the one before it, by their names.
+    /// The segment that follows a segment on its timeline, and the one before it, by their numbers. Between two names there
+    /// may be any number of others, so that these are not walked through.
     pub fn neighbours(&self, name: WalName) -> (Option<WalName>, Option<WalName>) {
-        let is_segment = |name: &&WalName| matches!(name, WalName::Segment(_));
-        let next = self.wals.range((Bound::Excluded(name), Bound::Unbounded)).map(|(name, _)| name).find(is_segment);
-        let previous = self.wals.range(..name).map(|(name, _)| name).rfind(is_segment);
-        (next.copied(), previous.copied())
+        let WalName::Segment(at) = name else { return (None, None) };
+        (self.next(at).map(WalName::Segment), self.previous(at).map(WalName::Segment))
+    }
+
+    fn has(&self, segment: &Segment) -> bool {
+        self.wals.contains_key(&WalName::Segment(*segment))
+    }
+
+    fn next(&self, at: Segment) -> Option<Segment> {
+        let in_log = at.seg.checked_add(1).map(|seg| Segment { seg, ..at });
+        let in_next = at.log.checked_add(1).filter(|_| ends_log(at.seg)).map(|log| Segment { log, seg: 0, ..at });
+        [in_log, in_next].into_iter().flatten().find(|segment| self.has(segment))
+    }
+
+    fn previous(&self, at: Segment) -> Option<Segment> {
+        if let Some(seg) = at.seg.checked_sub(1) {
+            return Some(Segment { seg, ..at }).filter(|segment| self.has(segment));
+        }
+        let log = at.log.checked_sub(1)?;
+        let lasts = SEGMENTS_PER_LOG.map(|count| Segment { log, seg: count - 1, ..at });
+        lasts.into_iter().find(|segment| self.has(segment) && self.next(*segment) == Some(at))
     }
 
     /// Whether a file could be here: one of a base that is here may be missing from it.
@@ -156,4 +182,48 @@ fn listed(root: Root<'_>, directory: &Path) -> Result<Listed, CatalogError> {
         }
     }
     Ok((files, directories))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Posix;
+
+    /// What is on a disk that has these WAL files.
+    fn here(names: &[&str]) -> Here {
+        let home = tempfile::tempdir().unwrap();
+        let dirs = crate::barman::layout::ServerDirs::of_catalog(home.path(), "main".parse().unwrap());
+        for name in names {
+            let path = dirs.wal(name.parse().unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "it").unwrap();
+        }
+        list(&Posix::new(dirs.clone()), &dirs.server).unwrap()
+    }
+
+    #[test]
+    fn the_segments_beside_one_are_those_of_the_numbers_beside_its_own() {
+        let (f, g) = ("00000001000000000000000F", "000000010000000000000010");
+        let (last, first) = ("0000000100000000000000FF", "000000010000000100000000");
+        let label = "00000001000000000000000F.00000028.backup";
+        let small_last = "000000010000000000000FFF";
+        for (names, name, next, previous) in [
+            (vec![f, label, g], f, Some(g), None),
+            (vec![f, label, g], g, None, Some(f)),
+            (vec![f, label, g], label, None, None),
+            (vec![f, "000000010000000000000011"], f, None, None),
+            (vec![f, "000000020000000000000010"], f, None, None),
+            (vec![last, first], last, Some(first), None),
+            (vec![last, first], first, None, Some(last)),
+            (vec![small_last, last, first], first, None, Some(small_last)),
+            (vec!["0000000100000000000000FE", first], first, None, None),
+        ] {
+            let told = |name: Option<&str>| name.map(|name| name.parse().unwrap());
+            assert_eq!(
+                here(&names).neighbours(name.parse().unwrap()),
+                (told(next), told(previous)),
+                "{names:?} {name}"
+            );
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::verify::arrival::{Digesting, drain};
 use crate::verify::base::{self, MANIFEST};
 use crate::verify::control_file::has_page_checksums;
 use crate::verify::manifest::{Manifest, ManifestFile};
-use crate::verify::wal_proof::{self, Proof};
+use crate::verify::wal_proof::{self, Met, Proof};
 use crate::verify::{page, tree};
 
 use super::disk::Base;
@@ -35,6 +35,9 @@ pub enum Judged {
     Good(Came),
     /// The same, and nothing says yet what was in it before: it had this.
     New(Came, Digest),
+    /// Nothing is wrong with it by itself, and of the record that goes through it and the file beside it nothing is known:
+    /// that mends nothing.
+    Alone(Came),
     /// It is not what was written: why.
     Damaged(String),
     /// This and the next WAL file do not go together: which of them is not what was written, nobody knows.
@@ -187,22 +190,23 @@ pub struct Around<'a> {
 pub fn wal(store: &dyn Store, name: WalName, listed: Found, around: Around<'_>, pace: &Pace<'_>) -> Judged {
     read(store, Place::Wal(name).into(), listed, pace, |file| {
         let (proof, crossing) = wal_proof::read(name, file, around.line, around.systems, |file| pace.of(file))?;
-        let next = around.next.zip(crossing);
-        Ok(match (proof, next) {
-            (Proof::Proved, Some((next, crossing))) => {
-                // One that cannot be opened is told when its turn comes.
-                let Ok(Some(opened)) = store.open(Place::Wal(next).into()) else {
-                    return Ok(Judged::Good((Verdict::Proved, None)));
-                };
-                let parted = wal_proof::meets((name, crossing), (next, &opened), |file| pace.of(file));
-                match parted.ok().flatten() {
-                    Some(why) => Judged::Parted(next, why),
-                    None => Judged::Good((Verdict::Proved, None)),
+        let came = (Verdict::Proved, None);
+        // Behind the end of an unfinished one nothing follows.
+        let crossing = crossing.filter(|_| matches!(name, WalName::Segment(_)));
+        Ok(match (proof, crossing, around.next) {
+            (Proof::Proved, None, _) => Judged::Good(came),
+            (Proof::Proved, Some(_), None) => Judged::Alone(came),
+            (Proof::Proved, Some(crossing), Some(next)) => {
+                // One that cannot be read is told when its turn comes.
+                let Ok(Some(opened)) = store.open(Place::Wal(next).into()) else { return Ok(Judged::Alone(came)) };
+                match wal_proof::meets((name, crossing), (next, &opened), |file| pace.of(file)) {
+                    Ok(Met::Whole) => Judged::Good(came),
+                    Ok(Met::Parted(why)) => Judged::Parted(next, why),
+                    Ok(Met::Unknown) | Err(_) => Judged::Alone(came),
                 }
             }
-            (Proof::Proved, None) => Judged::Good((Verdict::Proved, None)),
-            (Proof::Unproven, _) => Judged::Good((Verdict::Unproven, None)),
-            (Proof::Damaged(why), _) => Judged::Damaged(why),
+            (Proof::Unproven, ..) => Judged::Good((Verdict::Unproven, None)),
+            (Proof::Damaged(why), ..) => Judged::Damaged(why),
         })
     })
 }
@@ -230,8 +234,10 @@ fn read(
     let judged = judge(&file).unwrap_or_else(|error| failed(&error, pace));
     let is_there = || matches!(store.look(at), Ok(Some(found)) if found.stamp == listed.stamp);
     match judged {
-        // What is read in part looks damaged.
-        Judged::Damaged(_) | Judged::Parted(..) | Judged::Unreadable(_) if !pace.goes_on() => Judged::Stopped,
+        // What is read in part looks damaged, or as if nothing were known.
+        Judged::Damaged(_) | Judged::Parted(..) | Judged::Unreadable(_) | Judged::Alone(_) if !pace.goes_on() => {
+            Judged::Stopped
+        }
         judged if is_listed() && is_there() => judged,
         _ => Judged::Changed,
     }

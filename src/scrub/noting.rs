@@ -66,7 +66,7 @@ impl Work<'_> {
         }
         for ((subject, found), judged) in judged {
             match judged {
-                Judged::Good(_) if parted.iter().any(|(other, ..)| other == subject) => {
+                Judged::Good(_) | Judged::Alone(_) if parted.iter().any(|(other, ..)| other == subject) => {
                     self.outcome.read.add(found.stamp.size);
                 }
                 Judged::Good(came) => {
@@ -75,9 +75,14 @@ impl Work<'_> {
                     good.push(subject.clone());
                 }
                 // It was something else once, and nothing says any more what: that it can be read mends nothing.
-                Judged::New((Verdict::Unproven, _), _) if is_noted(&noted, subject) => {
+                // The same where what it has in common with the file beside it was not looked at.
+                Judged::New((Verdict::Unproven, _), _) | Judged::Alone(_) if is_noted(&noted, subject) => {
                     self.outcome.read.add(found.stamp.size);
                     self.reads.note(subject.clone(), *found, self.now, (Verdict::Damaged, None));
+                }
+                Judged::Alone(came) => {
+                    self.outcome.read.add(found.stamp.size);
+                    self.reads.note(subject.clone(), *found, self.now, came);
                 }
                 Judged::New(came, digest) => {
                     self.outcome.read.add(found.stamp.size);

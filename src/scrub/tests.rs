@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::barman::layout::{Layout, ServerDirs};
 use crate::barman::verified::Amount;
+use crate::barman::wal::WalName;
 use crate::demo::catalog::{FIRST_BACKUP, SYSTEM};
 use crate::store::{Place, Posix};
 
@@ -134,6 +135,67 @@ fn two_segments_that_do_not_go_together_are_damaged_until_they_do() {
     rot(&paths[1], 200);
     let mended = ground.verify(Asked::All);
     assert_eq!((mended.damaged.len(), mended.mended.len()), (0, 2), "{mended:?}");
+}
+
+/// Two segments that one record goes through, of which the second is damaged in it, and that are noted.
+fn parted(ground: &Ground) -> ([WalName; 2], [PathBuf; 2]) {
+    let names = ["00000001000000000000000F", "000000010000000000000010"].map(|name| name.parse().unwrap());
+    let paths = names.map(|name| ground.dirs.wal(name));
+    fs::create_dir_all(paths[0].parent().unwrap()).unwrap();
+    for (path, bytes) in paths.iter().zip(crate::verify::wal_log::tests::crossing_at(SYSTEM, 0x0F, 5000)) {
+        fs::write(path, bytes).unwrap();
+    }
+    rot(&paths[1], 200);
+    assert_eq!(ground.verify(Asked::All).damaged.len(), 2);
+    (names, paths)
+}
+
+fn has_wal(ground: &Ground, name: WalName) -> bool {
+    damage::has_wal(&ground.store, name).unwrap()
+}
+
+#[test]
+fn a_segment_stays_damaged_while_the_one_before_it_tells_nothing_of_the_record_between_them() {
+    let ground = Ground::new();
+    let (names, paths) = parted(&ground);
+    // Damaged itself it says nothing of how its last record goes on.
+    rot(&paths[0], 100);
+    let found = ground.verify(Asked::All);
+    assert!(found.mended.is_empty() && names.iter().all(|name| has_wal(&ground, *name)), "{found:?}");
+    // The second is what was written again, which nobody can know before the first is.
+    rot(&paths[1], 200);
+    assert!(ground.verify(Asked::All).mended.is_empty());
+    rot(&paths[0], 100);
+    assert_eq!(ground.verify(Asked::All).mended.len(), 2);
+}
+
+#[test]
+fn a_segment_stays_damaged_while_the_one_that_follows_it_cannot_be_read() {
+    let ground = Ground::new();
+    let (names, paths) = parted(&ground);
+    fs::remove_file(&paths[1]).unwrap();
+    for is_there in [false, true] {
+        if is_there {
+            std::os::unix::fs::symlink("elsewhere", &paths[1]).unwrap();
+        }
+        let found = ground.verify(Asked::All);
+        assert!(found.mended.is_empty() && has_wal(&ground, names[0]), "{found:?}");
+    }
+}
+
+#[test]
+fn what_there_is_no_time_to_look_at_mends_nothing() {
+    let ground = Ground::new();
+    parted(&ground);
+    for most in (0..).step_by(61) {
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let go_on = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < most;
+        let found = ground.verify_until(Asked::All, &go_on);
+        assert_eq!((found.mended.len(), damage::noted(&ground.store).unwrap().count()), (0, 2), "{most}: {found:?}");
+        if found.ended == Ended::Done {
+            break;
+        }
+    }
 }
 
 #[test]

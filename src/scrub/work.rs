@@ -232,19 +232,20 @@ impl Work<'_> {
         self.readers.install(|| names.iter().par_bridge().map(|name| judge(name)).collect())
     }
 
-    /// A WAL file that is known to be damaged is good only when also the one before it goes on in it: of two that do not go
-    /// together either may be the damaged one.
+    /// A WAL file that is known to be damaged is good only when also the one before it is, and goes on in it: of two that do
+    /// not go together either may be the damaged one.
     fn judge_wal(&self, name: WalName, found: Found, noted: &DamageNote) -> Judged {
-        let (_, previous) = self.here.neighbours(name);
         let judged = self.judge_segment(name, found);
-        let before = previous.filter(|_| noted.wals.contains_key(&name));
-        let before = before.and_then(|name| Some((name, *self.here.wals.get(&name)?)));
-        match (&judged, before) {
-            (Judged::Good(_), Some((previous, found))) => match self.judge_segment(previous, found) {
-                Judged::Parted(_, why) => Judged::Damaged(why),
-                _ => judged,
-            },
-            _ => judged,
+        let Judged::Good(came @ (Verdict::Proved, _)) = judged else { return judged };
+        let before = self.here.neighbours(name).1.filter(|_| noted.wals.contains_key(&name));
+        let Some((previous, found)) = before.and_then(|name| Some((name, *self.here.wals.get(&name)?))) else {
+            return judged;
+        };
+        match self.judge_segment(previous, found) {
+            Judged::Good((Verdict::Proved, _)) => judged,
+            Judged::Parted(_, why) => Judged::Damaged(why),
+            Judged::Stopped => Judged::Stopped,
+            _ => Judged::Alone(came),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The note of what is damaged here ([`crate::barman::damage`]): who finds damage and who mends it change it side by side.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -67,13 +68,27 @@ pub fn base_is_good(store: &dyn Store, id: BackupId) -> Result<(), ChangeError> 
     if read(store)?.bases.contains_key(&id) { change(store, |damage| drop(damage.bases.remove(&id))) } else { Ok(()) }
 }
 
-/// WAL files were replaced by proved ones.
-pub fn wals_are_good(store: &dyn Store, names: &[WalName]) -> Result<(), ChangeError> {
+/// WAL files were replaced by proved ones. Of some, and of files beside them, it is known that they are no better than what
+/// was there, and why.
+pub fn wals_came_anew(
+    store: &dyn Store,
+    names: &BTreeSet<WalName>,
+    no_better: &BTreeMap<WalName, String>,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
     let noted = read(store)?.wals;
-    if names.iter().any(|name| noted.contains_key(name)) {
-        return change(store, |damage| damage.wals.retain(|name, _| !names.contains(name)));
+    if no_better.is_empty() && !names.iter().any(|name| noted.contains_key(name)) {
+        return Ok(());
     }
-    Ok(())
+    let spoilt = |(name, why): (&WalName, &String)| {
+        let found = store.look(Place::Wal(*name).into()).ok()??;
+        Some((*name, Spoilt { why: why.clone(), found: now, seen: Seen::of(found), is_shared: true }))
+    };
+    let spoilt: Vec<(WalName, Spoilt)> = no_better.iter().filter_map(spoilt).collect();
+    change(store, |damage| {
+        damage.wals.retain(|name, _| !names.contains(name));
+        damage.wals.extend(spoilt);
+    })
 }
 
 /// What was brought anew for files of a base is damaged as well: what is there now is no better.
@@ -92,16 +107,6 @@ pub fn base_is_no_better(
         return Ok(());
     }
     change(store, |damage| damage.bases.entry(id).or_default().extend(spoilt))
-}
-
-/// What was brought anew for WAL files is in its place, and is no better.
-pub fn wals_are_no_better(store: &dyn Store, names: &[(WalName, String)], now: Timestamp) -> Result<(), ChangeError> {
-    let spoilt = |(name, why): &(WalName, String)| {
-        let found = store.look(Place::Wal(*name).into()).ok()??;
-        Some((*name, Spoilt { why: why.clone(), found: now, seen: Seen::of(found), is_shared: true }))
-    };
-    let spoilt: Vec<(WalName, Spoilt)> = names.iter().filter_map(spoilt).collect();
-    if spoilt.is_empty() { Ok(()) } else { change(store, |damage| damage.wals.extend(spoilt)) }
 }
 
 /// What was brought anew for a WAL file is damaged as well, and was not put in its place.
@@ -165,7 +170,6 @@ fn is_same(store: &dyn Store, thing: Thing<'_>, spoilt: &Spoilt) -> Result<bool,
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs;
     use std::path::Path;
 
@@ -240,9 +244,15 @@ mod tests {
     #[test]
     fn what_was_proved_is_damaged_no_longer_and_the_note_of_nothing_is_none() {
         let ground = Ground::new();
-        wals_are_good(&ground.store, &["000000010000000000000008".parse().unwrap()]).unwrap();
+        let came = |name: &str, no_better: &[&str]| {
+            let no_better = no_better.iter().map(|name| (name.parse().unwrap(), "as it was".to_owned())).collect();
+            wals_came_anew(&ground.store, &[name.parse().unwrap()].into(), &no_better, Timestamp::UNIX_EPOCH).unwrap();
+        };
+        came("000000010000000000000008", &[]);
         assert_eq!(ground.count(), 2);
-        wals_are_good(&ground.store, &[NAME.parse().unwrap()]).unwrap();
+        came(NAME, &[NAME]);
+        assert!(noted(&ground.store).unwrap().wals[&NAME.parse().unwrap()].is_shared);
+        came(NAME, &[]);
         assert_eq!(ground.count(), 1);
         base_is_good(&ground.store, ID.parse().unwrap()).unwrap();
         assert_eq!((ground.count(), ground.store.look(Place::Damage.into()).unwrap().is_none()), (0, true));

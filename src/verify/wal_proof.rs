@@ -39,27 +39,38 @@ pub fn prove<'f, R: io::Read + 'f>(
     Ok(read(name, file, line, systems, wrap)?.0)
 }
 
-/// Whether the next segment goes on with the record that one ends in: why not. Errors are those of the system; a next one
-/// that is damaged itself says nothing.
+/// What reading the next segment came to, of a record that one ends in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Met {
+    /// It goes on with the record, and the two together are what was written.
+    Whole,
+    /// The two do not go together: why.
+    Parted(String),
+    /// It says nothing: it is not the one that follows, is damaged itself, or has not all of the record either.
+    Unknown,
+}
+
+/// Whether the next segment goes on with the record that one ends in. Errors are those of the system.
 pub fn meets<'f, R: io::Read + 'f>(
     (name, crossing): (WalName, Crossing),
     (next, file): (WalName, &'f File),
     wrap: impl Fn(&'f File) -> io::Result<R>,
-) -> io::Result<Option<String>> {
-    let Start::Header { compression, .. } = Start::read(wrap(file)?)? else { return Ok(None) };
+) -> io::Result<Met> {
+    let Start::Header { compression, .. } = Start::read(wrap(file)?)? else { return Ok(Met::Unknown) };
     let met = match compression {
         None => crossing.meet(wrap(file)?),
         Some(compression) => compression.decoder(wrap(file)?).and_then(|decoder| crossing.meet(decoder)),
     };
     match met {
         Ok(Meeting::Broken(fault @ LogFault::Checksum(_))) => {
-            Ok(Some(format!("{fault}: it begins in {name} and ends in {next}, and one of the two is damaged")))
+            Ok(Met::Parted(format!("{fault}: it begins in {name} and ends in {next}, and one of the two is damaged")))
         }
-        Ok(Meeting::Broken(_)) => Ok(Some(format!(
+        Ok(Meeting::Broken(_)) => Ok(Met::Parted(format!(
             "{next} does not go on with the record that {name} ends in, and one of the two is damaged"
         ))),
         Err(error) if error.raw_os_error().is_some() => Err(error),
-        Err(_) | Ok(Meeting::Whole | Meeting::Unknown) => Ok(None),
+        Ok(Meeting::Whole) => Ok(Met::Whole),
+        Err(_) | Ok(Meeting::Unknown) => Ok(Met::Unknown),
     }
 }
 

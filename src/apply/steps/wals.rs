@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, iter};
+use jiff::Timestamp;
 
 use super::first_few;
 use crate::apply::piece::Piece;
@@ -352,12 +353,14 @@ impl Placing {
         }
         if !good.is_empty() {
             self.sync(&good)?;
+            let store = self.store.as_ref();
             let names: Vec<WalName> = good.iter().map(|entry| entry.name).collect();
-            self.store.publish_wals(&names)?;
-            if names.iter().any(|name| self.damaged.contains(name)) {
-                damage::wals_are_good(self.store.as_ref(), &names)?;
-                let mended = names.iter().copied().filter(|name| self.damaged.contains(name));
-                parted::note(self.store.as_ref(), mended, &self.segment_sizes)?;
+            let arrived: BTreeSet<WalName> = names.iter().copied().collect();
+            let mended: BTreeSet<WalName> = arrived.intersection(&self.damaged).copied().collect();
+            let parted = parted::among(store, &arrived, mended.iter().copied(), &self.segment_sizes);
+            store.publish_wals(&names)?;
+            if !mended.is_empty() {
+                damage::wals_came_anew(store, &mended, &parted, Timestamp::now())?;
             }
         }
         Ok((good, refused))

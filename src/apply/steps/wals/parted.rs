@@ -1,30 +1,40 @@
 //! Segments that were brought anew, with those beside them: a record that goes through two is proved by both together.
 
-use std::collections::BTreeSet;
-
-use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::from_the_start;
 use crate::barman::wal::{Segment, SegmentSize, WalName};
-use crate::error::Error;
-use crate::store::{CatalogError, Place, Store, damage};
-use crate::verify::wal_proof;
+use crate::store::{Place, Store, damage};
+use crate::verify::wal_proof::{self, Met};
 
-/// Notes which segments do not go together with those beside them even now that they came anew. While one of two waits to be
-/// brought itself, nothing is said.
-pub fn note(store: &dyn Store, names: impl Iterator<Item = WalName>, sizes: &[SegmentSize]) -> Result<(), Error> {
-    let Some(size) = sizes.first().copied() else { return Ok(()) };
-    for name in names {
+/// Which segments do not go together with those beside them even now that they came anew, and why: looked at before those
+/// that arrived are in their places. While one of two waits to be brought itself, or cannot be read, nothing is said.
+pub fn among(
+    store: &dyn Store,
+    arrived: &BTreeSet<WalName>,
+    mended: impl Iterator<Item = WalName>,
+    sizes: &[SegmentSize],
+) -> BTreeMap<WalName, String> {
+    let mut parted = BTreeMap::new();
+    let Some(size) = sizes.first().copied() else { return parted };
+    let place = |name: WalName| if arrived.contains(&name) { Place::Arrived(name) } else { Place::Wal(name) };
+    // One of which that is not known may wait as well.
+    let waits = |name: WalName| !arrived.contains(&name) && damage::has_wal(store, name).unwrap_or(true);
+    for name in mended {
         let pairs = [(Some(name), beside(name, 1, size)), (beside(name, -1, size), Some(name))];
         for (first, next) in pairs.into_iter().filter_map(|(first, next)| first.zip(next)) {
-            let waits = damage::has_wal(store, first)? || damage::has_wal(store, next)?;
-            let parted = if waits { None } else { parted(store, first, next)? };
-            if let Some(why) = parted {
-                damage::wals_are_no_better(store, &[(first, why.clone()), (next, why)], Timestamp::now())?;
+            if waits(first) || waits(next) {
+                continue;
+            }
+            match met(store, (first, place(first)), (next, place(next))) {
+                Ok(Met::Parted(why)) => parted.extend([(first, why.clone()), (next, why)]),
+                Ok(Met::Whole | Met::Unknown) => {}
+                Err(error) => tracing::debug!("{first} and {next} are not looked at together: {error}"),
             }
         }
     }
-    Ok(())
+    parted
 }
 
 /// The segment so many places further on its timeline.
@@ -34,13 +44,12 @@ fn beside(name: WalName, step: i64, size: SegmentSize) -> Option<WalName> {
     Some(WalName::Segment(Segment::from_number(segment.timeline, number, size)?))
 }
 
-/// Why two segments that are here do not go together, if they do not.
-fn parted(store: &dyn Store, first: WalName, next: WalName) -> Result<Option<String>, CatalogError> {
-    let [at, after] = [first, next].map(Place::Wal);
-    let (Some(file), Some(following)) = (store.open(at.into())?, store.open(after.into())?) else { return Ok(None) };
-    let read = wal_proof::read(first, &file, None, &BTreeSet::new(), from_the_start);
-    let met = read.and_then(|(_, crossing)| {
-        crossing.map_or(Ok(None), |crossing| wal_proof::meets((first, crossing), (next, &following), from_the_start))
-    });
-    met.map_err(|source| CatalogError { path: store.local(at.into()), source })
+/// What two segments that are here come to together.
+fn met(store: &dyn Store, (first, at): (WalName, Place), (next, after): (WalName, Place)) -> io::Result<Met> {
+    let open = |place: Place| store.open(place.into()).map_err(|error| error.source);
+    let (Some(file), Some(following)) = (open(at)?, open(after)?) else { return Ok(Met::Unknown) };
+    let (_, crossing) = wal_proof::read(first, &file, None, &BTreeSet::new(), from_the_start)?;
+    let met =
+        crossing.map(|crossing| wal_proof::meets((first, crossing), (next, &following), from_the_start)).transpose()?;
+    Ok(met.unwrap_or(Met::Unknown))
 }
