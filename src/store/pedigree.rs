@@ -126,20 +126,20 @@ pub fn directories(dirs: &ServerDirs) -> Vec<PathBuf> {
 }
 
 /// What a replica is to note of itself, given what its primary shows, how far the origin had come, and which of its backups
-/// are damaged: of many, the newest.
+/// are damaged: all of them, as what is not named is copied from it as good.
 pub fn inherited(
     own: CatalogName,
     server: &ServerName,
     primary: &BTreeSet<Mark>,
     origin: Option<Origin>,
-    damaged: impl DoubleEndedIterator<Item = BackupId>,
+    damaged: impl Iterator<Item = BackupId>,
 ) -> BTreeSet<Mark> {
     let of_primary = primary.iter().filter_map(|mark| match mark {
         Mark::Catalog(name) => Some(Mark::CopyOf(*name, server.clone())),
         Mark::CopyOf(..) => Some(mark.clone()),
         Mark::Origin(_) | Mark::Damaged(_) => None,
     });
-    let damaged = damaged.rev().take(MOST).map(Mark::Damaged);
+    let damaged = damaged.map(Mark::Damaged);
     of_primary.take(MOST).chain([Mark::Catalog(own)]).chain(origin.map(Mark::Origin)).chain(damaged).collect()
 }
 
@@ -257,6 +257,13 @@ mod tests {
             Mark::Damaged(damaged(21)),
         ];
         assert_eq!(marks, BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn a_replica_names_each_of_its_damaged_backups_however_many_there_are() {
+        let damaged = |n| format!("20261122T03{:02}{:02}", n / 60, n % 60).parse::<BackupId>().unwrap();
+        let marks = inherited(A, &server("main"), &BTreeSet::new(), None, (0..=MOST).map(damaged));
+        assert!((0..=MOST).all(|n| marks.contains(&Mark::Damaged(damaged(n)))), "{marks:?}");
     }
 
     #[test]

@@ -405,10 +405,19 @@ impl<'a> Ends<'a> {
         }
     }
 
+    /// Whether the primary has a backup that it says is damaged there for now.
+    fn is_damaged_there(&self, id: BackupId) -> bool {
+        let is_damaged = |backup: &PrimaryBackup| backup.base == BaseKind::Damaged && !backup.going_away;
+        self.primary.backups.get(&id).is_some_and(is_damaged)
+    }
+
     fn stale_staging(&self, kept: &BTreeMap<BackupId, Kept>) -> Vec<(BackupId, Reason)> {
         let reason = |id: &BackupId| {
             let local = self.replica.backups.get(id);
+            let is_whole = self.replica.is_whole(*id);
             match kept.get(id) {
+                // It is mended there some day, and then goes on where it ended.
+                _ if self.is_damaged_there(*id) && !is_whole => None,
                 Some(Kept { copy: Some(_), .. }) => None,
                 Some(_) if local.is_some_and(|local| is_repaired(self.primary, *id, local)) => None,
                 Some(_) => Some(Reason::Interrupted(Status::Done)),

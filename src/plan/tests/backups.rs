@@ -168,6 +168,18 @@ fn the_staging_of_a_repair_is_resumed_and_not_removed() {
 }
 
 #[test]
+fn the_staging_of_what_is_damaged_at_the_primary_for_a_while_stays() {
+    for here in ["@20 1/05..06 | 1/05..0F", "@20 1/05..06  @21 1/08..0A damaged | 1/05..0F"] {
+        let staged = case("@20 1/05..06  @21 1/08..0A | 1/05..0F", here).with(|case| {
+            case.here.staged.extend([(id("21"), 90)]);
+            case.primary.pedigree.insert(Mark::Damaged(id("21")));
+            case.primary.set_damaged_apart();
+        });
+        assert_eq!(staged.actions(), [""; 0], "{here}");
+    }
+}
+
+#[test]
 fn damaged_files_are_repaired() {
     let damaged = case(ONE, "@21 1/08..0A damaged | 1/08..0F");
     assert_eq!(damaged.actions(), ["~backup 21"]);
