@@ -60,7 +60,7 @@ impl Drilled {
         Some(Self {
             at: last.began,
             verdict: last.verdict,
-            why: why.filter(|_| last.verdict != Verdict::Proved).map(|step| step.told.clone()),
+            why: why.filter(|_| last.verdict != Verdict::Proved).map(|step| step.told.trim_end_matches('.').to_owned()),
             proved_at: proved.map(|drill| drill.began),
             recovery_milliseconds: measured,
             forecast_milliseconds: forecast,

@@ -104,7 +104,7 @@ fn steps(steps: &[Step]) -> Markup {
                     tr {
                         th scope="row" { (step.what.words()) }
                         td class=(class(step.verdict)) { (came_to(step)) }
-                        td { (clean(&step.told)) }
+                        td class="found" { (clean(&step.told)) }
                         td { (seconds(step.milliseconds)) }
                     }
                 }

@@ -44,7 +44,7 @@ pub fn sentence(drill: &Drill) -> String {
     let verdict = words(drill.verdict);
     match (drill.verdict, why(drill)) {
         (Verdict::Proved, _) => format!("{verdict}: {}", recovered(drill)),
-        (_, Some(step)) => format!("{verdict}: {}: {}", step.what.words(), clean(&step.told)),
+        (_, Some(step)) => format!("{verdict}: {}: {}", step.what.words(), clean(&step.told).trim_end_matches('.')),
         (_, None) => verdict.to_owned(),
     }
 }
