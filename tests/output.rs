@@ -154,6 +154,13 @@ fn a_part_of_a_plan_is_applied_and_the_rest_is_told_of() {
     assert_eq!(known.status.code(), Some(0), "it is as it should be already: {known:?}");
 }
 
+/// What stands on standard error but for what is warned of, as of an old rsync.
+fn logged(output: &Output) -> String {
+    let log = err(output);
+    let lines = log.lines().filter(|line| !line.starts_with("Warning: ") && !line.starts_with("  hint: "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn the_log_can_be_json() {
     let ground = Ground::new();
@@ -162,7 +169,7 @@ fn the_log_can_be_json() {
                 nobody@127.0.0.1, port: 1}}\nreplicas:\n  main: {primary: frankfurt}\n";
     fs::write(ground.kept().join("ssh.yaml"), site).unwrap();
     let words = |form| ["-v", "--log-format", form, "plan", "-f", "ssh.yaml"];
-    let log = err(&ground.run(&words("json"), &[]));
+    let log = logged(&ground.run(&words("json"), &[]));
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let is_timed = |line: &serde_json::Value| line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z'));
     assert!(lines.iter().all(|line| is_timed(line) && line["level"] == "INFO"), "{log}");
@@ -170,9 +177,9 @@ fn the_log_can_be_json() {
         lines.iter().any(|line| line["primary"] == "frankfurt" && line["message"] == "opens a connection"),
         "{log}"
     );
-    let text = err(&ground.run(&words("text"), &[]));
+    let text = logged(&ground.run(&words("text"), &[]));
     assert!(text.lines().all(|line| line.trim_start().starts_with("INFO antipode")) && !text.is_empty(), "{text}");
-    let chosen = err(&ground.run(&words("text"), &[("RUST_LOG", "off")]));
+    let chosen = logged(&ground.run(&words("text"), &[("RUST_LOG", "off")]));
     assert_eq!(chosen, "", "RUST_LOG decides");
 }
 
