@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::barman::drill::{Drill, Verdict};
+use crate::barman::drill::{Drill, Verdict, What};
 use crate::barman::ids::{BackupId, ServerName};
 use crate::cli::{self, DrillFormat, DrillPoint};
 use crate::drill::{Point, Terms, drill, keep, place};
 use crate::error::{Error, Exit, Kind};
-use crate::observe::version::NEWEST;
 use crate::observe::{self, SiteConf};
 use crate::render;
 use crate::render::drill::json::drills_json;
@@ -109,11 +108,11 @@ fn rules(site: &Site, name: &ServerName, arguments: &cli::Drill) -> Result<Rules
     Ok(Rules { drill, rto: *rto })
 }
 
-fn point(asked: Option<DrillPoint>, rules: &drills::Drill) -> Point {
-    match (asked, rules.point) {
-        (Some(DrillPoint::Time(time)), _) => Point::Time(time),
-        (Some(DrillPoint::Newest), _) | (None, drills::Point::Newest) => Point::Newest,
-        (Some(DrillPoint::Random), _) | (None, drills::Point::Random) => Point::Random,
+fn point(asked: DrillPoint) -> Point {
+    match asked {
+        DrillPoint::Newest => Point::Newest,
+        DrillPoint::Random => Point::Random,
+        DrillPoint::Time(time) => Point::Time(time),
     }
 }
 
@@ -126,36 +125,18 @@ async fn one(
     interrupt: &Interrupt,
 ) -> Result<(Drill, Option<Error>), Error> {
     let conf = SiteConf::read(&site.catalog)?;
-    let (dirs, store) = (conf.server(&name)?.0, conf.store(&name)?);
+    let store = conf.store(&name)?;
     let program = env::current_exe().map_err(|error| Error::io("cannot tell where antipode is", error))?;
-    let (site_name, home, reserve) = (site.name.clone(), site.catalog.path.clone(), conf.reserve);
-    let (barman, cancel) = (site.catalog.barman.unwrap_or(NEWEST), interrupt.token.clone());
+    let (site, cancel) = (site.clone(), interrupt.token.clone());
     blocking(move || {
-        let host = render::clean(&rustix::system::uname().nodename().to_string_lossy());
-        let terms = Terms {
-            site: &site_name,
-            home: &home,
-            server: &name,
-            dirs,
-            barman,
-            policy: &rules.drill,
-            rto: rules.rto,
-            reserve,
-            point: point(asked, &rules.drill),
-            backup,
-            program: &program,
-            version: env!("CARGO_PKG_VERSION"),
-            host: &host,
-            chance: fastrand::u64(..),
-            now: Timestamp::now(),
-            counter: &ByteCounter::default(),
-            hear: &|what| {
-                if terminal::shows_progress() && !quiet {
-                    terminal::tell(&format!("{name}: {}...\n", what.words()));
-                }
-            },
-            go_on: &|| !cancel.is_cancelled(),
+        let (counter, go_on) = (ByteCounter::default(), || !cancel.is_cancelled());
+        let hear = |what: What| {
+            if terminal::shows_progress() && !quiet {
+                terminal::tell(&format!("{name}: {}...\n", what.words()));
+            }
         };
+        let mut terms = Terms::of(&site, &conf, &name, (&rules.drill, rules.rto), (&program, &counter, &go_on))?;
+        (terms.point, terms.backup, terms.hear) = (asked.map_or(terms.point, point), backup, &hear);
         let drill = drill(store.as_ref(), &terms)?;
         let kept = keep(store.as_ref(), drill.clone()).map_err(Error::from);
         // What was found is told, whatever becomes of the note and of the reports.

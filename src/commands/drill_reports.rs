@@ -10,7 +10,7 @@ use minisign::{SecretKey, SecretKeyBox};
 use crate::barman::drill::Drill;
 use crate::error::{Error, Kind};
 use crate::render::drill::json::drills_json;
-use crate::render::drill::{html, junit};
+use crate::render::drill::{html, junit, words};
 use crate::site::drills;
 use crate::store::posix::durable;
 
@@ -30,16 +30,13 @@ pub fn write(rules: &drills::Drill, drill: &Drill) -> Result<(), Error> {
     let secret = secret_key(key)?;
     for (form, text) in &reports {
         let file = format!("{name}.{form}");
-        let trusted = format!("file:{file} replica:{} began:{} verdict:{}", drill.replica, drill.began, render(drill));
+        let trusted =
+            format!("file:{file} replica:{} began:{} verdict:{}", drill.replica, drill.began, words(drill.verdict));
         let signature = minisign::sign(None, &secret, Cursor::new(text), Some(&trusted), Some("antipode drill"));
         let signature = signature.map_err(|error| unusable(key, &error.to_string()))?;
         put(&directory.join(format!("{file}.minisig")), &signature.into_string())?;
     }
     Ok(())
-}
-
-fn render(drill: &Drill) -> &'static str {
-    crate::render::drill::words(drill.verdict)
 }
 
 fn put(path: &Path, text: &str) -> Result<(), Error> {

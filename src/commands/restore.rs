@@ -27,10 +27,9 @@ use crate::render::restore::{hidden, no_way, restored};
 use crate::restore::files::{Copied, Files};
 use crate::restore::mark::{Found, Mark};
 use crate::restore::settings::Settings;
-use crate::restore::{Places, barman_line, finish};
+use crate::restore::{Places, barman_line, finish, hold};
 use crate::site::Site;
 use crate::stdout;
-use crate::store::locks::{Lock, LockKind};
 use crate::store::posix::files::room;
 use crate::store::{Place, Reserve, Root, Store, home};
 use crate::transport::{ByteCounter, blocking};
@@ -261,7 +260,7 @@ struct Done {
 async fn bring(replica: &Replica, wanted: &Wanted, way: &Way<'_>, interrupt: &Interrupt) -> Result<Done, Error> {
     let begun = Instant::now();
     let chain: Vec<BackupId> = way.chain.iter().map(|facts| facts.id).collect();
-    let _held = hold(replica, &chain)?;
+    let _held = hold(replica.store.as_ref(), &chain).map_err(|error| error.of(&replica.name))?;
     let (backup, server) =
         (chain.last().map(ToString::to_string).unwrap_or_default(), replica.dirs.backup_directory.clone());
     let tablespaces: Vec<&Path> = wanted.places.tablespaces.values().map(PathBuf::as_path).collect();
@@ -286,20 +285,6 @@ async fn bring(replica: &Replica, wanted: &Wanted, way: &Way<'_>, interrupt: &In
     blocking(move || finish::sync(&places)).await?;
     Mark::end(&wanted.places.data)?;
     Ok(Done { copied, took: begun.elapsed() })
-}
-
-/// Keeps others from deleting the backups meanwhile. A catalog that takes no lock, as it is mounted for reading only, is
-/// deleted from by nobody either.
-fn hold(replica: &Replica, chain: &[BackupId]) -> Result<Vec<Lock>, Error> {
-    let mut held = Vec::new();
-    for id in chain {
-        match replica.store.try_lock(LockKind::BackupId(*id)).map_err(Error::from) {
-            Ok(lock) => held.push(lock),
-            Err(error) if error.kind == Kind::Busy => return Err(error.of(&replica.name)),
-            Err(error) => tracing::info!("backup {id} is not locked: {error}"),
-        }
-    }
-    Ok(held)
 }
 
 /// What somebody types next.

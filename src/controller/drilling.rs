@@ -12,12 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::barman::drill::{Drill, Verdict};
 use crate::barman::ids::ServerName;
 use crate::cycle::Session;
-use crate::drill::{Point, Terms, drill, keep};
+use crate::drill::{Terms, drill, keep};
 use crate::error::{Error, Kind};
 use crate::observe::catalog;
-use crate::observe::version::NEWEST;
 use crate::schedule::later;
-use crate::site::drills;
 use crate::site::model::Replica;
 use crate::transport::ByteCounter;
 
@@ -59,7 +57,7 @@ impl Drilling {
         self.at_work = Some((replica.name.clone(), cancel.clone()));
         let (session, replica) = (session.again(cancel.clone()), replica.clone());
         self.task.spawn_blocking(move || {
-            let (outcome, unkept) = match make(&session, &replica, &cancel, now) {
+            let (outcome, unkept) = match make(&session, &replica, &cancel) {
                 Ok((drill, unkept)) => (Ok(drill), unkept),
                 Err(error) => (Err(error), None),
             };
@@ -117,40 +115,14 @@ fn due(session: &Session, replica: &Replica, every: Duration, now: Timestamp) ->
     drills.last_tried().map(|drill| drill.began).filter(|began| *began <= now).map_or(now, |began| later(began, every))
 }
 
-fn make(
-    session: &Session,
-    replica: &Replica,
-    cancel: &CancellationToken,
-    now: Timestamp,
-) -> Result<(Drill, Option<Error>), Error> {
-    let (conf, rules, site) = (session.site_conf()?, &replica.policy.drill, &session.site);
-    let (dirs, store) = (conf.server(&replica.name)?.0, conf.store(&replica.name)?);
+fn make(session: &Session, replica: &Replica, cancel: &CancellationToken) -> Result<(Drill, Option<Error>), Error> {
+    let (conf, policy) = (session.site_conf()?, &replica.policy);
+    let store = conf.store(&replica.name)?;
     let program = env::current_exe().map_err(|error| Error::io("cannot tell where antipode is", error))?;
-    let uname = rustix::system::uname();
-    let host = uname.nodename().to_string_lossy();
-    let terms = Terms {
-        site: &site.name,
-        home: &site.catalog.path,
-        server: &replica.name,
-        dirs,
-        barman: site.catalog.barman.unwrap_or(NEWEST),
-        policy: rules,
-        rto: replica.policy.rto,
-        reserve: conf.reserve,
-        point: match rules.point {
-            drills::Point::Newest => Point::Newest,
-            drills::Point::Random => Point::Random,
-        },
-        backup: None,
-        program: &program,
-        version: env!("CARGO_PKG_VERSION"),
-        host: &host,
-        chance: fastrand::u64(..),
-        now,
-        counter: &ByteCounter::default(),
-        hear: &|_| {},
-        go_on: &|| !cancel.is_cancelled(),
-    };
+    let (counter, go_on) = (ByteCounter::default(), || !cancel.is_cancelled());
+    let (rules, running) =
+        ((&policy.drill, policy.rto), (program.as_path(), &counter, &go_on as &(dyn Fn() -> bool + Sync)));
+    let terms = Terms::of(&session.site, &conf, &replica.name, rules, running)?;
     let drill = drill(Arc::as_ref(&store), &terms)?;
     let unkept = keep(store.as_ref(), drill.clone()).err().map(Error::from);
     Ok((drill, unkept))

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::barman::drill::Aim;
 use crate::barman::wal::{Lsn, Segment};
 use crate::plan::recovery::way::{Target, Way};
+use crate::site::drills;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,15 @@ pub enum Point {
     Random,
     /// A time.
     Time(Timestamp),
+}
+
+impl From<drills::Point> for Point {
+    fn from(point: drills::Point) -> Self {
+        match point {
+            drills::Point::Newest => Self::Newest,
+            drills::Point::Random => Self::Random,
+        }
+    }
 }
 
 impl Point {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::restore::settings::value;
 use crate::site::drills::{ALWAYS, is_always};
 
 /// From this release on a trigger may run at each login, and a transaction may have a limit of its own.
@@ -72,9 +73,8 @@ pub fn session(release: &str, own: &BTreeMap<String, String>) -> String {
     options.join(" ")
 }
 
-/// A line of a file of PostgreSQL's configuration (PostgreSQL guc-file.l).
-fn line(name: &str, value: &str) -> String {
-    format!("{name} = '{}'\n", value.replace('\\', r"\\").replace('\'', "''"))
+fn line(name: &str, text: &str) -> String {
+    format!("{name} = {}\n", value(text))
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@ use crate::barman::ids::{BackupId, ServerName};
 use crate::barman::layout::ServerDirs;
 use crate::barman::version::BarmanVersion;
 use crate::error::{Error, Kind};
+use crate::observe::SiteConf;
+use crate::observe::version::NEWEST;
 use crate::restore::files::{Copied, Files};
 use crate::restore::settings::Settings;
-use crate::restore::{Places, finish, programs};
+use crate::restore::{Places, finish, hold, programs};
 use crate::site::drills;
-use crate::store::locks::{Lock, LockKind};
+use crate::site::model::Site;
 use crate::store::{Place, Reserve, Root, Store};
 use crate::transport::ByteCounter;
 
@@ -55,10 +57,6 @@ pub struct Terms<'a> {
     pub backup: Option<BackupId>,
     /// This program.
     pub program: &'a Path,
-    /// Of this version.
-    pub version: &'a str,
-    /// This host.
-    pub host: &'a str,
     /// What a random point is chosen by.
     pub chance: u64,
     /// The time of the drill.
@@ -69,6 +67,36 @@ pub struct Terms<'a> {
     pub hear: &'a (dyn Fn(What) + Sync),
     /// Whether to go on.
     pub go_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Terms<'a> {
+    /// Of a replica as its site has it: at the point that its rules name, from any backup, followed by nobody.
+    pub fn of(
+        site: &'a Site,
+        conf: &SiteConf,
+        server: &'a ServerName,
+        (policy, rto): (&'a drills::Drill, Option<Duration>),
+        (program, counter, go_on): (&'a Path, &'a ByteCounter, &'a (dyn Fn() -> bool + Sync)),
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            site: &site.name,
+            home: &site.catalog.path,
+            server,
+            dirs: conf.server(server)?.0,
+            barman: site.catalog.barman.unwrap_or(NEWEST),
+            policy,
+            rto,
+            reserve: conf.reserve,
+            point: policy.point.into(),
+            backup: None,
+            program,
+            chance: fastrand::u64(..),
+            now: Timestamp::now(),
+            counter,
+            hear: &|_| {},
+            go_on,
+        })
+    }
 }
 
 /// Why a drill ends before its end.
@@ -116,8 +144,8 @@ pub fn drill(store: &dyn Store, terms: &Terms<'_>) -> Result<Drill, Error> {
         format_version: FORMAT_VERSION,
         site: terms.site.to_owned(),
         replica: terms.server.clone(),
-        host: terms.host.to_owned(),
-        version: terms.version.to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().escape_debug().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         began: terms.now,
         milliseconds: milliseconds(begun.elapsed()),
         verdict: verdict(&work.steps),
@@ -271,7 +299,7 @@ impl Work<'_> {
     }
 
     fn restore(&self, found: &Found, ground: &Ground) -> Result<Answer, Error> {
-        let _held = self.hold(found)?;
+        let _held = hold(self.store, &found.chain)?;
         let tablespaces: BTreeMap<u32, PathBuf> = self.tablespaces(found, ground)?;
         let places = Places { data: ground.data(), tablespaces };
         let bounds = self.bounds(ground);
@@ -285,19 +313,6 @@ impl Work<'_> {
         })?;
         self.configure(found, ground, &places)?;
         Ok(proved(copied))
-    }
-
-    /// Keeps others from deleting the backups while they are copied. A catalog that takes no lock is deleted from by nobody.
-    fn hold(&self, found: &Found) -> Result<Vec<Lock>, Error> {
-        let mut held = Vec::new();
-        for id in &found.chain {
-            match self.store.try_lock(LockKind::BackupId(*id)).map_err(Error::from) {
-                Ok(lock) => held.push(lock),
-                Err(error) if error.kind == Kind::Busy => return Err(error),
-                Err(error) => tracing::info!("backup {id} is not locked: {error}"),
-            }
-        }
-        Ok(held)
     }
 
     fn tablespaces(&self, found: &Found, ground: &Ground) -> Result<BTreeMap<u32, PathBuf>, Error> {

@@ -59,7 +59,7 @@ impl Settings<'_> {
 }
 
 /// A value in a file of PostgreSQL's configuration (PostgreSQL guc-file.l): between quotes, with those within doubled.
-fn value(text: &str) -> String {
+pub fn value(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
 
